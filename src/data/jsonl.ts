@@ -1,0 +1,131 @@
+// JSON Lines: one JSON value per line, checked against a schema when read, written whole or not at all.
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import type { ZodError, ZodType } from "zod";
+import { messageOf, UserError } from "../errors.ts";
+
+/** One value of a JSONL file with the line, counted from 1, that it stands on. */
+export interface Line<T> {
+  readonly line: number;
+  readonly value: T;
+}
+
+/**
+ * Reads every value of a JSONL file. Blank lines are skipped and keep their place in the count.
+ *
+ * @throws UserError if the file is missing or holds no value, or at the first line that is not
+ *   JSON or does not fit the schema: `data/train.jsonl:17: "answer": expected ...`
+ */
+export function readJsonl<T>(path: string, schema: ZodType<T>): Line<T>[] {
+  const lines = readText(path).split("\n");
+  const values = lines.flatMap((text, index) =>
+    text.trim() === ""
+      ? []
+      : [{ line: index + 1, value: parseJson(text, `${path}:${index + 1}`, schema) }],
+  );
+  if (values.length === 0) {
+    throw new UserError(`${path}: expected one JSON value per line, found an empty file`);
+  }
+  return values;
+}
+
+/**
+ * Reads a UTF-8 text file, without the byte order mark that some editors put in front.
+ *
+ * @throws UserError if it cannot be read
+ */
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8").replace(/^\uFEFF/, "");
+  } catch (error) {
+    throw new UserError(
+      isErrno(error, "ENOENT")
+        ? `${path}: no such file; check the path`
+        : `${path}: cannot be read (${messageOf(error)})`,
+    );
+  }
+}
+
+/**
+ * Parses a JSON text and checks it against a schema.
+ *
+ * @param where file, or file:line, that opens the message of an error
+ * @throws UserError naming the place, the path inside the value, expected and found
+ */
+export function parseJson<T>(text: string, where: string, schema: ZodType<T>): T {
+  const result = schema.safeParse(parseJsonText(text, where));
+  if (result.success) return result.data;
+  throw new UserError(`${where}: ${describeIssues(result.error)}`);
+}
+
+function parseJsonText(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`${where}: expected JSON, found ${excerpt(text)} (${messageOf(error)})`);
+  }
+}
+
+function describeIssues(error: ZodError): string {
+  return error.issues
+    .map(({ path, message }) => {
+      const plain = message.replace(/^Invalid input: /, "");
+      return path.length > 0 ? `"${path.join(".")}": ${plain}` : plain;
+    })
+    .join("; ");
+}
+
+function excerpt(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
+}
+
+/** Appends one value as a line of its own. @throws UserError if the disk does not take it */
+export function appendJsonl(path: string, value: unknown): void {
+  writing(path, () => appendFileSync(path, `${JSON.stringify(value)}\n`));
+}
+
+/**
+ * Writes one line per value. The file appears under its name only when it is complete, so an
+ * interruption or a full disk leaves the old file, or none.
+ *
+ * @throws UserError if the disk does not take it
+ */
+export function writeJsonl(path: string, values: Iterable<unknown>): void {
+  let text = "";
+  for (const value of values) text += `${JSON.stringify(value)}\n`;
+  writeFileAtomically(path, text);
+}
+
+/** Writes a text file under a temporary name, then renames it; makes its folder if need be. */
+export function writeFileAtomically(path: string, text: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writing(path, () => {
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(temporary, text);
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+  });
+}
+
+function writing(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    throw new UserError(`${path}: cannot be written (${messageOf(error)})`);
+  }
+}
+
+function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}
