@@ -1,0 +1,19 @@
+// Building TensorFlow graphs and functions from JavaScript: what tf.function is to Python.
+#ifndef REFT_NATIVE_GRAPH_H_
+#define REFT_NATIVE_GRAPH_H_
+
+#include <node_api.h>
+
+#include "tensorflow/c/eager/c_api.h"
+
+namespace tfnodejs {
+
+// Adds graphNew, graphInput, graphConst, graphOp, graphDefine and removeFunction to the binding's exports.
+void RegisterGraphFunctions(napi_env env, napi_value exports, TFE_Context *context);
+
+// Steadies glibc's allocator for tensors: see the comment at its definition.
+void ConfigureAllocator();
+
+}  // namespace tfnodejs
+
+#endif  // REFT_NATIVE_GRAPH_H_

@@ -1,0 +1,212 @@
+// Traces a step once per shape of its inputs and runs it from then on as one TensorFlow function.
+//
+// While a step is traced, the backend's binding is replaced by one that records: each op becomes a node of a graph, with its
+// shape from TensorFlow's inference. tfjs's autodiff runs as usual, so gradients and updates are in the graph too.
+import {
+  type Attribute,
+  attribute,
+  type Binding,
+  backend,
+  type Graph,
+  native,
+  type Tensor,
+  type TensorInfo,
+  tf,
+  typeNumber,
+} from "./tf.ts";
+import { variableOfHandle } from "./variable.ts";
+
+/** A step over tensors alone: no reading back, no tensors from outside but its inputs; variables are free to use. */
+type Step = (...inputs: Tensor[]) => Tensor[];
+
+/** Like the step, but compiled: one traced function per shapes and types of the inputs. The caller owns the outputs. */
+export interface Compiled {
+  (...inputs: Tensor[]): Tensor[];
+  /** How many functions have been traced so far. */
+  traces(): number;
+  dispose(): void;
+}
+
+interface CompileOptions {
+  /** Compile with XLA: slower to start, sometimes faster to run. */
+  readonly xla?: boolean;
+}
+
+interface Traced {
+  readonly name: string;
+  readonly outputs: number;
+}
+
+let functions = 0;
+
+/**
+ * Compiles a step.
+ *
+ * @param name appears in TensorFlow's error messages
+ * @throws Error during the first call of a shape when the step reads data back or uses a tensor that is not an input
+ */
+export function compile(name: string, step: Step, { xla = false }: CompileOptions = {}): Compiled {
+  const traced = new Map<string, Traced>();
+  const attributes = xla ? [attribute.bool("_XlaMustCompile", true)] : [];
+
+  const run = (...inputs: Tensor[]): Tensor[] => {
+    const key = inputs.map((input) => `${input.dtype}[${input.shape}]`).join(" ");
+    let entry = traced.get(key);
+    if (!entry) {
+      entry = trace(`${name}_${functions++}`, step, inputs);
+      traced.set(key, entry);
+    }
+    const infos = native.executeOp(
+      entry.name,
+      attributes,
+      backend.getInputTensorIds(inputs),
+      entry.outputs,
+    );
+    return infos.map((info) => backend.createOutputTensor(info));
+  };
+  return Object.assign(run, {
+    traces: () => traced.size,
+    dispose: () => {
+      for (const { name: functionName } of traced.values()) native.removeFunction(functionName);
+      traced.clear();
+    },
+  });
+}
+
+/** Records `step` over placeholders shaped like `inputs` and defines it as the function `name`. */
+function trace(name: string, step: Step, inputs: readonly Tensor[]): Traced {
+  if (backend.binding !== native)
+    throw new Error(`${name}: a compiled step cannot trace another one`);
+  const graph = native.graphNew();
+  const recorder = createRecorder(graph);
+  const fromOutside = watchOutsideTensors();
+  backend.binding = recorder.binding;
+  try {
+    return tf.tidy(() => {
+      const placeholders = inputs.map((input) =>
+        backend.createOutputTensor(native.graphInput(graph, typeNumber(input.dtype), input.shape)),
+      );
+      const inputIds = backend.getInputTensorIds(placeholders);
+      const outputs = step(...placeholders);
+      // Identity, because a function's output may be neither one of its inputs nor given twice.
+      const outputIds = backend.getInputTensorIds(outputs).map((id, i) => {
+        const type = attribute.type("T", typeNumber(outputs[i]!.dtype));
+        return recorder.binding.executeOp("Identity", [type], [id], 1)[0]!.id;
+      });
+      native.graphDefine(graph, name, inputIds, outputIds, recorder.writes);
+      return { name, outputs: outputs.length };
+    });
+  } catch (error) {
+    throw new Error(`compiling ${name}: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  } finally {
+    backend.binding = native;
+    fromOutside.restore();
+  }
+}
+
+/** A binding that writes ops into a graph instead of running them. */
+function createRecorder(graph: Graph): { binding: Binding; writes: number[] } {
+  const handles = new Map<number, { id: number; lastWrite: number[]; readsSince: number[] }>();
+  const writes: number[] = []; // control ids of the ops that change a variable
+
+  const handleOf = (id: number) => {
+    let handle = handles.get(id);
+    if (!handle) {
+      const variable = variableOfHandle(id);
+      if (!variable) {
+        throw new Error(
+          "a tensor made outside the step was used in it: pass it as an input, or make it in the step",
+        );
+      }
+      const [info] = native.graphOp(graph, "VarHandleOp", variable.handleAttributes, [], 1, []);
+      handle = { id: (info as TensorInfo).id, lastWrite: [], readsSince: [] };
+      handles.set(id, handle);
+    }
+    return handle;
+  };
+
+  const executeOp = (
+    name: string,
+    attributes: readonly Attribute[],
+    inputs: readonly number[],
+    outputs: number,
+  ) => {
+    // Ops on a variable keep the order of the program: a read follows the last write, a write follows it and all reads since.
+    const isRead = name === "ReadVariableOp";
+    const used = inputs.filter((id) => id >= 0).map(handleOf);
+    const controls = used.flatMap(({ lastWrite, readsSince }) =>
+      isRead ? lastWrite : [...lastWrite, ...readsSince],
+    );
+    const ids = inputs.map((id) => (id >= 0 ? handleOf(id).id : id));
+    const result = native.graphOp(graph, name, attributes, ids, outputs, controls);
+    const control = result.pop() as number;
+    for (const handle of used) {
+      if (isRead) {
+        handle.readsSince.push(control);
+      } else {
+        handle.lastWrite = [control];
+        handle.readsSince = [];
+        writes.push(control);
+      }
+    }
+    return result as TensorInfo[];
+  };
+
+  const binding: Binding = {
+    ...Object.fromEntries(
+      Object.getOwnPropertyNames(native).map((key) => [key, native[key as keyof Binding]]),
+    ),
+    createTensor: (shape: readonly number[], dtype: number, values: unknown) =>
+      native.graphConst(graph, shape, dtype, values).id,
+    deleteTensor: () => {},
+    tensorDataSync: () => {
+      throw new Error(`${readingOp()} reads data back, which a compiled step cannot do`);
+    },
+    executeOp,
+  } as unknown as Binding;
+  return { binding, writes };
+}
+
+/** The tfjs op or kernel on the stack that asked for the data, for the error message. */
+function readingOp(): string {
+  const frames = new Error().stack?.split("\n").slice(1) ?? [];
+  const kernel = frames
+    .map((line) => /kernels[\\/](\w+)\.js/.exec(line)?.[1])
+    .find((name) => name !== undefined);
+  const method = frames
+    .map((line) => /\.(dataSync|arraySync|data|array|print)\b/.exec(line)?.[1])
+    .find(Boolean);
+  return kernel ? `the op ${kernel}` : `${method ?? "the step"}()`;
+}
+
+/**
+ * Tensors from values are created lazily, at their first use. One made before the trace and first used in it would silently
+ * become a constant of the graph, so that is refused like any other tensor from outside.
+ */
+function watchOutsideTensors(): { restore: () => void } {
+  const { move, getInputTensorIds } = backend;
+  const inside = new WeakSet<object>();
+  backend.move = (dataId, ...rest) => {
+    inside.add(dataId);
+    move.call(backend, dataId, ...rest);
+  };
+  backend.getInputTensorIds = (tensors) => {
+    for (const tensor of tensors) {
+      const info = tensor.dataId && backend.tensorMap.get(tensor.dataId);
+      if (info && info.values !== null && !inside.has(tensor.dataId)) {
+        throw new Error(
+          `a tensor [${tensor.shape}] made outside the step was used in it: pass it as an input, or make it in the step`,
+        );
+      }
+    }
+    return getInputTensorIds.call(backend, tensors as Tensor[]);
+  };
+  return {
+    restore: () => {
+      backend.move = move;
+      backend.getInputTensorIds = getInputTensorIds;
+    },
+  };
+}

@@ -1,0 +1,325 @@
+// The ops of a language model that tfjs lacks, or has only slowly, each with its gradient.
+//
+// Shapes are written [rows, columns]. Gradients are checked against finite differences and PyTorch in test/engine/ops.test.ts.
+import { attribute, BOOL, FLOAT, INT32, op, ops, type Tensor, tf } from "./tf.ts";
+
+const T = attribute.type("T", FLOAT);
+
+/** What tfjs's customGrad gives the forward pass to keep tensors for the backward pass. */
+type Save = (tensors: Tensor[]) => void;
+
+/**
+ * tf.customGrad with types for tensors of any rank. `gradients` returns one gradient per input; whatever it needs must be
+ * saved, constants too, because tensors made during the forward pass are gone by then.
+ */
+function differentiable(
+  inputs: readonly Tensor[],
+  forward: (inputs: Tensor[], save: Save) => Tensor,
+  gradients: (upstream: Tensor, saved: Tensor[]) => Tensor[],
+): Tensor {
+  const custom = tf.customGrad((...args: unknown[]) => {
+    const save = args.pop() as Save;
+    const value = forward(args as Tensor[], save);
+    return { value, gradFunc: (upstream: Tensor, saved: Tensor[]) => gradients(upstream, saved) };
+  });
+  return custom(...(inputs as Tensor[]));
+}
+
+const ints = (values: readonly number[]) => tf.tensor1d([...values], "int32");
+const add = (a: Tensor, b: Tensor) => op("AddV2", [T], [a, b]);
+const sub = (a: Tensor, b: Tensor) => op("Sub", [T], [a, b]);
+const mul = (a: Tensor, b: Tensor) => op("Mul", [T], [a, b]);
+const reduce = (name: "Sum" | "Mean", x: Tensor, axes: readonly number[], keepDims: boolean) =>
+  op(
+    name,
+    [T, attribute.type("Tidx", INT32), attribute.bool("keep_dims", keepDims)],
+    [x, ints(axes)],
+  );
+
+/** Matrix product of two matrices, either of them transposed. */
+function matMul(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
+  return op(
+    "MatMul",
+    [T, attribute.bool("transpose_a", transposeA), attribute.bool("transpose_b", transposeB)],
+    [a, b],
+  );
+}
+
+/** Matrix products of two stacks of matrices, either of them transposed. */
+function batchMatMul(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
+  return op(
+    "BatchMatMulV2",
+    [T, attribute.bool("adj_x", transposeA), attribute.bool("adj_y", transposeB)],
+    [a, b],
+  );
+}
+
+/**
+ * x · weightᵀ, as PyTorch's Linear without bias.
+ *
+ * @param x [rows, in]
+ * @param weight [out, in]
+ * @returns [rows, out]
+ */
+export function linear(x: Tensor, weight: Tensor): Tensor {
+  return differentiable(
+    [x, weight],
+    ([x, weight], save) => {
+      save([x!, weight!]);
+      return matMul(x!, weight!, false, true);
+    },
+    (upstream, [x, weight]) => [matMul(upstream, weight!), matMul(upstream, x!, true)],
+  );
+}
+
+/**
+ * Rows of a matrix. Unlike tf.gather it never reads the indices back; an index outside the table is an error of the op.
+ *
+ * @param table [size, columns]
+ * @param indices int32 [rows]
+ * @returns [rows, columns]
+ */
+export function gatherRows(table: Tensor, indices: Tensor): Tensor {
+  const size = table.shape[0]!;
+  return differentiable(
+    [table],
+    ([table], save) => {
+      save([indices]);
+      return gatherWithoutGradient(table!, indices);
+    },
+    (upstream, [indices]) => {
+      const attributes = [
+        T,
+        attribute.type("Tindices", INT32),
+        attribute.type("Tnumsegments", INT32),
+      ];
+      return [op("UnsortedSegmentSum", attributes, [upstream, indices!, tf.scalar(size, "int32")])];
+    },
+  );
+}
+
+/** As gatherRows, for any table that is not differentiated. */
+export function gatherWithoutGradient(table: Tensor, indices: Tensor): Tensor {
+  const type = table.dtype === "int32" ? INT32 : FLOAT;
+  const attributes = [
+    attribute.type("Tparams", type),
+    attribute.type("Tindices", INT32),
+    attribute.type("Taxis", INT32),
+    attribute.int("batch_dims", 0),
+  ];
+  return op("GatherV2", attributes, [table, indices, tf.scalar(0, "int32")]);
+}
+
+/**
+ * x / sqrt(mean(x²) + epsilon) · weight. Reference: Zhang and Sennrich, arXiv 1910.07467.
+ *
+ * @param x [rows, dim]
+ * @param weight [dim]
+ */
+export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
+  return differentiable(
+    [x, weight],
+    ([x, weight], save) => {
+      const meanSquare = reduce("Mean", op("Square", [T], [x!]), [1], true);
+      const inverse = op("Rsqrt", [T], [add(meanSquare, tf.scalar(epsilon))]); // [rows, 1]
+      const normed = mul(x!, inverse);
+      save([normed, inverse, weight!]);
+      return mul(normed, weight!);
+    },
+    (upstream, [normed, inverse, weight]) => {
+      // n = x·r with r = (mean(x²)+ε)^-½ gives dx = r·(dn - n·mean(dn·n)).
+      const upstreamNormed = mul(upstream, weight!);
+      const projection = reduce("Mean", mul(upstreamNormed, normed!), [1], true);
+      const gradX = mul(inverse!, sub(upstreamNormed, mul(normed!, projection)));
+      return [gradX, reduce("Sum", mul(upstream, normed!), [0], false)];
+    },
+  );
+}
+
+/** The two halves of the last axis, exchanged. */
+function swapHalves(x: Tensor): Tensor {
+  const axis = tf.scalar(x.shape.length - 1, "int32");
+  const halves = ops("Split", [T, attribute.int("num_split", 2)], [axis, x], 2);
+  return op(
+    "ConcatV2",
+    [T, attribute.int("N", 2), attribute.type("Tidx", INT32)],
+    [halves[1]!, halves[0]!, axis],
+  );
+}
+
+/**
+ * Rotary position embedding over halves, as Hugging Face's LLaMA: x·cos + rotateHalf(x)·sin.
+ * Reference: Su et al., arXiv 2104.09864.
+ *
+ * @param x [..., headDim]
+ * @param cos broadcastable to x
+ * @param signedSin like cos, with the first half of the last axis negated, so that no op is spent on the sign
+ */
+export function rotate(x: Tensor, cos: Tensor, signedSin: Tensor): Tensor {
+  return differentiable(
+    [x],
+    ([x], save) => {
+      save([cos, signedSin]);
+      return add(mul(x!, cos), mul(swapHalves(x!), signedSin));
+    },
+    (upstream, [cos, signedSin]) => [
+      add(mul(upstream, cos!), swapHalves(mul(upstream, signedSin!))),
+    ],
+  );
+}
+
+/**
+ * softmax(queries · keysᵀ · scale + bias) · values.
+ *
+ * @param queries [batch, heads, rows, headDim]; for grouped queries the group's heads are stacked in `rows`
+ * @param keys [batch, heads, columns, headDim]
+ * @param values [batch, heads, columns, headDim]
+ * @param bias broadcastable to [batch, heads, rows, columns]: 0 where attention is allowed, very negative elsewhere
+ */
+export function attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor): Tensor {
+  const scale = 1 / Math.sqrt(queries.shape.at(-1)!);
+  return differentiable(
+    [queries, keys, values],
+    ([queries, keys, values], save) => {
+      const scaled = mul(queries!, tf.scalar(scale));
+      const weights = op("Softmax", [T], [add(batchMatMul(scaled, keys!, false, true), bias)]);
+      save([scaled, keys!, values!, weights]);
+      return batchMatMul(weights, values!);
+    },
+    (upstream, [scaled, keys, values, weights]) => {
+      const gradWeights = batchMatMul(upstream, values!, false, true);
+      const projection = reduce("Sum", mul(gradWeights, weights!), [3], true);
+      const gradScores = mul(sub(gradWeights, projection), weights!);
+      return [
+        mul(batchMatMul(gradScores, keys!), tf.scalar(scale)),
+        batchMatMul(gradScores, scaled!, true),
+        batchMatMul(weights!, upstream, true),
+      ];
+    },
+  );
+}
+
+/**
+ * silu(gate) · up. Reference: Shazeer, arXiv 2002.05202.
+ *
+ * @param gate [rows, ffnDim]
+ * @param up [rows, ffnDim]
+ */
+export function swiGlu(gate: Tensor, up: Tensor): Tensor {
+  return differentiable(
+    [gate, up],
+    ([gate, up], save) => {
+      const sigmoid = op("Sigmoid", [T], [gate!]);
+      save([gate!, up!, sigmoid]);
+      return mul(mul(gate!, sigmoid), up!);
+    },
+    (upstream, [gate, up, sigmoid]) => {
+      const silu = mul(gate!, sigmoid!);
+      // d silu = sigmoid · (1 + gate · (1 - sigmoid)) = sigmoid + silu · (1 - sigmoid)
+      const slope = add(sigmoid!, sub(silu, mul(silu, sigmoid!)));
+      return [mul(mul(upstream, up!), slope), mul(upstream, silu)];
+    },
+  );
+}
+
+/**
+ * The natural log-probability of one class per row, with one pass over the logits for value and gradient.
+ *
+ * @param logits [rows, classes]
+ * @param classes int32 [rows]
+ * @returns [rows]
+ */
+export function logProbabilityOf(logits: Tensor, classes: Tensor): Tensor {
+  return differentiable(
+    [logits],
+    ([logits], save) => {
+      const attributes = [T, attribute.type("Tlabels", INT32)];
+      const [loss, gradLoss] = ops(
+        "SparseSoftmaxCrossEntropyWithLogits",
+        attributes,
+        [logits!, classes],
+        2,
+      );
+      save([gradLoss!]); // softmax - onehot
+      return op("Neg", [T], [loss!]);
+    },
+    (upstream, [gradLoss]) => {
+      const column = tf.reshape(op("Neg", [T], [upstream]), [logits.shape[0]!, 1]);
+      return [mul(gradLoss!, column)];
+    },
+  );
+}
+
+/** 0 where `allowed` (bool) is true, -1e9 elsewhere: added to scores before a softmax. */
+export function biasWhere(allowed: Tensor): Tensor {
+  const attributes = [
+    attribute.type("SrcT", BOOL),
+    attribute.type("DstT", FLOAT),
+    attribute.bool("Truncate", false),
+  ];
+  return mul(sub(op("Cast", attributes, [allowed]), tf.scalar(1)), tf.scalar(1e9));
+}
+
+/**
+ * Writes rows of a matrix in place and returns it: the input's memory *is* the output's.
+ *
+ * @param matrix [size, columns]
+ * @param indices int32 [rows]
+ * @param rows [rows, columns]
+ */
+export function writeRowsInPlace(matrix: Tensor, indices: Tensor, rows: Tensor): Tensor {
+  return op("InplaceUpdate", [T], [matrix, indices, rows]);
+}
+
+/** Sum of squares of all values: one pass, no temporary. */
+export function sumOfSquares(x: Tensor): Tensor {
+  return mul(op("L2Loss", [T], [x]), tf.scalar(2));
+}
+
+/**
+ * Samples one class per row by the inverse of the cumulative distribution, so that a row's sample depends on its own logits
+ * and its own random number alone, whatever else is in the batch.
+ *
+ * @param logits [rows, classes], already divided by the temperature
+ * @param uniforms [rows] in [0, 1)
+ * @returns int32 [rows]
+ */
+export function sampleClasses(logits: Tensor, uniforms: Tensor): Tensor {
+  const [rows, classes] = logits.shape as [number, number];
+  const probabilities = op("Softmax", [T], [logits]);
+  const cumulative = op(
+    "Cumsum",
+    [
+      T,
+      attribute.type("Tidx", INT32),
+      attribute.bool("exclusive", false),
+      attribute.bool("reverse", false),
+    ],
+    [probabilities, tf.scalar(1, "int32")],
+  );
+  // The sum of all rounds to something near 1; scaling by it makes sure that some class lies above the threshold.
+  const total = tf.slice(cumulative, [0, classes - 1], [rows, 1]);
+  const threshold = mul(tf.reshape(uniforms, [rows, 1]), total);
+  const isBelow = op("LessEqual", [T], [cumulative, threshold]);
+  const toInt = [
+    attribute.type("SrcT", BOOL),
+    attribute.type("DstT", INT32),
+    attribute.bool("Truncate", false),
+  ];
+  const index = op(
+    "Sum",
+    [attribute.type("T", INT32), attribute.type("Tidx", INT32), attribute.bool("keep_dims", false)],
+    [op("Cast", toInt, [isBelow]), ints([1])],
+  );
+  // uniform · total can round up to total itself.
+  return op("Minimum", [attribute.type("T", INT32)], [index, tf.scalar(classes - 1, "int32")]);
+}
+
+/** The class with the largest logit per row: int32 [rows]. */
+export function greedyClasses(logits: Tensor): Tensor {
+  return op(
+    "ArgMax",
+    [T, attribute.type("Tidx", INT32), attribute.type("output_type", INT32)],
+    [logits, tf.scalar(1, "int32")],
+  );
+}

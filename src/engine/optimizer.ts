@@ -1,0 +1,197 @@
+// Gradient accumulation, global-norm clipping and AdamW, all in place, with state kept by the variables' names.
+import { type Compiled, compile } from "./compile.ts";
+import { sumOfSquares } from "./ops.ts";
+import { attribute, backend, executeOp, FLOAT, type Tensor, take, tf } from "./tf.ts";
+import { Variable } from "./variable.ts";
+
+export interface AdamWOptions {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** Gradients are scaled so that their norm over all variables together is at most this. */
+  readonly maxGradNorm: number;
+}
+
+/** One of the sets of variables that have their own learning rate. */
+export interface ParameterGroup {
+  readonly variables: readonly Variable[];
+}
+
+/** Optimizer state as plain data, for a checkpoint. */
+export interface OptimizerState {
+  /** Updates made so far, per group. */
+  readonly steps: readonly number[];
+  /** First and second moments, named `<variable>.exp_avg` and `<variable>.exp_avg_sq` as in PyTorch. */
+  readonly moments: ReadonlyMap<string, { shape: readonly number[]; values: Float32Array }>;
+}
+
+interface Slot {
+  readonly variable: Variable;
+  readonly gradient: Variable;
+  readonly firstMoment: Variable;
+  readonly secondMoment: Variable;
+}
+
+/**
+ * AdamW as PyTorch's, for variables that TensorFlow owns. Reference: Loshchilov and Hutter, arXiv 1711.05101.
+ * Call `accumulate` inside a compiled step once per microbatch, then `update` once per global batch.
+ */
+export class AdamW {
+  private readonly groups: readonly (readonly Slot[])[];
+  private readonly slots: ReadonlyMap<string, Slot>;
+  private readonly options: AdamWOptions;
+  private readonly steps: number[];
+  private readonly compiled = new Map<string, Compiled>();
+
+  constructor(groups: readonly ParameterGroup[], options: AdamWOptions) {
+    const slotOf = (variable: Variable): Slot => ({
+      variable,
+      gradient: new Variable(`${variable.name}.grad`, variable.shape),
+      firstMoment: new Variable(`${variable.name}.exp_avg`, variable.shape),
+      secondMoment: new Variable(`${variable.name}.exp_avg_sq`, variable.shape),
+    });
+    this.groups = groups.map(({ variables }) => variables.map(slotOf));
+    this.slots = new Map(this.groups.flat().map((slot) => [slot.variable.name, slot]));
+    if (this.slots.size !== this.groups.flat().length)
+      throw new Error("AdamW: two variables have the same name");
+    this.options = options;
+    this.steps = groups.map(() => 0);
+  }
+
+  /** Adds gradients, by variable name, to what this update has gathered so far. For use inside a compiled step. */
+  accumulate(gradients: ReadonlyMap<string, Tensor>): void {
+    for (const [name, gradient] of gradients) {
+      const slot = this.slots.get(name);
+      if (!slot) throw new Error(`AdamW: ${name} is not one of the optimizer's variables`);
+      slot.gradient.assignAdd(gradient);
+    }
+  }
+
+  /**
+   * One update with the gathered gradients, which are then cleared.
+   *
+   * @param learningRates one per group; null leaves the group, its moments and its step count as they are
+   * @returns the global norm of the gradients before clipping; where it is not finite, nothing was changed
+   */
+  update(learningRates: readonly (number | null)[]): number {
+    const active = learningRates.flatMap((rate, group) => (rate === null ? [] : [group]));
+    const norm = this.gradientNorm(active);
+    if (!Number.isFinite(norm)) return norm;
+
+    for (const group of active) this.steps[group]!++;
+    const { beta1, beta2, epsilon, maxGradNorm } = this.options;
+    // As torch.nn.utils.clip_grad_norm_: min(1, max / (norm + 1e-6)).
+    const scale = Math.min(1, maxGradNorm / (norm + 1e-6));
+    // ResourceApplyAdam knows "epsilon hat": lr·√c2/c1 · m / (√v + ε·√c2) is PyTorch's lr/c1 · m / (√v/√c2 + ε), with the bias
+    // corrections c = 1 - βᵗ computed here in double precision.
+    const scalars = active.flatMap((group) => {
+      const correction1 = 1 - beta1 ** this.steps[group]!;
+      const correction2 = Math.sqrt(1 - beta2 ** this.steps[group]!);
+      const rate = learningRates[group]!;
+      return [(rate * correction2) / correction1, epsilon * correction2, rate];
+    });
+    const apply = this.compiledFor("adamw", active, (scalars) =>
+      this.traceUpdate(active, scalars!),
+    );
+    const input = tf.tensor1d([...scalars, scale]);
+    take(apply(input));
+    input.dispose();
+    return norm;
+  }
+
+  state(): OptimizerState {
+    const variables = [...this.slots.values()].flatMap((slot) => [
+      slot.firstMoment,
+      slot.secondMoment,
+    ]);
+    return {
+      steps: [...this.steps],
+      moments: new Map(variables.map((v) => [v.name, { shape: v.shape, values: v.values() }])),
+    };
+  }
+
+  /** @throws Error when the state's names or sizes are not this optimizer's */
+  load(state: OptimizerState): void {
+    for (const slot of this.slots.values()) {
+      for (const moment of [slot.firstMoment, slot.secondMoment]) {
+        const saved = state.moments.get(moment.name);
+        if (!saved)
+          throw new Error(`optimizer state: expected ${moment.name}, found nothing of that name`);
+        moment.load(saved.values);
+      }
+    }
+    state.steps.forEach((count, group) => {
+      this.steps[group] = count;
+    });
+  }
+
+  dispose(): void {
+    for (const run of this.compiled.values()) run.dispose();
+    for (const slot of this.slots.values()) {
+      for (const variable of [slot.gradient, slot.firstMoment, slot.secondMoment])
+        variable.dispose();
+    }
+  }
+
+  private gradientNorm(active: readonly number[]): number {
+    const run = this.compiledFor("gradient_norm", active, () => {
+      const slots = active.flatMap((group) => this.groups[group]!);
+      return tf.sqrt(tf.addN(slots.map(({ gradient }) => sumOfSquares(gradient.read()))));
+    });
+    const [norm] = take(run());
+    return norm![0]!;
+  }
+
+  private compiledFor(
+    name: string,
+    active: readonly number[],
+    step: (...inputs: Tensor[]) => Tensor,
+  ): Compiled {
+    const key = `${name}_${active.join("_")}`;
+    let run = this.compiled.get(key);
+    if (!run) {
+      run = compile(key, (...inputs) => [step(...inputs)]);
+      this.compiled.set(key, run);
+    }
+    return run;
+  }
+
+  /** @param scalars per active group: corrected rate, corrected epsilon, rate; at the end the scale of the gradients */
+  private traceUpdate(active: readonly number[], scalars: Tensor): Tensor {
+    const { weightDecay } = this.options;
+    const scalar = (index: number) => tf.reshape(tf.slice(scalars, [index], [1]), []);
+    const scale = scalar(3 * active.length);
+    active.forEach((group, position) => {
+      const [rate, epsilon, decayRate] = [0, 1, 2].map((i) => scalar(3 * position + i));
+      for (const slot of this.groups[group]!) {
+        const gradient = tf.mul(slot.gradient.read(), scale);
+        if (weightDecay !== 0)
+          slot.variable.assignSub(tf.mul(slot.variable.read(), tf.mul(decayRate!, weightDecay)));
+        this.applyAdam(slot, gradient, rate!, epsilon!);
+        slot.gradient.assign(tf.fill([...slot.variable.shape], 0));
+      }
+    });
+    return scale;
+  }
+
+  private applyAdam(slot: Slot, gradient: Tensor, rate: Tensor, epsilon: Tensor): void {
+    const { beta1, beta2 } = this.options;
+    const tensors = [0, 0, rate, beta1, beta2, epsilon, gradient].map((x) =>
+      typeof x === "number" ? tf.scalar(x) : x,
+    );
+    const handles = [slot.variable, slot.firstMoment, slot.secondMoment].map(
+      ({ handle }) => handle,
+    );
+    executeOp(
+      "ResourceApplyAdam",
+      [
+        attribute.type("T", FLOAT),
+        attribute.bool("use_locking", false),
+        attribute.bool("use_nesterov", false),
+      ],
+      [...handles, ...backend.getInputTensorIds(tensors)],
+      0,
+    );
+  }
+}

@@ -1,0 +1,178 @@
+// The one place where TensorFlow enters: loads @tensorflow/tfjs-node-gpu and gives typed access to the layer below it,
+// where ops are called by name and tensors are numbered handles.
+import { createRequire } from "node:module";
+import util from "node:util";
+import type * as TensorFlow from "@tensorflow/tfjs-node-gpu";
+import { messageOf, UserError } from "../errors.ts";
+
+export type Tensor = TensorFlow.Tensor;
+export type Scalar = TensorFlow.Scalar;
+export type DataType = "float32" | "int32" | "bool";
+
+/** One attribute of an op, as the binding takes it. */
+export interface Attribute {
+  readonly name: string;
+  readonly type: number;
+  readonly value: unknown;
+}
+
+/** What the binding says about a tensor that an op made. */
+export interface TensorInfo {
+  readonly id: number;
+  readonly shape: number[];
+  readonly dtype: number;
+}
+
+/** A TensorFlow graph under construction; see native/graph.cc. */
+export type Graph = object & { readonly __graph: unique symbol };
+
+/** The native binding: the package's own functions and those of native/graph.cc. */
+export interface Binding {
+  readonly TF_Version: string;
+  createTensor(shape: readonly number[], dtype: number, values: unknown): number;
+  deleteTensor(id: number): void;
+  tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array;
+  executeOp(
+    name: string,
+    attributes: readonly Attribute[],
+    inputs: readonly number[],
+    outputs: number,
+  ): TensorInfo[];
+  getNumOfTensors(): number;
+  setNextTensorId(id: number): void;
+  graphNew(): Graph;
+  graphInput(graph: Graph, dtype: number, shape: readonly number[]): TensorInfo;
+  graphConst(graph: Graph, shape: readonly number[], dtype: number, values: unknown): TensorInfo;
+  /** The outputs' infos, then the id by which a later op names this one as a control input. */
+  graphOp(
+    graph: Graph,
+    name: string,
+    attributes: readonly Attribute[],
+    inputs: readonly number[],
+    outputs: number,
+    controls: readonly number[],
+  ): [...TensorInfo[], number];
+  graphDefine(
+    graph: Graph,
+    name: string,
+    inputs: readonly number[],
+    outputs: readonly number[],
+    controls: readonly number[],
+  ): void;
+  removeFunction(name: string): void;
+}
+
+/** The part of tfjs-node's backend that we rely on. */
+export interface Backend {
+  binding: Binding;
+  tensorMap: {
+    get(dataId: object): { values: unknown; id: number; shape: number[]; dtype: number };
+  };
+  getInputTensorIds(tensors: readonly Tensor[]): number[];
+  createOutputTensor(info: TensorInfo): Tensor;
+  move(dataId: object, ...rest: unknown[]): void;
+}
+
+/** TensorFlow's type numbers (tensorflow/core/framework/types.proto). */
+export const FLOAT = 1;
+export const INT32 = 3;
+export const BOOL = 10;
+
+// The type numbers of attributes (TF_AttrType in tensorflow/c/c_api.h).
+const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as const;
+
+export const attribute = {
+  string: (name: string, value: string): Attribute => ({ name, type: ATTRIBUTE.string, value }),
+  int: (name: string, value: number | number[]): Attribute => ({
+    name,
+    type: ATTRIBUTE.int,
+    value,
+  }),
+  float: (name: string, value: number): Attribute => ({ name, type: ATTRIBUTE.float, value }),
+  bool: (name: string, value: boolean): Attribute => ({ name, type: ATTRIBUTE.bool, value }),
+  type: (name: string, value: number): Attribute => ({ name, type: ATTRIBUTE.type, value }),
+  shape: (name: string, value: readonly number[]): Attribute => ({
+    name,
+    type: ATTRIBUTE.shape,
+    value,
+  }),
+};
+
+export const tf = loadTensorFlow();
+export const backend = tf.backend() as unknown as Backend;
+/** The binding that computes; `backend.binding` is another one while a step is traced. */
+export const native: Binding = backend.binding;
+
+function loadTensorFlow(): typeof TensorFlow {
+  // Node 23 removed these from `util`; the package was written for Node 10 and still calls them.
+  const legacy = util as unknown as Record<string, unknown>;
+  legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+  legacy.isArray ??= Array.isArray;
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= "2"; // warnings about CPU features and missing GPUs
+  const require = createRequire(import.meta.url);
+  try {
+    const loaded = require("@tensorflow/tfjs-node-gpu") as typeof TensorFlow;
+    loaded.enableProdMode();
+    if (!("graphNew" in (loaded.backend() as unknown as Backend).binding))
+      throw new Error("an unpatched binding was found");
+    return loaded;
+  } catch (error) {
+    const reason = messageOf(error).split("\n")[0];
+    throw new UserError(
+      `TensorFlow could not be loaded (${reason}). Run \`npm run setup\` in the project's folder.`,
+    );
+  }
+}
+
+/** Runs one op on tensor ids; works alike eagerly and while a step is traced. */
+export function executeOp(
+  name: string,
+  attributes: readonly Attribute[],
+  inputs: readonly number[],
+  outputs: number,
+): TensorInfo[] {
+  return backend.binding.executeOp(name, attributes, inputs, outputs);
+}
+
+/** Runs one op with one output on tensors. */
+export function op(
+  name: string,
+  attributes: readonly Attribute[],
+  inputs: readonly Tensor[],
+): Tensor {
+  return ops(name, attributes, inputs, 1)[0]!;
+}
+
+/** Runs one op with several outputs on tensors. */
+export function ops(
+  name: string,
+  attributes: readonly Attribute[],
+  inputs: readonly Tensor[],
+  outputs: number,
+): Tensor[] {
+  return executeOp(name, attributes, backend.getInputTensorIds(inputs), outputs).map((info) =>
+    backend.createOutputTensor(info),
+  );
+}
+
+/** TensorFlow's number of a tfjs data type. */
+export function typeNumber(dtype: string): number {
+  if (dtype === "float32") return FLOAT;
+  if (dtype === "int32") return INT32;
+  if (dtype === "bool") return BOOL;
+  throw new Error(`typeNumber: expected float32, int32 or bool, got ${dtype}`);
+}
+
+/** Reads tensors back and disposes them. */
+export function take(tensors: readonly Tensor[]): Float32Array[] {
+  return tensors.map((tensor) => {
+    const values = Float32Array.from(tensor.dataSync());
+    tensor.dispose();
+    return values;
+  });
+}
+
+/** Tensors alive, in tfjs and below it. Constant from step to step unless something leaks. */
+export function liveTensors(): number {
+  return Math.max(tf.memory().numTensors, native.getNumOfTensors());
+}
