@@ -1,0 +1,217 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { loadConfig, type Override, parseOverride } from "../src/config.ts";
+import { UserError } from "../src/errors.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "config-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const warmup = "configs/tiny/warmup.yaml";
+const reft = "configs/tiny/reft.yaml";
+
+function set(...texts: string[]): Override[] {
+  return texts.map(parseOverride);
+}
+
+function written(name: string, text: string): string {
+  const file = join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+/** The message that a user sees. */
+function mistakeOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    expect(error).toBeInstanceOf(UserError);
+    return (error as UserError).message;
+  }
+  return expect.fail("expected a UserError");
+}
+
+describe("configs/", () => {
+  const files = readdirSync("configs", { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".yaml"))
+    .map((file) => join("configs", file));
+
+  test("holds the files of the tiny model and of the paper", () => {
+    expect(files.length).toBeGreaterThanOrEqual(6);
+  });
+
+  test.each(files)("%s loads as the stage that it names", (file) => {
+    const stage = file.endsWith("reft.yaml") ? "reft" : "sft";
+    expect(loadConfig(stage, file).stage).toBe(stage);
+  });
+
+  test("gsm8k-codellama-7b has the paper's values", () => {
+    const config = loadConfig("reft", "configs/gsm8k-codellama-7b/reft.yaml");
+    expect(config.ppo).toEqual({
+      ppoEpochs: 2,
+      miniBatchSize: 32,
+      clipRange: 0.2,
+      valueClipRange: 0.2,
+      valueCoefficient: 5,
+      gamma: 1,
+      gaeLambda: 0.95,
+      klCoefficient: 0.01,
+      partialReward: 0.1,
+      valueWarmupSteps: 0,
+    });
+    expect(config.optimizer.learningRate).toBe(3e-7);
+    expect(config.training.epochs).toBe(300);
+    const sft = loadConfig("sft", "configs/gsm8k-codellama-7b/warmup.yaml");
+    expect(sft.training).toMatchObject({ epochs: 2, scheduleEpochs: 40, batchSize: 48 });
+    expect(sft.optimizer).toMatchObject({ learningRate: 1e-5, weightDecay: 0, maxGradNorm: 1 });
+  });
+});
+
+describe("loadConfig", () => {
+  test("returns values that cannot be changed, at any depth", () => {
+    const config = loadConfig("reft", reft) as { ppo: { gamma: number } };
+    expect(() => {
+      config.ppo.gamma = 0;
+    }).toThrow(TypeError);
+  });
+
+  test("takes overrides in their order, the last one winning", () => {
+    const overrides = set("ppo.gamma=0.5", "ppo.gamma=0.9", "training.maxSteps=null");
+    const config = loadConfig("reft", reft, overrides);
+    expect(config.ppo.gamma).toBe(0.9);
+    expect(config.training.maxSteps).toBeNull();
+    expect(config.ppo.gaeLambda).toBe(0.95);
+  });
+
+  test("replaces a whole section, so a model can start elsewhere", () => {
+    const init: Override = { path: "model", value: { init: "runs/x" }, source: "--init runs/x" };
+    expect(loadConfig("sft", warmup, [init]).model).toEqual({ init: "runs/x" });
+  });
+
+  test("reads back what it returned", () => {
+    const config = loadConfig("reft", reft, set("optimizer.learningRate=3e-7"));
+    expect(loadConfig("reft", written("resolved.yaml", stringify(config)))).toEqual(config);
+  });
+
+  test("lists all mistakes at once, each with its place and path", () => {
+    const text = readFileSync(warmup, "utf8")
+      .replace("  epochs: 20", "  epoch: 20")
+      .replace("seed: 1", "seed: one")
+      .replace("cotKind: python", "cotKind: perl")
+      .replace("  beta1: 0.9\n", "  beta1: 1\n")
+      .replace("    dim: 128", "    dim: 130");
+    const file = written("mistakes.yaml", text);
+    const line = (start: string) => text.split("\n").findIndex((row) => row.startsWith(start)) + 1;
+    const message = mistakeOf(() => loadConfig("sft", file, set("sandbox.workers=0.5")));
+    expect(message.split("\n").toSorted()).toEqual(
+      [
+        "7 mistakes in the settings of this run:",
+        `  ${file}:${line("seed")}: seed: expected a number, found "one"`,
+        `  ${file}:${line("    dim")}: model.scratch.dim: expected a multiple of 2 * heads = 8, found 130`,
+        `  ${file}:${line("  cotKind")}: data.cotKind: expected "python" or "nl", found "perl"`,
+        `  ${file}:${line("  beta1")}: optimizer.beta1: expected less than 1, found 1`,
+        `  ${file}:${line("training")}: training.epochs: missing, expected a number`,
+        `  ${file}:${line("  epoch:")}: training.epoch: unknown key`,
+        "  --set sandbox.workers=0.5: sandbox.workers: expected a whole number, found 0.5",
+      ].toSorted(),
+    );
+  });
+
+  test("names an unknown key at the top and in a section that an override made", () => {
+    const message = mistakeOf(() => loadConfig("reft", reft, set("pop.gamma=1", "__proto__.x=1")));
+    expect(message).toContain("--set pop.gamma=1: pop: unknown key");
+    expect(message).toContain("--set __proto__.x=1: __proto__: unknown key");
+    expect(Object.prototype).not.toHaveProperty("x");
+  });
+
+  test("says in one line that a file belongs to the other stage", () => {
+    expect(mistakeOf(() => loadConfig("reft", warmup))).toBe(
+      "1 mistake in the settings of this run:\n" +
+        `  ${warmup}:3: stage: expected "reft", found "sft": this file is for train-sft`,
+    );
+  });
+
+  test.each([
+    ["model", "{init: a, scratch: {}}", 'expected exactly one of "init" and "scratch", found both'],
+    ["model", "{}", 'expected exactly one of "init" and "scratch", found neither'],
+    ["model.scratch.kvHeads", "3", "expected a multiple of kvHeads = 3, found 4"],
+    [
+      "model.scratch.maxPositions",
+      "200",
+      "expected at least maxPromptTokens + maxCompletionTokens",
+    ],
+    ["training.microBatchTokens", "200", "expected room for one sequence of 256 tokens"],
+    ["training.scheduleEpochs", "19", "expected at least training.epochs = 20"],
+    ["data.cotKind", "nl", 'expected "none" because data.cotKind is "nl", found "docstring"'],
+    ["optimizer.learningRate", "0", "expected more than 0, found 0"],
+    ["optimizer.learningRate", ".nan", "expected a number, found NaN"],
+    ["optimizer.learningRate", ".inf", "expected a number, found Infinity"],
+    ["training.batchSize", "1_000", 'expected a number, found "1_000"'],
+    ["data.train", '""', "expected text that is not empty"],
+    ["data", "null", "expected a section of settings, found null"],
+    ["model.scratch.tieEmbeddings", "yes", 'expected true or false, found "yes"'],
+  ])("refuses %s=%s for SFT", (path, value, expected) => {
+    const message = mistakeOf(() => loadConfig("sft", warmup, set(`${path}=${value}`)));
+    expect(message).toContain(expected);
+  });
+
+  test.each([
+    ["paperParity", "true", "data.test: missing: with paperParity"],
+    ["data.test", "test.jsonl", "expected no test set unless paperParity is true"],
+    [
+      "ppo.miniBatchSize",
+      "60",
+      "expected a divisor of questionsPerStep * samplesPerQuestion = 256",
+    ],
+    ["training.microBatchTokens", "207", "expected room for one sequence of 208 tokens"],
+    ["ppo.gamma", "1.1", "ppo.gamma: expected at most 1, found 1.1"],
+    ["rollout.temperature", "0.7", "rollout.temperature: unknown key"],
+  ])("refuses %s=%s for ReFT", (path, value, expected) => {
+    const message = mistakeOf(() => loadConfig("reft", reft, set(`${path}=${value}`)));
+    expect(message).toContain(expected);
+  });
+
+  test("takes a test set with paperParity", () => {
+    const config = loadConfig("reft", reft, set("paperParity=true", "data.test=test.jsonl"));
+    expect(config.data.test).toBe("test.jsonl");
+  });
+
+  test("refuses an override inside a plain value", () => {
+    expect(mistakeOf(() => loadConfig("reft", reft, set("seed.x=1")))).toContain(
+      '--set seed.x=1: "x" cannot be set because what holds it is a plain value, 1',
+    );
+  });
+
+  test("says where a file is not YAML, keys given twice included", () => {
+    const file = written("broken.yaml", "stage: sft\nseed: 1\nseed: 2\nmodel: [\n");
+    const message = mistakeOf(() => loadConfig("sft", file));
+    expect(message).toContain(`${file}:3: Map keys must be unique`);
+    expect(message).toContain(`${file}:5: `);
+  });
+
+  test("says that a file is not there, or is empty", () => {
+    expect(mistakeOf(() => loadConfig("sft", "no/such.yaml"))).toContain("no/such.yaml: expected");
+    const empty = written("empty.yaml", "");
+    expect(mistakeOf(() => loadConfig("sft", empty))).toContain(
+      `${empty}: expected a section of settings, found null`,
+    );
+  });
+});
+
+describe("parseOverride", () => {
+  test.each([
+    ["a.b=1e-5", 1e-5],
+    ["a.b=null", null],
+    ["a.b=x=y", "x=y"],
+    ["a.b=[1, two]", [1, "two"]],
+    ["a.b=true", true],
+  ])("reads %s as YAML", (text, value) => {
+    expect(parseOverride(text)).toEqual({ path: "a.b", value, source: `--set ${text}` });
+  });
+
+  test.each(["epochs", "=3", "a=[1"])("refuses %s", (text) => {
+    expect(mistakeOf(() => parseOverride(text))).toContain(`--set ${text}`);
+  });
+});
