@@ -29,7 +29,7 @@ LLAMA3_ROPE = {
     "factor": 8.0,
     "low_freq_factor": 1.0,
     "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 32,
+    "original_max_position_embeddings": 64,
 }
 
 # "spelling": the rotary settings in config.json as transformers 4 or 5 writes them.
