@@ -178,7 +178,10 @@ function insertDistractor(sentences: string[], template: Template, rng: Rng): vo
     ({ topic }) => topic === undefined || topic !== template.about,
   );
   const sentence = pickWording(rng.pick(fitting).sentence, rng);
-  sentences.splice(rng.integer(sentences.length + 1), 0, sentence);
+  // Inside a story told in time it would come between a noun and the "them" that means it.
+  const place =
+    template.order === "any" ? rng.integer(sentences.length + 1) : rng.pick([0, sentences.length]);
+  sentences.splice(place, 0, sentence);
 }
 
 function pickWording(wordings: string, rng: Rng): string {
@@ -216,7 +219,6 @@ function fillSlots(text: string, slots: Readonly<Record<string, string | number>
   return text.replace(/\{(\w+)\}/g, (_, slot: string) => {
     const value = slots[slot];
     if (value === undefined) throw new Error(`template: no such slot {${slot}} in "${text}"`);
-    // "A orange" would give the article away to no one.
     return String(value);
   });
 }

@@ -46,8 +46,8 @@ const prices = [12, 20, 24, 30, 36, 40, 48, 50, 60, 80];
 
 export const names = "Tom Ann Ben Mia Sam Eva Leo Zoe Max Ivy Dan Amy Kai Liz Roy Uma".split(" ");
 export const things = [
-  ..."apple pen book card coin shell stamp marble".split(" "),
-  ..."cookie balloon pencil sticker orange cup flower button".split(" "),
+  ..."plum pen book card coin shell stamp marble".split(" "),
+  ..."cookie balloon pencil sticker lemon cup flower button".split(" "),
 ];
 export const containers = [
   ["box", "boxes"],
@@ -66,7 +66,7 @@ export const distractors: readonly Distractor[] = [
   { sentence: "{C} waited {n} minutes.|{C} slept {n} hours.", topic: "time" },
   { sentence: "{C} has {n} cousins.|{n} people are at the {place}.", topic: "people" },
   { sentence: "{C} has {n} {others}.|{C} lost {n} {others}." },
-  { sentence: "{A} also has {n} {others}.|{A} also needs {n} {others}." },
+  { sentence: "{A} has {n} {others}.|{A} needs {n} {others}." },
   { sentence: "There are {n} {others} on the table.|The {place} has {n} {others}." },
   { sentence: "It is {n} degrees outside.|It rained on {n} days." },
 ];
@@ -303,26 +303,26 @@ export const templates: readonly Template[] = [
   },
   {
     name: "a week",
-    facts: ["{A} sells {x} {things} every day.|Each day {A} makes {x} {things}."],
+    facts: ["{A} makes {x} {things} every day.|Each day {A} makes {x} {things}."],
     order: "any",
-    ask: "How many {things} is that in a week?|How many {things} are that after one week?",
+    ask: "How many {things} does {A} make in a week?|How many {things} does {A} make in one week?",
     numbers: { x: small },
     steps: ["x * 7"],
     about: "time",
   },
   {
     name: "dozens",
-    facts: ["{A} buys {x} dozen {things}.|{A} packs {x} dozen {things}."],
+    facts: ["{A} has {x} dozen {things}.|{A} owns {x} dozen {things}."],
     order: "any",
-    ask: "How many {things} is that?|How many single {things} are these?",
+    ask: "How many {things} does {A} have?|How many single {things} does {A} have?",
     numbers: { x: tiny },
     steps: ["x * 12"],
   },
   {
     name: "minutes",
-    facts: ["{A} works for {x} hours.|{A} reads for {x} hours."],
+    facts: ["{A} works for {x} hours.|The work of {A} takes {x} hours."],
     order: "any",
-    ask: "How many minutes is that?|For how many minutes does it last?",
+    ask: "How many minutes does {A} work?|For how many minutes does {A} work?",
     numbers: { x: small },
     steps: ["x * 60"],
     about: "time",
@@ -345,7 +345,7 @@ export const templates: readonly Template[] = [
       "{A} shares them equally among {y} friends.|{y} friends get the same number each.",
     ],
     order: "told",
-    ask: "How many {things} does each friend get?|How many {things} are that per friend?",
+    ask: "How many {things} does each friend get?|How many {things} is that per friend?",
     numbers: { x: round, y: tiny },
     steps: ["x / y"],
     about: "people",
@@ -370,19 +370,16 @@ export const templates: readonly Template[] = [
     name: "speed",
     facts: ["{A} drives {x} miles.", "The drive takes {y} hours.|{A} drives for {y} hours."],
     order: "any",
-    ask: "How many miles per hour is that?|What is the speed of {A} in miles per hour?",
+    ask: "How many miles per hour does {A} drive?|What is the speed of {A} in miles per hour?",
     numbers: { x: round, y: tiny },
     steps: ["x / y"],
     about: "distance",
   },
   {
     name: "half",
-    facts: [
-      "{A} has {x} {things}.",
-      "{A} gives half of them to {B}.|{A} sells half of them.|Half of them are {colour}.",
-    ],
+    facts: ["{A} has {x} {things}.", "{A} gives half of them to {B}.|{B} gets half of them."],
     order: "told",
-    ask: "How many {things} are that?|How many {things} is one half?",
+    ask: "How many {things} does {B} get?|How many {things} go to {B}?",
     numbers: { x: large },
     steps: ["x / 2"],
   },
@@ -460,8 +457,8 @@ export const templates: readonly Template[] = [
     name: "three days",
     facts: [
       "{A} sold {x} {things} on Monday.",
-      "{A} sold {y} on Tuesday.",
-      "{A} sold {z} on Friday.",
+      "{A} sold {y} {things} on Tuesday.",
+      "{A} sold {z} {things} on Friday.",
     ],
     order: "any",
     ask: "How many {things} did {A} sell in all?|How many {things} were sold?",
@@ -473,7 +470,7 @@ export const templates: readonly Template[] = [
     facts: ["{A} has {x} dollars.", "A {good} costs {y} dollars.", "A {thing} costs {z} dollars."],
     order: "any",
     ask:
-      "{A} buys both. How many dollars are left?|" +
+      "How many dollars are left after {A} buys both?|" +
       "How much money does {A} have after buying both?",
     numbers: { x: large, y: small, z: tiny },
     steps: ["x - y", "#1 - z"],
@@ -535,7 +532,7 @@ export const templates: readonly Template[] = [
       "{z} friends share the rest equally.|{A} shares the rest equally among {z} friends.",
     ],
     order: "told",
-    ask: "How many {things} does each friend get?|How many {things} are that per friend?",
+    ask: "How many {things} does each friend get?|How many {things} is that per friend?",
     numbers: { x: large, y: small, z: tiny },
     steps: ["x - y", "#1 / z"],
     about: "people",
