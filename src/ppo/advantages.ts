@@ -1,0 +1,80 @@
+// From rewards and values to advantages: generalized advantage estimation, then whitening over the batch.
+// Reference: Schulman et al., High-Dimensional Continuous Control Using GAE, arXiv 1506.02438.
+
+export interface AdvantageOptions {
+  /** Discount per token. The ReFT paper's text swaps the two letters; the authors' code has gamma 1. */
+  readonly gamma: number;
+  /** 0: one-step errors, 1: all that follows. The authors' code has 0.95. */
+  readonly gaeLambda: number;
+}
+
+export interface Advantages {
+  readonly advantages: Float32Array;
+  /** What the value head learns to predict: advantages + values, taken before any whitening. */
+  readonly returns: Float32Array;
+}
+
+/**
+ * How much better each token of one response did than the value head expected (eq. 16):
+ *
+ *     delta[t]      = rewards[t] + gamma * values[t + 1] - values[t]
+ *     advantages[t] = delta[t] + gamma * gaeLambda * advantages[t + 1]
+ *
+ * Past the last token both are 0, whether the response ended with EOS or was truncated: the authors do not bootstrap.
+ *
+ * @param rewards one per response token, KL penalty included
+ * @param values of the state before each response token, from the policy that sampled it
+ */
+export function estimateAdvantages(
+  rewards: Float32Array,
+  values: Float32Array,
+  { gamma, gaeLambda }: AdvantageOptions,
+): Advantages {
+  if (rewards.length !== values.length) {
+    const found = `${rewards.length} rewards, ${values.length} values`;
+    throw new Error(`estimateAdvantages: expected as many of both, got ${found}`);
+  }
+  const advantages = new Float32Array(rewards.length);
+  const returns = new Float32Array(rewards.length);
+  let nextValue = 0;
+  let nextAdvantage = 0;
+  for (let t = rewards.length - 1; t >= 0; t--) {
+    const delta = rewards[t]! + gamma * nextValue - values[t]!;
+    nextAdvantage = delta + gamma * gaeLambda * nextAdvantage;
+    nextValue = values[t]!;
+    advantages[t] = nextAdvantage;
+    returns[t] = nextAdvantage + nextValue;
+  }
+  return { advantages, returns };
+}
+
+/** Keeps advantages that are all alike from being divided by 0; the authors' value. */
+const varianceEpsilon = 1e-8;
+
+/**
+ * Brings the advantages of a whole batch to mean 0 and standard deviation 1, every token counting alike:
+ *
+ *     (advantage - mean) / sqrt(variance + 1e-8)
+ *
+ * The variance is the sample's (divided by n - 1), as in the library that the authors use; for a single
+ * token it is taken as 0, so that its advantage becomes 0 and not NaN.
+ *
+ * @param batch the advantages of each response of the global batch
+ * @returns fresh arrays of the same lengths
+ */
+export function whiten(batch: readonly Float32Array[]): Float32Array[] {
+  const count = sumOver(batch, () => 1);
+  const mean = sumOver(batch, (advantage) => advantage) / count;
+  const squares = sumOver(batch, (advantage) => (advantage - mean) ** 2);
+  const scale = 1 / Math.sqrt(squares / Math.max(count - 1, 1) + varianceEpsilon);
+  return batch.map((advantages) => advantages.map((advantage) => (advantage - mean) * scale));
+}
+
+/** In double precision. */
+function sumOver(batch: readonly Float32Array[], term: (advantage: number) => number): number {
+  let sum = 0;
+  for (const advantages of batch) {
+    for (const advantage of advantages) sum += term(advantage);
+  }
+  return sum;
+}
