@@ -1,0 +1,152 @@
+// Sequences of different lengths become one rectangle of tokens: packed side by side into rows, not padded one per row.
+// Sizes are rounded up to a few values, because a compiled step is traced once per shape.
+
+/** A prompt and what follows it. Only the response carries loss. */
+export interface Sequence {
+  readonly prompt: readonly number[];
+  /** At least one token; usually ends in EOS. */
+  readonly response: readonly number[];
+}
+
+/**
+ * Rows of packed sequences. The last response token is predicted but never read, so it takes no place.
+ * Predictions are listed sequence by sequence in the given order, then padding.
+ */
+export interface PackedBatch {
+  readonly rows: number;
+  readonly rowLength: number;
+  /** [rows * rowLength]; 0 in empty places. */
+  readonly tokens: Int32Array;
+  /** [rows * rowLength], from 0 at each sequence's start. */
+  readonly positions: Int32Array;
+  /** [rows * rowLength]; a number per sequence, -1 in empty places. */
+  readonly segments: Int32Array;
+  /** [predictions] places in the rectangle whose next token is predicted. */
+  readonly places: Int32Array;
+  /** [predictions] the tokens that follow. */
+  readonly targets: Int32Array;
+  /** How many of the predictions are real. */
+  readonly predictions: number;
+}
+
+/**
+ * Rounds a size up so that few different ones occur: four steps per doubling, at most a quarter too large.
+ *
+ * @param unit the result is a multiple of it
+ */
+export function bucketSize(size: number, unit: number): number {
+  const step = Math.max(unit, 2 ** (Math.floor(Math.log2(Math.max(1, size))) - 2));
+  const rounded = Math.ceil(step / unit) * unit;
+  return Math.max(unit, Math.ceil(size / rounded) * rounded);
+}
+
+/** Tokens that a sequence takes in a row. */
+export function inputLength({ prompt, response }: Sequence): number {
+  return prompt.length + response.length - 1;
+}
+
+/**
+ * Splits sequences, in order, into batches whose rectangles hold at most `maxTokens` (a single longer sequence stands alone).
+ * Every batch is then packed by `packSequences`.
+ */
+export function splitByTokens<S extends Sequence>(
+  sequences: readonly S[],
+  maxTokens: number,
+): S[][] {
+  const batches: S[][] = [];
+  let current: S[] = [];
+  for (const sequence of sequences) {
+    const grown = [...current, sequence];
+    if (current.length > 0 && rectangle(grown).tokens > maxTokens) {
+      batches.push(current);
+      current = [sequence];
+    } else {
+      current = grown;
+    }
+  }
+  if (current.length > 0) batches.push(current);
+  return batches;
+}
+
+/** Packs sequences into rows, the longest first, each into the first row with room (first-fit decreasing). */
+export function packSequences(sequences: readonly Sequence[]): PackedBatch {
+  const { rows, rowLength, assignment } = rectangle(sequences);
+  const size = rows * rowLength;
+  const predictions = sequences.reduce((sum, { response }) => sum + response.length, 0);
+  const padded = bucketSize(predictions, 16);
+  const batch = {
+    rows,
+    rowLength,
+    tokens: new Int32Array(size),
+    positions: new Int32Array(size),
+    segments: new Int32Array(size).fill(-1),
+    places: new Int32Array(padded),
+    targets: new Int32Array(padded),
+    predictions,
+  };
+  let next = 0;
+  sequences.forEach((sequence, index) => {
+    const start = assignment[index]!;
+    const input = [...sequence.prompt, ...sequence.response.slice(0, -1)];
+    batch.tokens.set(input, start);
+    for (let i = 0; i < input.length; i++) batch.positions[start + i] = i;
+    batch.segments.fill(index, start, start + input.length);
+    sequence.response.forEach((token, i) => {
+      batch.places[next] = start + sequence.prompt.length - 1 + i;
+      batch.targets[next++] = token;
+    });
+  });
+  return batch;
+}
+
+/** Numbers per response, joined in the order of a batch's predictions and padded with 0. */
+export function joinPredictions(
+  batch: PackedBatch,
+  perSequence: readonly Float32Array[],
+): Float32Array {
+  const joined = new Float32Array(batch.targets.length);
+  let next = 0;
+  for (const values of perSequence) {
+    joined.set(values, next);
+    next += values.length;
+  }
+  if (next !== batch.predictions)
+    throw new Error(`expected ${batch.predictions} values, got ${next}`);
+  return joined;
+}
+
+/** The inverse of joinPredictions: one array per sequence. */
+export function splitPredictions(
+  sequences: readonly Sequence[],
+  joined: Float32Array,
+): Float32Array[] {
+  let next = 0;
+  return sequences.map(({ response }) => {
+    const begin = next;
+    next += response.length;
+    return joined.slice(begin, next);
+  });
+}
+
+/** The rows' number and length, and where in the rectangle each sequence begins. */
+function rectangle(sequences: readonly Sequence[]): {
+  rows: number;
+  rowLength: number;
+  tokens: number;
+  assignment: number[];
+} {
+  const lengths = sequences.map(inputLength);
+  const rowLength = bucketSize(Math.max(...lengths), 16);
+  const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
+  const used: number[] = [];
+  const assignment: number[] = new Array(sequences.length);
+  for (const index of order) {
+    const length = lengths[index]!;
+    let row = used.findIndex((tokens) => tokens + length <= rowLength);
+    if (row === -1) row = used.push(0) - 1;
+    assignment[index] = row * rowLength + used[row]!;
+    used[row]! += length;
+  }
+  const rows = bucketSize(used.length, 1);
+  return { rows, rowLength, tokens: rows * rowLength, assignment };
+}
