@@ -1,0 +1,40 @@
+// Ctrl-C between steps: the loop finishes its step, writes a checkpoint and stops; a second Ctrl-C ends at once.
+
+/** Thrown by a loop that stopped because the user asked; the message says how to go on. Exit code 130. */
+export class InterruptedError extends Error {
+  override readonly name = "InterruptedError";
+}
+
+export interface Interrupts {
+  /** Has the user asked to stop? Ask between steps: it lets pending signals in first. */
+  requested(): Promise<boolean>;
+  /** Stops watching. */
+  [Symbol.dispose](): void;
+}
+
+const signals = ["SIGINT", "SIGTERM"] as const;
+
+/** Watches for Ctrl-C (SIGINT) and SIGTERM until disposed. Hold it with `using`. */
+export function watchInterrupts(): Interrupts {
+  let isRequested = false;
+  const stopWatching = () => {
+    for (const signal of signals) process.off(signal, onSignal);
+  };
+  const onSignal = () => {
+    isRequested = true;
+    // From here on the system's own handling applies, which ends the process even in the middle of a step.
+    stopWatching();
+    process.stderr.write(
+      "\nStopping after this step, with a checkpoint. Ctrl-C again ends at once, without one.\n",
+    );
+  };
+  for (const signal of signals) process.on(signal, onSignal);
+  return {
+    requested: async () => {
+      // A signal reaches us only when the event loop turns, and a loop of synchronous steps never lets it.
+      await new Promise((resolve) => setImmediate(resolve));
+      return isRequested;
+    },
+    [Symbol.dispose]: stopWatching,
+  };
+}

@@ -1,0 +1,108 @@
+// One process at a time works on a run's folder. The lock names its holder, so one left by a crash is recognised.
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { UserError } from "../errors.ts";
+
+interface Holder {
+  readonly pid: number;
+  readonly host: string;
+  /** Clock ticks from boot to the start of the process, where the system tells (Linux): process ids come back. */
+  readonly started: string | undefined;
+}
+
+/**
+ * Takes the folder for this process; a lock whose process is dead is taken over.
+ *
+ * @returns a function that gives the folder back
+ * @throws UserError that names the process that holds it
+ */
+export function lockFolder(folder: string): () => void {
+  const lock = join(folder, "run.lock");
+  const own = JSON.stringify(describeProcess(process.pid));
+  const temporary = join(folder, `.run.lock.${process.pid}`);
+  writeFileSync(temporary, own);
+  try {
+    while (!tryLink(temporary, lock)) removeIfStale(lock);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  return () => {
+    if (readIfThere(lock) === own) rmSync(lock, { force: true });
+  };
+}
+
+/** A hard link appears with its content at once, and only one process can make it. */
+function tryLink(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function removeIfStale(lock: string): void {
+  const text = readIfThere(lock);
+  if (text === undefined) return; // given back in between
+  const holder = parseHolder(text);
+  if (holder === undefined || isAlive(holder, lock)) throw inUse(lock, holder);
+  const aside = `${lock}.${process.pid}`;
+  renameSync(lock, aside);
+  // Another process may have taken the stale lock over between the look and the move: then this one is live, put it back.
+  const taken = readFileSync(aside, "utf8");
+  if (taken !== text) tryLink(aside, lock);
+  rmSync(aside, { force: true });
+  if (taken !== text) throw inUse(lock, parseHolder(taken));
+}
+
+function isAlive(holder: Holder, lock: string): boolean {
+  if (holder.host !== hostname())
+    throw new UserError(
+      `${lock}: this run is in use by process ${holder.pid} on ${holder.host}; ` +
+        "whether it still runs cannot be told from here. If it does not, delete this file.",
+    );
+  try {
+    process.kill(holder.pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+  }
+  return startOf(holder.pid) === holder.started;
+}
+
+function inUse(lock: string, holder: Holder | undefined): UserError {
+  return new UserError(
+    holder === undefined
+      ? `${lock}: expected a lock with its holder, found something else; if no process uses this run, delete it.`
+      : `${lock}: this run is in use by process ${holder.pid}; wait for its end, or give another --output.`,
+  );
+}
+
+function describeProcess(pid: number): Holder {
+  return { pid, host: hostname(), started: startOf(pid) };
+}
+
+function startOf(pid: number): string | undefined {
+  const stat = readIfThere(`/proc/${pid}/stat`);
+  // Field 22; the second one, the name in parentheses, may hold blanks.
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+}
+
+function parseHolder(text: string): Holder | undefined {
+  try {
+    const { pid, host, started } = JSON.parse(text) as Partial<Holder>;
+    return typeof pid === "number" && typeof host === "string" ? { pid, host, started } : undefined;
+  } catch {
+    return undefined; // not JSON
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,94 @@
+// What a run writes down as it goes: one line of figures per step, and samples of what the model wrote.
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { type Disk, explainDiskErrors, replaceFile } from "./disk.ts";
+
+/** What of a run its records need. */
+interface Recorder {
+  readonly folder: string;
+  readonly disk: Disk;
+}
+
+export interface StepPosition {
+  /** Steps completed, this one included; 0 is the state before training. */
+  readonly step: number;
+  /** Passes over the data completed, with the fraction of the present one. */
+  readonly epoch: number;
+}
+
+const assurance = "The same command goes on from the last checkpoint.";
+
+/**
+ * Appends `{step, epoch, time, ...metrics}` to metrics.jsonl. Call it before the step's checkpoint is saved.
+ * JSON has no NaN and no infinities: they are written as text.
+ *
+ * @throws UserError when the disk is full
+ */
+export function logMetrics(
+  run: Recorder,
+  { step, epoch }: StepPosition,
+  metrics: Readonly<Record<string, number>>,
+): void {
+  const time = new Date().toISOString();
+  const plain = (_: string, value: unknown) =>
+    typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+  const line = `${JSON.stringify({ step, epoch, time, ...metrics }, plain)}\n`;
+  explainDiskErrors("metrics.jsonl", assurance, () => run.disk.append(metricsIn(run.folder), line));
+}
+
+/**
+ * Writes samples/step-000123.jsonl: what the model wrote at a step, with the outcomes.
+ *
+ * @throws UserError when the disk is full
+ */
+export function writeSamples(run: Recorder, step: number, samples: readonly object[]): void {
+  const name = `step-${String(step).padStart(6, "0")}.jsonl`;
+  const text = samples.map((sample) => `${JSON.stringify(sample)}\n`).join("");
+  explainDiskErrors(`samples/${name}`, assurance, () => {
+    run.disk.makeFolder(samplesIn(run.folder));
+    replaceFile(run.disk, join(samplesIn(run.folder), name), text);
+  });
+}
+
+/**
+ * Drops the records of steps after the checkpoint that a run resumes from, which will be made again: the files then
+ * end up as those of a run that was never stopped. A line cut off by a crash is such a record.
+ */
+export function dropRecordsAfter(run: Recorder, step: number): void {
+  const path = metricsIn(run.folder);
+  if (fs.existsSync(path)) {
+    const lines = fs.readFileSync(path, "utf8").split("\n");
+    const kept = lines.filter((line) => stepOf(line) <= step);
+    if (kept.length < lines.length - 1 || lines.at(-1) !== "")
+      replaceFile(run.disk, path, kept.map((line) => `${line}\n`).join(""));
+  }
+  if (!fs.existsSync(samplesIn(run.folder))) return;
+  for (const name of fs.readdirSync(samplesIn(run.folder))) {
+    const number = /^\.?step-(\d+)\.jsonl(\.tmp)?$/.exec(name)?.[1];
+    if (number !== undefined && Number(number) > step)
+      run.disk.remove(join(samplesIn(run.folder), name));
+  }
+}
+
+/** Waits until the device has the lines logged so far. */
+export function syncMetrics(run: Recorder): void {
+  if (fs.existsSync(metricsIn(run.folder))) run.disk.sync(metricsIn(run.folder));
+}
+
+/** The step of a line; a line that is not whole belongs to no step that was completed. */
+function stepOf(line: string): number {
+  try {
+    const { step } = JSON.parse(line) as { step?: unknown };
+    return typeof step === "number" ? step : Number.POSITIVE_INFINITY;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+function metricsIn(runFolder: string): string {
+  return join(runFolder, "metrics.jsonl");
+}
+
+function samplesIn(runFolder: string): string {
+  return join(runFolder, "samples");
+}

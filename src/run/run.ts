@@ -1,0 +1,124 @@
+// One run is one folder: config.yaml (resolved), metrics.jsonl, samples/, checkpoints/. Opening it again goes on.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { parse, stringify } from "yaml";
+import type { Config } from "../config.ts";
+import { UserError } from "../errors.ts";
+import {
+  type Checkpoint,
+  checkpointsIn,
+  loadCheckpoint,
+  removeUnreferenced,
+} from "./checkpoint.ts";
+import { type Disk, explainDiskErrors, nodeDisk, replaceFile } from "./disk.ts";
+import { lockFolder } from "./lock.ts";
+import { dropRecordsAfter } from "./metrics.ts";
+
+export interface Run<C extends Config = Config> {
+  readonly folder: string;
+  readonly config: C;
+  readonly disk: Disk;
+  /** Where to go on; undefined at the start. */
+  readonly resumeFrom: Checkpoint | undefined;
+  /** Gives the folder back to other processes. */
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Makes a run's folder, or opens it to go on from its last checkpoint: records of later steps are dropped, so that
+ * the files end up as those of a run that was never stopped. Hold it with `using`.
+ *
+ * @throws UserError when another process uses the folder, when it holds something else, when it was made with other
+ * settings, when its last checkpoint is damaged, or when it cannot be written
+ */
+export function openRun<C extends Config>(
+  folder: string,
+  config: C,
+  disk: Disk = nodeDisk,
+): Run<C> {
+  return explainDiskErrors(`the run's folder ${folder}`, "", () => {
+    assertRunOrEmpty(folder);
+    disk.makeFolder(checkpointsIn(folder));
+    const unlock = lockFolder(folder);
+    try {
+      const run = { folder, config, disk };
+      writeConfig(run);
+      removeUnreferenced(run);
+      const resumeFrom = loadCheckpoint(folder, "last");
+      dropRecordsAfter(run, resumeFrom?.step ?? -1);
+      return { ...run, resumeFrom, [Symbol.dispose]: unlock };
+    } catch (error) {
+      unlock();
+      throw error;
+    }
+  });
+}
+
+/** The folder of a run that got no --output: `configs/tiny/reft.yaml` gives `runs/tiny-reft`. */
+export function defaultRunFolder(configFile: string): string {
+  const stage = basename(configFile).replace(/\.ya?ml$/, "");
+  const experiment = basename(dirname(configFile));
+  return join("runs", experiment === "" || experiment === "." ? stage : `${experiment}-${stage}`);
+}
+
+/**
+ * Lists the settings that keep a run from going on: all that differ, except that a run may become longer
+ * (`training.epochs`, `training.maxSteps`) and its evaluations larger or rarer (`evaluation.*`). null is no limit.
+ */
+export function blockingDifferences(before: unknown, now: unknown): string[] {
+  const old = flatten(before);
+  const fresh = flatten(now);
+  const show = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
+  return [...new Set([...old.keys(), ...fresh.keys()])]
+    .filter((path) => old.get(path) !== fresh.get(path))
+    .filter((path) => !hasGrown(path, old.get(path), fresh.get(path)))
+    .map((path) => `${path}: was ${show(old.get(path))}, is now ${show(fresh.get(path))}`);
+}
+
+function hasGrown(path: string, before: unknown, now: unknown): boolean {
+  const mayGrow = /^(training\.(epochs|maxSteps)|evaluation\..*)$/.test(path);
+  const limit = (value: unknown) => (value === null ? Number.POSITIVE_INFINITY : value);
+  const [from, to] = [limit(before), limit(now)];
+  return mayGrow && typeof from === "number" && typeof to === "number" && to > from;
+}
+
+/** Every setting by its path: `ppo.gamma` to 1. */
+function flatten(settings: unknown, prefix = ""): Map<string, unknown> {
+  if (typeof settings !== "object" || settings === null) return new Map([[prefix, settings]]);
+  const inner = Object.entries(settings).map(([key, value]) =>
+    flatten(value, prefix === "" ? key : `${prefix}.${key}`),
+  );
+  return new Map(inner.flatMap((entries) => [...entries]));
+}
+
+function assertRunOrEmpty(folder: string): void {
+  if (!existsSync(folder) || existsSync(join(folder, "config.yaml"))) return;
+  const own = /^(checkpoints|\.?run\.lock.*|\.config\.yaml\.tmp)$/; // a start that was cut off
+  const strange = readdirSync(folder).find((name) => !own.test(name));
+  if (strange !== undefined)
+    throw new UserError(
+      `${folder}: expected a run's folder, or an empty or new one, found "${strange}" in it; give another --output`,
+    );
+}
+
+function writeConfig({
+  folder,
+  config,
+  disk,
+}: Omit<Run, "resumeFrom" | typeof Symbol.dispose>): void {
+  const path = join(folder, "config.yaml");
+  if (existsSync(path)) {
+    const differences = blockingDifferences(parse(readFileSync(path, "utf8")), config);
+    if (differences.length > 0)
+      throw new UserError(
+        `${folder}: this run was made with other settings:\n` +
+          `${differences.map((difference) => `  ${difference}\n`).join("")}` +
+          "Give the same settings to go on, or another --output to start anew.",
+      );
+  }
+  replaceFile(
+    disk,
+    path,
+    `# Every setting of this run, as resolved from its file and flags.\n${stringify(config)}`,
+  );
+}

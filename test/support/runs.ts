@@ -1,0 +1,45 @@
+// Small runs for tests: a folder that is removed afterwards, settings, and checkpoints of a few bytes.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { UserError } from "../../src/errors.ts";
+import type { NewCheckpoint } from "../../src/run/checkpoint.ts";
+
+export const tinyConfig = loadConfig("reft", "configs/tiny/reft.yaml");
+
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "run-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** A checkpoint whose every file tells its step. */
+export function checkpointOf(step: number, isBest = false): NewCheckpoint {
+  return {
+    step,
+    isBest,
+    state: { step, rng: [1, 2, 3, step] },
+    writeFiles: (folder) => {
+      writeFileSync(join(folder, "config.json"), JSON.stringify({ step }));
+      writeFileSync(join(folder, "model.safetensors"), `weights after step ${step}`);
+      mkdirSync(join(folder, "training"));
+      writeFileSync(
+        join(folder, "training", "optimizer.safetensors"),
+        `moments after step ${step}`,
+      );
+    },
+  };
+}
+
+/** The message of the UserError that the action throws. */
+export async function userErrorOf(action: () => unknown): Promise<string> {
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
+  throw new Error("expected a UserError, but nothing was thrown");
+}
