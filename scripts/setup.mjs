@@ -1,0 +1,140 @@
+// Sets the project up from a fresh clone: npm packages, TensorFlow, its binding, dist/. Every command
+// of package.json that needs them calls it first; when all is there it says so and is done.
+//   node scripts/setup.mjs [--gpu | --cpu]
+// It runs before any package is installed, so it uses Node's own modules only. See docs/setup.md.
+import fs from "node:fs";
+import path from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { bindingIsReady, buildBinding } from "./setup/binding.mjs";
+import { buildDist, distIsReady } from "./setup/build.mjs";
+import { checkGlibc, checkMachine, checkNode } from "./setup/machine.mjs";
+import { installPackages, packagesAreReady } from "./setup/packages.mjs";
+import { readIfThere, SetupError, say, stopTools } from "./setup/support.mjs";
+import { installedSite, installSite, siteBytes, siteIsReady } from "./setup/tensorflow.mjs";
+import { TENSORFLOW_VERSION, wheelsFor } from "./setup/wheels.mjs";
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+const engine = path.join(root, ".engine");
+const PACKAGES_BYTES = 650e6;
+const BUILD_BYTES = 50e6;
+
+/** The flavour asked for, else the one that is installed, else the CPU's. */
+function flavourFrom(args) {
+  const [flag, ...rest] = args;
+  if (rest.length > 0 || !["--gpu", "--cpu", undefined].includes(flag)) {
+    throw new SetupError(
+      `Unknown argument: ${args.join(" ")}. Usage: npm run setup [-- --gpu | --cpu]`,
+    );
+  }
+  return flag?.slice(2) ?? installedSite(engine)?.flavour ?? "cpu";
+}
+
+/** Which of the four steps have work to do. */
+function pendingSteps(wheels) {
+  const packages = !packagesAreReady(root);
+  const site = !siteIsReady(engine, wheels);
+  return {
+    packages,
+    site,
+    binding: packages || site || !bindingIsReady(root, wheels),
+    dist: packages || !distIsReady(root),
+  };
+}
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+
+/** Two set-ups of one checkout take turns; a lock left by one that was killed is taken over. */
+async function takeLock(file) {
+  for (let said = false; ; ) {
+    try {
+      fs.writeFileSync(file, String(process.pid), { flag: "wx" });
+      process.once("exit", () => fs.rmSync(file, { force: true }));
+      return;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+    }
+    const holder = readIfThere(file);
+    if (holder !== undefined && !isRunning(Number(holder))) {
+      fs.rmSync(file, { force: true });
+    } else if (holder !== undefined && !said) {
+      say(`Waiting for another set-up of this checkout (process ${holder}, lock ${file}).`);
+      said = true;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+}
+
+async function work(flavour, wheels) {
+  fs.mkdirSync(engine, { recursive: true });
+  await takeLock(path.join(engine, "setup.lock"));
+  const pending = pendingSteps(wheels);
+  checkMachine({
+    root,
+    download: pending.site,
+    compile: pending.binding,
+    bytes:
+      (pending.packages ? PACKAGES_BYTES : 0) +
+      (pending.site ? siteBytes(wheels) : 0) +
+      BUILD_BYTES,
+  });
+  if (pending.packages) {
+    say("[1/4] npm packages");
+    await installPackages(root);
+  }
+  if (pending.site) {
+    say(`[2/4] TensorFlow ${TENSORFLOW_VERSION} for the ${flavour.toUpperCase()}`);
+    await installSite(engine, flavour, wheels);
+  }
+  if (pending.binding) {
+    say("[3/4] TensorFlow's binding: compiling (about half a minute)");
+    const { version, usesGpu } = await buildBinding(root, wheels);
+    say(`  TensorFlow ${version} loads and computes${usesGpu ? " and sees a GPU" : ""}`);
+  }
+  if (pending.dist) {
+    say("[4/4] src/ to dist/");
+    await buildDist(root);
+  }
+}
+
+async function main() {
+  const started = Date.now();
+  const manifest = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));
+  checkNode(process.versions.node, manifest.engines.node);
+  const machine = `${process.platform} ${process.arch}`;
+  const flavour = flavourFrom(process.argv.slice(2));
+  const wheels = wheelsFor(machine, flavour);
+  const pending = Object.values(pendingSteps(wheels)).some(Boolean);
+  if (pending) {
+    checkGlibc(process.report.getReport().header.glibcVersionRuntime);
+    await work(flavour, wheels);
+  }
+  const time = pending ? ` after ${Math.round((Date.now() - started) / 1000)} s` : "";
+  say(`Set up${time}: TensorFlow ${TENSORFLOW_VERSION} for the ${flavour.toUpperCase()}.`);
+}
+
+for (const [signal, number] of [
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+]) {
+  process.once(signal, () => {
+    stopTools();
+    process.stderr.write("Set-up interrupted: run it again and it goes on where it was.\n");
+    process.exit(128 + number);
+  });
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,121 @@
+// Step 3: tfjs-node-gpu's native binding, patched, joined with native/*.cc and compiled against
+// .engine/site. The package itself ships sources only; its prebuilt binaries know TensorFlow 2.9.
+import fs from "node:fs";
+import path from "node:path";
+import { patchTool } from "./machine.mjs";
+import { filesBelow, fingerprint, readIfThere, runTool, SetupError } from "./support.mjs";
+
+const PACKAGE = path.join("node_modules", "@tensorflow", "tfjs-node-gpu");
+/** Where the package looks for it: Node-API version 8 is the one that its package.json names. */
+const OUTPUT = path.join(PACKAGE, "lib", "napi-v8", "tfjs_binding.node");
+const TENSORFLOW = path.join(".engine", "site", "tensorflow");
+const FLAGS = ["-O2", "-std=c++17", "-shared", "-fPIC", "-DNAPI_VERSION=8"];
+const INCLUDES = [
+  path.join(".engine", "build"),
+  path.join(".engine", "build", "binding"),
+  "native",
+  path.join(TENSORFLOW, "include"),
+  path.join("node_modules", "node-api-headers", "include"),
+];
+const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
+
+/** Relative to the binding itself, so that a moved checkout still works. */
+const RUN_PATH = `$ORIGIN/${path.relative(path.dirname(OUTPUT), TENSORFLOW)}`;
+
+const recordOf = (root) => path.join(root, `${OUTPUT}.sources`);
+
+function sourcesIn(folder, ...endings) {
+  return filesBelow(folder)
+    .filter((file) => endings.some((ending) => file.endsWith(ending)))
+    .map((file) => path.join(folder, file));
+}
+
+/** Changes with the sources, the patch, the flags and TensorFlow's own files. */
+export function bindingFingerprint(root, wheels) {
+  const hashes = wheels.map((wheel) => wheel.sha256);
+  return fingerprint(
+    [...FLAGS, RUN_PATH, process.arch, ...hashes],
+    [
+      ...sourcesIn(path.join(root, PACKAGE, "binding"), ".cc", ".h"),
+      ...sourcesIn(path.join(root, "native"), ".cc", ".h", ".patch"),
+    ],
+  );
+}
+
+export function bindingIsReady(root, wheels) {
+  return (
+    fs.existsSync(path.join(root, OUTPUT)) &&
+    readIfThere(recordOf(root)) === bindingFingerprint(root, wheels)
+  );
+}
+
+async function preparePatchedSources(root) {
+  const build = path.join(root, ".engine", "build");
+  fs.rmSync(build, { recursive: true, force: true });
+  fs.mkdirSync(path.join(build, "binding"), { recursive: true });
+  for (const file of sourcesIn(path.join(root, PACKAGE, "binding"), ".cc", ".h")) {
+    fs.copyFileSync(file, path.join(build, "binding", path.basename(file)));
+  }
+  const patch = path.join(root, "native", "tfjs-binding.patch");
+  const [tool, args] =
+    patchTool() === "patch"
+      ? ["patch", ["--strip=1", "--batch", `--input=${patch}`]]
+      : ["git", ["apply", "-p1", patch]];
+  // git apply takes paths from the top of the repository that it finds, so it must find none.
+  const env = { ...process.env, GIT_CEILING_DIRECTORIES: path.dirname(build) };
+  await runTool("Patching the binding", tool, args, { cwd: build, env });
+}
+
+async function compile(root, output) {
+  const sources = [
+    ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) =>
+      path.join(".engine", "build", "binding", file),
+    ),
+    ...sourcesIn(path.join(root, "native"), ".cc").map((file) => path.relative(root, file)),
+  ];
+  const includes = INCLUDES.map((folder) => `-I${folder}`);
+  const link = [`-L${TENSORFLOW}`, ...LIBRARIES.map((name) => `-l:${name}`)];
+  const args = [...FLAGS, ...includes, ...sources, "-o", output, ...link];
+  await runTool("Compiling the binding", "g++", [...args, `-Wl,-rpath,${RUN_PATH}`], { cwd: root });
+}
+
+// Node 23 dropped util.isNullOrUndefined, which the package calls.
+const LOAD_CHECK = `
+  const util = require("util");
+  util.isNullOrUndefined ??= (value) => value == null;
+  const tf = require("@tensorflow/tfjs-node-gpu");
+  const product = tf.matMul([[2, 3]], [[4], [5]]).dataSync()[0];
+  const { binding } = tf.backend();
+  console.log(JSON.stringify([product, binding.TF_Version, binding.isUsingGpuDevice()]));
+`;
+
+/** Loads the binding in a process of its own and multiplies two matrices. */
+export async function checkBinding(root) {
+  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: "2" };
+  const output = await runTool(
+    "Loading TensorFlow through the new binding",
+    process.execPath,
+    ["-e", LOAD_CHECK],
+    { cwd: root, env },
+  );
+  const line = output.split("\n").findLast((text) => text.startsWith("["));
+  const [product, version, usesGpu] = JSON.parse(line ?? "[]");
+  if (product !== 23) {
+    throw new SetupError(`TensorFlow computes wrongly here: (2, 3)·(4, 5) is ${product}, not 23.`);
+  }
+  return { version, usesGpu };
+}
+
+/** Builds, checks and records the binding; returns TensorFlow's version and whether it sees a GPU. */
+export async function buildBinding(root, wheels) {
+  const output = path.join(root, OUTPUT);
+  const partial = `${output}.partial`;
+  fs.mkdirSync(path.dirname(output), { recursive: true });
+  fs.rmSync(recordOf(root), { force: true });
+  await preparePatchedSources(root);
+  await compile(root, partial);
+  fs.renameSync(partial, output);
+  const loaded = await checkBinding(root);
+  fs.writeFileSync(recordOf(root), bindingFingerprint(root, wheels));
+  return loaded;
+}
