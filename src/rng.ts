@@ -16,8 +16,9 @@ export class Rng {
 
   /** A stream that depends on the seed and on the name alone. */
   static named(seed: number, name: string): Rng {
-    let hash = (0x811c9dc5 ^ seed) >>> 0;
-    for (const char of `${seed}/${name}`) hash = Math.imul(hash ^ char.codePointAt(0)!, 0x01000193) >>> 0;
+    let hash = 0x811c9dc5; // FNV-1a
+    for (const char of `${seed}/${name}`)
+      hash = Math.imul(hash ^ char.codePointAt(0)!, 0x01000193) >>> 0;
     const splitMix = () => {
       hash = (hash + 0x9e3779b9) >>> 0;
       let z = hash;

@@ -1,0 +1,404 @@
+// Generation with a key-value cache and continuous batching: a fixed number of slots, each holding one sequence at a time; when
+// a sequence ends, its slot goes to the next prompt.
+//
+// Keys and values are written in place to the slot's own rows at the sequence's own positions, so nothing is padded on the left
+// and sequences of any lengths share a step. Sampling happens inside the compiled step, with one random number per token drawn
+// from the sequence's own stream: what a sequence becomes does not depend on its neighbours.
+import { bucketSize } from "../data/batch.ts";
+import { type Compiled, compile } from "../engine/compile.ts";
+import {
+  attend,
+  biasWhere,
+  gatherWithoutGradient,
+  greedyClasses,
+  logProbabilityOf,
+  sampleClasses,
+  writeRowsInPlace,
+} from "../engine/ops.ts";
+import { type Tensor, tf } from "../engine/tf.ts";
+import { Variable } from "../engine/variable.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { Model } from "../model/model.ts";
+import {
+  type Attention,
+  causalAttention,
+  hiddenStates,
+  logits,
+  readWeights,
+  type Weights,
+} from "../model/transformer.ts";
+import type { Rng } from "../rng.ts";
+
+export interface Prompt {
+  /** At least one token. */
+  readonly tokens: readonly number[];
+  /** Chooses the samples; unused when greedy. */
+  readonly rng: Rng;
+}
+
+export interface Response {
+  /** Ends in EOS unless `isTruncated`. */
+  readonly tokens: readonly number[];
+  /** Natural, of each token under the distribution it was sampled from (temperature 1 when greedy). */
+  readonly logprobs: Float32Array;
+  /** True when maxNewTokens came before EOS. */
+  readonly isTruncated: boolean;
+}
+
+export interface GeneratorOptions {
+  /** Sequences in the making at once. */
+  readonly slots: number;
+  /** Longest prompt and response together, in tokens. */
+  readonly maxTokens: number;
+  /** Logits are divided by it; 0 is greedy. */
+  readonly temperature: number;
+}
+
+export interface GenerateOptions {
+  readonly maxNewTokens: number;
+  /** Tokens that end a response. */
+  readonly eosIds: readonly number[];
+  /** Called as soon as a response is complete, in order of completion. */
+  readonly onResponse?: (index: number, response: Response) => void;
+}
+
+export interface Generator {
+  /**
+   * One response per prompt, in the prompts' order, with the model's current weights.
+   *
+   * @throws Error when a prompt and maxNewTokens do not fit into maxTokens
+   */
+  generate(prompts: readonly Prompt[], options: GenerateOptions): Response[];
+  dispose(): void;
+}
+
+/** Tokens sampled per call of the decoding step: fewer calls against a few tokens past EOS that are thrown away. */
+const DECODE_STEPS = 4;
+
+/** A sequence in the making. */
+interface Slot {
+  readonly index: number;
+  readonly prompt: Prompt;
+  readonly tokens: number[];
+  readonly logprobs: number[];
+}
+
+export function createGenerator(model: Model, options: GeneratorOptions): Generator {
+  const { slots: slotCount, temperature } = options;
+  const isGreedy = temperature === 0;
+  // A few places more than a sequence needs: the last call decodes up to DECODE_STEPS - 1 tokens too many.
+  const cache = createCache(
+    model.config,
+    slotCount,
+    bucketSize(options.maxTokens + DECODE_STEPS, 16),
+  );
+  const prefill = compile("prefill", (...inputs) => prefillStep(model, cache, isGreedy, inputs));
+  const decode = compile("decode", (...inputs) => decodeStep(model, cache, isGreedy, inputs));
+
+  return {
+    generate(prompts, { maxNewTokens, eosIds, onResponse }) {
+      const longest = Math.max(0, ...prompts.map((prompt) => prompt.tokens.length));
+      if (longest + maxNewTokens > options.maxTokens) {
+        throw new Error(
+          `generate: ${longest} + ${maxNewTokens} tokens do not fit into ${options.maxTokens}`,
+        );
+      }
+      const responses: Response[] = new Array(prompts.length);
+      const slots: (Slot | null)[] = new Array(slotCount).fill(null);
+      let nextPrompt = 0;
+
+      /** Adds a sampled token; a complete sequence leaves its slot. */
+      const append = (slotIndex: number, token: number, logprob: number) => {
+        const slot = slots[slotIndex]!;
+        slot.tokens.push(token);
+        slot.logprobs.push(logprob);
+        const ended = eosIds.includes(token);
+        if (!ended && slot.tokens.length < maxNewTokens) return;
+        const response = {
+          tokens: slot.tokens,
+          logprobs: Float32Array.from(slot.logprobs),
+          isTruncated: !ended,
+        };
+        responses[slot.index] = response;
+        slots[slotIndex] = null;
+        onResponse?.(slot.index, response);
+      };
+
+      while (nextPrompt < prompts.length || slots.some((slot) => slot !== null)) {
+        const free = slots.flatMap((slot, i) => (slot === null ? [i] : []));
+        const waiting = prompts.length - nextPrompt;
+        // Prefill is worth its call when a fair part of the slots is free, or nothing else is left to do.
+        if (
+          waiting > 0 &&
+          (free.length >= Math.min(waiting, slotCount / 4) || free.length === slotCount)
+        ) {
+          const taken = free.slice(0, waiting);
+          for (const slotIndex of taken) {
+            const index = nextPrompt++;
+            slots[slotIndex] = { index, prompt: prompts[index]!, tokens: [], logprobs: [] };
+          }
+          runPrefill(prefill, slots, taken, temperature, append);
+        } else {
+          runDecode(decode, slots, temperature, append);
+        }
+      }
+      return responses;
+    },
+    dispose() {
+      prefill.dispose();
+      decode.dispose();
+      for (const variable of [...cache.keys, ...cache.values]) variable.dispose();
+    },
+  };
+}
+
+type Append = (slotIndex: number, token: number, logprob: number) => void;
+
+/** Reads the prompts of the slots in `taken` and samples their first tokens. */
+function runPrefill(
+  prefill: Compiled,
+  slots: readonly (Slot | null)[],
+  taken: readonly number[],
+  temperature: number,
+  append: Append,
+): void {
+  const rows = bucketSize(taken.length, 1);
+  const prompts = taken.map((slotIndex) => slots[slotIndex]!.prompt);
+  const rowLength = bucketSize(Math.max(...prompts.map(({ tokens }) => tokens.length)), 16);
+  const tokens = new Int32Array(rows * rowLength);
+  const lengths = new Int32Array(rows);
+  const targets = new Int32Array(rows);
+  const uniforms = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    // Rows of padding repeat the last prompt: they write the same numbers to the same places.
+    const source = Math.min(row, prompts.length - 1);
+    const prompt = prompts[source]!;
+    tokens.set(prompt.tokens, row * rowLength);
+    lengths[row] = prompt.tokens.length;
+    targets[row] = taken[source]!;
+    uniforms[row] = row === source ? uniformFrom(prompt.rng) : 0;
+  }
+  const inputs = [
+    tf.tensor2d(tokens, [rows, rowLength], "int32"),
+    tf.tensor1d(lengths, "int32"),
+    tf.tensor1d(targets, "int32"),
+    tf.tensor1d(uniforms),
+    tf.scalar(temperature),
+  ];
+  const [sampled, logprobs] = readAll(prefill(...inputs));
+  tf.dispose(inputs);
+  taken.forEach((slotIndex, row) => {
+    append(slotIndex, sampled![row]!, logprobs![row]!);
+  });
+}
+
+/** Samples DECODE_STEPS more tokens for every slot; those of empty slots and past the end of a response are dropped. */
+function runDecode(
+  decode: Compiled,
+  slots: readonly (Slot | null)[],
+  temperature: number,
+  append: Append,
+): void {
+  const count = slots.length;
+  const lastTokens = new Int32Array(count);
+  const positions = new Int32Array(count);
+  const uniforms = new Float32Array(DECODE_STEPS * count);
+  slots.forEach((slot, i) => {
+    if (!slot) return;
+    lastTokens[i] = slot.tokens.at(-1)!;
+    positions[i] = slot.prompt.tokens.length + slot.tokens.length - 1;
+  });
+  const before = [...slots];
+  slots.forEach((slot, i) => {
+    for (let step = 0; slot && step < DECODE_STEPS; step++)
+      uniforms[step * count + i] = uniformFrom(slot.prompt.rng);
+  });
+  const inputs = [
+    tf.tensor1d(lastTokens, "int32"),
+    tf.tensor1d(positions, "int32"),
+    tf.tensor2d(uniforms, [DECODE_STEPS, count]),
+    tf.scalar(temperature),
+  ];
+  const [sampled, logprobs] = readAll(decode(...inputs));
+  tf.dispose(inputs);
+  for (let step = 0; step < DECODE_STEPS; step++) {
+    before.forEach((slot, i) => {
+      if (slot && slots[i] === slot)
+        append(i, sampled![step * count + i]!, logprobs![step * count + i]!);
+    });
+  }
+}
+
+function uniformFrom(rng: Rng): number {
+  return Math.fround(rng.uniform() * (1 - 2 ** -24)); // float32 must not round it up to 1
+}
+
+function readAll(tensors: readonly Tensor[]): (Float32Array | Int32Array)[] {
+  return tensors.map((tensor) => {
+    const values = tensor.dataSync() as Float32Array | Int32Array;
+    tensor.dispose();
+    return values;
+  });
+}
+
+/** Keys and values of all slots: per layer one matrix [slots * kvHeads * capacity, headDim]. */
+interface Cache {
+  readonly slots: number;
+  readonly capacity: number;
+  readonly keys: readonly Variable[];
+  readonly values: readonly Variable[];
+}
+
+function createCache(
+  { layers, kvHeads, headDim }: ModelConfig,
+  slots: number,
+  capacity: number,
+): Cache {
+  const shape = [slots * kvHeads * capacity, headDim];
+  const make = (name: string) =>
+    Array.from({ length: layers }, (_, i) => new Variable(`cache.${i}.${name}`, shape));
+  return { slots, capacity, keys: make("keys"), values: make("values") };
+}
+
+/**
+ * Places of tokens in a cache matrix.
+ *
+ * @param slots int32 [n] slot of each token
+ * @param positions int32 [n] position of each token
+ * @returns int32 [n * kvHeads], heads innermost
+ */
+function cacheRows(config: ModelConfig, cache: Cache, slots: Tensor, positions: Tensor): Tensor {
+  const n = slots.shape[0]!;
+  const { kvHeads } = config;
+  const int = (value: number) => tf.scalar(value, "int32");
+  const first = tf.add(tf.mul(slots, int(kvHeads * cache.capacity)), positions);
+  const heads = tf.mul(tf.range(0, kvHeads, 1, "int32"), int(cache.capacity));
+  return tf.reshape(tf.add(tf.reshape(first, [n, 1]), tf.reshape(heads, [1, kvHeads])), [
+    n * kvHeads,
+  ]);
+}
+
+/**
+ * @param inputs tokens [rows, rowLength], lengths [rows], slots [rows], uniforms [rows], temperature []
+ * @returns the first token of each row's response and its log-probability
+ */
+function prefillStep(
+  model: Model,
+  cache: Cache,
+  isGreedy: boolean,
+  [tokens, lengths, slots, uniforms, temperature]: readonly Tensor[],
+): Tensor[] {
+  const { config } = model;
+  const [rows, rowLength] = tokens!.shape as [number, number];
+  const size = rows * rowLength;
+  const grid = (x: Tensor, shape: [number, number]) =>
+    tf.reshape(tf.broadcastTo(tf.reshape(x, shape), [rows, rowLength]), [size]);
+  const positions = grid(tf.range(0, rowLength, 1, "int32"), [1, rowLength]);
+  const places = cacheRows(config, cache, grid(slots!, [rows, 1]), positions);
+  const causal = causalAttention(config, tf.fill([rows, rowLength], 0, "int32"));
+  const written: Tensor[] = [];
+  const attention: Attention = (queries, keys, values, layer) => {
+    written.push(...writeCache(config, cache, layer, places, keys, values));
+    return causal(queries, keys, values, layer);
+  };
+  const weights = readWeights(model.parameters);
+  const hidden = hiddenStates(config, weights, tf.reshape(tokens!, [size]), positions, attention);
+  const int = (value: number) => tf.scalar(value, "int32");
+  const last = tf.sub(
+    tf.add(tf.mul(tf.range(0, rows, 1, "int32"), int(rowLength)), lengths!),
+    int(1),
+  );
+  const outputs = sampleNext(
+    config,
+    weights,
+    gatherWithoutGradient(hidden, last),
+    uniforms!,
+    temperature!,
+    isGreedy,
+  );
+  return [...outputs, ...touch(written)];
+}
+
+/**
+ * @param inputs lastTokens [slots], positions [slots], uniforms [steps, slots], temperature []
+ * @returns tokens [steps, slots] and their log-probabilities
+ */
+function decodeStep(
+  model: Model,
+  cache: Cache,
+  isGreedy: boolean,
+  [lastTokens, positions, uniforms, temperature]: readonly Tensor[],
+): Tensor[] {
+  const { config } = model;
+  const [steps, count] = uniforms!.shape as [number, number];
+  const weights = readWeights(model.parameters);
+  const slots = tf.range(0, count, 1, "int32");
+  const sampled: Tensor[] = [];
+  const logprobs: Tensor[] = [];
+  let tokens = lastTokens!;
+  for (let step = 0; step < steps; step++) {
+    const at = tf.add(positions!, tf.scalar(step, "int32"));
+    const attention = cachedAttention(config, cache, cacheRows(config, cache, slots, at), at);
+    const hidden = hiddenStates(config, weights, tokens, at, attention);
+    const chance = tf.reshape(tf.slice(uniforms!, [step, 0], [1, count]), [count]);
+    const [next, logprob] = sampleNext(config, weights, hidden, chance, temperature!, isGreedy);
+    sampled.push(next!);
+    logprobs.push(logprob!);
+    tokens = next!;
+  }
+  return [tf.stack(sampled), tf.stack(logprobs)];
+}
+
+/** Attention of one token per slot to everything its slot's cache holds up to its position. */
+function cachedAttention(
+  config: ModelConfig,
+  cache: Cache,
+  places: Tensor,
+  positions: Tensor,
+): Attention {
+  const { kvHeads, heads, headDim } = config;
+  const count = positions.shape[0]!;
+  const order = tf.reshape(tf.range(0, cache.capacity, 1, "int32"), [1, cache.capacity]);
+  const allowed = tf.lessEqual(order, tf.reshape(positions, [count, 1]));
+  const bias = tf.reshape(biasWhere(allowed), [count, 1, 1, cache.capacity]);
+  return (queries, keys, values, layer) => {
+    const shape = [count, kvHeads, cache.capacity, headDim];
+    const written = writeCache(config, cache, layer, places, keys, values);
+    const [allKeys, allValues] = written.map((matrix) => tf.reshape(matrix, shape));
+    const grouped = tf.reshape(queries, [count, kvHeads, heads / kvHeads, headDim]);
+    return tf.reshape(attend(grouped, allKeys!, allValues!, bias), [count, heads * headDim]);
+  };
+}
+
+/** Writes keys and values [tokens, kvHeads, headDim] at their places; returns the layer's two whole matrices. */
+function writeCache(
+  { headDim }: ModelConfig,
+  cache: Cache,
+  layer: number,
+  places: Tensor,
+  keys: Tensor,
+  values: Tensor,
+): [keys: Tensor, values: Tensor] {
+  const write = (matrix: Variable, rows: Tensor) =>
+    writeRowsInPlace(matrix.read(), places, tf.reshape(rows, [places.shape[0]!, headDim]));
+  return [write(cache.keys[layer]!, keys), write(cache.values[layer]!, values)];
+}
+
+/** One number out of each tensor, so that the op that made it runs although nothing reads its result. */
+function touch(tensors: readonly Tensor[]): Tensor[] {
+  return tensors.map((tensor) => tf.slice(tensor, [0, 0], [1, 1]));
+}
+
+function sampleNext(
+  config: ModelConfig,
+  weights: Weights,
+  hidden: Tensor,
+  uniforms: Tensor,
+  temperature: Tensor,
+  isGreedy: boolean,
+): [tokens: Tensor, logprobs: Tensor] {
+  const raw = logits(config, weights, hidden);
+  const scaled = isGreedy ? raw : tf.div(raw, temperature);
+  const tokens = isGreedy ? greedyClasses(scaled) : sampleClasses(scaled, uniforms);
+  return [tokens, logProbabilityOf(scaled, tokens)];
+}

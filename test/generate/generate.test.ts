@@ -1,0 +1,139 @@
+import { describe, expect, test } from "vitest";
+import { liveTensors } from "../../src/engine/tf.ts";
+import { createGenerator, type Prompt, type Response } from "../../src/generate/generate.ts";
+import { disposeModel, loadModel } from "../../src/model/model.ts";
+import { createScorer } from "../../src/model/score.ts";
+import { Rng } from "../../src/rng.ts";
+import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
+
+const variants = [
+  "multi-head",
+  "grouped-query",
+  "linear-rope",
+  "llama3-rope",
+  "wide-heads",
+  "sharded-bf16",
+  "sharded-f16",
+];
+
+/** Prompts of different lengths, each with its own stream. */
+function prompts(count: number, seed: number): Prompt[] {
+  return Array.from({ length: count }, (_, i) => ({
+    tokens: Array.from({ length: 1 + ((5 * i) % 13) }, (_, j) => 3 + ((7 * i + 11 * j) % 50)),
+    rng: Rng.named(seed, `sample ${i}`),
+  }));
+}
+
+function generate(
+  name: string,
+  wanted: readonly Prompt[],
+  slots: number,
+  temperature: number,
+): Response[] {
+  const model = loadModel(goldenPath("models", name));
+  const generator = createGenerator(model, { slots, maxTokens: 77, temperature });
+  const responses = generator.generate(wanted, { maxNewTokens: 40, eosIds: [7, 8] });
+  generator.dispose();
+  disposeModel(model);
+  return responses;
+}
+
+describe.each(variants)("%s", (name) => {
+  test("64 greedy tokens equal transformers', prompts of different lengths at once", () => {
+    const golden = readGolden("models", name, "golden.safetensors");
+    const model = loadModel(goldenPath("models", name));
+    const generator = createGenerator(model, { slots: 2, maxTokens: 76, temperature: 0 });
+    const lengths = [...golden.get("promptLengths")!.values];
+    const wanted = lengths.map((n, i) => ({
+      tokens: rowOf(golden.get("promptTokens")!, i, n),
+      rng: Rng.named(0, ""),
+    }));
+    const responses = generator.generate(wanted, { maxNewTokens: 64, eosIds: [] });
+    responses.forEach((response, i) => {
+      expect(response.tokens).toEqual(rowOf(golden.get("greedyTokens")!, i));
+      expect(
+        largestDifference(response.logprobs, rowOf(golden.get("greedyLogprobs")!, i)),
+      ).toBeLessThan(1e-4);
+    });
+    generator.dispose();
+    disposeModel(model);
+  });
+});
+
+test("continuous batching gives every sequence the tokens that it gets alone", () => {
+  for (const seed of [1, 2, 3]) {
+    const alone = generate("grouped-query", prompts(12, seed), 1, 1);
+    const together = generate("grouped-query", prompts(12, seed), 5, 1);
+    expect(together.map(({ tokens }) => tokens)).toEqual(alone.map(({ tokens }) => tokens));
+  }
+});
+
+test("log-probabilities are those that scoring the whole sequence gives", () => {
+  const wanted = prompts(8, 4);
+  const responses = generate("grouped-query", wanted, 8, 1);
+  const model = loadModel(goldenPath("models", "grouped-query"));
+  const scorer = createScorer(model);
+  const sequences = responses.map(({ tokens }, i) => ({
+    prompt: wanted[i]!.tokens,
+    response: tokens,
+  }));
+  scorer.score(sequences, 1000).logprobs.forEach((expected, i) => {
+    expect(largestDifference(responses[i]!.logprobs, expected)).toBeLessThan(1e-5);
+  });
+  scorer.dispose();
+  disposeModel(model);
+});
+
+test("a response ends with EOS or is marked as truncated", () => {
+  const responses = generate("multi-head", prompts(40, 5), 8, 1);
+  for (const { tokens, isTruncated } of responses) {
+    const eosAt = tokens.findIndex((token) => token === 7 || token === 8);
+    expect(isTruncated).toBe(eosAt === -1);
+    expect(eosAt === -1 ? 39 : eosAt).toBe(tokens.length - 1);
+  }
+  expect(new Set(responses.map(({ isTruncated }) => isTruncated)).size).toBe(2);
+});
+
+test("samples follow the model's probabilities", () => {
+  const model = loadModel(goldenPath("models", "multi-head"));
+  const count = 4000;
+  const wanted = Array.from({ length: count }, (_, i) => ({
+    tokens: [5, 9],
+    rng: Rng.named(6, `${i}`),
+  }));
+  const generator = createGenerator(model, { slots: 500, maxTokens: 8, temperature: 1 });
+  const first = generator
+    .generate(wanted, { maxNewTokens: 1, eosIds: [] })
+    .map(({ tokens }) => tokens[0]!);
+  const scorer = createScorer(model);
+  const { vocabSize } = model.config;
+  const all = Array.from({ length: vocabSize }, (_, token) => ({
+    prompt: [5, 9],
+    response: [token],
+  }));
+  const probabilities = scorer.score(all, 10_000).logprobs.map((logprob) => Math.exp(logprob[0]!));
+  expect(probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
+  probabilities.forEach((p, token) => {
+    const share = first.filter((t) => t === token).length / count;
+    expect(Math.abs(share - p)).toBeLessThan(5 * Math.sqrt((p * (1 - p)) / count) + 1e-3);
+  });
+  generator.dispose();
+  scorer.dispose();
+  disposeModel(model);
+});
+
+test("temperature 0 ignores the seed, temperature 1 does not, and samples of one prompt differ", () => {
+  const tokens = (seed: number, temperature: number) =>
+    generate("multi-head", prompts(3, seed), 3, temperature).map((response) => response.tokens);
+  expect(tokens(1, 0)).toEqual(tokens(2, 0));
+  expect(tokens(1, 1)).not.toEqual(tokens(2, 1));
+  const same = [1, 2].map((i) => ({ tokens: [4, 5, 6], rng: Rng.named(0, `${i}`) }));
+  const [a, b] = generate("multi-head", same, 2, 1);
+  expect(a!.tokens).not.toEqual(b!.tokens);
+});
+
+test("leaves no tensors behind", () => {
+  const before = liveTensors();
+  generate("multi-head", prompts(5, 1), 2, 1);
+  expect(liveTensors()).toBe(before);
+});
