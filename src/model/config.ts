@@ -1,5 +1,5 @@
-// The shape of a LLaMA, read from and written to Hugging Face's config.json, and its rotary frequencies.
-// Both spellings of the rotary settings are understood: transformers 4's and 5's.
+// The shape of a LLaMA, read from and written to Hugging Face's config.json, and its rotary
+// frequencies. Both spellings of the rotary settings are understood: transformers 4's and 5's.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -10,7 +10,7 @@ export interface LinearRopeScaling {
   readonly factor: number;
 }
 
-/** LLaMA 3.1's scaling: long wavelengths are stretched by `factor`, short ones kept, a ramp between. */
+/** LLaMA 3.1's scaling: long wavelengths are stretched, short ones kept, a ramp between. */
 export interface Llama3RopeScaling {
   readonly type: "llama3";
   readonly factor: number;
@@ -66,8 +66,8 @@ const ropeSchema = z
   .nullish();
 
 /**
- * What is read of config.json; defaults are those of transformers' LlamaConfig, except that the sizes must be given.
- * What the model cannot do is pinned to the value that it can.
+ * What is read of config.json. Defaults are those of transformers' LlamaConfig, but the sizes must
+ * be given. What our model cannot do is pinned to the value that it can.
  */
 const schema = z.looseObject({
   model_type: z.literal("llama"),
@@ -153,7 +153,7 @@ function optionalId<Key extends "bosId" | "padId">(
   return id === null || id === undefined || id < 0 ? {} : ({ [key]: id } as { [K in Key]: number });
 }
 
-/** `rope_parameters` (transformers 5) holds theta and scaling; `rope_theta` and `rope_scaling` (4) hold one each. */
+/** transformers 5 has both in `rope_parameters`, 4 has `rope_theta` and `rope_scaling`. */
 function readRope(
   json: HuggingFaceConfig,
   path: string,
@@ -161,21 +161,22 @@ function readRope(
   const { rope_theta: theta4, rope_scaling: scaling4, rope_parameters: rope5 } = json;
   const theta5 = rope5?.rope_theta;
   if (theta4 != null && theta5 !== undefined && theta4 !== theta5) {
-    throw new UserError(
-      `${path}: rope_theta is ${theta4}, but rope_parameters.rope_theta is ${theta5}; keep one`,
-    );
+    throw disagreement(path, "rope_theta", theta4, "rope_parameters.rope_theta", theta5);
   }
   const at4 = scaling4 ? readScaling(scaling4, `${path}: rope_scaling`) : undefined;
   const at5 = rope5 ? readScaling(rope5, `${path}: rope_parameters`) : undefined;
   if (at4 !== undefined && at5 !== undefined && JSON.stringify(at4) !== JSON.stringify(at5)) {
-    throw new UserError(
-      `${path}: rope_scaling is ${JSON.stringify(at4)}, but rope_parameters say ${JSON.stringify(at5)}; keep one`,
-    );
+    throw disagreement(path, "rope_scaling", at4, "rope_parameters", at5);
   }
   return {
     ropeTheta: theta5 ?? theta4 ?? scaling4?.rope_theta ?? 10_000,
     ropeScaling: at5 ?? at4 ?? null,
   };
+}
+
+function disagreement(path: string, a: string, atA: unknown, b: string, atB: unknown): UserError {
+  const [first, second] = [JSON.stringify(atA), JSON.stringify(atB)];
+  return new UserError(`${path}: ${a} says ${first}, but ${b} says ${second}; keep one`);
 }
 
 function readScaling(rope: HuggingFaceRope, where: string): RopeScaling | null {
@@ -228,7 +229,7 @@ function checkConsistency(config: ModelConfig, path: string): void {
 
 // --- Writing ---
 
-/** The content of a config.json that transformers 4 and 5 both load as a float32 LlamaForCausalLM. */
+/** A config.json that transformers 4 and 5 both load as a float32 LlamaForCausalLM. */
 export function toHuggingFaceConfig(config: ModelConfig): Record<string, unknown> {
   const scaling = config.ropeScaling === null ? null : writeScaling(config.ropeScaling);
   return {
@@ -279,8 +280,9 @@ function writeEosIds(ids: readonly number[]): number | readonly number[] | null 
 // --- Rotary frequencies ---
 
 /**
- * The angle by which pair `i` of a head turns per position, in radians: `theta^(-2i / headDim)`, then scaled.
- * Every operation is rounded to float32, as transformers computes it, so that both models turn alike far out, too.
+ * By how many radians pair `i` of a head turns per position: `theta^(-2i / headDim)`, then scaled.
+ * Every operation is rounded to float32, as in transformers, so that both turn alike far out, too.
+ *
  * @returns headDim / 2 values
  */
 export function ropeInverseFrequencies(config: ModelConfig): Float32Array {
@@ -294,7 +296,7 @@ export function ropeInverseFrequencies(config: ModelConfig): Float32Array {
   });
 }
 
-/** Reference: transformers, `_compute_llama3_parameters`; the ramp is linear in the inverse wavelength. */
+/** The ramp is linear in 1 / wavelength. Reference: transformers, modeling_rope_utils.py. */
 function scaleLlama3(frequency: number, scaling: Llama3RopeScaling): number {
   const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
   const { fround } = Math;

@@ -1,5 +1,5 @@
-// 16-bit floats as raw bits and back: IEEE binary16 ("F16") and bfloat16 ("BF16"), which JavaScript has no arrays for.
-// Widening is exact. Narrowing rounds to nearest, ties to even, as PyTorch and NumPy do.
+// 16-bit floats as raw bits and back: IEEE binary16 ("F16") and bfloat16 ("BF16"), for which
+// JavaScript has no arrays. Widening is exact; narrowing rounds to nearest, ties to even.
 
 const scratchFloat = new Float32Array(1);
 const scratchBits = new Uint32Array(scratchFloat.buffer);
@@ -30,7 +30,7 @@ export function float16ToFloat32(bits: Uint16Array, target: Float32Array): void 
   for (let i = 0; i < bits.length; i++) target[i] = table[bits[i]!]!;
 }
 
-/** Widens bfloat16 bits into `target` (same length, or longer). A bfloat16 is the upper half of a float32. */
+/** Widens bfloat16 bits, which are the upper halves of float32 bits, into `target`. */
 export function bfloat16ToFloat32(bits: Uint16Array, target: Float32Array): void {
   const targetBits = new Uint32Array(target.buffer, target.byteOffset, target.length);
   for (let i = 0; i < bits.length; i++) targetBits[i] = bits[i]! << 16;
@@ -56,7 +56,7 @@ function float16Bits(value: number): number {
     scratchFloat[0] = Math.abs(value) + 0.5;
     return sign | (scratchBits[0]! - 0x3f000000);
   }
-  // Rebias the exponent from 127 to 15, then round off 13 fraction bits; a carry may raise the exponent.
+  // Rebias the exponent from 127 to 15, then round off 13 bits; a carry may raise the exponent.
   const rebiased = magnitude - 0x38000000;
   return sign | ((rebiased + 0xfff + ((rebiased >>> 13) & 1)) >>> 13);
 }
