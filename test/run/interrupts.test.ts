@@ -1,0 +1,72 @@
+import { spawn } from "node:child_process";
+import { describe, expect, test } from "vitest";
+import { watchInterrupts } from "../../src/run/interrupts.ts";
+
+// A loop of synchronous steps, as training is; it prints each step and how it ended.
+const loop = `
+  import { watchInterrupts } from "./src/run/interrupts.ts";
+  const interrupts = watchInterrupts();
+  for (let step = 1; ; step++) {
+    console.log("step " + step);
+    const end = Date.now() + 200;
+    while (Date.now() < end);
+    if (await interrupts.requested()) break;
+  }
+  console.log("checkpoint");
+  const end = Date.now() + 1000;
+  while (Date.now() < end);
+  console.log("written");
+  interrupts[Symbol.dispose]();
+`;
+
+async function runLoop(signals: NodeJS.Signals[]) {
+  const child = spawn("node", ["--import", "tsx", "--input-type=module", "-e", loop]);
+  let output = "";
+  let errors = "";
+  child.stderr.on("data", (text) => {
+    errors += text;
+  });
+  child.stdout.on("data", (text) => {
+    output += text;
+  });
+  const closed = new Promise<{ code: number | null; signal: string | null }>((resolve) =>
+    child.on("close", (code, signal) => resolve({ code, signal })),
+  );
+  const said = (text: string) =>
+    Promise.race([
+      closed.then(() => expect.fail(`ended before it said "${text}": ${errors}`)),
+      new Promise<void>((resolve) => {
+        child.stdout.on("data", () => output.includes(text) && resolve());
+      }),
+    ]);
+  await said("step 2");
+  child.kill(signals[0]);
+  if (signals[1] !== undefined) {
+    await said("checkpoint");
+    child.kill(signals[1]);
+  }
+  return { ...(await closed), output };
+}
+
+describe("watchInterrupts", () => {
+  test.each(["SIGINT", "SIGTERM"] as const)("lets a loop end its step after %s", async (signal) => {
+    const { code, output } = await runLoop([signal]);
+    expect(code).toBe(0);
+    expect(output).toMatch(/step 2\n(step 3\n)?checkpoint\nwritten\n$/);
+  });
+
+  test("ends at once at the second Ctrl-C, even while nothing gives way", async () => {
+    const { signal, output } = await runLoop(["SIGINT", "SIGINT"]);
+    expect(signal).toBe("SIGINT");
+    expect(output).not.toContain("written");
+  });
+
+  test("stops watching when disposed", async () => {
+    const before = process.listenerCount("SIGINT");
+    const interrupts = watchInterrupts();
+    expect(process.listenerCount("SIGINT")).toBe(before + 1);
+    expect(await interrupts.requested()).toBe(false);
+    interrupts[Symbol.dispose]();
+    expect(process.listenerCount("SIGINT")).toBe(before);
+  });
+});
