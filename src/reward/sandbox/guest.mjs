@@ -1,0 +1,301 @@
+// The child process that runs generated programs: Python (pyodide) behind a WebAssembly boundary that is
+// closed, once and for all, before the first program. Plain JavaScript, because Node starts it as it is.
+// docs/sandbox.md tells what each layer stops.
+import { readFileSync, constants as systemConstants } from "node:fs";
+
+/**
+ * @typedef {object} GuestSettings Given as JSON in the first argument.
+ * @property {string} pyodide - URL of pyodide's module.
+ * @property {string[]} wheels - Python wheels to unpack before the boundary closes.
+ * @property {string[]} modules - Modules imported at boot, so that programs find them loaded.
+ * @property {string[]} names - Modules that a program finds in its globals without importing them.
+ * @property {string} [snapshot] - Memory snapshot of an earlier boot with the same settings.
+ * @property {boolean} makeSnapshot - Send such a snapshot to the parent instead of running programs.
+ * @property {number} maxMemoryBytes - Python's memory may not grow beyond this.
+ */
+
+const host = globalThis.process;
+/** @type {GuestSettings} */
+const settings = JSON.parse(host.argv[2] ?? "{}");
+const send = host.send.bind(host);
+const exit = host.exit.bind(host);
+
+const OUTPUT_BUDGET_BYTES = 8 * 1024 * 1024;
+// Wasm memory never shrinks: a guest that grew beyond this is replaced after its program.
+const RETIRE_ABOVE_BYTES = 256 * 1024 * 1024;
+// Below the limit that `ulimit -t` sets where a guest cannot be tied to its parent's life otherwise.
+const RETIRE_AFTER_CPU_SECONDS = 60;
+const MESSAGE_CHARACTERS = 500;
+const PAGE_BYTES = 65536;
+const PROGRAM_FILE = "/home/pyodide/program.py";
+
+// Everything that Python may still ask of JavaScript once programs run. The rest (268 imports in all, among
+// them the shell, sockets, dlopen, ffi and every way to a JavaScript object) ends the guest.
+const ALLOWED_IMPORTS = new Set(
+  [
+    // calls between C functions, conversion of the result string, checks without effect
+    "_PyEM_TrampolineCall_JS JsvError_Check JsvNoValue_Check can_run_sync_js",
+    "_python2js_ascii _python2js_ucs1 _python2js_ucs2 _python2js_ucs4",
+    "_Py_CheckEmscriptenSignals_Helper _Py_emscripten_runtime __call_sighandler",
+    // the end of the interpreter
+    "__assert_fail _abort_js exit proc_exit emscripten_runtime_keepalive_push",
+    "emscripten_runtime_keepalive_pop _emscripten_runtime_keepalive_clear",
+    // clocks, random bytes, Emscripten's own made-up environment, memory
+    "clock_time_get clock_res_get emscripten_get_now emscripten_date_now random_get",
+    "_localtime_js _gmtime_js _mktime_js _timegm_js _tzset_js environ_get environ_sizes_get",
+    "emscripten_resize_heap emscripten_get_heap_max",
+    // reading the in-memory file system (imports of standard modules), writing output into the void
+    "__syscall_openat __syscall_stat64 __syscall_lstat64 __syscall_fstat64 __syscall_newfstatat",
+    "__syscall_faccessat __syscall_getdents64 __syscall_getcwd __syscall_fcntl64 __syscall_ioctl",
+    "__syscall_getuid32_js __syscall_readlinkat",
+    "fd_read fd_write fd_close fd_seek fd_pread fd_sync fd_fdstat_get",
+  ].flatMap((line) => line.split(" ")),
+);
+
+// Open for the boot, closed before the first program, never opened again: what an earlier program left behind
+// (finalizers, patched built-ins) would otherwise run with the boundary open.
+let latched = false;
+let writtenBytes = 0;
+/** @type {string | undefined} */
+let violation;
+let guardedImports = 0;
+/** @type {WebAssembly.Exports | undefined} */
+let wasm;
+
+function expel(reason) {
+  violation ??= reason;
+  throw new Error(reason);
+}
+
+const guards = {
+  fd_write: (original) => (fd, vectors, count, written) => {
+    if (latched) {
+      const words = new Uint32Array(wasm.memory.buffer);
+      for (let i = 0; i < count; i++) writtenBytes += words[(vectors >>> 2) + 2 * i + 1] ?? 0;
+      if (writtenBytes > OUTPUT_BUDGET_BYTES) {
+        expel(`the program wrote more than ${OUTPUT_BUDGET_BYTES >> 20} MiB of output`);
+      }
+    }
+    return original(fd, vectors, count, written);
+  },
+  fd_close: (original) => (fd) => (latched && fd <= 2 ? 0 : original(fd)),
+  __syscall_openat: (original) => (folder, path, flags, mode) => {
+    const writes = 0o1103; // O_WRONLY | O_RDWR | O_CREAT | O_TRUNC
+    const accessDenied = -2; // WASI's EACCES
+    return latched && flags & writes ? accessDenied : original(folder, path, flags, mode);
+  },
+};
+
+const barred = (name, original) =>
+  function (...values) {
+    if (latched) expel(`the program reached for ${name}, which the sandbox closes`);
+    return original.apply(this, values);
+  };
+
+/** Replaces every imported function by its guarded form, in place: dlsym looks them up in the same object. */
+function guardImports(imports) {
+  for (const table of new Set([imports.env, imports.wasi_snapshot_preview1])) {
+    for (const [name, original] of Object.entries(table ?? {})) {
+      if (typeof original !== "function") continue;
+      const guard = guards[name]?.(original);
+      if (!guard && ALLOWED_IMPORTS.has(name)) continue;
+      table[name] = Object.assign(guard ?? barred(name, original), { sig: original.sig });
+      guardedImports++;
+    }
+  }
+}
+
+const instantiate = WebAssembly.instantiate;
+WebAssembly.instantiate = async (source, imports, ...rest) => {
+  const isPython = imports?.env !== undefined;
+  if (isPython) guardImports(imports);
+  const result = await instantiate.call(WebAssembly, source, imports, ...rest);
+  if (isPython && !wasm) {
+    wasm = (result.instance ?? result).exports;
+    growTo(wasm.memory, snapshot?.length ?? 0);
+  }
+  return result;
+};
+
+const grow = WebAssembly.Memory.prototype.grow;
+WebAssembly.Memory.prototype.grow = function (pages) {
+  if (this.buffer.byteLength + pages * PAGE_BYTES > settings.maxMemoryBytes) {
+    throw new RangeError("the program's memory is used up"); // Python turns it into a MemoryError
+  }
+  return grow.call(this, pages);
+};
+
+// Pyodide 314 copies a snapshot into memory without making room for it.
+function growTo(memory, bytes) {
+  const missing = bytes - memory.buffer.byteLength;
+  if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
+}
+
+// Runs one program and packs what came of it into one string: a letter for the kind, then value or message.
+// `float` is asked only where the type itself claims to be a number; text stays text.
+const RUNNER = `
+def make_runner(names):
+    import builtins, math, sys
+    LIMIT = 200
+
+    def answer(value):
+        kind = type(value).__name__
+        if isinstance(value, bool):
+            return 'N' + f'solution() returned the truth value {value}'
+        if isinstance(value, str):
+            if len(value) > LIMIT:
+                return 'N' + f'solution() returned text of {len(value)} characters'
+            return 'S' + value
+        if isinstance(value, (bytes, bytearray)):
+            return 'N' + f'solution() returned {kind}'
+        try:
+            number = float(value)
+        except OverflowError:
+            return 'N' + f'solution() returned a {kind} too large for a number'
+        except BaseException:
+            return 'N' + f'solution() returned {kind}'
+        if not math.isfinite(number):
+            return 'N' + f'solution() returned {number!r}'
+        return 'V' + repr(number)
+
+    def line(error):
+        trace, found = error.__traceback__, None
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == '<program>':
+                found = trace.tb_lineno
+            trace = trace.tb_next
+        return '' if found is None else f' (line {found})'
+
+    def run():
+        with open('${PROGRAM_FILE}', encoding='utf-8') as file:
+            source = file.read()
+        scope = {'__name__': '__program__', '__builtins__': builtins}
+        scope.update(names)
+        try:
+            exec(compile(source, '<program>', 'exec', dont_inherit=True), scope)
+            if 'solution' not in scope:
+                return 'E' + 'the program does not define solution()'
+            value = scope['solution']()
+        except BaseException as error:
+            try:
+                text = f'{type(error).__name__}: {str(error)[:LIMIT]}' + line(error)
+            except BaseException:
+                text = 'an error that cannot be described'
+            return 'E' + text
+        return answer(value)
+
+    return run
+`;
+
+/** Boots Python with everything that programs may use already imported. */
+async function boot() {
+  // Pyodide's file layer asks for this; Node's permission model forbids the real one.
+  host.binding = (name) => {
+    if (name === "constants") return { fs: systemConstants };
+    throw new Error(`process.binding(${name}) is closed`);
+  };
+  const { loadPyodide } = await import(settings.pyodide);
+  const python = await loadPyodide({
+    jsglobals: Object.create(null),
+    env: { HOME: "/home/pyodide" },
+    _sysExecutable: "/usr/bin/python3",
+    stdin: () => null,
+    stdout: () => {},
+    stderr: () => {},
+    ...(snapshot ? { _loadSnapshot: snapshot } : {}),
+    ...(settings.makeSnapshot ? { _makeSnapshot: true } : {}),
+  });
+  for (const wheel of settings.wheels) {
+    python.unpackArchive(new Uint8Array(readFileSync(wheel)), "wheel");
+  }
+  if (!snapshot) python.runPython(`import ${settings.modules.join(", ")}`);
+  return python;
+}
+
+/** Removes what JavaScript code could use against the host. Nothing should ever run that needs it. */
+function dropHostGlobals() {
+  for (const name of Object.getOwnPropertyNames(globalThis)) {
+    if (
+      /^(fetch|require|process|Buffer|[A-Z].*(Socket|Source|Request|Channel|Port|Worker)|Worker|Request|Response)$/.test(
+        name,
+      )
+    ) {
+      delete globalThis[name];
+    }
+  }
+}
+
+/** Closes the boundary and returns `execute(program)`, which leaves no trace in the interpreter. */
+function closeBoundary(python) {
+  const silence = { write: (bytes) => bytes.length };
+  python.setStdout(silence);
+  python.setStderr(silence);
+  python.setStdin({ error: true });
+  python.runPython(RUNNER);
+  const names = settings.names.map((name) => `'${name}': __import__('${name}')`).join(", ");
+  python.runPython(`run_program = make_runner({${names}})`);
+  const run = python.globals.get("run_program");
+  python.runPython("del run_program, make_runner");
+  const { FS } = python;
+  // The first call imports and caches; it belongs into the state that every program starts from.
+  FS.writeFile(PROGRAM_FILE, "def solution():\n    return 1\n");
+  run();
+  if (!wasm || guardedImports < 150) throw new Error("pyodide's imports were not intercepted");
+  dropHostGlobals();
+  latched = true;
+
+  const cleanMemory = new Uint8Array(wasm.memory.buffer).slice();
+  const cleanStack = wasm.__stack_pointer.value;
+  const cleanStreams = FS.streams.map((stream) => ({ stream, position: stream?.position }));
+  const restore = () => {
+    wasm.__stack_pointer.value = cleanStack;
+    const memory = new Uint8Array(wasm.memory.buffer);
+    memory.set(cleanMemory);
+    memory.fill(0, cleanMemory.length);
+    FS.streams.length = 0;
+    for (const { stream, position } of cleanStreams) {
+      if (stream) stream.position = position;
+      FS.streams.push(stream);
+    }
+  };
+
+  const execute = (program) => {
+    writtenBytes = 0;
+    violation = undefined;
+    let result;
+    try {
+      FS.writeFile(PROGRAM_FILE, program);
+      result = run();
+    } catch (error) {
+      violation ??= `the program broke the interpreter: ${error?.message ?? error}`;
+    }
+    // An exception that crossed the boundary leaves the interpreter in doubt, whatever came back.
+    if (typeof result !== "string" || wasm.__stack_pointer.value !== cleanStack) {
+      violation ??= "the program broke the interpreter";
+    }
+    if (violation) return { kind: "X", text: shorten(violation), retire: true };
+    const retire =
+      wasm.memory.buffer.byteLength > RETIRE_ABOVE_BYTES || cpuSeconds() > RETIRE_AFTER_CPU_SECONDS;
+    return { kind: result[0], text: shorten(result.slice(1)), retire };
+  };
+  return { execute, restore };
+}
+
+const shorten = (text) => text.slice(0, MESSAGE_CHARACTERS);
+const cpuUsage = host.cpuUsage.bind(host);
+const cpuSeconds = () => (cpuUsage().user + cpuUsage().system) / 1e6;
+
+host.on("SIGINT", () => {}); // Ctrl-C reaches the whole group; the parent decides what ends
+host.on("disconnect", () => exit(0));
+const snapshot = settings.snapshot ? readFileSync(settings.snapshot) : undefined;
+const python = await boot();
+if (settings.makeSnapshot) {
+  send({ snapshot: python.makeMemorySnapshot() }); // the parent ends this process once it has it
+} else {
+  const { execute, restore } = closeBoundary(python);
+  host.on("message", ({ id, program }) => {
+    send({ id, ...execute(program) });
+    restore();
+  });
+  send({ ready: true });
+}

@@ -1,0 +1,162 @@
+// Guests that take programs from one queue. A guest that dies or is retired is replaced; only its own program is lost.
+import { rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../../errors.ts";
+import type { Outcome } from "../outcome.ts";
+import type { Guest, GuestReply } from "./guestProcess.ts";
+
+export interface Pool {
+  run(program: string): Promise<Outcome>;
+  /** Kills every guest; programs that have not ended become `infrastructure`. */
+  close(): Promise<void>;
+}
+
+interface PoolOptions {
+  readonly size: number;
+  /** Start all guests at once and keep them; otherwise a guest starts with the first program it is needed for. */
+  readonly keepWarm: boolean;
+  readonly timeoutSeconds: number;
+  readonly boot: () => Promise<Guest>;
+}
+
+interface Job {
+  readonly program: string;
+  readonly resolve: (outcome: Outcome) => void;
+  retried: boolean;
+}
+
+const BOOT_SECONDS = 120;
+const BOOT_ATTEMPTS = 4;
+
+/**
+ * Starts guests until one is ready, waiting longer after each failure. From the second attempt on it boots
+ * without the snapshot, which may be what is broken: it is removed, so that the next run makes a new one.
+ * @throws Error naming the last failure when no guest can boot.
+ */
+export async function bootGuest(
+  start: (snapshot: string | undefined) => Guest,
+  snapshot: string | undefined,
+): Promise<Guest> {
+  for (let attempt = 1; ; attempt++) {
+    const guest = start(attempt === 1 ? snapshot : undefined);
+    const timer = setTimeout(guest.kill, BOOT_SECONDS * 1000);
+    try {
+      await guest.ready;
+      return guest;
+    } catch (error) {
+      if (attempt === BOOT_ATTEMPTS) throw error;
+      if (attempt === 1 && snapshot) rmSync(snapshot, { force: true });
+      await sleep(50 * 2 ** attempt);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** What the guest's reply means. A finite number travels as Python's shortest text, which is exact. */
+export function outcomeOf({ kind, text }: GuestReply): Outcome {
+  if (kind === "V" && Number.isFinite(Number(text))) {
+    return { kind: "answer", value: Number(text) + 0 }; // -0 + 0 is 0
+  }
+  if (kind === "S") return { kind: "answer", value: text };
+  if (kind === "E") return { kind: "error", message: text };
+  if (kind === "X") return { kind: "killed", message: text };
+  return { kind: "no-answer", message: text };
+}
+
+/** Signals that a program inside the guest cannot raise: somebody else ended the process (out of memory, an operator). */
+const OUTSIDE_SIGNALS = new Set(["SIGKILL", "SIGTERM", "SIGHUP", "SIGXCPU"]);
+
+/** Runs one program on a guest; kills the guest when it is not to be used again. */
+async function runOn(guest: Guest, program: string, timeoutSeconds: number): Promise<Outcome> {
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    guest.kill();
+  }, timeoutSeconds * 1000);
+  try {
+    const reply = await guest.ask(program);
+    if (reply.retire) guest.kill();
+    return outcomeOf(reply);
+  } catch (error) {
+    if (timedOut) return { kind: "timeout", message: `no answer within ${timeoutSeconds} s` };
+    const how = await guest.exited;
+    const kind = OUTSIDE_SIGNALS.has(how) ? "infrastructure" : "killed";
+    return { kind, message: messageOf(error) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Starts `size` workers, each of which boots a guest and feeds it programs until the pool is closed. */
+export function createPool({ size, keepWarm, timeoutSeconds, boot }: PoolOptions): Pool {
+  const queue: Job[] = [];
+  const idle: (() => void)[] = [];
+  const guests = new Set<Guest>();
+  let stopped: string | undefined; // why no program can run any more
+
+  const stop = (reason: string) => {
+    stopped ??= reason;
+    for (const job of queue.splice(0)) job.resolve({ kind: "infrastructure", message: stopped });
+    for (const wake of idle.splice(0)) wake();
+    for (const guest of guests) guest.kill();
+  };
+
+  const next = async (): Promise<Job | undefined> => {
+    while (!stopped) {
+      const job = queue.shift();
+      if (job) return job;
+      await new Promise<void>((wake) => idle.push(wake));
+    }
+    return undefined;
+  };
+
+  const bootOne = async (): Promise<Guest | undefined> => {
+    try {
+      const guest = await boot();
+      guests.add(guest);
+      void guest.exited.then(() => guests.delete(guest));
+      if (stopped) guest.kill();
+      return guest;
+    } catch (error) {
+      stop(`the sandbox cannot start Python: ${messageOf(error)}`);
+      return undefined;
+    }
+  };
+
+  const settle = (job: Job, outcome: Outcome) => {
+    if (outcome.kind === "infrastructure" && !job.retried && !stopped) {
+      job.retried = true;
+      queue.unshift(job);
+      idle.shift()?.();
+    } else job.resolve(outcome);
+  };
+
+  const work = async (): Promise<void> => {
+    let guest: Guest | undefined;
+    for (;;) {
+      if (keepWarm && !guest?.isAlive()) guest = await bootOne();
+      const job = await next();
+      if (!job) return;
+      if (!guest?.isAlive()) guest = await bootOne();
+      if (!guest) job.resolve({ kind: "infrastructure", message: stopped! });
+      else settle(job, await runOn(guest, job.program, timeoutSeconds));
+    }
+  };
+
+  const workers = Array.from({ length: size }, work);
+  return {
+    run(program) {
+      return new Promise((resolve) => {
+        if (stopped) return resolve({ kind: "infrastructure", message: stopped });
+        queue.push({ program, resolve, retried: false });
+        idle.shift()?.();
+      });
+    },
+    async close() {
+      stop("the sandbox was closed");
+      await Promise.all(workers);
+      await Promise.all([...guests].map((guest) => guest.exited));
+    },
+  };
+}

@@ -1,0 +1,135 @@
+// Runs generated Python programs where they can do no harm. What it stops, and what not: docs/sandbox.md.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { messageOf, UserError } from "../../errors.ts";
+import type { Outcome } from "../outcome.ts";
+import { type Guest, type GuestSettings, startGuest } from "./guestProcess.ts";
+import { bootGuest, createPool, type Pool } from "./pool.ts";
+import { selfTest } from "./selfTest.ts";
+import { cachedSnapshot } from "./snapshot.ts";
+
+export interface SandboxOptions {
+  /** Wall-clock limit of one program, from the moment a guest gets it. */
+  readonly timeoutSeconds: number;
+  /** Guests that run at the same time; each takes about 250 MB. */
+  readonly workers: number;
+  /** Limit of Python's memory in one guest; beyond it a program gets a MemoryError. */
+  readonly memoryMegabytes: number;
+}
+
+export interface Sandbox {
+  /** Runs one program and calls its `solution()`. Never rejects. */
+  run(program: string): Promise<Outcome>;
+  /** Ends every guest; programs still waiting become `infrastructure`. */
+  close(): Promise<void>;
+}
+
+const STANDARD_MODULES = [
+  "bisect calendar cmath collections copy datetime decimal fractions functools heapq itertools",
+  "json math operator random re statistics string time typing",
+].flatMap((line) => line.split(" "));
+
+// Written there by the set-up, pinned by hash.
+const wheelFolder = fileURLToPath(new URL("../../../.engine/python/", import.meta.url));
+const SYMPY_WHEELS = ["mpmath-1.3.0-py3-none-any.whl", "sympy-1.14.0-py3-none-any.whl"];
+
+type GuestKind = Pick<GuestSettings, "wheels" | "modules" | "names">;
+
+const plainGuest: GuestKind = { wheels: [], modules: STANDARD_MODULES, names: ["math"] };
+const sympyGuest = (folder: string): GuestKind => ({
+  wheels: SYMPY_WHEELS.map((wheel) => join(folder, wheel)),
+  modules: [...STANDARD_MODULES, "mpmath", "sympy", "sympy.abc"],
+  names: ["math", "sympy"],
+});
+
+const mentionsSympy = (program: string) => /\b(sympy|mpmath)\b/.test(program);
+
+function checkOptions({ timeoutSeconds, workers, memoryMegabytes }: SandboxOptions): void {
+  const within = (name: string, value: number, low: number, high: number) => {
+    if (value >= low && value <= high) return;
+    throw new UserError(`${name}: expected ${low} to ${high}, found ${value}`);
+  };
+  within("timeoutSeconds", timeoutSeconds, 0.05, 120);
+  within("workers", workers, 1, 256);
+  within("memoryMegabytes", memoryMegabytes, 128, 4096);
+  if (!Number.isInteger(workers)) {
+    throw new UserError(`workers: expected a whole number, found ${workers}`);
+  }
+}
+
+/** How guests of one kind are started; the snapshot is looked up, or made, once. */
+function guestStarter(kind: GuestKind, maxMemoryBytes: number): () => Promise<Guest> {
+  const settings = { ...kind, maxMemoryBytes };
+  let snapshot: Promise<string | undefined> | undefined;
+  return async () => {
+    snapshot ??= cachedSnapshot(settings);
+    return bootGuest(
+      (path) => startGuest({ ...settings, ...(path && { snapshot: path }) }),
+      await snapshot,
+    );
+  };
+}
+
+/** Boots one guest, attacks it, and throws it away. */
+async function proveClosed(boot: () => Promise<Guest>): Promise<void> {
+  const guest = await boot().catch((error) => {
+    throw new UserError(
+      `the sandbox cannot start Python: ${messageOf(error)}. Expected node_modules/pyodide and permission to ` +
+        "start processes; run the set-up again.",
+    );
+  });
+  try {
+    await selfTest(async (program) => {
+      const timer = setTimeout(guest.kill, 10_000);
+      // A guest that dies of an attempt has not let it through; the plain program at the end would not answer.
+      const reply = await guest.ask(program).finally(() => clearTimeout(timer));
+      return reply.text;
+    });
+  } finally {
+    guest.kill();
+  }
+}
+
+/**
+ * Starts `workers` guests and proves on one more that the known ways out are closed.
+ * Programs that mention sympy run in guests of their own, started when first needed. They get an
+ * `infrastructure` outcome where the set-up has not brought sympy.
+ * @throws UserError for options out of range, when Python cannot start, or when a way out is open.
+ */
+export async function createSandbox(
+  options: SandboxOptions,
+  wheels = wheelFolder,
+): Promise<Sandbox> {
+  checkOptions(options);
+  const { workers: size, timeoutSeconds } = options;
+  const maxMemoryBytes = options.memoryMegabytes * 1024 * 1024;
+  const boot = guestStarter(plainGuest, maxMemoryBytes);
+  const plain = createPool({ size, keepWarm: true, timeoutSeconds, boot });
+  await proveClosed(boot).catch(async (error) => {
+    await plain.close();
+    throw error;
+  });
+  let sympy: Pool | undefined;
+  const sympyPool = (): Pool | undefined => {
+    const kind = sympyGuest(wheels);
+    if (!kind.wheels.every((wheel) => existsSync(wheel))) return undefined;
+    const bootSympy = guestStarter(kind, maxMemoryBytes);
+    return createPool({ size, keepWarm: false, timeoutSeconds, boot: bootSympy });
+  };
+
+  return {
+    async run(program) {
+      if (!mentionsSympy(program)) return plain.run(program);
+      sympy ??= sympyPool();
+      if (sympy) return sympy.run(program);
+      return {
+        kind: "infrastructure",
+        message: `the program uses sympy, which is not in ${wheels}: run the set-up`,
+      };
+    },
+    async close() {
+      await Promise.all([plain.close(), sympy?.close()]);
+    },
+  };
+}

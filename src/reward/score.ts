@@ -1,0 +1,43 @@
+// The end-of-response reward: 1 for the right answer, a little for an answer at all, nothing otherwise.
+import { answersEqual, choiceOf, numberOf } from "./compare.ts";
+import type { Outcome } from "./outcome.ts";
+
+export interface Score {
+  /** 1, `partialReward` or 0. */
+  readonly score: number;
+  readonly correct: boolean;
+  /** An answer came out, right or wrong. */
+  readonly extracted: boolean;
+}
+
+export interface ScoreOptions {
+  /** Reward of an answer that came out but is wrong: 0.1 in the paper, 0 to switch it off. */
+  readonly partialReward: number;
+  /** As the authors' code: in multiple choice, a program that fails counts as an extracted answer ("none"). */
+  readonly paperParity: boolean;
+}
+
+// A choice counts only where one is asked for; a number counts everywhere, though it is never the right choice.
+function isExtracted(outcome: Outcome, answer: number | string, paperParity: boolean): boolean {
+  if (outcome.kind === "infrastructure") return false;
+  const isMultipleChoice = choiceOf(answer) !== undefined;
+  if (paperParity && isMultipleChoice) return true;
+  if (outcome.kind !== "answer") return false;
+  if (numberOf(outcome.value) !== undefined) return true;
+  return isMultipleChoice && choiceOf(outcome.value) !== undefined;
+}
+
+/**
+ * Scores what came out against the gold answer. `infrastructure` scores 0 like a failure: the caller leaves such
+ * samples out.
+ * Reference: ReFT, arXiv 2401.08967, section 3.2; parity with the authors' code where it says so.
+ */
+export function scoreOutcome(
+  outcome: Outcome,
+  answer: number | string,
+  { partialReward, paperParity }: ScoreOptions,
+): Score {
+  const correct = outcome.kind === "answer" && answersEqual(outcome.value, answer);
+  const extracted = correct || isExtracted(outcome, answer, paperParity);
+  return { score: correct ? 1 : extracted ? partialReward : 0, correct, extracted };
+}
