@@ -1,0 +1,237 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { UserError } from "../../src/errors.ts";
+import {
+  type ModelConfig,
+  readModelConfig,
+  ropeInverseFrequencies,
+  toHuggingFaceConfig,
+} from "../../src/model/config.ts";
+import { goldenPath, readGolden } from "../support/golden.ts";
+
+const variants = [
+  "multi-head",
+  "grouped-query",
+  "linear-rope",
+  "llama3-rope",
+  "wide-heads",
+  "sharded-bf16",
+  "sharded-f16",
+];
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "config-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+type Json = Record<string, unknown>;
+
+function readJson(variant: string): Json {
+  return JSON.parse(readFileSync(goldenPath("models", variant, "config.json"), "utf8")) as Json;
+}
+
+/** Reads a config.json with this content. */
+function configOf(json: unknown): ModelConfig {
+  writeFileSync(
+    join(folder, "config.json"),
+    typeof json === "string" ? json : JSON.stringify(json),
+  );
+  return readModelConfig(folder);
+}
+
+/** The message of the UserError for multi-head's config.json with these changes; undefined leaves a field out. */
+function refusalOf(changes: Json): string {
+  try {
+    configOf({ ...readJson("multi-head"), ...changes });
+  } catch (error) {
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as UserError).message).toContain(join(folder, "config.json"));
+    return (error as UserError).message;
+  }
+  throw new Error("the configuration was accepted");
+}
+
+describe("readModelConfig", () => {
+  test("reads transformers 4's spelling, with what CodeLlama's file leaves out", () => {
+    const json = readJson("multi-head");
+    expect(json).not.toHaveProperty("num_key_value_heads");
+    expect(json).not.toHaveProperty("head_dim");
+    expect(readModelConfig(goldenPath("models", "multi-head"))).toEqual({
+      vocabSize: 67,
+      dim: 32,
+      layers: 2,
+      heads: 4,
+      kvHeads: 4,
+      headDim: 8,
+      ffnDim: 64,
+      normEpsilon: 1e-5,
+      ropeTheta: 10_000,
+      ropeScaling: null,
+      tieEmbeddings: false,
+      maxPositions: 256,
+      initializerStd: 0.02,
+      bosId: 1,
+      eosIds: [2],
+    });
+  });
+
+  test("reads transformers 5's spelling", () => {
+    const llama3 = readModelConfig(goldenPath("models", "llama3-rope"));
+    expect(llama3).toMatchObject({ ropeTheta: 500_000, tieEmbeddings: true, kvHeads: 1 });
+    expect(llama3.ropeScaling).toEqual({
+      type: "llama3",
+      factor: 8,
+      lowFreqFactor: 1,
+      highFreqFactor: 4,
+      originalMaxPositions: 64,
+    });
+    expect(readModelConfig(goldenPath("models", "grouped-query")).ropeTheta).toBe(1e6);
+  });
+
+  test("understands both names of the scaling's type", () => {
+    const json = { ...readJson("multi-head"), rope_theta: 10_000 };
+    for (const key of ["type", "rope_type"]) {
+      const { ropeScaling } = configOf({ ...json, rope_scaling: { [key]: "linear", factor: 2 } });
+      expect(ropeScaling).toEqual({ type: "linear", factor: 2 });
+    }
+  });
+
+  test("keeps a head dimension that is not dim / heads", () => {
+    expect(readModelConfig(goldenPath("models", "wide-heads"))).toMatchObject({
+      dim: 32,
+      heads: 2,
+      headDim: 24,
+    });
+  });
+
+  test("takes one EOS, several, or none, and -1 for no padding token", () => {
+    const json = readJson("multi-head");
+    expect(configOf({ ...json, eos_token_id: [2, 5] }).eosIds).toEqual([2, 5]);
+    expect(configOf({ ...json, eos_token_id: null }).eosIds).toEqual([]);
+    expect(configOf({ ...json, pad_token_id: -1 })).not.toHaveProperty("padId");
+    expect(configOf({ ...json, pad_token_id: 0 }).padId).toBe(0);
+    expect(configOf({ ...json, bos_token_id: null })).not.toHaveProperty("bosId");
+  });
+
+  test.each<[string, Json, RegExp]>([
+    ["another family", { model_type: "mistral" }, /"llama"[\s\S]*model_type/],
+    ["another head", { architectures: ["LlamaForTokenClassification"] }, /LlamaForCausalLM/],
+    ["biases in attention", { attention_bias: true }, /attention_bias/],
+    ["biases in the feed-forward layers", { mlp_bias: true }, /mlp_bias/],
+    ["another activation", { hidden_act: "gelu" }, /"silu"[\s\S]*hidden_act/],
+    ["dropout", { attention_dropout: 0.1 }, /attention_dropout/],
+    ["quantized weights", { quantization_config: { bits: 4 } }, /quantization_config/],
+    ["a missing size", { vocab_size: undefined }, /vocab_size/],
+    ["a size that is no number", { hidden_size: "32" }, /hidden_size/],
+    ["dynamic rope", { rope_scaling: { type: "dynamic", factor: 2 } }, /found "dynamic"/],
+    ["yarn rope", { rope_parameters: { rope_type: "yarn", factor: 2 } }, /found "yarn"/],
+    ["scaling without a factor", { rope_scaling: { type: "linear" } }, /"linear" needs "factor"/],
+    [
+      "rotating a part of each head",
+      { rope_parameters: { partial_rotary_factor: 0.5 } },
+      /partial/,
+    ],
+    ["two thetas", { rope_parameters: { rope_theta: 5 } }, /says 10000, but .* says 5; keep one/],
+    [
+      "two scalings",
+      { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "default" } },
+      /rope_scaling says .*, but rope_parameters says null; keep one/,
+    ],
+    ["heads that do not divide", { num_key_value_heads: 3 }, /multiple of num_key_value_heads 3/],
+    ["a dimension that heads do not divide", { hidden_size: 30 }, /multiple of num_attention/],
+    ["an odd head dimension", { head_dim: 7 }, /head_dim must be even[\s\S]*found 7/],
+    ["a token beyond the vocabulary", { eos_token_id: 67 }, /token id 67 must be below/],
+  ])("refuses %s by name", (_, changes, expected) => {
+    expect(refusalOf(changes)).toMatch(expected);
+  });
+
+  test("lists all mistakes at once", () => {
+    const message = refusalOf({ vocab_size: 0, mlp_bias: true, hidden_act: "relu" });
+    for (const name of ["vocab_size", "mlp_bias", "hidden_act"]) expect(message).toContain(name);
+  });
+
+  test("says what is wrong with a missing or broken file", () => {
+    expect(() => readModelConfig(join(folder, "nowhere"))).toThrow(UserError);
+    expect(() => readModelConfig(join(folder, "nowhere"))).toThrow(/is this a model folder\?/);
+    expect(() => configOf("{")).toThrow(/config.json: expected JSON/);
+    expect(() => configOf([])).toThrow(UserError);
+  });
+});
+
+describe("toHuggingFaceConfig", () => {
+  test.each(variants)("is read back as it was: %s", (variant) => {
+    const config = readModelConfig(goldenPath("models", variant));
+    expect(configOf(toHuggingFaceConfig(config))).toEqual(config);
+  });
+
+  test("keeps several EOS tokens, and the absence of all tokens", () => {
+    const base = readModelConfig(goldenPath("models", "multi-head"));
+    const several = { ...base, eosIds: [2, 7], padId: 3 };
+    expect(configOf(toHuggingFaceConfig(several))).toEqual(several);
+    const { bosId: _, ...none } = { ...base, eosIds: [] };
+    expect(configOf(toHuggingFaceConfig(none))).toEqual(none);
+  });
+
+  test("has both spellings of the rotary settings", () => {
+    const json = toHuggingFaceConfig(readModelConfig(goldenPath("models", "linear-rope")));
+    expect(json).toMatchObject({
+      architectures: ["LlamaForCausalLM"],
+      rope_theta: 10_000,
+      rope_scaling: { rope_type: "linear", factor: 4 },
+      rope_parameters: { rope_type: "linear", factor: 4, rope_theta: 10_000 },
+      torch_dtype: "float32",
+      dtype: "float32",
+    });
+  });
+});
+
+describe("ropeInverseFrequencies", () => {
+  test("halves in steps for a theta of 2 ** 4 and a head of 8", () => {
+    // theta^(-2i / 8) = 2^-i
+    const base = readModelConfig(goldenPath("models", "multi-head"));
+    const config: ModelConfig = { ...base, ropeTheta: 16 };
+    expect([...ropeInverseFrequencies(config)]).toEqual([1, 0.5, 0.25, 0.125]);
+    const scaled: ModelConfig = { ...config, ropeScaling: { type: "linear", factor: 2 } };
+    expect([...ropeInverseFrequencies(scaled)]).toEqual([0.5, 0.25, 0.125, 0.0625]);
+  });
+
+  test.each(variants)("equals transformers for %s", (variant) => {
+    const config = readModelConfig(goldenPath("models", variant));
+    const golden = readGolden("models", variant, "golden.safetensors");
+    const expected = golden.get("inverseFrequencies")!.values;
+    expect(largestRelativeGap(ropeInverseFrequencies(config), expected)).toBeLessThan(2e-7);
+  });
+
+  const fullSize: [string, Partial<ModelConfig>][] = [
+    ["codellama", { headDim: 128, ropeTheta: 1e6 }],
+    ["linear", { headDim: 64, ropeTheta: 1e4, ropeScaling: { type: "linear", factor: 2.5 } }],
+    [
+      "llama3",
+      {
+        headDim: 128,
+        ropeTheta: 5e5,
+        ropeScaling: {
+          type: "llama3",
+          factor: 8,
+          lowFreqFactor: 1,
+          highFreqFactor: 4,
+          originalMaxPositions: 8192,
+        },
+      },
+    ],
+  ];
+  test.each(fullSize)("equals transformers at full size: %s", (name, changes) => {
+    const config = { ...readModelConfig(goldenPath("models", "multi-head")), ...changes };
+    const expected = readGolden("formats", "rope.safetensors").get(name)!.values;
+    // Two float32 roundings apart at most: PyTorch's power function is not correctly rounded.
+    expect(largestRelativeGap(ropeInverseFrequencies(config), expected)).toBeLessThan(4e-7);
+  });
+});
+
+function largestRelativeGap(actual: Float32Array, expected: ArrayLike<number>): number {
+  expect(actual.length).toBe(expected.length);
+  return Math.max(...actual.map((value, i) => Math.abs(value / expected[i]! - 1)));
+}
