@@ -58,7 +58,7 @@ export interface GenerateOptions {
   readonly maxNewTokens: number;
   /** Tokens that end a response. */
   readonly eosIds: readonly number[];
-  /** Called as soon as a response is complete, in order of completion. */
+  /** Called as soon as a response is complete, in order of completion; other work may go on between the calls. */
   readonly onResponse?: (index: number, response: Response) => void;
 }
 
@@ -68,7 +68,7 @@ export interface Generator {
    *
    * @throws Error when a prompt and maxNewTokens do not fit into maxTokens
    */
-  generate(prompts: readonly Prompt[], options: GenerateOptions): Response[];
+  generate(prompts: readonly Prompt[], options: GenerateOptions): Promise<Response[]>;
   dispose(): void;
 }
 
@@ -96,7 +96,7 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
   const decode = compile("decode", (...inputs) => decodeStep(model, cache, isGreedy, inputs));
 
   return {
-    generate(prompts, { maxNewTokens, eosIds, onResponse }) {
+    async generate(prompts, { maxNewTokens, eosIds, onResponse }) {
       const longest = Math.max(0, ...prompts.map((prompt) => prompt.tokens.length));
       if (longest + maxNewTokens > options.maxTokens) {
         throw new Error(
@@ -125,6 +125,7 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
       };
 
       while (nextPrompt < prompts.length || slots.some((slot) => slot !== null)) {
+        await new Promise((resolve) => setImmediate(resolve)); // lets the sandbox take and give programs meanwhile
         const free = slots.flatMap((slot, i) => (slot === null ? [i] : []));
         const waiting = prompts.length - nextPrompt;
         // Prefill is worth its call when a fair part of the slots is free, or nothing else is left to do.

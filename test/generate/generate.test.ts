@@ -24,22 +24,22 @@ function prompts(count: number, seed: number): Prompt[] {
   }));
 }
 
-function generate(
+async function generate(
   name: string,
   wanted: readonly Prompt[],
   slots: number,
   temperature: number,
-): Response[] {
+): Promise<Response[]> {
   const model = loadModel(goldenPath("models", name));
   const generator = createGenerator(model, { slots, maxTokens: 77, temperature });
-  const responses = generator.generate(wanted, { maxNewTokens: 40, eosIds: [7, 8] });
+  const responses = await generator.generate(wanted, { maxNewTokens: 40, eosIds: [7, 8] });
   generator.dispose();
   disposeModel(model);
   return responses;
 }
 
 describe.each(variants)("%s", (name) => {
-  test("64 greedy tokens equal transformers', prompts of different lengths at once", () => {
+  test("64 greedy tokens equal transformers', prompts of different lengths at once", async () => {
     const golden = readGolden("models", name, "golden.safetensors");
     const model = loadModel(goldenPath("models", name));
     const generator = createGenerator(model, { slots: 2, maxTokens: 76, temperature: 0 });
@@ -48,7 +48,7 @@ describe.each(variants)("%s", (name) => {
       tokens: rowOf(golden.get("promptTokens")!, i, n),
       rng: Rng.named(0, ""),
     }));
-    const responses = generator.generate(wanted, { maxNewTokens: 64, eosIds: [] });
+    const responses = await generator.generate(wanted, { maxNewTokens: 64, eosIds: [] });
     responses.forEach((response, i) => {
       expect(response.tokens).toEqual(rowOf(golden.get("greedyTokens")!, i));
       expect(
@@ -60,17 +60,17 @@ describe.each(variants)("%s", (name) => {
   });
 });
 
-test("continuous batching gives every sequence the tokens that it gets alone", () => {
+test("continuous batching gives every sequence the tokens that it gets alone", async () => {
   for (const seed of [1, 2, 3]) {
-    const alone = generate("grouped-query", prompts(12, seed), 1, 1);
-    const together = generate("grouped-query", prompts(12, seed), 5, 1);
+    const alone = await generate("grouped-query", prompts(12, seed), 1, 1);
+    const together = await generate("grouped-query", prompts(12, seed), 5, 1);
     expect(together.map(({ tokens }) => tokens)).toEqual(alone.map(({ tokens }) => tokens));
   }
 });
 
-test("log-probabilities are those that scoring the whole sequence gives", () => {
+test("log-probabilities are those that scoring the whole sequence gives", async () => {
   const wanted = prompts(8, 4);
-  const responses = generate("grouped-query", wanted, 8, 1);
+  const responses = await generate("grouped-query", wanted, 8, 1);
   const model = loadModel(goldenPath("models", "grouped-query"));
   const scorer = createScorer(model);
   const sequences = responses.map(({ tokens }, i) => ({
@@ -84,8 +84,8 @@ test("log-probabilities are those that scoring the whole sequence gives", () => 
   disposeModel(model);
 });
 
-test("a response ends with EOS or is marked as truncated", () => {
-  const responses = generate("multi-head", prompts(40, 5), 8, 1);
+test("a response ends with EOS or is marked as truncated", async () => {
+  const responses = await generate("multi-head", prompts(40, 5), 8, 1);
   for (const { tokens, isTruncated } of responses) {
     const eosAt = tokens.findIndex((token) => token === 7 || token === 8);
     expect(isTruncated).toBe(eosAt === -1);
@@ -94,7 +94,7 @@ test("a response ends with EOS or is marked as truncated", () => {
   expect(new Set(responses.map(({ isTruncated }) => isTruncated)).size).toBe(2);
 });
 
-test("samples follow the model's probabilities", () => {
+test("samples follow the model's probabilities", async () => {
   const model = loadModel(goldenPath("models", "multi-head"));
   const count = 4000;
   const wanted = Array.from({ length: count }, (_, i) => ({
@@ -102,9 +102,8 @@ test("samples follow the model's probabilities", () => {
     rng: Rng.named(6, `${i}`),
   }));
   const generator = createGenerator(model, { slots: 500, maxTokens: 8, temperature: 1 });
-  const first = generator
-    .generate(wanted, { maxNewTokens: 1, eosIds: [] })
-    .map(({ tokens }) => tokens[0]!);
+  const sampled = await generator.generate(wanted, { maxNewTokens: 1, eosIds: [] });
+  const first = sampled.map(({ tokens }) => tokens[0]!);
   const scorer = createScorer(model);
   const { vocabSize } = model.config;
   const all = Array.from({ length: vocabSize }, (_, token) => ({
@@ -122,18 +121,20 @@ test("samples follow the model's probabilities", () => {
   disposeModel(model);
 });
 
-test("temperature 0 ignores the seed, temperature 1 does not, and samples of one prompt differ", () => {
-  const tokens = (seed: number, temperature: number) =>
-    generate("multi-head", prompts(3, seed), 3, temperature).map((response) => response.tokens);
-  expect(tokens(1, 0)).toEqual(tokens(2, 0));
-  expect(tokens(1, 1)).not.toEqual(tokens(2, 1));
+test("temperature 0 ignores the seed, temperature 1 does not, and samples of one prompt differ", async () => {
+  const tokens = async (seed: number, temperature: number) =>
+    (await generate("multi-head", prompts(3, seed), 3, temperature)).map(
+      (response) => response.tokens,
+    );
+  expect(await tokens(1, 0)).toEqual(await tokens(2, 0));
+  expect(await tokens(1, 1)).not.toEqual(await tokens(2, 1));
   const same = [1, 2].map((i) => ({ tokens: [4, 5, 6], rng: Rng.named(0, `${i}`) }));
-  const [a, b] = generate("multi-head", same, 2, 1);
+  const [a, b] = await generate("multi-head", same, 2, 1);
   expect(a!.tokens).not.toEqual(b!.tokens);
 });
 
-test("leaves no tensors behind", () => {
+test("leaves no tensors behind", async () => {
   const before = liveTensors();
-  generate("multi-head", prompts(5, 1), 2, 1);
+  await generate("multi-head", prompts(5, 1), 2, 1);
   expect(liveTensors()).toBe(before);
 });

@@ -1,0 +1,67 @@
+// Greedy accuracy on a set of questions, with its uncertainty.
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { type Answer, answerQuestions, type Question } from "../generate/answer.ts";
+import { createGenerator } from "../generate/generate.ts";
+import type { Model } from "../model/model.ts";
+import type { Judge } from "../reward/judge.ts";
+import { Rng } from "../rng.ts";
+import { endTokens } from "../run/modelFolder.ts";
+
+export interface EvaluationOptions {
+  /** Responses generated side by side. */
+  readonly slots: number;
+  readonly maxNewTokens: number;
+}
+
+/** Asks every question once, greedily. */
+export interface Evaluator {
+  evaluate(questions: readonly Question[]): Promise<Answer[]>;
+  dispose(): void;
+}
+
+/** An evaluator of a model's current weights. */
+export function createEvaluator(
+  model: Model,
+  tokenizer: Tokenizer,
+  judge: Judge,
+  maxPromptTokens: number,
+  { slots, maxNewTokens }: EvaluationOptions,
+): Evaluator {
+  const maxTokens = maxPromptTokens + maxNewTokens;
+  const generator = createGenerator(model, { slots, maxTokens, temperature: 0 });
+  const rng = Rng.named(0, "greedy"); // drawn from, never used
+  return {
+    evaluate: (questions) =>
+      answerQuestions(
+        generator,
+        judge,
+        tokenizer,
+        questions.map((question) => ({ question, rng })),
+        { maxNewTokens, eosIds: endTokens(model, tokenizer) },
+      ),
+    dispose: () => generator.dispose(),
+  };
+}
+
+/** Shares of a set of answers. */
+export function summariseAnswers(answers: readonly Answer[]) {
+  const share = (holds: (answer: Answer) => boolean) =>
+    answers.filter(holds).length / answers.length;
+  return {
+    accuracy: share(({ verdict }) => verdict.correct),
+    extractedFraction: share(({ verdict }) => verdict.extracted),
+    truncatedFraction: share(({ response }) => response.isTruncated),
+    lengthTokens:
+      answers.reduce((sum, { response }) => sum + response.tokens.length, 0) / answers.length,
+  };
+}
+
+/** Wilson's 95 % interval of a share. Reference: Wilson, JASA 22 (1927), p. 209. */
+export function wilsonInterval(successes: number, trials: number): [low: number, high: number] {
+  const z = 1.959963984540054;
+  const share = successes / trials;
+  const scale = 1 / (1 + z ** 2 / trials);
+  const centre = scale * (share + z ** 2 / (2 * trials));
+  const half = scale * z * Math.sqrt((share * (1 - share)) / trials + z ** 2 / (4 * trials ** 2));
+  return [Math.max(0, centre - half), Math.min(1, centre + half)];
+}

@@ -1,0 +1,68 @@
+// The clipped objective of PPO over the response tokens of one microbatch, all laid out as flat lists.
+// Reference: Schulman et al., arXiv 1707.06347; Trung et al., arXiv 2401.08967, section 3.2.
+//
+// The authors average over the tokens of a response, then over the batch. That average is a weight per token,
+// 1 / (tokens of its response · responses of the minibatch), 0 for padding; so microbatches simply add up.
+import { type Tensor, tf } from "../engine/tf.ts";
+
+export interface PolicyLossInput {
+  /** [predictions] under the policy that is trained. */
+  readonly logprobs: Tensor;
+  /** [predictions] under the policy that sampled. */
+  readonly oldLogprobs: Tensor;
+  /** [predictions], whitened. */
+  readonly advantages: Tensor;
+  /** [predictions] */
+  readonly weights: Tensor;
+}
+
+/** The clipped surrogate, negated to be minimised (eq. 7). */
+export function policyLoss(input: PolicyLossInput, clipRange: number): Tensor {
+  const ratio = tf.exp(tf.sub(input.logprobs, input.oldLogprobs));
+  const clippedRatio = tf.clipByValue(ratio, 1 - clipRange, 1 + clipRange);
+  const surrogate = tf.minimum(
+    tf.mul(input.advantages, ratio),
+    tf.mul(input.advantages, clippedRatio),
+  );
+  return tf.neg(tf.sum(tf.mul(surrogate, input.weights)));
+}
+
+export interface ValueLossInput {
+  /** [predictions] from the value head that is trained. */
+  readonly values: Tensor;
+  /** [predictions] from the value head at the time of sampling. */
+  readonly oldValues: Tensor;
+  /** [predictions] */
+  readonly returns: Tensor;
+  /** [predictions] */
+  readonly weights: Tensor;
+}
+
+/** Half the squared error, the larger of the plain and the clipped one. */
+export function valueLoss(input: ValueLossInput, clipRange: number): Tensor {
+  const { values, oldValues, returns } = input;
+  const clipped = tf.add(
+    oldValues,
+    tf.clipByValue(tf.sub(values, oldValues), -clipRange, clipRange),
+  );
+  const error = tf.maximum(tf.square(tf.sub(values, returns)), tf.square(tf.sub(clipped, returns)));
+  return tf.mul(tf.sum(tf.mul(error, input.weights)), 0.5);
+}
+
+/**
+ * How far the update has moved the policy, summed over tokens so that microbatches add up.
+ *
+ * @returns [3]: tokens whose ratio left the clip range; sum of ratio - 1 - log ratio (the k3 estimate of KL(old || new));
+ * sum of the ratios
+ */
+export function ratioSums(
+  { logprobs, oldLogprobs, weights }: PolicyLossInput,
+  clipRange: number,
+): Tensor {
+  const isReal = tf.cast(tf.greater(weights, 0), "float32");
+  const logRatio = tf.sub(logprobs, oldLogprobs);
+  const ratio = tf.exp(logRatio);
+  const left = tf.cast(tf.greater(tf.abs(tf.sub(ratio, 1)), clipRange), "float32");
+  const k3 = tf.sub(tf.sub(ratio, 1), logRatio);
+  return tf.stack([left, k3, ratio].map((perToken) => tf.sum(tf.mul(perToken, isReal))));
+}

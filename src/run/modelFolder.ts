@@ -1,0 +1,63 @@
+// A model as it lies on disk: a Hugging Face folder, with `reft.json` beside it saying how it was taught to answer.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
+import type { CotKind, SamplingFormat } from "../data/prompt.ts";
+import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
+import { loadModel, type Model, saveModel } from "../model/model.ts";
+
+/** How a model was taught to answer: what evaluation needs to ask in the same way. */
+export interface AnswerFormat {
+  readonly cotKind: CotKind;
+  readonly sampling: SamplingFormat;
+}
+
+const answerFormatSchema = z.strictObject({
+  cotKind: z.enum(["python", "nl"]),
+  sampling: z.strictObject({
+    programPrefix: z.enum(["docstring", "def", "none"]),
+    continuation: z.string(),
+  }),
+});
+
+/**
+ * Reads weights and tokenizer.
+ *
+ * @throws UserError when something is missing or damaged, or the tokenizer has ids that the model has not
+ */
+export function loadModelFolder(folder: string): { model: Model; tokenizer: Tokenizer } {
+  const tokenizer = loadTokenizer(folder);
+  const model = loadModel(folder);
+  const { vocabSize } = model.config;
+  if (tokenizer.vocabSize > vocabSize) {
+    throw new UserError(
+      `${folder}: the tokenizer has ${tokenizer.vocabSize} tokens, but the model's vocabulary is ${vocabSize}: ` +
+        "they do not belong together",
+    );
+  }
+  return { model, tokenizer };
+}
+
+/** How the model in this folder was taught to answer; undefined for a folder that another tool made. */
+export function readAnswerFormat(folder: string): AnswerFormat | undefined {
+  const path = join(folder, "reft.json");
+  return existsSync(path) ? parseJson(readText(path), path, answerFormatSchema) : undefined;
+}
+
+export function saveModelFolder(
+  folder: string,
+  model: Model,
+  tokenizer: Tokenizer,
+  format: AnswerFormat,
+): void {
+  saveModel(model, folder);
+  saveTokenizer(tokenizer, folder);
+  writeFileAtomically(join(folder, "reft.json"), `${JSON.stringify(format, null, 2)}\n`);
+}
+
+/** The tokens that end a response: the model's and the tokenizer's. */
+export function endTokens(model: Model, tokenizer: Tokenizer): number[] {
+  return [...new Set([...model.config.eosIds, tokenizer.eosId])];
+}

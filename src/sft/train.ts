@@ -1,0 +1,274 @@
+// Supervised fine-tuning: learn to write the given chains of thought. The first stage of ReFT (its warm-up), and the control.
+//
+// One step is one update on `batchSize` examples. The order of the data is a function of seed and epoch alone, so a checkpoint
+// needs to know only how many steps it has seen.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { SftConfig } from "../config.ts";
+import { packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
+import { type Example, readExamples } from "../data/examples.ts";
+import {
+  checkSamplingPrefix,
+  encodeExample,
+  findSamplingFormat,
+  formatPrompt,
+} from "../data/prompt.ts";
+import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
+import { compile } from "../engine/compile.ts";
+import { AdamW } from "../engine/optimizer.ts";
+import { constantSchedule, linearSchedule } from "../engine/schedule.ts";
+import { liveTensors, take, tf } from "../engine/tf.ts";
+import { UserError } from "../errors.ts";
+import { createEvaluator, summariseAnswers } from "../evaluate/accuracy.ts";
+import { answerRecord, prepareQuestions } from "../generate/answer.ts";
+import { createModel, disposeModel, type Model, parameterCount } from "../model/model.ts";
+import { batchTensors, predictingStates, responseLogprobs } from "../model/score.ts";
+import { readWeights } from "../model/transformer.ts";
+import { createJudge } from "../reward/judge.ts";
+import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { Rng } from "../rng.ts";
+import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
+import { logMetrics, writeSamples } from "../run/metrics.ts";
+import { loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
+import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
+import { createProgress } from "../run/progress.ts";
+import { openRun } from "../run/run.ts";
+import { crossEntropy } from "./loss.ts";
+
+/** What the recipe remembers between checkpoints. */
+interface SftState {
+  readonly bestAccuracy: number;
+}
+
+/**
+ * Runs, or goes on with, supervised fine-tuning in a run's folder.
+ *
+ * @returns the best accuracy on the dev questions
+ * @throws UserError for bad settings or data, a loss that is not finite, a full disk; InterruptedError after Ctrl-C
+ */
+export async function trainSft(config: SftConfig, folder: string): Promise<number> {
+  using run = openRun(folder, config);
+  using interrupts = watchInterrupts();
+  const { data, optimizer, training, evaluation } = config;
+
+  // 1. data, tokenizer, model
+  const train = readExamples(data.train);
+  const resume = run.resumeFrom;
+  const { model, tokenizer } = openModel(config, train, resume?.folder);
+  const sampling = findSamplingFormat(tokenizer, train, data.programPrefix);
+  checkSamplingPrefix(tokenizer, train, sampling);
+  const format = { cotKind: data.cotKind, sampling };
+  const sequences = encodeAll(tokenizer, train, config);
+  const devExamples = readExamples(data.dev).slice(0, evaluation.questions ?? undefined);
+  const dev = prepareQuestions(tokenizer, devExamples, sampling, data.maxPromptTokens);
+  checkLength(
+    model,
+    data.maxPromptTokens + Math.max(data.maxCompletionTokens, evaluation.maxNewTokens),
+  );
+  console.error(
+    `SFT: ${sequences.length} examples (${train.length - sequences.length} too long), ${dev.questions.length} dev ` +
+      `questions (${dev.tooLong} too long), ${(parameterCount(model.config) / 1e6).toFixed(2)} M weights, in ${folder}`,
+  );
+
+  // 2. optimizer and compiled step
+  const parameters = [...model.parameters.values()];
+  const adamW = new AdamW([{ variables: parameters }], optimizer);
+  if (resume) loadOptimizer(adamW, join(resume.folder, "training"));
+  const backward = compile("sft", (...inputs) => {
+    const weights = readWeights(model.parameters);
+    const loss = () => {
+      const states = predictingStates(model.config, weights, inputs);
+      return crossEntropy(responseLogprobs(model.config, weights, states, inputs[4]!), inputs[5]!);
+    };
+    const names = [...weights.keys()];
+    const { value, grads } = tf.engine().gradients(loss, [...weights.values()]);
+    adamW.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
+    return [value];
+  });
+
+  // 3. evaluation by running programs
+  const sandbox = await createSandbox(config.sandbox);
+  const judge = createJudge(sandbox, data.cotKind, { partialReward: 0, paperParity: false });
+  const evaluator = createEvaluator(model, tokenizer, judge, data.maxPromptTokens, evaluation);
+
+  const stepsPerEpoch = Math.ceil(sequences.length / training.batchSize);
+  const totalSteps = stepsPerEpoch * training.epochs;
+  const horizon = stepsPerEpoch * training.scheduleEpochs;
+  const warmupSteps = Math.round(optimizer.warmupFraction * horizon);
+  let bestAccuracy = (resume?.state as SftState | undefined)?.bestAccuracy ?? -1;
+
+  const checkpoint = (step: number, isBest: boolean) =>
+    saveCheckpoint(run, {
+      step,
+      isBest,
+      state: { bestAccuracy } satisfies SftState,
+      writeFiles: (target) => {
+        saveModelFolder(target, model, tokenizer, format);
+        mkdirSync(join(target, "training"));
+        saveOptimizer(adamW, join(target, "training"));
+      },
+    });
+
+  const firstStep = resume?.step ?? 0;
+  const progress = createProgress("SFT", totalSteps, { start: firstStep });
+  try {
+    for (let step = firstStep; step < totalSteps; step++) {
+      const startedAt = performance.now();
+      const epoch = Math.floor(step / stepsPerEpoch);
+
+      // 4. one update: the mean loss over all completion tokens of the global batch, microbatch by microbatch
+      const batch = epochOrder(sequences, config.seed, epoch).slice(
+        (step % stepsPerEpoch) * training.batchSize,
+        ((step % stepsPerEpoch) + 1) * training.batchSize,
+      );
+      const lossTokens = batch.reduce((sum, { response }) => sum + response.length, 0);
+      let loss = 0;
+      for (const part of splitByTokens(batch, training.microBatchTokens)) {
+        const packed = packSequences(part);
+        const tokenWeights = new Float32Array(packed.targets.length).fill(
+          1 / lossTokens,
+          0,
+          packed.predictions,
+        );
+        const inputs = [...batchTensors(packed), tf.tensor1d(tokenWeights)];
+        loss += take(backward(...inputs))[0]![0]!;
+        tf.dispose(inputs);
+      }
+      const factor =
+        optimizer.schedule === "linear"
+          ? linearSchedule(step, warmupSteps, horizon)
+          : constantSchedule(step, warmupSteps);
+      const learningRate = optimizer.learningRate * factor;
+      const gradNorm = adamW.update([learningRate]);
+      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
+        throw notFinite(step + 1, loss, gradNorm);
+
+      // 5. write down what happened; at the end of an epoch, measure
+      const done = step + 1;
+      const seconds = (performance.now() - startedAt) / 1000;
+      const metrics: Record<string, number> = {
+        "sft/loss": loss,
+        "sft/learningRate": learningRate,
+        "sft/gradNorm": gradNorm,
+        "sft/lossTokens": lossTokens,
+        "time/stepSeconds": seconds,
+        "memory/numTensors": liveTensors(),
+      };
+      const isLast = done === totalSteps;
+      const endsEpoch = done % stepsPerEpoch === 0;
+      const isMeasured =
+        isLast || (endsEpoch && (done / stepsPerEpoch) % evaluation.everyEpochs === 0);
+      const stops = await interrupts.requested();
+      let isBest = false;
+      if (isMeasured) {
+        const answers = await evaluator.evaluate(dev.questions);
+        const { accuracy, extractedFraction, truncatedFraction, lengthTokens } =
+          summariseAnswers(answers);
+        Object.assign(metrics, {
+          "eval/accuracy": accuracy,
+          "eval/extractedFraction": extractedFraction,
+          "eval/truncatedFraction": truncatedFraction,
+          "eval/lengthTokens": lengthTokens,
+        });
+        writeSamples(run, done, answers.map(answerRecord));
+        isBest = accuracy > bestAccuracy;
+        bestAccuracy = Math.max(bestAccuracy, accuracy);
+      }
+      logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, metrics);
+      progress.update(done, {
+        loss: loss.toFixed(3),
+        ...(bestAccuracy >= 0 && { dev: percent(bestAccuracy) }),
+      });
+      const everySteps = config.checkpoint.everySteps;
+      if (isMeasured || stops || (everySteps !== null && done % everySteps === 0))
+        await checkpoint(done, isBest);
+      if (stops && !isLast)
+        throw new InterruptedError(
+          `stopped after step ${done}; the same command goes on from there`,
+        );
+    }
+  } finally {
+    progress.stop();
+    await sandbox.close();
+    evaluator.dispose();
+    backward.dispose();
+    adamW.dispose();
+    disposeModel(model);
+  }
+  return bestAccuracy;
+}
+
+/** The checkpoint's model when going on; else the model that the run starts from, or a new one with its own tokenizer. */
+function openModel(
+  config: SftConfig,
+  train: readonly Example[],
+  checkpointFolder: string | undefined,
+) {
+  const { init, scratch } = config.model;
+  if (checkpointFolder) return loadModelFolder(checkpointFolder);
+  if (init) return loadModelFolder(resolveModelFolder(init));
+  const { vocabSize, tokenizer: tokenizerFolder, ...shape } = scratch!;
+  const texts = train.flatMap(({ question, cot }) => [formatPrompt(question), cot ?? ""]);
+  const tokenizer = tokenizerFolder
+    ? loadTokenizer(tokenizerFolder)
+    : trainTokenizer(texts, vocabSize);
+  const modelConfig = {
+    ...shape,
+    vocabSize: Math.max(vocabSize, tokenizer.vocabSize),
+    headDim: shape.dim / shape.heads,
+    ropeScaling: null,
+    eosIds: [tokenizer.eosId],
+    ...(tokenizer.bosId !== undefined && { bosId: tokenizer.bosId }),
+    ...(tokenizer.padId !== undefined && { padId: tokenizer.padId }),
+  };
+  return { model: createModel(modelConfig, Rng.named(config.seed, "weights")), tokenizer };
+}
+
+/** All examples that fit; the others are left out. */
+function encodeAll(
+  tokenizer: Tokenizer,
+  train: readonly Example[],
+  { data }: SftConfig,
+): Sequence[] {
+  const sequences = train
+    .map((example) => encodeExample(tokenizer, example))
+    .map(({ promptTokens, completionTokens }) => ({
+      prompt: promptTokens,
+      response: completionTokens,
+    }))
+    .filter(
+      ({ prompt, response }) =>
+        prompt.length <= data.maxPromptTokens && response.length <= data.maxCompletionTokens,
+    );
+  if (sequences.length > 0) return sequences;
+  throw new UserError(
+    `${data.train}: none of the ${train.length} examples has a prompt of at most ${data.maxPromptTokens} tokens and a ` +
+      `completion of at most ${data.maxCompletionTokens}; raise data.maxPromptTokens or data.maxCompletionTokens`,
+  );
+}
+
+/** @throws UserError when prompts and answers can be longer than the model's positions reach */
+function checkLength(model: Model, tokens: number): void {
+  const { maxPositions } = model.config;
+  if (tokens <= maxPositions) return;
+  throw new UserError(
+    `the settings allow ${tokens} tokens of prompt and answer, but the model has ${maxPositions} positions; ` +
+      "lower data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens",
+  );
+}
+
+function epochOrder<T>(items: readonly T[], seed: number, epoch: number): T[] {
+  return Rng.named(seed, `epoch ${epoch}`).shuffled(items);
+}
+
+function notFinite(step: number, loss: number, gradNorm: number): UserError {
+  return new UserError(
+    `step ${step}: the loss is ${loss} and the gradient's norm ${gradNorm}, expected finite numbers; nothing was ` +
+      "changed by this step and the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
+  );
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)}%`;
+}
