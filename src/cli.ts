@@ -1,0 +1,114 @@
+#!/usr/bin/env node
+// The `reft` command: knows the commands, loads the chosen one, turns what goes wrong into a message and an exit code.
+import { readFileSync, realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import yargs, { type Argv, type CommandModule } from "yargs";
+import { UserError } from "./errors.ts";
+import { InterruptedError } from "./run/interrupts.ts";
+
+interface Entry {
+  readonly describe: string;
+  /** Imports the command; the others, and TensorFlow with them, stay out of the process. */
+  readonly load: () => Promise<Register>;
+}
+
+/** Adds a command, under its own usage line or another one. */
+type Register = (cli: Argv, rename: (usage: string) => string) => Argv;
+
+const commands: ReadonlyMap<string, Entry> = new Map([
+  [
+    "execute",
+    {
+      describe: "Run Python programs in the sandbox and write what came out of each",
+      load: async () => register((await import("./commands/execute.ts")).executeCommand),
+    },
+  ],
+]);
+
+function register<A>(command: CommandModule<object, A>): Register {
+  return (cli, rename) => cli.command({ ...command, command: rename(String(command.command)) });
+}
+
+/** Options that may be given more than once. */
+const repeatable = ["set"];
+
+/**
+ * Runs a command line.
+ *
+ * @param args what follows the program's name
+ * @param alone runs this command under its own name, without the others: `train-sft` for `reft train-sft`
+ * @returns exit code: 0 done, 1 the user's mistake, 2 ours, 130 interrupted
+ */
+export async function main(args: readonly string[], alone?: string): Promise<number> {
+  const chosen = alone ?? args.find((arg) => !arg.startsWith("-"));
+  const name = alone ?? (commands.has(chosen ?? "") ? `reft ${chosen}` : "reft");
+  try {
+    const parser = await parserFor(chosen, alone);
+    parser.fail((message, error) => {
+      throw error ?? new UserError(`${message}\nSee ${name} --help`);
+    });
+    await parser.parseAsync(args);
+    return 0;
+  } catch (error) {
+    return report(error, name);
+  }
+}
+
+async function parserFor(chosen: string | undefined, alone: string | undefined): Promise<Argv> {
+  const cli = yargs()
+    .scriptName(alone ?? "reft")
+    .version(version())
+    .alias({ help: "h" })
+    .wrap(100)
+    .strict()
+    .recommendCommands()
+    .check(everyOptionHasOneValue)
+    .exitProcess(false);
+  if (alone !== undefined && !commands.has(alone)) throw new Error(`no command "${alone}"`);
+  for (const [name, { describe, load }] of commands) {
+    if (name === chosen) {
+      const add = await load();
+      add(cli, (usage) => (alone === undefined ? usage : usage.replace(name, "$0")));
+    } else if (alone === undefined) cli.command(name, describe);
+  }
+  if (alone !== undefined) return cli;
+  return cli
+    .usage("$0 <command> [options]\n\nReinforced fine-tuning (ReFT) of LLaMA models.")
+    .demandCommand(1, "expected a command, found none");
+}
+
+/** yargs itself takes `--workers many` as NaN, `--input --output x` as an empty name, and a repeated option as a list. */
+function everyOptionHasOneValue(parsed: Readonly<Record<string, unknown>>): boolean {
+  for (const [name, value] of Object.entries(parsed)) {
+    const isCopy = /[A-Z_$]/.test(name); // yargs adds the camelCase spelling, `_` and `$0`
+    if (isCopy || repeatable.includes(name)) continue;
+    if (Number.isNaN(value)) throw new UserError(`--${name}: expected a number`);
+    if (value === "") throw new UserError(`--${name}: expected a value, found none`);
+    if (Array.isArray(value))
+      throw new UserError(`--${name}: expected one value, found ${value.join(" and ")}`);
+  }
+  return true;
+}
+
+/** Prints what went wrong to standard error. Returns the exit code. */
+function report(error: unknown, name: string): number {
+  if (error instanceof UserError || error instanceof InterruptedError) {
+    process.stderr.write(`${name}: ${error.message}\n`);
+    return error instanceof InterruptedError ? 130 : 1;
+  }
+  const stack = error instanceof Error ? error.stack : String(error);
+  process.stderr.write(`${name}: an error of the program itself, not of its input:\n${stack}\n`);
+  return 2;
+}
+
+function version(): string {
+  const file = new URL("../package.json", import.meta.url); // beside src/ and dist/ alike
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
+
+function isEntryPoint(): boolean {
+  const script = process.argv[1]; // npm installs commands as links
+  return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
+}
+
+if (isEntryPoint()) process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,150 @@
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { main } from "../src/cli.ts";
+import { UserError } from "../src/errors.ts";
+import { InterruptedError } from "../src/run/interrupts.ts";
+import { temporaryFolder } from "./support/runs.ts";
+
+let handler: () => void = () => {};
+vi.mock("../src/commands/execute.ts", () => ({
+  executeCommand: {
+    command: "execute",
+    describe: "stands in for the sandbox",
+    builder: {
+      input: { type: "string", demandOption: true },
+      workers: { type: "number", default: 2 },
+      set: { type: "array", string: true },
+    },
+    handler: () => handler(),
+  },
+}));
+
+let output = "";
+let errors = "";
+beforeEach(() => {
+  output = "";
+  errors = "";
+  handler = () => {};
+  vi.spyOn(console, "log").mockImplementation((text) => {
+    output += `${text}\n`;
+  });
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    errors += text;
+    return true;
+  });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe("main", () => {
+  test("lists the commands with what they do, each from its file in src/commands", async () => {
+    expect(await main(["--help"])).toBe(0);
+    const listed = [...output.matchAll(/^ {2}reft (\S+) +(\S.*)$/gm)].map(([, name]) => name!);
+    const camelCase = (name: string) =>
+      name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    const files = readdirSync("src/commands").map((file) => file.replace(".ts", ""));
+    expect(files).toEqual(expect.arrayContaining(listed.map(camelCase)));
+    expect(listed).toContain("execute");
+  });
+
+  test("prints the version of package.json", async () => {
+    expect(await main(["--version"])).toBe(0);
+    expect(output.trim()).toBe(JSON.parse(readFileSync("package.json", "utf8")).version);
+  });
+
+  test("runs a command", async () => {
+    handler = vi.fn();
+    expect(await main(["execute", "--input", "a", "--set", "a=1", "--set", "b=2"])).toBe(0);
+    expect(handler).toHaveBeenCalledOnce();
+  });
+
+  test("runs a command under its own name, without the others", async () => {
+    handler = vi.fn();
+    expect(await main(["--input", "a"], "execute")).toBe(0);
+    expect(handler).toHaveBeenCalledOnce();
+    expect(await main(["--help"], "execute")).toBe(0);
+    expect(output).toContain("--workers");
+    expect(output).not.toContain("reft");
+    expect(await main([], "execute")).toBe(1);
+    expect(errors).toBe("execute: Missing required argument: input\nSee execute --help\n");
+  });
+
+  test.each([
+    [[], "reft: expected a command, found none\nSee reft --help\n"],
+    [["exekute"], "reft: Did you mean execute?\nSee reft --help\n"],
+    [["execute"], "reft execute: Missing required argument: input\nSee reft execute --help\n"],
+    [["execute", "--input", "a", "--wrokers", "2"], "reft execute: Unknown argument: wrokers\n"],
+    [["execute", "--input", "a", "more"], "reft execute: Unknown argument: more\n"],
+    [["execute", "--input", "a", "--workers", "many"], "--workers: expected a number\n"],
+    [["execute", "--input", "--workers", "2"], "--input: expected a value, found none\n"],
+    [["execute", "--input", "a", "--input", "b"], "--input: expected one value, found a and b\n"],
+  ])("answers %j with one message and exit code 1", async (args, message) => {
+    handler = () => expect.fail("the command ran");
+    expect(await main(args)).toBe(1);
+    expect(errors).toContain(message);
+    expect(errors).not.toContain("    at ");
+  });
+
+  test("prints a user's mistake without a stack, exit code 1", async () => {
+    handler = () => {
+      throw new UserError("a.jsonl:3: expected text, found null");
+    };
+    expect(await main(["execute", "--input", "a"])).toBe(1);
+    expect(errors).toBe("reft execute: a.jsonl:3: expected text, found null\n");
+  });
+
+  test("prints its own mistake with a stack, exit code 2", async () => {
+    handler = () => {
+      throw new Error("policyLoss: expected [batch, seq], got [8]");
+    };
+    expect(await main(["execute", "--input", "a"])).toBe(2);
+    expect(errors).toContain("policyLoss: expected [batch, seq], got [8]\n    at ");
+  });
+
+  test("ends with 130 after an interruption, saying how to go on", async () => {
+    handler = () => {
+      throw new InterruptedError("stopped after step 12; the same command goes on");
+    };
+    expect(await main(["execute", "--input", "a"])).toBe(130);
+    expect(errors).toBe("reft execute: stopped after step 12; the same command goes on\n");
+  });
+});
+
+describe("the installed command", () => {
+  test("runs through a link, as npm installs it", () => {
+    const link = join(temporaryFolder(), "reft.ts");
+    symlinkSync(resolve("src/cli.ts"), link);
+    const child = spawnSync("node", ["--import", "tsx", link, "--nope"], { encoding: "utf8" });
+    expect([child.status, child.stdout]).toEqual([1, ""]);
+    expect(child.stderr).toContain("See reft --help");
+  });
+
+  test("loads neither TensorFlow nor the sandbox to print its help", () => {
+    const script = 'import { main } from "./src/cli.ts"; await main(["--help"]);';
+    // Prints the address of every module that is loaded.
+    const hook = `
+      import { register } from "node:module";
+      const source = "export async function resolve(s, c, n) { const r = await n(s, c); console.error(r.url); return r; }";
+      register("data:text/javascript," + encodeURIComponent(source));
+    `;
+    const child = spawnSync(
+      "node",
+      [
+        "--import",
+        "tsx",
+        "--import",
+        `data:text/javascript,${encodeURIComponent(hook)}`,
+        "--input-type=module",
+        "-e",
+        script,
+      ],
+      { encoding: "utf8" },
+    );
+    expect(child.status).toBe(0);
+    expect(child.stderr).toContain("yargs");
+    expect(child.stderr).not.toMatch(/tensorflow|pyodide|zod|src\/(commands|engine|model|reward)/);
+  });
+});
