@@ -60,7 +60,7 @@ export async function buildDist(root) {
   const compiler = path.join("node_modules", "typescript", "bin", "tsc");
   const args = [compiler, "-p", "tsconfig.build.json"];
   await runTool("Compiling src/", process.execPath, args, { cwd: root });
-  for (const file of filesBelow(source).filter((name) => !name.endsWith(".ts"))) {
+  for (const file of filesBelow(source).filter((name) => !/\.m?[jt]s$/.test(name))) {
     fs.mkdirSync(path.dirname(path.join(dist, file)), { recursive: true });
     fs.copyFileSync(path.join(source, file), path.join(dist, file));
   }

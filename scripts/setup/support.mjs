@@ -55,9 +55,9 @@ export function readIfThere(file) {
 
 const running = new Set();
 
-/** Ends the tools that are still running: for a set-up that is itself being ended. */
+/** Ends the tools that are still running, and what they started: for a set-up that is being ended. */
 export function stopTools() {
-  for (const child of running) child.kill("SIGTERM");
+  for (const child of running) process.kill(-child.pid, "SIGTERM");
 }
 
 const TAIL_LINES = 15;
@@ -69,8 +69,14 @@ const KEPT_OUTPUT = 64_000;
  * @throws {SetupError} with the last lines of its output when it fails.
  */
 export async function runTool(doing, command, args, { cwd, env = process.env, onTick } = {}) {
-  const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-  running.add(child);
+  // A process group of its own, so that ending it also ends the processes that it started.
+  const child = spawn(command, args, {
+    cwd,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  if (child.pid !== undefined) running.add(child);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text) => {

@@ -91,6 +91,14 @@ export async function unpackWheel(file, wheel, folder) {
   await runTool(`Unpacking ${wheel.file}`, "python3", ["-c", UNPACK, file, wheel.files, folder]);
 }
 
+/** What set-ups that were killed have left; theirs may still be written to, so ours has its own name. */
+function removeOldDownloads(engine) {
+  for (const name of fs.readdirSync(engine)) {
+    if (!/^download-\d+\.partial$/.test(name)) continue;
+    fs.rmSync(path.join(engine, name), { recursive: true, force: true });
+  }
+}
+
 /**
  * Puts `wheels` into .engine/site. After an interruption the wheels that were already unpacked are
  * kept, and the rest follow.
@@ -100,7 +108,8 @@ export async function unpackWheel(file, wheel, folder) {
 export async function installSite(engine, flavour, wheels) {
   const site = path.join(engine, "site");
   const partial = path.join(engine, `site-${flavour}.partial`);
-  const download = path.join(engine, "download.partial");
+  const download = path.join(engine, `download-${process.pid}.partial`);
+  removeOldDownloads(engine);
   for (const [index, wheel] of wheels.entries()) {
     const done = path.join(partial, ".unpacked", wheel.sha256);
     if (fs.existsSync(done)) continue;
