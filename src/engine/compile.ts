@@ -94,6 +94,7 @@ function trace(name: string, step: Step, inputs: readonly Tensor[]): Traced {
         return recorder.binding.executeOp("Identity", [type], [id], 1)[0]!.id;
       });
       native.graphDefine(graph, name, inputIds, outputIds, recorder.writes);
+      tf.dispose(outputs); // a step may have kept them from an inner tidy
       return { name, outputs: outputs.length };
     });
   } catch (error) {

@@ -161,7 +161,7 @@ function checkEntry(name: string, value: unknown, path: string, dataStart: numbe
     throw fail(`dtype must be one of ${dtypes.join(", ")}, found ${JSON.stringify(dtype)}`);
   }
   if (!isSizes(shape)) throw fail(`shape must be sizes, found ${JSON.stringify(shape)}`);
-  if (!isSizes(offsets) || offsets.length !== 2 || offsets[1]! < offsets[0]!) {
+  if (!isSizes(offsets) || offsets.length !== 2) {
     throw fail(`data_offsets must be [begin, end], found ${JSON.stringify(offsets)}`);
   }
   const [begin, end] = offsets as [number, number];
@@ -181,14 +181,9 @@ function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
-/** Infinite if it is beyond what a double counts exactly, so that no file's length can equal it. */
+/** Inexact or infinite from 2^53 on, and then equal to no difference of two offsets. */
 export function byteLengthOf(dtype: Dtype, shape: readonly number[]): number {
-  let total = arrayTypes[dtype].BYTES_PER_ELEMENT;
-  for (const size of shape) {
-    total *= size;
-    if (!Number.isSafeInteger(total)) return Number.POSITIVE_INFINITY;
-  }
-  return total;
+  return shape.reduce((total, size) => total * size, arrayTypes[dtype].BYTES_PER_ELEMENT);
 }
 
 /** Tensors must follow each other without overlap or hole, from the header to the file's end. */

@@ -1,0 +1,198 @@
+// A LLaMA's weights: which there are, reading them from a Hugging Face folder, drawing fresh ones, writing them.
+// The names are Hugging Face's throughout, so nothing is renamed on the way in or out.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Variable } from "../engine/variable.ts";
+import { messageOf, UserError } from "../errors.ts";
+import type { Rng } from "../rng.ts";
+import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
+import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+
+/** A model in memory. Whoever makes it disposes it with `disposeModel`. */
+export interface Model {
+  readonly config: ModelConfig;
+  /** By Hugging Face's name. */
+  readonly parameters: ReadonlyMap<string, Variable>;
+}
+
+const EMBEDDING = "model.embed_tokens.weight";
+
+/** Name and shape of every weight of a model, in the model's order. */
+export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
+  const { dim, ffnDim, heads, kvHeads, headDim, layers, tieEmbeddings, vocabSize } = config;
+  const shapes = new Map<string, readonly number[]>([[EMBEDDING, [vocabSize, dim]]]);
+  for (let layer = 0; layer < layers; layer++) {
+    const prefix = `model.layers.${layer}.`;
+    shapes.set(`${prefix}input_layernorm.weight`, [dim]);
+    shapes.set(`${prefix}self_attn.q_proj.weight`, [heads * headDim, dim]);
+    shapes.set(`${prefix}self_attn.k_proj.weight`, [kvHeads * headDim, dim]);
+    shapes.set(`${prefix}self_attn.v_proj.weight`, [kvHeads * headDim, dim]);
+    shapes.set(`${prefix}self_attn.o_proj.weight`, [dim, heads * headDim]);
+    shapes.set(`${prefix}post_attention_layernorm.weight`, [dim]);
+    shapes.set(`${prefix}mlp.gate_proj.weight`, [ffnDim, dim]);
+    shapes.set(`${prefix}mlp.up_proj.weight`, [ffnDim, dim]);
+    shapes.set(`${prefix}mlp.down_proj.weight`, [dim, ffnDim]);
+  }
+  shapes.set("model.norm.weight", [dim]);
+  if (!tieEmbeddings) shapes.set("lm_head.weight", [vocabSize, dim]);
+  return shapes;
+}
+
+/** Name of the matrix that turns hidden states into logits. */
+export function outputWeightName(config: ModelConfig): string {
+  return config.tieEmbeddings ? EMBEDDING : "lm_head.weight";
+}
+
+/** Number of weights. */
+export function parameterCount(config: ModelConfig): number {
+  const sizes = [...parameterShapes(config).values()].map((shape) =>
+    shape.reduce((a, b) => a * b, 1),
+  );
+  return sizes.reduce((a, b) => a + b, 0);
+}
+
+/** Fresh weights: normal with `initializerStd`, norms 1. */
+export function createModel(config: ModelConfig, rng: Rng): Model {
+  const parameters = new Map<string, Variable>();
+  for (const [name, shape] of parameterShapes(config)) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const draw = () => (shape.length === 1 ? 1 : rng.normal() * config.initializerStd);
+    parameters.set(name, new Variable(name, shape, Float32Array.from({ length: size }, draw)));
+  }
+  return { config, parameters };
+}
+
+/** An independent copy, for example the frozen reference. */
+export function copyModel({ config, parameters }: Model): Model {
+  const copies = [...parameters].map(
+    ([name, v]) => [name, new Variable(name, v.shape, v.values())] as const,
+  );
+  return { config, parameters: new Map(copies) };
+}
+
+export function disposeModel(model: Model): void {
+  for (const variable of model.parameters.values()) variable.dispose();
+}
+
+/**
+ * Reads a Hugging Face folder: config.json and model.safetensors or its shards; 16-bit weights are widened.
+ *
+ * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
+ */
+export function loadModel(folder: string): Model {
+  const config = readModelConfig(folder);
+  const shapes = parameterShapes(config);
+  const parameters = new Map<string, Variable>();
+  const found = new Set<string>();
+  try {
+    for (const path of weightFiles(folder)) {
+      using file = openSafetensors(path);
+      for (const name of file.tensors.keys()) {
+        found.add(name);
+        const shape = shapes.get(name);
+        if (shape) parameters.set(name, readVariable(file, name, shape));
+        else if (!isIgnored(name, config)) throw unexpected(path, name);
+      }
+    }
+    const missing = [...shapes.keys()].filter((name) => !found.has(name));
+    if (missing.length > 0) {
+      const list = missing.slice(0, 3).join(", ") + (missing.length > 3 ? ", ..." : "");
+      throw new UserError(
+        `${folder}: ${missing.length} weights that config.json asks for are missing: ${list}`,
+      );
+    }
+  } catch (error) {
+    for (const variable of parameters.values()) variable.dispose();
+    throw error;
+  }
+  return { config, parameters };
+}
+
+/** Writes config.json and model.safetensors (float32) as transformers does. */
+export function saveModel(model: Model, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  try {
+    writeFileSync(
+      join(folder, "config.json"),
+      `${JSON.stringify(toHuggingFaceConfig(model.config), null, 2)}\n`,
+    );
+  } catch (error) {
+    throw new UserError(`cannot write ${join(folder, "config.json")}: ${messageOf(error)}`);
+  }
+  saveVariables(model.parameters, join(folder, "model.safetensors"));
+}
+
+/** Writes variables as float32 safetensors, one in memory at a time. */
+export function saveVariables(variables: ReadonlyMap<string, Variable>, path: string): void {
+  const tensors = [...variables].map(([name, variable]) => {
+    const tensor = {
+      dtype: "F32" as const,
+      shape: variable.shape,
+      get data() {
+        return variable.values();
+      },
+    };
+    return [name, tensor] as const;
+  });
+  writeSafetensors(path, new Map(tensors));
+}
+
+function weightFiles(folder: string): string[] {
+  const single = join(folder, "model.safetensors");
+  if (existsSync(single)) return [single];
+  const indexPath = join(folder, "model.safetensors.index.json");
+  if (!existsSync(indexPath)) {
+    throw new UserError(
+      `${folder}: expected model.safetensors or model.safetensors.index.json, found neither`,
+    );
+  }
+  const shards = [...new Set(Object.values(readWeightMap(indexPath)))].sort();
+  for (const shard of shards) {
+    if (!existsSync(join(folder, shard))) {
+      throw new UserError(
+        `${indexPath} names the shard ${shard}, which is missing: copy it into ${folder}`,
+      );
+    }
+  }
+  return shards.map((shard) => join(folder, shard));
+}
+
+function readWeightMap(indexPath: string): Record<string, string> {
+  let index: { weight_map?: unknown };
+  try {
+    index = JSON.parse(readFileSync(indexPath, "utf8"));
+  } catch (error) {
+    throw new UserError(`${indexPath}: not valid JSON: ${messageOf(error)}`);
+  }
+  const map = index.weight_map;
+  const isFileName = (file: unknown) =>
+    typeof file === "string" && /^[\w.-]+\.safetensors$/.test(file);
+  if (typeof map !== "object" || map === null || !Object.values(map).every(isFileName)) {
+    throw new UserError(
+      `${indexPath}: expected "weight_map" from weight names to .safetensors files beside it`,
+    );
+  }
+  return map as Record<string, string>;
+}
+
+function readVariable(file: SafetensorsFile, name: string, shape: readonly number[]): Variable {
+  const found = file.tensors.get(name)!.shape;
+  if (found.join() !== shape.join()) {
+    throw new UserError(
+      `${file.path}: ${name} has shape [${found}], expected [${shape}] from config.json; ` +
+        "weights and config.json belong to different models",
+    );
+  }
+  return new Variable(name, shape, file.readFloat32(name));
+}
+
+/** Weights that some files carry and the model does not need. */
+function isIgnored(name: string, config: ModelConfig): boolean {
+  return (
+    name.endsWith("rotary_emb.inv_freq") || (name === "lm_head.weight" && config.tieEmbeddings)
+  );
+}
+
+function unexpected(path: string, name: string): UserError {
+  return new UserError(`${path}: ${name} is not a weight of the LLaMA that config.json describes`);
+}

@@ -1,0 +1,107 @@
+// Log-probabilities and values of given responses, computed over packed batches.
+import {
+  type PackedBatch,
+  packSequences,
+  type Sequence,
+  splitByTokens,
+  splitPredictions,
+} from "../data/batch.ts";
+import { type Compiled, compile } from "../engine/compile.ts";
+import { gatherRows, linear, logProbabilityOf } from "../engine/ops.ts";
+import { type Tensor, take, tf } from "../engine/tf.ts";
+import { Variable } from "../engine/variable.ts";
+import type { ModelConfig } from "./config.ts";
+import type { Model } from "./model.ts";
+import { causalAttention, hiddenStates, logits, readWeights, type Weights } from "./transformer.ts";
+
+/** The tensors of a packed batch, in the order in which compiled steps take them. */
+export function batchTensors(batch: PackedBatch): [Tensor, Tensor, Tensor, Tensor, Tensor] {
+  const { rows, rowLength } = batch;
+  return [
+    tf.tensor1d(batch.tokens, "int32"),
+    tf.tensor1d(batch.positions, "int32"),
+    tf.tensor2d(batch.segments, [rows, rowLength], "int32"),
+    tf.tensor1d(batch.places, "int32"),
+    tf.tensor1d(batch.targets, "int32"),
+  ];
+}
+
+/** Hidden states at the places of a packed batch that predict a response token: [predictions, dim]. */
+export function predictingStates(
+  config: ModelConfig,
+  weights: Weights,
+  [tokens, positions, segments, places]: readonly Tensor[],
+): Tensor {
+  const attention = causalAttention(config, segments!);
+  return gatherRows(hiddenStates(config, weights, tokens!, positions!, attention), places!);
+}
+
+/** Natural log-probabilities of the response tokens: [predictions]. */
+export function responseLogprobs(
+  config: ModelConfig,
+  weights: Weights,
+  states: Tensor,
+  targets: Tensor,
+): Tensor {
+  return logProbabilityOf(logits(config, weights, states), targets);
+}
+
+/** One linear unit on the hidden state: [predictions]. */
+export function responseValues(weights: Weights, states: Tensor): Tensor {
+  const values = tf.add(
+    linear(states, weights.get("value_head.weight")!),
+    weights.get("value_head.bias")!,
+  );
+  return tf.reshape(values, [states.shape[0]!]);
+}
+
+/** A value head that says 0 everywhere until it has learned. */
+export function createValueHead(config: ModelConfig): ReadonlyMap<string, Variable> {
+  const head = [
+    new Variable("value_head.weight", [1, config.dim]),
+    new Variable("value_head.bias", [1]),
+  ];
+  return new Map(head.map((variable) => [variable.name, variable]));
+}
+
+export interface Scores {
+  /** One natural log-probability per response token, per sequence. */
+  readonly logprobs: Float32Array[];
+  /** One value per response token, per sequence; empty arrays without a value head. */
+  readonly values: Float32Array[];
+}
+
+export interface Scorer {
+  /** @param maxTokens size of the largest batch that is computed at once */
+  score(sequences: readonly Sequence[], maxTokens: number): Scores;
+  dispose(): void;
+}
+
+/** Scores responses with a model's current weights and, if given, its value head. */
+export function createScorer(model: Model, valueHead?: ReadonlyMap<string, Variable>): Scorer {
+  const { config } = model;
+  const run: Compiled = compile("score", (...batch) => {
+    const weights = readWeights(new Map([...model.parameters, ...(valueHead ?? [])]));
+    const states = predictingStates(config, weights, batch);
+    const logprobs = responseLogprobs(config, weights, states, batch[4]!);
+    return valueHead ? [logprobs, responseValues(weights, states)] : [logprobs];
+  });
+  const scoreBatch = (sequences: readonly Sequence[]): Scores => {
+    const inputs = batchTensors(packSequences(sequences));
+    const [logprobs, values] = take(run(...inputs));
+    tf.dispose(inputs);
+    return {
+      logprobs: splitPredictions(sequences, logprobs!),
+      values: values
+        ? splitPredictions(sequences, values)
+        : sequences.map(() => new Float32Array()),
+    };
+  };
+  return {
+    score: (sequences, maxTokens) => {
+      const parts = splitByTokens(sequences, maxTokens).map(scoreBatch);
+      return { logprobs: parts.flatMap((p) => p.logprobs), values: parts.flatMap((p) => p.values) };
+    },
+    dispose: () => run.dispose(),
+  };
+}

@@ -1,0 +1,153 @@
+// The LLaMA: Touvron et al., arXiv 2302.13971, as Hugging Face's LlamaForCausalLM computes it in float32.
+//
+// Activations are matrices of one row per token. What training and generation do differently is only where attention finds its
+// keys and values, so that is a parameter.
+import { attend, biasWhere, gatherRows, linear, rmsNorm, rotate, swiGlu } from "../engine/ops.ts";
+import { type Tensor, tf } from "../engine/tf.ts";
+import type { Variable } from "../engine/variable.ts";
+import { type ModelConfig, ropeInverseFrequencies } from "./config.ts";
+import { outputWeightName } from "./model.ts";
+
+/** Weights as tensors, by Hugging Face's name. */
+export type Weights = ReadonlyMap<string, Tensor>;
+
+/**
+ * Attention of one layer over whatever keys and values there are.
+ *
+ * @param queries [tokens, heads, headDim], rotated
+ * @param keys [tokens, kvHeads, headDim], rotated
+ * @param values [tokens, kvHeads, headDim]
+ * @returns [tokens, heads * headDim]
+ */
+export type Attention = (queries: Tensor, keys: Tensor, values: Tensor, layer: number) => Tensor;
+
+/** Rotations by position: [tokens, 1, headDim] each. */
+interface Rotation {
+  readonly cos: Tensor;
+  readonly signedSin: Tensor;
+}
+
+/** Reads all variables, once per step. */
+export function readWeights(parameters: ReadonlyMap<string, Variable>): Map<string, Tensor> {
+  return new Map([...parameters].map(([name, variable]) => [name, variable.read()]));
+}
+
+/**
+ * The hidden state of every token after the last norm.
+ *
+ * @param tokens int32 [tokens]
+ * @param positions int32 [tokens], from 0 at a sequence's first token
+ * @returns [tokens, dim]
+ */
+export function hiddenStates(
+  config: ModelConfig,
+  weights: Weights,
+  tokens: Tensor,
+  positions: Tensor,
+  attention: Attention,
+): Tensor {
+  const rotation = rotationAt(config, positions);
+  let x = gatherRows(weight(weights, "model.embed_tokens.weight"), tokens);
+  for (let layer = 0; layer < config.layers; layer++) {
+    const at = (name: string) => weight(weights, `model.layers.${layer}.${name}.weight`);
+    const attentionInput = rmsNorm(x, at("input_layernorm"), config.normEpsilon);
+    const [queries, keys, values] = projectHeads(config, at, attentionInput, rotation);
+    const attended = attention(queries, keys, values, layer);
+    x = tf.add(x, linear(attended, at("self_attn.o_proj")));
+    const ffnInput = rmsNorm(x, at("post_attention_layernorm"), config.normEpsilon);
+    const gated = swiGlu(
+      linear(ffnInput, at("mlp.gate_proj")),
+      linear(ffnInput, at("mlp.up_proj")),
+    );
+    x = tf.add(x, linear(gated, at("mlp.down_proj")));
+  }
+  return rmsNorm(x, weight(weights, "model.norm.weight"), config.normEpsilon);
+}
+
+/** @param hidden [rows, dim] @returns [rows, vocabSize] */
+export function logits(config: ModelConfig, weights: Weights, hidden: Tensor): Tensor {
+  return linear(hidden, weight(weights, outputWeightName(config)));
+}
+
+/**
+ * Causal attention among the tokens given, laid out as rows of equal length. A row can hold several sequences: a token attends
+ * to the tokens before it that have its own segment number.
+ *
+ * @param segments int32 [rows, rowLength]
+ */
+export function causalAttention(config: ModelConfig, segments: Tensor): Attention {
+  const [rows, rowLength] = segments.shape as [number, number];
+  const { heads, kvHeads, headDim } = config;
+  const groups = heads / kvHeads;
+  const bias = causalBias(segments, groups); // [rows, 1, groups * rowLength, rowLength]
+  return (queries, keys, values) => {
+    // The query heads that share keys are stacked along the rows of the score matrix.
+    const q = tf.reshape(
+      tf.transpose(
+        tf.reshape(queries, [rows, rowLength, kvHeads, groups, headDim]),
+        [0, 2, 3, 1, 4],
+      ),
+      [rows, kvHeads, groups * rowLength, headDim],
+    );
+    const perHead = (x: Tensor) =>
+      tf.transpose(tf.reshape(x, [rows, rowLength, kvHeads, headDim]), [0, 2, 1, 3]);
+    const mixed = tf.reshape(attend(q, perHead(keys), perHead(values), bias), [
+      rows,
+      kvHeads,
+      groups,
+      rowLength,
+      headDim,
+    ]);
+    return tf.reshape(tf.transpose(mixed, [0, 3, 1, 2, 4]), [rows * rowLength, heads * headDim]);
+  };
+}
+
+function causalBias(segments: Tensor, groups: number): Tensor {
+  const [rows, rowLength] = segments.shape as [number, number];
+  const order = tf.range(0, rowLength, 1, "int32");
+  const notLater = tf.greaterEqual(
+    tf.reshape(order, [rowLength, 1]),
+    tf.reshape(order, [1, rowLength]),
+  );
+  const sameSegment = tf.equal(
+    tf.reshape(segments, [rows, rowLength, 1]),
+    tf.reshape(segments, [rows, 1, rowLength]),
+  );
+  const allowed = tf.logicalAnd(sameSegment, notLater);
+  const bias = tf.reshape(biasWhere(allowed), [rows, 1, rowLength, rowLength]);
+  return groups === 1 ? bias : tf.tile(bias, [1, 1, groups, 1]);
+}
+
+function projectHeads(
+  config: ModelConfig,
+  at: (name: string) => Tensor,
+  x: Tensor,
+  { cos, signedSin }: Rotation,
+): [queries: Tensor, keys: Tensor, values: Tensor] {
+  const tokens = x.shape[0]!;
+  const project = (name: string, heads: number) =>
+    tf.reshape(linear(x, at(`self_attn.${name}`)), [tokens, heads, config.headDim]);
+  return [
+    rotate(project("q_proj", config.heads), cos, signedSin),
+    rotate(project("k_proj", config.kvHeads), cos, signedSin),
+    project("v_proj", config.kvHeads),
+  ];
+}
+
+function rotationAt(config: ModelConfig, positions: Tensor): Rotation {
+  const tokens = positions.shape[0]!;
+  const frequencies = tf.tensor2d(ropeInverseFrequencies(config), [1, config.headDim / 2]);
+  const angles = tf.mul(tf.reshape(tf.cast(positions, "float32"), [tokens, 1]), frequencies);
+  const [cos, sin] = [tf.cos(angles), tf.sin(angles)];
+  const shape = [tokens, 1, config.headDim];
+  return {
+    cos: tf.reshape(tf.concat([cos, cos], 1), shape),
+    signedSin: tf.reshape(tf.concat([tf.neg(sin), sin], 1), shape),
+  };
+}
+
+function weight(weights: Weights, name: string): Tensor {
+  const tensor = weights.get(name);
+  if (!tensor) throw new Error(`the model has no weight ${name}`);
+  return tensor;
+}

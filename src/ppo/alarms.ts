@@ -1,0 +1,44 @@
+// What goes silently wrong in reinforcement learning, said aloud.
+import type { ReftConfig } from "../config.ts";
+
+/** What the alarms look at, one per step. */
+export interface StepSigns {
+  /** Did all responses of the step score the same? */
+  readonly isScoreConstant: boolean;
+  /** Mean k1 per token. */
+  readonly klReference: number;
+  readonly extractedFraction: number;
+  readonly truncatedFraction: number;
+}
+
+/** Warnings about a run, from its steps so far; each is given when it begins, not at every step. */
+export function createAlarms(limits: ReftConfig["alarms"]): (signs: StepSigns) => string[] {
+  const watches = [
+    {
+      steps: limits.constantScoreSteps,
+      holds: (signs: StepSigns) => signs.isScoreConstant,
+      text: "all responses of a step score the same, so there is nothing to learn from: look at samples/ and the outcomes",
+    },
+    {
+      steps: limits.negativeKlSteps,
+      holds: (signs: StepSigns) => signs.klReference < 0,
+      text: "the mean KL to the reference is negative, which sampling from the policy itself cannot give for long: the log-probabilities do not belong to the samples",
+    },
+    {
+      steps: 1,
+      holds: (signs: StepSigns) => signs.extractedFraction < limits.minExtractedFraction,
+      text: `fewer than ${100 * limits.minExtractedFraction} % of the responses give an answer: the policy collapses; lower the learning rate or raise ppo.klCoefficient`,
+    },
+    {
+      steps: 1,
+      holds: (signs: StepSigns) => signs.truncatedFraction > limits.maxTruncatedFraction,
+      text: `more than ${100 * limits.maxTruncatedFraction} % of the responses end without EOS: raise rollout.maxNewTokens, or the policy has forgotten how to stop`,
+    },
+  ];
+  const running = watches.map(() => 0);
+  return (signs) =>
+    watches.flatMap(({ steps, holds, text }, i) => {
+      running[i] = holds(signs) ? running[i]! + 1 : 0;
+      return running[i] === steps ? [steps > 1 ? `for ${steps} steps, ${text}` : text] : [];
+    });
+}

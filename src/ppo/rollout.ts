@@ -1,0 +1,116 @@
+// One rollout: sampled answers, judged, with everything about them that PPO needs, as plain data.
+import type { Sequence } from "../data/batch.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { type Answer, answerQuestions, type Question } from "../generate/answer.ts";
+import type { Generator } from "../generate/generate.ts";
+import type { Scorer } from "../model/score.ts";
+import type { Judge } from "../reward/judge.ts";
+import type { Rng } from "../rng.ts";
+import { estimateAdvantages, whiten } from "./advantages.ts";
+import { tokenRewards } from "./rewards.ts";
+
+/** One response and what is known of it; arrays have one number per response token, EOS included. */
+export interface Experience extends Sequence {
+  readonly answer: Answer;
+  /** Of the sampling policy, computed as in training. */
+  readonly logprobs: Float32Array;
+  readonly referenceLogprobs: Float32Array;
+  /** Of the value head before each token. */
+  readonly values: Float32Array;
+}
+
+/** An experience with each token credited. */
+export interface CreditedExperience extends Experience {
+  /** KL penalty included. */
+  readonly rewards: Float32Array;
+  /** Whitened over the rollout. */
+  readonly advantages: Float32Array;
+  readonly returns: Float32Array;
+}
+
+export interface RolloutParts {
+  readonly generator: Generator;
+  readonly judge: Judge;
+  readonly tokenizer: Tokenizer;
+  /** The policy with its value head. */
+  readonly policy: Scorer;
+  readonly reference: Scorer;
+}
+
+export interface RolloutOptions {
+  readonly maxNewTokens: number;
+  readonly eosIds: readonly number[];
+  readonly microBatchTokens: number;
+}
+
+export interface Rollout {
+  readonly experiences: readonly Experience[];
+  /** Programs that the sandbox, not the model, failed to run: their responses are left out. */
+  readonly infrastructureFailures: number;
+  /** Mean |log-probability when sampled - when recomputed| over all tokens: what cache and padding change. */
+  readonly logprobGap: number;
+}
+
+/** Samples one answer per request, has it judged, and scores it with policy and reference. */
+export async function collectRollout(
+  { generator, judge, tokenizer, policy, reference }: RolloutParts,
+  requests: readonly { readonly question: Question; readonly rng: Rng }[],
+  { maxNewTokens, eosIds, microBatchTokens }: RolloutOptions,
+): Promise<Rollout> {
+  const all = await answerQuestions(generator, judge, tokenizer, requests, {
+    maxNewTokens,
+    eosIds,
+  });
+  const answers = all.filter(({ verdict }) => verdict.outcome.kind !== "infrastructure");
+  const sequences = answers.map(({ question, response }) => ({
+    prompt: question.prompt.tokens,
+    response: response.tokens,
+  }));
+  const { logprobs, values } = policy.score(sequences, microBatchTokens);
+  const { logprobs: referenceLogprobs } = reference.score(sequences, microBatchTokens);
+  const experiences = answers.map((answer, i) => ({
+    ...sequences[i]!,
+    answer,
+    logprobs: logprobs[i]!,
+    referenceLogprobs: referenceLogprobs[i]!,
+    values: values[i]!,
+  }));
+  return {
+    experiences,
+    infrastructureFailures: all.length - answers.length,
+    logprobGap: meanGap(experiences),
+  };
+}
+
+function meanGap(experiences: readonly Experience[]): number {
+  let [sum, tokens] = [0, 0];
+  for (const { answer, logprobs } of experiences) {
+    logprobs.forEach((logprob, t) => {
+      sum += Math.abs(logprob - answer.response.logprobs[t]!);
+    });
+    tokens += logprobs.length;
+  }
+  return tokens === 0 ? 0 : sum / tokens;
+}
+
+export interface CreditOptions {
+  readonly klCoefficient: number;
+  readonly gamma: number;
+  readonly gaeLambda: number;
+}
+
+/** Credits each token: KL-shaped rewards, then GAE, then whitening over the whole rollout. */
+export function withAdvantages(
+  experiences: readonly Experience[],
+  options: CreditOptions,
+): CreditedExperience[] {
+  const credited = experiences.map((experience) => {
+    const { rewards } = tokenRewards(
+      { ...experience, score: experience.answer.verdict.score },
+      options,
+    );
+    return { ...experience, rewards, ...estimateAdvantages(rewards, experience.values, options) };
+  });
+  const whitened = whiten(credited.map(({ advantages }) => advantages));
+  return credited.map((experience, i) => ({ ...experience, advantages: whitened[i]! }));
+}

@@ -1,0 +1,371 @@
+// Reinforced fine-tuning: PPO on questions whose answers are known, with rewards from running what the policy writes.
+// Reference: Trung et al., arXiv 2401.08967, section 3.2 and algorithm 1; differences are listed in docs/recipe.md.
+//
+// One step is one rollout and its updates. Every random choice is a function of the seed and the step alone, so a run that was
+// stopped goes on exactly as if it had not been.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { ReftConfig } from "../config.ts";
+import { readExamples } from "../data/examples.ts";
+import { findSamplingFormat } from "../data/prompt.ts";
+import { AdamW } from "../engine/optimizer.ts";
+import { constantSchedule } from "../engine/schedule.ts";
+import { liveTensors } from "../engine/tf.ts";
+import { UserError } from "../errors.ts";
+import { createEvaluator, summariseAnswers } from "../evaluate/accuracy.ts";
+import { answerRecord, prepareQuestions, type Question } from "../generate/answer.ts";
+import { createGenerator } from "../generate/generate.ts";
+import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
+import { openSafetensors } from "../model/safetensors.ts";
+import { createScorer, createValueHead } from "../model/score.ts";
+import { createJudge } from "../reward/judge.ts";
+import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { Rng } from "../rng.ts";
+import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
+import { logMetrics, writeSamples } from "../run/metrics.ts";
+import {
+  endTokens,
+  loadModelFolder,
+  readAnswerFormat,
+  saveModelFolder,
+} from "../run/modelFolder.ts";
+import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
+import { createProgress } from "../run/progress.ts";
+import { openRun } from "../run/run.ts";
+import { createAlarms } from "./alarms.ts";
+import { estimateKl } from "./rewards.ts";
+import { type CreditedExperience, collectRollout, withAdvantages } from "./rollout.ts";
+import { createUpdater } from "./update.ts";
+
+/** What the recipe remembers between checkpoints. */
+interface ReftState {
+  readonly bestAccuracy: number;
+}
+
+/**
+ * Runs, or goes on with, reinforced fine-tuning in a run's folder.
+ *
+ * @returns the best accuracy on the dev questions
+ * @throws UserError for bad settings or data, numbers that are not finite, log-probabilities that do not agree, a sandbox that
+ * fails too often, a full disk; InterruptedError after Ctrl-C
+ */
+export async function trainReft(config: ReftConfig, folder: string): Promise<number> {
+  using run = openRun(folder, config);
+  using interrupts = watchInterrupts();
+  const { data, optimizer, ppo, rollout: sampling, training, evaluation, alarms } = config;
+
+  // 1. the warm-up model, as policy and as frozen reference; a value head that says 0
+  const warmupFolder = resolveModelFolder(config.model.init);
+  const resume = run.resumeFrom;
+  const { model: policy, tokenizer } = loadModelFolder(resume?.folder ?? warmupFolder);
+  const reference = loadModel(warmupFolder);
+  const valueHead = createValueHead(policy.config);
+  const eosIds = endTokens(policy, tokenizer);
+
+  // 2. questions: answers are enough, no chain of thought is read
+  const train = readExamples(data.train);
+  const format = readAnswerFormat(warmupFolder) ?? {
+    cotKind: data.cotKind,
+    sampling: findSamplingFormat(tokenizer, train, data.programPrefix),
+  };
+  checkFormat(format, config);
+  const prepare = (path: string, limit: number | null) =>
+    prepareQuestions(
+      tokenizer,
+      readExamples(path).slice(0, limit ?? undefined),
+      format.sampling,
+      data.maxPromptTokens,
+    );
+  const { questions, tooLong } = prepareQuestions(
+    tokenizer,
+    train,
+    format.sampling,
+    data.maxPromptTokens,
+  );
+  const dev = prepare(config.paperParity ? data.test! : data.dev, evaluation.questions);
+  if (questions.length < sampling.questionsPerStep) {
+    throw new UserError(
+      `${data.train}: expected at least rollout.questionsPerStep = ${sampling.questionsPerStep} questions of at most ` +
+        `${data.maxPromptTokens} tokens, found ${questions.length}`,
+    );
+  }
+  const longest = data.maxPromptTokens + Math.max(sampling.maxNewTokens, evaluation.maxNewTokens);
+  if (longest > policy.config.maxPositions) {
+    throw new UserError(
+      `the settings allow ${longest} tokens of prompt and answer, but the model has ${policy.config.maxPositions} ` +
+        "positions; lower data.maxPromptTokens, rollout.maxNewTokens or evaluation.maxNewTokens",
+    );
+  }
+  console.error(
+    `ReFT: ${questions.length} questions (${tooLong} too long), ${dev.questions.length} dev questions, ` +
+      `${(parameterCount(policy.config) / 1e6).toFixed(2)} M weights, in ${folder}`,
+  );
+
+  // 3. the parts of a step
+  const adamW = new AdamW(
+    [{ variables: [...policy.parameters.values()] }, { variables: [...valueHead.values()] }],
+    optimizer,
+  );
+  if (resume) {
+    using file = openSafetensors(join(resume.folder, "training", "value_head.safetensors"));
+    for (const [name, variable] of valueHead) variable.load(file.readFloat32(name));
+    loadOptimizer(adamW, join(resume.folder, "training"));
+  }
+  const sandbox = await createSandbox(config.sandbox);
+  const judge = createJudge(sandbox, data.cotKind, {
+    partialReward: ppo.partialReward,
+    paperParity: config.paperParity,
+  });
+  const parts = {
+    generator: createGenerator(policy, {
+      slots: sampling.slots,
+      maxTokens: data.maxPromptTokens + sampling.maxNewTokens,
+      temperature: 1,
+    }),
+    judge,
+    tokenizer,
+    policy: createScorer(policy, valueHead),
+    reference: createScorer(reference),
+  };
+  const updater = createUpdater(policy, valueHead, adamW, {
+    ...ppo,
+    microBatchTokens: training.microBatchTokens,
+  });
+  const evaluator = createEvaluator(policy, tokenizer, judge, data.maxPromptTokens, evaluation);
+  const alarm = createAlarms(alarms);
+
+  const stepsPerEpoch = Math.floor(questions.length / sampling.questionsPerStep);
+  const totalSteps = Math.min(
+    stepsPerEpoch * training.epochs,
+    training.maxSteps ?? Number.POSITIVE_INFINITY,
+  );
+  let bestAccuracy = (resume?.state as ReftState | undefined)?.bestAccuracy ?? -1;
+
+  const measure = async (step: number) => {
+    const answers = await evaluator.evaluate(dev.questions);
+    writeSamples(run, step, answers.map(answerRecord));
+    const { accuracy, extractedFraction, truncatedFraction, lengthTokens } =
+      summariseAnswers(answers);
+    const isBest = accuracy > bestAccuracy;
+    bestAccuracy = Math.max(bestAccuracy, accuracy);
+    const metrics = {
+      "eval/accuracy": accuracy,
+      "eval/extractedFraction": extractedFraction,
+      "eval/truncatedFraction": truncatedFraction,
+      "eval/lengthTokens": lengthTokens,
+    };
+    return { isBest, metrics };
+  };
+  const checkpoint = (step: number, isBest: boolean) =>
+    saveCheckpoint(run, {
+      step,
+      isBest,
+      state: { bestAccuracy } satisfies ReftState,
+      writeFiles: (target) => {
+        saveModelFolder(target, policy, tokenizer, format);
+        mkdirSync(join(target, "training"));
+        saveVariables(valueHead, join(target, "training", "value_head.safetensors"));
+        saveOptimizer(adamW, join(target, "training"));
+      },
+    });
+
+  const firstStep = resume?.step ?? 0;
+  const progress = createProgress("ReFT", totalSteps, { start: firstStep });
+  try {
+    if (!resume) {
+      // The warm-up model is the first candidate for the best checkpoint.
+      const { metrics } = await measure(0);
+      logMetrics(run, { step: 0, epoch: 0 }, metrics);
+      await checkpoint(0, true);
+    }
+    for (let step = firstStep; step < totalSteps; step++) {
+      const startedAt = performance.now();
+
+      // 4. roll out: sampled responses to this step's questions, run in the sandbox, scored by their answers
+      const requests = questionsOfStep(questions, config, step, stepsPerEpoch).flatMap((question) =>
+        Array.from({ length: sampling.samplesPerQuestion }, (_, i) => ({
+          question,
+          rng: Rng.named(config.seed, `step ${step} ${question.example.id} sample ${i}`),
+        })),
+      );
+      const { experiences, infrastructureFailures, logprobGap } = await collectRollout(
+        parts,
+        requests,
+        {
+          maxNewTokens: sampling.maxNewTokens,
+          eosIds,
+          microBatchTokens: training.microBatchTokens,
+        },
+      );
+      checkRollout(step + 1, requests.length, infrastructureFailures, logprobGap, alarms);
+      const rolloutSeconds = (performance.now() - startedAt) / 1000;
+
+      // 5. credit each token: KL-shaped rewards, then GAE, then whitening over the batch
+      const credited = withAdvantages(experiences, ppo);
+
+      // 6. optimise the clipped objective for a few passes over that rollout
+      const factor = constantSchedule(step + 1, optimizer.warmupSteps);
+      const rates = {
+        policy: step < ppo.valueWarmupSteps ? null : optimizer.learningRate * factor,
+        valueHead: optimizer.valueHeadLearningRate * factor,
+      };
+      const update = updater.update(
+        credited,
+        rates,
+        Rng.named(config.seed, `step ${step} minibatches`),
+      );
+      if (!Number.isFinite(update.gradNorm))
+        throw notFinite(step + 1, update.policyLoss, update.valueLoss);
+
+      // 7. write down what happened; now and then, measure and write a checkpoint that resumes exactly here
+      const done = step + 1;
+      const summary = summariseRollout(credited);
+      for (const warning of alarm({
+        ...summary.signs,
+        klReference: summary.metrics["kl/reference"]!,
+      })) {
+        console.error(`warning: step ${done}: ${warning}`);
+      }
+      const metrics: Record<string, number> = {
+        ...summary.metrics,
+        ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
+        "rollout/logprobGap": logprobGap,
+        "rollout/infrastructureFailures": infrastructureFailures,
+        ...Object.fromEntries(
+          Object.entries(update).map(([name, value]) => [`ppo/${name}`, value]),
+        ),
+        "ppo/learningRate": rates.policy ?? 0,
+        "time/rolloutSeconds": rolloutSeconds,
+        "time/stepSeconds": (performance.now() - startedAt) / 1000,
+        "memory/numTensors": liveTensors(),
+      };
+      const stops = await interrupts.requested();
+      const isLast = done === totalSteps;
+      const isMeasured = isLast || done % evaluation.everySteps === 0;
+      let isBest = false;
+      if (isMeasured) {
+        const measured = await measure(done);
+        isBest = measured.isBest;
+        Object.assign(metrics, measured.metrics);
+      }
+      logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, metrics);
+      progress.update(done, {
+        correct: percent(summary.metrics["reward/correctFraction"]!),
+        kl: summary.metrics["kl/reference"]!.toFixed(3),
+        best: percent(bestAccuracy),
+      });
+      if (isMeasured || stops || done % config.checkpoint.everySteps === 0)
+        await checkpoint(done, isBest);
+      if (stops && !isLast)
+        throw new InterruptedError(
+          `stopped after step ${done}; the same command goes on from there`,
+        );
+    }
+  } finally {
+    progress.stop();
+    await sandbox.close();
+    for (const part of [parts.generator, parts.policy, parts.reference, updater, evaluator, adamW])
+      part.dispose();
+    for (const model of [policy, reference]) disposeModel(model);
+    for (const variable of valueHead.values()) variable.dispose();
+  }
+  return bestAccuracy;
+}
+
+/** The step's questions: each epoch is its own order of all of them; what does not fill a step is left for another epoch. */
+function questionsOfStep(
+  questions: readonly Question[],
+  { seed, rollout: { questionsPerStep } }: ReftConfig,
+  step: number,
+  stepsPerEpoch: number,
+): Question[] {
+  const order = Rng.named(seed, `epoch ${Math.floor(step / stepsPerEpoch)}`).shuffled(questions);
+  const begin = (step % stepsPerEpoch) * questionsPerStep;
+  return order.slice(begin, begin + questionsPerStep);
+}
+
+/** Figures of a rollout; see docs/metrics.md. */
+function summariseRollout(experiences: readonly CreditedExperience[]) {
+  const mean = (of: (experience: CreditedExperience) => number) =>
+    experiences.reduce((sum, experience) => sum + of(experience), 0) / experiences.length;
+  const scores = new Set(experiences.map(({ answer }) => answer.verdict.score));
+  const kl = estimateKl(experiences);
+  const signs = {
+    isScoreConstant: scores.size <= 1,
+    extractedFraction: mean(({ answer }) => Number(answer.verdict.extracted)),
+    truncatedFraction: mean(({ answer }) => Number(answer.response.isTruncated)),
+  };
+  const metrics: Record<string, number> = {
+    "reward/score": mean(({ answer }) => answer.verdict.score),
+    "reward/correctFraction": mean(({ answer }) => Number(answer.verdict.correct)),
+    "reward/extractedFraction": signs.extractedFraction,
+    "kl/reference": kl.k1,
+    "kl/referenceK3": kl.k3,
+    "kl/perResponse": kl.perResponse,
+    "ppo/explainedVariance": explainedVariance(experiences),
+    "response/lengthTokens": mean(({ response }) => response.length),
+    "response/truncatedFraction": signs.truncatedFraction,
+    "response/entropyEstimate": mean(
+      ({ logprobs }) => -logprobs.reduce((a, b) => a + b, 0) / logprobs.length,
+    ),
+  };
+  return { signs, metrics };
+}
+
+/** 1 - variance(returns - values) / variance(returns): 1 is a perfect value head, 0 one that knows nothing. */
+function explainedVariance(experiences: readonly CreditedExperience[]): number {
+  const returns = experiences.flatMap((e) => [...e.returns]);
+  const errors = experiences.flatMap((e) => [...e.returns].map((value, t) => value - e.values[t]!));
+  return 1 - variance(errors) / (variance(returns) + 1e-8);
+}
+
+function variance(values: readonly number[]): number {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
+}
+
+/** @throws UserError when the model was taught to answer in another way than this run asks */
+function checkFormat(
+  { cotKind, sampling }: { cotKind: string; sampling: { programPrefix: string } },
+  { data, model }: ReftConfig,
+): void {
+  if (cotKind === data.cotKind && sampling.programPrefix === data.programPrefix) return;
+  throw new UserError(
+    `${model.init} was trained with cotKind ${cotKind} and programPrefix ${sampling.programPrefix}, but data.cotKind is ` +
+      `${data.cotKind} and data.programPrefix ${data.programPrefix}: use the same`,
+  );
+}
+
+/** @throws UserError when sampled and recomputed log-probabilities disagree, or the sandbox fails too often */
+function checkRollout(
+  step: number,
+  requested: number,
+  failures: number,
+  logprobGap: number,
+  limits: ReftConfig["alarms"],
+): void {
+  if (failures / requested > limits.maxInfrastructureFraction) {
+    throw new UserError(
+      `step ${step}: the sandbox could not run ${failures} of ${requested} programs (alarms.maxInfrastructureFraction is ` +
+        `${limits.maxInfrastructureFraction}); see docs/sandbox.md. The last checkpoint is intact`,
+    );
+  }
+  if (!(logprobGap <= limits.maxLogprobGap)) {
+    throw new UserError(
+      `step ${step}: log-probabilities when sampled and when recomputed differ by ${logprobGap} on average ` +
+        `(alarms.maxLogprobGap is ${limits.maxLogprobGap}): PPO would learn from wrong ratios. The last checkpoint is intact`,
+    );
+  }
+}
+
+function notFinite(step: number, policyLoss: number, valueLoss: number): UserError {
+  return new UserError(
+    `step ${step}: policy loss ${policyLoss}, value loss ${valueLoss}, expected finite numbers and gradients; the last ` +
+      "checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
+  );
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)}%`;
+}

@@ -1,0 +1,148 @@
+import { afterAll, describe, expect, test } from "vitest";
+import { packSequences, type Sequence } from "../../src/data/batch.ts";
+import { compile } from "../../src/engine/compile.ts";
+import { type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { disposeModel, loadModel } from "../../src/model/model.ts";
+import {
+  batchTensors,
+  createScorer,
+  predictingStates,
+  responseLogprobs,
+} from "../../src/model/score.ts";
+import { causalAttention, hiddenStates, logits, readWeights } from "../../src/model/transformer.ts";
+import {
+  type GoldenTensor,
+  goldenPath,
+  largestDifference,
+  readGolden,
+  relativeDifference,
+  rowOf,
+} from "../support/golden.ts";
+
+// Expected values: transformers in float32, scripts/golden/model.py.
+const variants = [
+  { name: "multi-head", gradients: true },
+  { name: "grouped-query", gradients: true },
+  { name: "linear-rope", gradients: false },
+  { name: "llama3-rope", gradients: true },
+  { name: "wide-heads", gradients: true },
+  { name: "sharded-bf16", gradients: false },
+  { name: "sharded-f16", gradients: false },
+];
+
+/** The golden rows as sequences: everything after the first token is the response. */
+function goldenSequences(golden: ReadonlyMap<string, GoldenTensor>): Sequence[] {
+  return [...golden.get("lengths")!.values].map((length, row) => {
+    const tokens = rowOf(golden.get("tokens")!, row, length);
+    return { prompt: tokens.slice(0, 1), response: tokens.slice(1) };
+  });
+}
+
+describe.each(variants)("$name", ({ name, gradients }) => {
+  const golden = readGolden("models", name, "golden.safetensors");
+  const model = loadModel(goldenPath("models", name));
+  const sequences = goldenSequences(golden);
+  const expected = sequences.map((s, row) =>
+    rowOf(golden.get("logprobs")!, row, s.response.length),
+  );
+  afterAll(() => disposeModel(model));
+
+  test("logits equal transformers', padded rows at once", () => {
+    const [rows, rowLength] = golden.get("tokens")!.shape as [number, number];
+    const lengths = golden.get("lengths")!.values;
+    const place = Array.from({ length: rows * rowLength }, (_, i) => i % rowLength);
+    const [actual] = take(
+      compile("logits", (tokens, positions, segments) => {
+        const weights = readWeights(model.parameters);
+        const attention = causalAttention(model.config, segments!);
+        return [
+          logits(
+            model.config,
+            weights,
+            hiddenStates(model.config, weights, tokens!, positions!, attention),
+          ),
+        ];
+      })(
+        tf.tensor1d(golden.get("tokens")!.values, "int32"),
+        tf.tensor1d(place, "int32"),
+        tf.tensor2d(
+          place.map((p, i) => (p < lengths[Math.floor(i / rowLength)]! ? 0 : -1)),
+          [rows, rowLength],
+          "int32",
+        ),
+      ),
+    );
+    const vocab = model.config.vocabSize;
+    for (let row = 0; row < rows; row++) {
+      const real = [row * rowLength * vocab, (row * rowLength + lengths[row]!) * vocab] as const;
+      const difference = largestDifference(
+        actual!.subarray(...real),
+        golden.get("logits")!.values.subarray(...real),
+      );
+      expect(difference).toBeLessThan(1e-4);
+    }
+  });
+
+  test("packed log-probabilities equal transformers', and those of each sequence alone", () => {
+    const scorer = createScorer(model);
+    const packed = scorer.score(sequences, 10_000).logprobs;
+    sequences.forEach((sequence, i) => {
+      const alone = scorer.score([sequence], 10_000).logprobs[0]!;
+      expect(largestDifference(packed[i]!, expected[i]!)).toBeLessThan(1e-4);
+      expect(largestDifference(packed[i]!, alone)).toBeLessThan(1e-5);
+    });
+    scorer.dispose();
+  });
+
+  test.runIf(gradients)("every gradient equals PyTorch's, compiled and eager alike", () => {
+    const batch = packSequences(sequences);
+    const upstream = new Float32Array(batch.targets.length);
+    let next = 0;
+    sequences.forEach((s, row) => {
+      const weights = rowOf(golden.get("weights")!, row, s.response.length);
+      upstream.set(weights, next);
+      next += weights.length;
+    });
+    const names = [...model.parameters.keys()];
+    const step = (...inputs: Tensor[]) => {
+      const weights = readWeights(model.parameters);
+      const loss = () => {
+        const states = predictingStates(model.config, weights, inputs);
+        return tf.sum(
+          tf.mul(responseLogprobs(model.config, weights, states, inputs[4]!), inputs[5]!),
+        );
+      };
+      const { value, grads } = tf.engine().gradients(
+        loss,
+        names.map((n) => weights.get(n)!),
+      );
+      return [value, ...grads];
+    };
+    const inputs = [...batchTensors(batch), tf.tensor1d(upstream)];
+    const [value, ...compiled] = take(compile("gradients", step)(...inputs));
+    const [, ...eager] = take(tf.tidy(() => step(...inputs)));
+    expect(value![0]).toBeCloseTo(golden.get("weightedSum")!.values[0]!, 3);
+    names.forEach((n, i) => {
+      expect(relativeDifference(compiled[i]!, golden.get(`grad.${n}`)!.values), n).toBeLessThan(
+        1e-4,
+      );
+      expect(eager[i], n).toEqual(compiled[i]);
+    });
+  });
+});
+
+test("a later token changes nothing before it", () => {
+  const model = loadModel(goldenPath("models", "grouped-query"));
+  const scorer = createScorer(model);
+  const [a, b] = scorer.score(
+    [
+      { prompt: [5, 6], response: [7, 8, 9, 10] },
+      { prompt: [5, 6], response: [7, 8, 9, 70] },
+    ],
+    10_000,
+  ).logprobs;
+  expect(largestDifference(a!.subarray(0, 3), b!.subarray(0, 3))).toBeLessThan(1e-6);
+  expect(a![3]).not.toBe(b![3]);
+  scorer.dispose();
+  disposeModel(model);
+});
