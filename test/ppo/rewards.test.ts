@@ -76,9 +76,9 @@ describe("estimateKl", () => {
   });
 
   test("keeps k3 positive for the smallest drift", () => {
-    // d = 2^-20: k3 is d^2 / 2 = 2^-41, where exp(-d) - 1 + d would keep 4 digits
-    const drift = [{ logprobs: floats(-1 + 2 ** -20), referenceLogprobs: floats(-1) }];
-    expect(estimateKl(drift).k3 / 2 ** -41).toBeCloseTo(1, 4);
+    // d = 2^-28: k3 is d^2 / 2 = 2^-57, which exp(-d) - 1 + d rounds to 0
+    const drift = [{ logprobs: floats(2 ** -28 - 2 ** -7), referenceLogprobs: floats(-(2 ** -7)) }];
+    expect(estimateKl(drift).k3 / 2 ** -57).toBeCloseTo(1, 4);
   });
 
   test.each(["program", "language", "discounted"])("equals PyTorch in case %s", (name) => {
