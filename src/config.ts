@@ -1,9 +1,17 @@
 // What a run can be told: every setting of every stage, read from one YAML file and the command line, checked strictly.
 // No setting has a hidden default: one file is one run, complete in itself.
-import { readFileSync } from "node:fs";
-import { type Document, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
-import { messageOf, UserError } from "./errors.ts";
+import {
+  findMistakes,
+  type Mistake,
+  mistakesError,
+  type Override,
+  type Rule,
+  readSettings,
+  valueAt,
+} from "./settings.ts";
+
+export { type Override, parseOverride } from "./settings.ts";
 
 const path = z.string().min(1); // relative paths start at the working directory
 const count = z.int().min(1);
@@ -145,20 +153,6 @@ export type Config = SftConfig | ReftConfig;
 export type Stage = Config["stage"];
 type ConfigOf<S extends Stage> = Extract<Config, { readonly stage: S }>;
 
-/** One setting given on the command line: where (`training.epochs`), what, and how the user wrote it. */
-export interface Override {
-  readonly path: string;
-  readonly value: unknown;
-  readonly source: string;
-}
-
-/** A rule between settings, looked at only when all the settings that it reads are right by themselves. */
-interface Rule<C> {
-  readonly reads: readonly string[]; // the first is where a breach is reported
-  /** What is wrong, or undefined. */
-  readonly breach: (config: C) => string | undefined;
-}
-
 const programPrefixRule: Rule<Config> = {
   reads: ["data.programPrefix", "data.cotKind"],
   breach: ({ data }) =>
@@ -191,11 +185,17 @@ const sftRules: readonly Rule<SftConfig>[] = [
         : undefined,
   },
   {
-    reads: ["model.scratch.maxPositions", "data.maxPromptTokens", "data.maxCompletionTokens"],
-    breach: ({ model: { scratch }, data: { maxPromptTokens, maxCompletionTokens } }) => {
-      const longest = maxPromptTokens + maxCompletionTokens;
+    reads: [
+      "model.scratch.maxPositions",
+      "data.maxPromptTokens",
+      "data.maxCompletionTokens",
+      "evaluation.maxNewTokens",
+    ],
+    breach: ({ model: { scratch }, data, evaluation }) => {
+      const answer = Math.max(data.maxCompletionTokens, evaluation.maxNewTokens);
+      const longest = data.maxPromptTokens + answer;
       return scratch && scratch.maxPositions < longest
-        ? `expected at least maxPromptTokens + maxCompletionTokens = ${longest}, found ${scratch.maxPositions}`
+        ? `expected at least ${longest} for the longest prompt with its answer, found ${scratch.maxPositions}`
         : undefined;
     },
   },
@@ -249,23 +249,6 @@ function tooSmallMicroBatch(microBatchTokens: number, longest: number): string |
 }
 
 /**
- * Reads `key.path=value` as given to `--set`. The value is YAML: `1e-5`, `null`, `[1, 2]`, `text`.
- *
- * @throws UserError when there is no `=`, no key, or the value is not YAML
- */
-export function parseOverride(text: string): Override {
-  const source = `--set ${text}`;
-  const equals = text.indexOf("=");
-  if (equals < 1)
-    throw new UserError(`${source}: expected key=value, for example training.epochs=3`);
-  const document = parseDocument(text.slice(equals + 1));
-  const [problem] = [...document.errors, ...document.warnings];
-  if (problem)
-    throw new UserError(`${source}: the value is not YAML: ${firstLine(problem.message)}`);
-  return { path: text.slice(0, equals).trim(), value: document.toJS(), source };
-}
-
-/**
  * Reads one run's settings: the file, then the overrides in their order.
  *
  * @returns settings of the stage, frozen in depth
@@ -276,177 +259,24 @@ export function loadConfig<S extends Stage>(
   file: string,
   overrides: readonly Override[] = [],
 ): ConfigOf<S> {
-  const lines = new LineCounter();
-  const document = parseYaml(file, lines);
-  const settings = overrides.reduce(withOverride, document.toJS() as unknown);
-  const mistakes = mistakesIn(stage, settings);
-  if (mistakes.length > 0) {
-    const found = mistakes.map(
-      (mistake) => `  ${origin(mistake.path, file, document, lines, overrides)}: ${mistake.text}`,
-    );
-    const title = mistakes.length === 1 ? "1 mistake" : `${mistakes.length} mistakes`;
-    throw new UserError(`${title} in the settings of this run:\n${found.join("\n")}`);
-  }
-  return deepFreeze(schemas[stage].parse(settings)) as ConfigOf<S>;
+  const settings = readSettings(file, overrides);
+  const mistakes = otherStage(stage, settings.values) ?? mistakesIn(stage, settings.values);
+  if (mistakes.length > 0) throw mistakesError(settings, mistakes);
+  return deepFreeze(schemas[stage].parse(settings.values)) as ConfigOf<S>;
 }
 
-function parseYaml(file: string, lineCounter: LineCounter): Document {
-  const document = parseDocument(readText(file), { lineCounter });
-  const problems = [...document.errors, ...document.warnings];
-  if (problems.length > 0) {
-    const list = problems.map(
-      (problem) => `  ${file}:${problem.linePos?.[0].line ?? 1}: ${firstLine(problem.message)}`,
-    );
-    throw new UserError(`this file is not YAML:\n${list.join("\n")}`);
-  }
-  return document;
+function mistakesIn(stage: Stage, values: unknown): readonly Mistake[] {
+  return stage === "sft"
+    ? findMistakes(sftSchema, sftRules, values)
+    : findMistakes(reftSchema, reftRules, values);
 }
 
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new UserError(`${file}: expected a readable YAML file: ${messageOf(error)}`);
-  }
-}
-
-/** A copy of the settings with one value replaced; sections on the way that are not there are made. */
-function withOverride(settings: unknown, override: Override): unknown {
-  const place = (section: unknown, keys: readonly string[]): unknown => {
-    const [key, ...rest] = keys;
-    if (key === undefined) return override.value;
-    if (section !== undefined && section !== null && !isSection(section))
-      throw new UserError(
-        `${override.source}: "${key}" cannot be set because what holds it is a plain value, ${show(section)}`,
-      );
-    const inner = isSection(section) && Object.hasOwn(section, key) ? section[key] : undefined;
-    return Object.fromEntries([
-      ...Object.entries(section ?? {}).filter(([name]) => name !== key),
-      [key, place(inner, rest)],
-    ]);
-  };
-  return place(settings, override.path.split("."));
-}
-
-interface Mistake {
-  readonly path: readonly string[];
-  readonly text: string;
-}
-
-function mistakesIn(stage: Stage, settings: unknown): Mistake[] {
-  const foundStage = valueAt(settings, ["stage"]);
-  if (foundStage !== stage && typeof foundStage === "string" && foundStage in schemas) {
-    const command = `train-${foundStage}`;
-    const text = `stage: expected "${stage}", found "${foundStage}": this file is for ${command}`;
-    return [{ path: ["stage"], text }]; // one mistake, not one per section that the other stage has
-  }
-  const issues = schemas[stage].safeParse(settings).error?.issues ?? [];
-  const mistakes = issues.flatMap((issue) => describeIssue(issue, settings));
-  const wrong = issues
-    .filter((issue) => issue.code !== "unrecognized_keys")
-    .map((issue) => issue.path.join("."));
-  const rules = (stage === "sft" ? sftRules : reftRules) as readonly Rule<unknown>[];
-  for (const { reads, breach } of rules) {
-    if (reads.some((read) => wrong.some((at) => isWithin(read, at)))) continue; // reported already
-    const text = breach(settings);
-    if (text !== undefined)
-      mistakes.push({ path: reads[0]!.split("."), text: `${reads[0]}: ${text}` });
-  }
-  return mistakes;
-}
-
-/** Is the path the section itself or something in it? The empty path is the whole file. */
-function isWithin(path: string, section: string): boolean {
-  return section === "" || `${path}.`.startsWith(`${section}.`);
-}
-
-function describeIssue(issue: z.core.$ZodIssue, settings: unknown): Mistake[] {
-  const path = issue.path.map(String);
-  const named = (keys: readonly string[], text: string): Mistake => ({
-    path: keys,
-    text: keys.length === 0 ? text : `${keys.join(".")}: ${text}`,
-  });
-  if (issue.code === "unrecognized_keys")
-    return issue.keys.map((key) => named([...path, key], "unknown key"));
-  const found = valueAt(settings, path);
-  const what = expectation(issue);
-  return [named(path, found === undefined ? `missing, ${what}` : `${what}, found ${show(found)}`)];
-}
-
-const typeNames: Readonly<Record<string, string>> = {
-  number: "a number",
-  int: "a whole number",
-  string: "text",
-  boolean: "true or false",
-  object: "a section of settings",
-};
-
-function expectation(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case "invalid_type":
-      return `expected ${typeNames[issue.expected] ?? issue.expected}`;
-    case "invalid_value":
-      return `expected ${issue.values.map(show).join(" or ")}`;
-    case "too_small":
-      if (issue.origin === "string") return "expected text that is not empty";
-      return `expected ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
-    case "too_big":
-      return `expected ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
-    default:
-      return issue.message;
-  }
-}
-
-/** Where the user wrote the setting: its flag, else file and line (of the section around it when it is missing). */
-function origin(
-  path: readonly string[],
-  file: string,
-  document: Document,
-  lines: LineCounter,
-  overrides: readonly Override[],
-): string {
-  const dotted = path.join(".");
-  const flag =
-    overrides.findLast((override) => isWithin(dotted, override.path)) ??
-    overrides.find(
-      (override) => document.getIn(path) === undefined && isWithin(override.path, dotted),
-    );
-  if (flag) return flag.source;
-  for (let length = path.length; length > 0; length--) {
-    const section =
-      length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
-    const offset = keyOffset(section, path[length - 1]!);
-    if (offset !== undefined) return `${file}:${lines.linePos(offset).line}`;
-  }
-  return file;
-}
-
-/** Offset of a key in a YAML mapping node, if it has the key. */
-function keyOffset(section: unknown, key: string): number | undefined {
-  const items = isSection(section) && Array.isArray(section.items) ? section.items : [];
-  const pair = items.find((item) => item?.key?.value === key);
-  return pair?.key?.range?.[0];
-}
-
-function valueAt(settings: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>(
-    (value, key) => (isSection(value) && Object.hasOwn(value, key) ? value[key] : undefined),
-    settings,
-  );
-}
-
-function isSection(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function show(value: unknown): string {
-  if (typeof value === "number") return String(value); // NaN and infinities, which JSON has not
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
-function firstLine(text: string): string {
-  return text.split("\n", 1)[0]!;
+/** One mistake when the file is for another stage, not one for each section that this stage has and that one has not. */
+function otherStage(stage: Stage, values: unknown): readonly Mistake[] | undefined {
+  const found = valueAt(values, ["stage"]);
+  if (found === stage || typeof found !== "string" || !(found in schemas)) return undefined;
+  const text = `stage: expected "${stage}", found "${found}": this file is for train-${found}`;
+  return [{ path: ["stage"], text }];
 }
 
 function deepFreeze<T>(value: T): T {

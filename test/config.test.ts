@@ -137,11 +137,8 @@ describe("loadConfig", () => {
     ["model", "{init: a, scratch: {}}", 'expected exactly one of "init" and "scratch", found both'],
     ["model", "{}", 'expected exactly one of "init" and "scratch", found neither'],
     ["model.scratch.kvHeads", "3", "expected a multiple of kvHeads = 3, found 4"],
-    [
-      "model.scratch.maxPositions",
-      "200",
-      "expected at least maxPromptTokens + maxCompletionTokens",
-    ],
+    ["model.scratch.maxPositions", "200", "expected at least 256 for the longest prompt"],
+    ["evaluation.maxNewTokens", "97", "expected at least 257 for the longest prompt"],
     ["training.microBatchTokens", "200", "expected room for one sequence of 256 tokens"],
     ["training.scheduleEpochs", "19", "expected at least training.epochs = 20"],
     ["data.cotKind", "nl", 'expected "none" because data.cotKind is "nl", found "docstring"'],

@@ -1,0 +1,217 @@
+// Settings as a user writes them, in a YAML file and flags: read, checked, and every mistake shown with its place.
+import { readFileSync } from "node:fs";
+import { type Document, LineCounter, parseDocument } from "yaml";
+import type { z } from "zod";
+import { messageOf, UserError } from "./errors.ts";
+
+/** One setting given on the command line: where (`training.epochs`), what, and how the user wrote it. */
+export interface Override {
+  readonly path: string;
+  readonly value: unknown;
+  readonly source: string;
+}
+
+/** A rule between settings, looked at only when all the settings that it reads are right by themselves. */
+export interface Rule<C> {
+  readonly reads: readonly string[]; // the first is where a breach is reported
+  /** What is wrong, or undefined. */
+  readonly breach: (config: C) => string | undefined;
+}
+
+/** What is wrong with the setting at a path. */
+export interface Mistake {
+  readonly path: readonly string[];
+  readonly text: string;
+}
+
+/** Values with what it takes to say where each was written. */
+export interface Settings {
+  readonly values: unknown;
+  readonly file: string;
+  readonly document: Document;
+  readonly lines: LineCounter;
+  readonly overrides: readonly Override[];
+}
+
+/**
+ * Reads `key.path=value` as given to `--set`. The value is YAML: `1e-5`, `null`, `[1, 2]`, `text`.
+ *
+ * @throws UserError when there is no `=`, no key, or the value is not YAML
+ */
+export function parseOverride(text: string): Override {
+  const source = `--set ${text}`;
+  const equals = text.indexOf("=");
+  if (equals < 1)
+    throw new UserError(`${source}: expected key=value, for example training.epochs=3`);
+  const document = parseDocument(text.slice(equals + 1));
+  const [problem] = [...document.errors, ...document.warnings];
+  if (problem)
+    throw new UserError(`${source}: the value is not YAML: ${firstLine(problem.message)}`);
+  return { path: text.slice(0, equals).trim(), value: document.toJS(), source };
+}
+
+/**
+ * Reads a YAML file and puts the overrides over it in their order.
+ *
+ * @throws UserError when the file cannot be read or is not YAML, or an override is inside a plain value
+ */
+export function readSettings(file: string, overrides: readonly Override[]): Settings {
+  const lines = new LineCounter();
+  const document = parseYaml(file, lines);
+  const values = overrides.reduce(withOverride, document.toJS() as unknown);
+  return { values, file, document, lines, overrides };
+}
+
+/** Finds all that a schema and the rules between settings have against the values. */
+export function findMistakes<C>(
+  schema: z.ZodType,
+  rules: readonly Rule<C>[],
+  values: unknown,
+): Mistake[] {
+  const issues = schema.safeParse(values).error?.issues ?? [];
+  const mistakes = issues.flatMap((issue) => describeIssue(issue, values));
+  const wrong = issues
+    .filter((issue) => issue.code !== "unrecognized_keys")
+    .map((issue) => issue.path.join("."));
+  for (const { reads, breach } of rules) {
+    if (reads.some((read) => wrong.some((at) => isWithin(read, at)))) continue; // reported already
+    const text = breach(values as C);
+    const path = reads[0]!;
+    if (text !== undefined) mistakes.push({ path: path.split("."), text: `${path}: ${text}` });
+  }
+  return mistakes;
+}
+
+/** One error for all mistakes, each with file and line or flag. */
+export function mistakesError(settings: Settings, mistakes: readonly Mistake[]): UserError {
+  const found = mistakes.map(({ path, text }) => `  ${origin(path, settings)}: ${text}`);
+  const title = mistakes.length === 1 ? "1 mistake" : `${mistakes.length} mistakes`;
+  return new UserError(`${title} in the settings of this run:\n${found.join("\n")}`);
+}
+
+function parseYaml(file: string, lineCounter: LineCounter): Document {
+  const document = parseDocument(readText(file), { lineCounter });
+  const problems = [...document.errors, ...document.warnings];
+  if (problems.length > 0) {
+    const list = problems.map(
+      (problem) => `  ${file}:${problem.linePos?.[0].line ?? 1}: ${firstLine(problem.message)}`,
+    );
+    throw new UserError(`this file is not YAML:\n${list.join("\n")}`);
+  }
+  return document;
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UserError(`${file}: expected a readable YAML file: ${messageOf(error)}`);
+  }
+}
+
+/** A copy of the settings with one value replaced; sections on the way that are not there are made. */
+function withOverride(settings: unknown, override: Override): unknown {
+  const place = (section: unknown, keys: readonly string[]): unknown => {
+    const [key, ...rest] = keys;
+    if (key === undefined) return override.value;
+    if (section !== undefined && section !== null && !isSection(section))
+      throw new UserError(
+        `${override.source}: "${key}" cannot be set because what holds it is a plain value, ${show(section)}`,
+      );
+    const inner = isSection(section) && Object.hasOwn(section, key) ? section[key] : undefined;
+    return Object.fromEntries([
+      ...Object.entries(section ?? {}).filter(([name]) => name !== key),
+      [key, place(inner, rest)],
+    ]);
+  };
+  return place(settings, override.path.split("."));
+}
+
+/** Is the path the section itself or something in it? The empty path is the whole file. */
+function isWithin(path: string, section: string): boolean {
+  return section === "" || `${path}.`.startsWith(`${section}.`);
+}
+
+function describeIssue(issue: z.core.$ZodIssue, settings: unknown): Mistake[] {
+  const path = issue.path.map(String);
+  const named = (keys: readonly string[], text: string): Mistake => ({
+    path: keys,
+    text: keys.length === 0 ? text : `${keys.join(".")}: ${text}`,
+  });
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => named([...path, key], "unknown key"));
+  const found = valueAt(settings, path);
+  const what = expectation(issue);
+  return [named(path, found === undefined ? `missing, ${what}` : `${what}, found ${show(found)}`)];
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  number: "a number",
+  int: "a whole number",
+  string: "text",
+  boolean: "true or false",
+  object: "a section of settings",
+};
+
+function expectation(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return `expected ${typeNames[issue.expected] ?? issue.expected}`;
+    case "invalid_value":
+      return `expected ${issue.values.map(show).join(" or ")}`;
+    case "too_small":
+      if (issue.origin === "string") return "expected text that is not empty";
+      return `expected ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
+    case "too_big":
+      return `expected ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
+    default:
+      return issue.message;
+  }
+}
+
+/** Where the user wrote the setting: its flag, else file and line (of the section around it when it is missing). */
+function origin(path: readonly string[], { file, document, lines, overrides }: Settings): string {
+  const dotted = path.join(".");
+  const flag =
+    overrides.findLast((override) => isWithin(dotted, override.path)) ??
+    overrides.find(
+      (override) => document.getIn(path) === undefined && isWithin(override.path, dotted),
+    );
+  if (flag) return flag.source;
+  for (let length = path.length; length > 0; length--) {
+    const section =
+      length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
+    const offset = keyOffset(section, path[length - 1]!);
+    if (offset !== undefined) return `${file}:${lines.linePos(offset).line}`;
+  }
+  return file;
+}
+
+/** Offset of a key in a YAML mapping node, if it has the key. */
+function keyOffset(section: unknown, key: string): number | undefined {
+  const items = isSection(section) && Array.isArray(section.items) ? section.items : [];
+  const pair = items.find((item) => item?.key?.value === key);
+  return pair?.key?.range?.[0];
+}
+
+/** The value at a path, undefined when there is none. */
+export function valueAt(values: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (isSection(value) && Object.hasOwn(value, key) ? value[key] : undefined),
+    values,
+  );
+}
+
+function isSection(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function show(value: unknown): string {
+  if (typeof value === "number") return String(value); // NaN and infinities, which JSON has not
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0]!;
+}
