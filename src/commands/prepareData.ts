@@ -1,0 +1,331 @@
+// `reft prepare-data`: brings a data set into the project's form. Every gold chain of thought is
+// checked first, programs by running them; what fails is listed and left out.
+import { createHash } from "node:crypto";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { CommandModule, InferredOptionTypes } from "yargs";
+import { generateProblems } from "../data/datasets/generated.ts";
+import { gsm8kOrigin, readGsm8k } from "../data/datasets/gsm8k.ts";
+import { mathqaOrigin, readMathqa } from "../data/datasets/mathqa.ts";
+import type { Candidate, Origin, Rejection, Source, SourceFile } from "../data/datasets/source.ts";
+import { readSvamp, svampOrigin } from "../data/datasets/svamp.ts";
+import type { Example } from "../data/examples.ts";
+import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
+import type { CotKind } from "../data/prompt.ts";
+import { UserError } from "../errors.ts";
+import { answersEqual } from "../reward/compare.ts";
+import { extractProgram, extractWrittenAnswer } from "../reward/extract.ts";
+import type { Outcome } from "../reward/outcome.ts";
+import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { Rng } from "../rng.ts";
+import { createProgress } from "../run/progress.ts";
+
+type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";
+const datasets = ["svamp", "gsm8k", "mathqa", "mathqa-numeric", "generated"] as const;
+
+export interface PrepareDataArguments {
+  readonly dataset: PublicDataset | "generated";
+  readonly cot: CotKind;
+  readonly from?: string | undefined;
+  readonly output: string;
+  readonly seed: number;
+  readonly dev?: number | undefined;
+  readonly train?: number | undefined;
+  readonly answerOnly?: number | undefined;
+  readonly test?: number | undefined;
+  readonly timeoutSeconds: number;
+  readonly workers: number;
+}
+
+/** A data set before its gold chains of thought are checked. */
+interface Draft {
+  readonly candidates: readonly Candidate[];
+  readonly rejections: readonly Rejection[];
+  readonly test: readonly Example[];
+  /** Absent where it is carved from the training rows. */
+  readonly dev?: readonly Example[];
+  readonly answerOnly?: readonly Example[];
+  readonly source: { readonly files: readonly SourceFile[] } & Partial<Origin>;
+  readonly notes: readonly string[];
+}
+
+const defaultSizes = { train: 2000, answerOnly: 20_000, dev: 500, test: 1000 };
+const defaultCarvedDev = 200;
+
+/**
+ * Writes `train.jsonl`, `dev.jsonl`, `test.jsonl` and, last, `manifest.json`; `answers.jsonl` for
+ * `generated`; `rejected.jsonl` if anything was left out.
+ *
+ * @returns lines that say what was written and what was left out
+ * @throws UserError
+ */
+export async function prepareData(given: PrepareDataArguments): Promise<string> {
+  const draft = given.dataset === "generated" ? generate(given) : read(given.dataset, given);
+  const fresh = dropTestQuestions(draft.candidates, draft.test);
+  const checked = await checkCots(fresh.kept, given);
+  const rejections = [...draft.rejections, ...fresh.dropped, ...checked.rejections].sort(
+    (a, b) => a.line - b.line,
+  );
+  const { train, dev } =
+    draft.dev === undefined
+      ? carveDev(checked.accepted, given.dev ?? defaultCarvedDev, given.seed)
+      : { train: checked.accepted, dev: draft.dev };
+
+  const files = writeSplits(given.output, {
+    "train.jsonl": train,
+    "dev.jsonl": dev,
+    "test.jsonl": draft.test,
+    "answers.jsonl": draft.answerOnly ?? [],
+    "rejected.jsonl": rejections,
+  });
+  const total = draft.candidates.length + draft.rejections.length;
+  const manifest = {
+    dataset: given.dataset,
+    cot: given.cot,
+    seed: given.seed,
+    source: draft.source,
+    goldCots: { total, leftOut: rejections.length },
+    notes: draft.notes,
+    files,
+  };
+  writeFileAtomically(
+    join(given.output, "manifest.json"),
+    `${JSON.stringify(manifest, null, 2)}\n`,
+  );
+  return [
+    ...Object.entries(files).map(([name, { rows }]) => `${name}: ${rows} rows`),
+    ...draft.notes,
+    `${rejections.length} of ${total} gold chains of thought left out` +
+      (rejections.length === 0 ? "" : `, listed in ${join(given.output, "rejected.jsonl")}`),
+  ].join("\n");
+}
+
+function generate(given: PrepareDataArguments): Draft {
+  if (given.cot !== "python") {
+    throw new UserError(`--cot: generated problems have Python programs, found ${given.cot}`);
+  }
+  if (given.from !== undefined) {
+    throw new UserError("--from: generated problems are made, not read; leave it out");
+  }
+  const sizes = {
+    train: given.train ?? defaultSizes.train,
+    answerOnly: given.answerOnly ?? defaultSizes.answerOnly,
+    dev: given.dev ?? defaultSizes.dev,
+    test: given.test ?? defaultSizes.test,
+  };
+  for (const [name, size] of Object.entries(sizes)) checkCount(name, size);
+  const { train, answerOnly, dev, test } = generateProblems(sizes, given.seed);
+  const candidates = train.map((example, i) => ({ line: i + 1, example }));
+  return { candidates, rejections: [], test, dev, answerOnly, source: { files: [] }, notes: [] };
+}
+
+const origins: Readonly<Record<PublicDataset, Origin>> = {
+  svamp: svampOrigin,
+  gsm8k: gsm8kOrigin,
+  mathqa: mathqaOrigin,
+  "mathqa-numeric": mathqaOrigin,
+};
+
+function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
+  const origin = origins[dataset];
+  for (const [flag, size] of [
+    ["train", given.train],
+    ["answer-only", given.answerOnly],
+    ["test", given.test],
+  ] as const) {
+    if (size !== undefined) {
+      throw new UserError(`--${flag}: only for generated; ${dataset} has the rows that it has`);
+    }
+  }
+  if (given.from === undefined) {
+    throw new UserError(
+      `--from: expected a folder with the files of ${dataset}, found none; ` +
+        `get them from ${origin.address}, licence ${origin.licence}`,
+    );
+  }
+  const { candidates, rejections, test, files, notes } = readSource(dataset, given.from, given.cot);
+  return { candidates, rejections, test, source: { ...origin, files }, notes };
+}
+
+function readSource(dataset: PublicDataset, folder: string, cotKind: CotKind): Source {
+  switch (dataset) {
+    case "svamp":
+      return readSvamp(folder, cotKind);
+    case "gsm8k":
+      return readGsm8k(folder, cotKind);
+    case "mathqa":
+    case "mathqa-numeric":
+      return readMathqa(folder, dataset, cotKind);
+  }
+}
+
+function dropTestQuestions(candidates: readonly Candidate[], test: readonly Example[]) {
+  const tested = new Set(test.map(({ question }) => question));
+  const isTested = ({ example }: Candidate) => tested.has(example.question);
+  return {
+    kept: candidates.filter((candidate) => !isTested(candidate)),
+    dropped: candidates
+      .filter(isTested)
+      .map(({ line, example }) => reject(line, example.id, "its question is in the test set")),
+  };
+}
+
+function reject(line: number, id: string, reason: string): Rejection {
+  return { line, id, reason };
+}
+
+/** Keeps what comes to the gold answer, in order. */
+async function checkCots(
+  candidates: readonly Candidate[],
+  given: PrepareDataArguments,
+): Promise<{ accepted: Example[]; rejections: Rejection[] }> {
+  const outcomes =
+    given.cot === "python"
+      ? await runPrograms(candidates, given)
+      : candidates.map(({ example }) => extractWrittenAnswer(example.cot!));
+  const accepted: Example[] = [];
+  const rejections: Rejection[] = [];
+  for (const [i, { line, example }] of candidates.entries()) {
+    const problem = problemWith(outcomes[i]!, example.answer);
+    if (problem === undefined) accepted.push(example);
+    else rejections.push(reject(line, example.id, problem));
+  }
+  return { accepted, rejections };
+}
+
+async function runPrograms(
+  candidates: readonly Candidate[],
+  { timeoutSeconds, workers }: PrepareDataArguments,
+): Promise<Outcome[]> {
+  if (candidates.length === 0) return [];
+  const sandbox = await createSandbox({ timeoutSeconds, workers, memoryMegabytes: 512 });
+  const progress = createProgress("Gold programs", candidates.length);
+  let done = 0;
+  try {
+    return await Promise.all(
+      candidates.map(async ({ example }) => {
+        const outcome = await sandbox.run(extractProgram(example.cot!));
+        done++;
+        progress.update(done);
+        return outcome;
+      }),
+    );
+  } finally {
+    progress.stop();
+    await sandbox.close();
+  }
+}
+
+/** @throws UserError where the sandbox failed, not the program */
+function problemWith(outcome: Outcome, gold: number | string): string | undefined {
+  if (outcome.kind === "infrastructure") {
+    throw new UserError(`a gold program could not be run: ${outcome.message}`);
+  }
+  if (outcome.kind !== "answer") return `${outcome.kind}: ${outcome.message}`;
+  if (answersEqual(outcome.value, gold)) return undefined;
+  return `expected the answer ${gold}, found ${outcome.value}`;
+}
+
+/**
+ * Takes the dev split out of the training rows. A question that occurs twice stays whole in the
+ * training split, so that no dev question was trained on.
+ */
+function carveDev(
+  rows: readonly Example[],
+  count: number,
+  seed: number,
+): { train: Example[]; dev: Example[] } {
+  if (rows.length === 0) return { train: [], dev: [] };
+  checkCount("dev", count);
+  const occurrences = new Map<string, number>();
+  for (const { question } of rows) {
+    occurrences.set(question, (occurrences.get(question) ?? 0) + 1);
+  }
+  const unique = rows.filter(({ question }) => occurrences.get(question) === 1);
+  if (count >= unique.length) {
+    throw new UserError(
+      `--dev: expected fewer than the ${unique.length} different questions, found ${count}`,
+    );
+  }
+  const chosen = Rng.named(seed, "dev split").shuffled(unique).slice(0, count);
+  const ids = new Set(chosen.map(({ id }) => id));
+  return {
+    train: rows.filter(({ id }) => !ids.has(id)),
+    dev: rows
+      .filter(({ id }) => ids.has(id))
+      .map(({ id, question, answer }) => ({ id, question, answer })),
+  };
+}
+
+function checkCount(name: string, count: number): void {
+  if (Number.isInteger(count) && count >= 0) return;
+  const flag = name === "answerOnly" ? "answer-only" : name;
+  throw new UserError(`--${flag}: expected a whole number, 0 or more, found ${count}`);
+}
+
+interface WrittenFile {
+  readonly rows: number;
+  readonly sha256: string;
+}
+
+/** Writes each split that has rows, and removes what an earlier call left of one that has none. */
+function writeSplits(
+  folder: string,
+  splits: Readonly<Record<string, readonly unknown[]>>,
+): Record<string, WrittenFile> {
+  const written: Record<string, WrittenFile> = {};
+  rmSync(join(folder, "manifest.json"), { force: true });
+  for (const [name, rows] of Object.entries(splits)) {
+    const path = join(folder, name);
+    if (rows.length === 0) {
+      rmSync(path, { force: true });
+      continue;
+    }
+    writeJsonl(path, rows);
+    const sha256 = createHash("sha256").update(readFileSync(path)).digest("hex");
+    written[name] = { rows: rows.length, sha256 };
+  }
+  return written;
+}
+
+const dataset = { choices: datasets, demandOption: true, describe: "Which data set" } as const;
+const options = {
+  cot: {
+    choices: ["python", "nl"] as const,
+    demandOption: true,
+    describe: "Chains of thought as Python programs or in natural language",
+  },
+  from: { type: "string", describe: "Folder with the data set's files; not for generated" },
+  output: { type: "string", demandOption: true, describe: "Folder for the prepared files" },
+  seed: { type: "number", default: 1, describe: "Decides the dev split, or what is generated" },
+  dev: {
+    type: "number",
+    describe: `Rows to validate on (default ${defaultCarvedDev}; generated: ${defaultSizes.dev})`,
+  },
+  train: {
+    type: "number",
+    describe: `generated: problems with a program (default ${defaultSizes.train})`,
+  },
+  "answer-only": {
+    type: "number",
+    describe: `generated: problems without a program (default ${defaultSizes.answerOnly})`,
+  },
+  test: { type: "number", describe: `generated: rows to test on (default ${defaultSizes.test})` },
+  "timeout-seconds": {
+    type: "number",
+    default: 10,
+    describe: "Wall-clock limit of one gold program",
+  },
+  workers: { type: "number", default: 2, describe: "Programs that run at once" },
+} as const;
+
+type Arguments = InferredOptionTypes<typeof options & { dataset: typeof dataset }>;
+
+export const prepareDataCommand: CommandModule<object, Arguments> = {
+  command: "prepare-data <dataset>",
+  describe: "Bring a data set into the project's form and check its gold chains of thought",
+  builder: (cli) => cli.positional("dataset", dataset).options(options),
+  handler: async (given) => {
+    process.stdout.write(`${await prepareData(given)}\n`);
+  },
+};

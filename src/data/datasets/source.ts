@@ -1,0 +1,80 @@
+// What every reader of a public data set returns, and the files that it reads.
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { UserError } from "../../errors.ts";
+import type { Example } from "../examples.ts";
+
+/** A training row that is well-formed; whether its chain of thought is right is another question. */
+export interface Candidate {
+  /** Line in the source file, counted from 1. */
+  readonly line: number;
+  readonly example: Example;
+}
+
+/** A training row that is left out, and why. */
+export interface Rejection {
+  readonly line: number;
+  readonly id: string;
+  readonly reason: string;
+}
+
+export interface SourceFile {
+  readonly name: string;
+  readonly sha256: string;
+}
+
+export interface Source {
+  readonly candidates: readonly Candidate[];
+  readonly rejections: readonly Rejection[];
+  readonly test: readonly Example[];
+  readonly files: readonly SourceFile[];
+  /** What the reader changed, for the manifest; empty if nothing. */
+  readonly notes: readonly string[];
+}
+
+/** Where a data set comes from, for messages and manifests. */
+export interface Origin {
+  readonly address: string;
+  readonly licence: string;
+}
+
+/**
+ * Paths of files that must lie in a folder.
+ *
+ * @throws UserError naming the first that does not, and where it can be had
+ */
+export function requireFiles(
+  folder: string,
+  names: readonly string[],
+  { address }: Origin,
+): string[] {
+  return names.map((name) => {
+    const path = join(folder, name);
+    if (existsSync(path)) return path;
+    throw new UserError(
+      `${path}: no such file; --from must name a folder with it, from ${address}`,
+    );
+  });
+}
+
+export function hashFile(path: string): string {
+  return createHash("sha256").update(readFileSync(path)).digest("hex");
+}
+
+/** @throws UserError if a text is no finite number; commas between digits are allowed */
+export function parseNumber(text: string, where: string): number {
+  const value = text.trim() === "" ? Number.NaN : Number(text.replaceAll(",", ""));
+  if (Number.isFinite(value)) return value;
+  throw new UserError(`${where}: expected an answer that is a number, found ${text}`);
+}
+
+/** Splits rows that came out of a reader into those to check and those to leave out. */
+export function partition(
+  rows: readonly (Candidate | Rejection)[],
+): Pick<Source, "candidates" | "rejections"> {
+  return {
+    candidates: rows.filter((row) => "example" in row),
+    rejections: rows.filter((row) => "reason" in row),
+  };
+}
