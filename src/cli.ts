@@ -17,6 +17,41 @@ type Register = (cli: Argv, rename: (usage: string) => string) => Argv;
 
 const commands: ReadonlyMap<string, Entry> = new Map([
   [
+    "train-sft",
+    {
+      describe: "Fine-tune on worked solutions: the warm-up of ReFT",
+      load: async () => register((await import("./commands/train.ts")).trainSftCommand),
+    },
+  ],
+  [
+    "train-reft",
+    {
+      describe: "Improve a model by PPO, rewarded for programs that give the right answer",
+      load: async () => register((await import("./commands/train.ts")).trainReftCommand),
+    },
+  ],
+  [
+    "evaluate",
+    {
+      describe: "Greedy accuracy on a data set, with a confidence interval",
+      load: async () => register((await import("./commands/evaluate.ts")).evaluateCommand),
+    },
+  ],
+  [
+    "generate",
+    {
+      describe: "Write responses to prompts",
+      load: async () => register((await import("./commands/generate.ts")).generateCommand),
+    },
+  ],
+  [
+    "score",
+    {
+      describe: "Give the log-probability of each token of given completions",
+      load: async () => register((await import("./commands/score.ts")).scoreCommand),
+    },
+  ],
+  [
     "execute",
     {
       describe: "Run Python programs in the sandbox and write what came out of each",

@@ -1,12 +1,10 @@
 // `reft execute`: the sandbox as a tool. Programs in, what came out of each, in the same order.
-import { existsSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { z } from "zod";
 import { appendJsonl, readJsonl } from "../data/jsonl.ts";
-import { messageOf, UserError } from "../errors.ts";
 import type { Outcome } from "../reward/outcome.ts";
 import { createSandbox, type SandboxOptions } from "../reward/sandbox/sandbox.ts";
+import { prepareOutput } from "./output.ts";
 
 interface ExecuteArguments extends SandboxOptions {
   readonly input: string;
@@ -14,19 +12,6 @@ interface ExecuteArguments extends SandboxOptions {
 }
 
 const programLine = z.strictObject({ id: z.union([z.string(), z.number()]), program: z.string() });
-
-/** Empties the output file, or makes it. @throws UserError if it is the input or cannot be written */
-function prepareOutput(output: string, input: string): void {
-  if (existsSync(output) && realpathSync(output) === realpathSync(input)) {
-    throw new UserError(`--output: expected another file than --input, found ${output} for both`);
-  }
-  try {
-    mkdirSync(dirname(output), { recursive: true });
-    writeFileSync(output, "");
-  } catch (error) {
-    throw new UserError(`${output}: cannot be written (${messageOf(error)})`);
-  }
-}
 
 /** "1000 programs in 3.1 s: 323 programs per second; 990 answer, 10 timeout" */
 export function summary(kinds: readonly Outcome["kind"][], seconds: number): string {

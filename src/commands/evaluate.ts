@@ -1,0 +1,131 @@
+// `reft evaluate`: greedy Top-1 on a data set, with its uncertainty and every answer.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { CommandModule, InferredOptionTypes } from "yargs";
+import { readExamples } from "../data/examples.ts";
+import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
+import { defaultContinuation } from "../data/prompt.ts";
+import { UserError } from "../errors.ts";
+import { createEvaluator, summariseAnswers, wilsonInterval } from "../evaluate/accuracy.ts";
+import { answerRecord, prepareQuestions } from "../generate/answer.ts";
+import { disposeModel } from "../model/model.ts";
+import { createJudge } from "../reward/judge.ts";
+import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import { loadModelFolder, readAnswerFormat } from "../run/modelFolder.ts";
+import { createProgress } from "../run/progress.ts";
+
+const options = {
+  model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
+  data: { type: "string", demandOption: true, describe: "JSONL file of questions with answers" },
+  output: {
+    type: "string",
+    demandOption: true,
+    describe: "Folder for results.json and answers.jsonl",
+  },
+  questions: { type: "number", describe: "Only the first so many" },
+  "max-new-tokens": { type: "number", default: 256, describe: "Longest answer" },
+  slots: { type: "number", default: 32, describe: "Answers in the making at once" },
+  cot: {
+    choices: ["python", "nl"] as const,
+    describe: "Kind of answer, for a model without reft.json",
+  },
+  "program-prefix": {
+    choices: ["docstring", "def", "none"] as const,
+    describe: "Given beginning of a program, for a model without reft.json",
+  },
+  "timeout-seconds": { type: "number", default: 10, describe: "Wall-clock limit of one program" },
+  workers: { type: "number", default: 2, describe: "Programs that run at once" },
+  "memory-megabytes": { type: "number", default: 512, describe: "Python's memory for one program" },
+} as const;
+
+type Arguments = InferredOptionTypes<typeof options>;
+
+/** Questions asked between two updates of the progress. */
+const chunkQuestions = 128;
+
+async function run(args: Arguments): Promise<void> {
+  const folder = resolveModelFolder(args.model);
+  const examples = readExamples(args.data).slice(0, args.questions);
+  const format = answerFormat(folder, args);
+  const { model, tokenizer } = loadModelFolder(folder);
+  const maxNewTokens = args["max-new-tokens"];
+  const longest = model.config.maxPositions - maxNewTokens;
+  const { questions } = prepareQuestions(
+    tokenizer,
+    examples,
+    format.sampling,
+    Number.POSITIVE_INFINITY,
+  );
+  const tooLong = questions.find(({ prompt }) => prompt.tokens.length > longest);
+  if (tooLong) {
+    throw new UserError(
+      `${args.data}: question "${tooLong.example.id}" has ${tooLong.prompt.tokens.length} prompt tokens, but with ` +
+        `--max-new-tokens ${maxNewTokens} the model's ${model.config.maxPositions} positions leave ${longest}; lower it`,
+    );
+  }
+  mkdirSync(args.output, { recursive: true });
+  const sandbox = await createSandbox({
+    timeoutSeconds: args["timeout-seconds"],
+    workers: args.workers,
+    memoryMegabytes: args["memory-megabytes"],
+  });
+  try {
+    const judge = createJudge(sandbox, format.cotKind, { partialReward: 0, paperParity: false });
+    const maxPrompt = Math.max(...questions.map(({ prompt }) => prompt.tokens.length));
+    const evaluator = createEvaluator(model, tokenizer, judge, maxPrompt, {
+      slots: args.slots,
+      maxNewTokens,
+    });
+    const progress = createProgress("evaluate", questions.length);
+    const answers = [];
+    for (let begin = 0; begin < questions.length; begin += chunkQuestions) {
+      answers.push(...(await evaluator.evaluate(questions.slice(begin, begin + chunkQuestions))));
+      progress.update(answers.length);
+    }
+    progress.stop();
+    evaluator.dispose();
+    const shares = summariseAnswers(answers);
+    const correct = Math.round(shares.accuracy * answers.length);
+    const [low, high] = wilsonInterval(correct, answers.length);
+    const results = {
+      model: folder,
+      data: args.data,
+      questions: answers.length,
+      correct,
+      ...shares,
+      confidence95: [low, high],
+    };
+    writeJsonl(join(args.output, "answers.jsonl"), answers.map(answerRecord));
+    writeFileAtomically(join(args.output, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
+    const percent = (share: number) => (100 * share).toFixed(1);
+    console.log(
+      `Top-1 ${percent(shares.accuracy)} % (${correct} of ${answers.length}; 95 % interval ${percent(low)} to ${percent(high)}); ` +
+        `every answer in ${join(args.output, "answers.jsonl")}`,
+    );
+  } finally {
+    await sandbox.close();
+    disposeModel(model);
+  }
+}
+
+function answerFormat(folder: string, args: Arguments) {
+  const saved = readAnswerFormat(folder);
+  const cotKind = args.cot ?? saved?.cotKind;
+  const programPrefix = args["program-prefix"] ?? saved?.sampling.programPrefix;
+  if (cotKind === undefined || programPrefix === undefined) {
+    throw new UserError(
+      `${folder} has no reft.json to say how to ask: give --cot and --program-prefix`,
+    );
+  }
+  const continuation =
+    saved?.sampling.continuation ?? (programPrefix === "none" ? "" : defaultContinuation);
+  return { cotKind, sampling: { programPrefix, continuation } };
+}
+
+export const evaluateCommand: CommandModule<object, Arguments> = {
+  command: "evaluate",
+  describe: "Greedy accuracy on a data set, with a confidence interval",
+  builder: (yargs) => yargs.options(options),
+  handler: run,
+};

@@ -1,0 +1,139 @@
+// `reft generate`: prompts in, responses with their log-probabilities out.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { CommandModule, InferredOptionTypes } from "yargs";
+import { z } from "zod";
+import { appendJsonl, readJsonl } from "../data/jsonl.ts";
+import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
+import { createGenerator } from "../generate/generate.ts";
+import { disposeModel, loadModel } from "../model/model.ts";
+import { Rng } from "../rng.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import { createProgress } from "../run/progress.ts";
+import { prepareOutput } from "./output.ts";
+
+const id = z.union([z.string(), z.number()]);
+const tokens = z.array(z.int().nonnegative()).min(1);
+const promptLine = z.union([
+  z.strictObject({ id, prompt: z.string().min(1) }),
+  z.strictObject({ id, promptTokens: tokens }),
+]);
+
+/** The folder's tokenizer; undefined where there is none, which token inputs do not need. */
+export function tokenizerIn(folder: string): Tokenizer | undefined {
+  return existsSync(join(folder, "tokenizer.json")) ? loadTokenizer(folder) : undefined;
+}
+
+/** Turns text into tokens, or says where a tokenizer is missing. */
+export function encodeWith(
+  tokenizer: Tokenizer | undefined,
+  text: string,
+  where: string,
+  folder: string,
+): number[] {
+  if (tokenizer) return tokenizer.encode(text);
+  throw new UserError(
+    `${where}: a text needs a tokenizer, but ${folder} has no tokenizer.json; give tokens instead`,
+  );
+}
+
+/** @throws UserError for a token that the model does not know */
+export function checkTokens(tokens: readonly number[], vocabSize: number, where: string): void {
+  const unknown = tokens.find((token) => token >= vocabSize);
+  if (unknown === undefined) return;
+  throw new UserError(
+    `${where}: token ${unknown} is not in the model's vocabulary of ${vocabSize}`,
+  );
+}
+
+const options = {
+  model: { type: "string", demandOption: true, describe: "Model or run" },
+  input: {
+    type: "string",
+    demandOption: true,
+    describe: 'JSONL file of {"id", "prompt"} or {"id", "promptTokens"}',
+  },
+  output: {
+    type: "string",
+    demandOption: true,
+    describe: 'JSONL file for {"id", "responses": [{"tokens", "text", "logprobs"}]}',
+  },
+  "max-new-tokens": { type: "number", demandOption: true, describe: "Longest response" },
+  temperature: { type: "number", default: 0, describe: "0 is greedy" },
+  samples: { type: "number", default: 1, describe: "Responses per prompt" },
+  seed: { type: "number", default: 0, describe: "Chooses the samples" },
+  slots: { type: "number", default: 32, describe: "Responses in the making at once" },
+} as const;
+
+type Arguments = InferredOptionTypes<typeof options>;
+
+async function run(args: Arguments): Promise<void> {
+  const { input, output, temperature, samples, seed, "max-new-tokens": maxNewTokens } = args;
+  const atLeast = (name: string, value: number, least: number) => {
+    if (value >= least) return;
+    throw new UserError(`--${name}: expected at least ${least}, found ${value}`);
+  };
+  atLeast("max-new-tokens", maxNewTokens, 1);
+  atLeast("temperature", temperature, 0);
+  atLeast("samples", samples, 1);
+  atLeast("slots", args.slots, 1);
+  const lines = readJsonl(input, promptLine);
+  const folder = resolveModelFolder(args.model);
+  const tokenizer = tokenizerIn(folder);
+  const model = loadModel(folder);
+  const { vocabSize, maxPositions, eosIds } = model.config;
+  const prompts = lines.map(({ line, value }) => {
+    const where = `${input}:${line}`;
+    const ids =
+      "prompt" in value ? encodeWith(tokenizer, value.prompt, where, folder) : value.promptTokens;
+    checkTokens(ids, vocabSize, where);
+    if (ids.length + maxNewTokens > maxPositions) {
+      throw new UserError(
+        `${where}: ${ids.length} prompt tokens and ${maxNewTokens} new ones do not fit into the model's ${maxPositions} ` +
+          "positions; shorten the prompt or lower --max-new-tokens",
+      );
+    }
+    return ids;
+  });
+  prepareOutput(output, input);
+  const generator = createGenerator(model, {
+    slots: Math.min(args.slots, prompts.length * samples),
+    maxTokens: Math.max(...prompts.map((ids) => ids.length)) + maxNewTokens,
+    temperature,
+  });
+  const requests = prompts.flatMap((ids, i) =>
+    Array.from({ length: samples }, (_, k) => ({
+      tokens: ids,
+      rng: Rng.named(seed, `${lines[i]!.value.id} sample ${k}`),
+    })),
+  );
+  const progress = createProgress("generate", requests.length);
+  let done = 0;
+  const responses = await generator.generate(requests, {
+    maxNewTokens,
+    eosIds: [...eosIds, ...(tokenizer ? [tokenizer.eosId] : [])],
+    onResponse: () => progress.update(++done),
+  });
+  progress.stop();
+  lines.forEach(({ value }, i) => {
+    const own = responses.slice(i * samples, (i + 1) * samples);
+    appendJsonl(output, {
+      id: value.id,
+      responses: own.map((response) => ({
+        tokens: response.tokens,
+        ...(tokenizer && { text: tokenizer.decode(response.tokens) }),
+        logprobs: [...response.logprobs],
+      })),
+    });
+  });
+  generator.dispose();
+  disposeModel(model);
+}
+
+export const generateCommand: CommandModule<object, Arguments> = {
+  command: "generate",
+  describe: "Write responses to prompts",
+  builder: (yargs) => yargs.options(options),
+  handler: run,
+};

@@ -1,0 +1,72 @@
+// `train-sft` and `train-reft`: a config, flags that override it, a run's folder.
+import type { CommandModule } from "yargs";
+import { loadConfig, type Override, parseOverride } from "../config.ts";
+import { trainReft } from "../ppo/train.ts";
+import { defaultRunFolder } from "../run/run.ts";
+import { trainSft } from "../sft/train.ts";
+
+interface TrainArguments {
+  readonly config: string;
+  readonly set?: readonly string[] | undefined;
+  readonly init?: string | undefined;
+  readonly epochs?: number | undefined;
+  readonly output?: string | undefined;
+}
+
+const options = {
+  config: {
+    type: "string",
+    demandOption: true,
+    describe: "YAML file with every setting of the run",
+  },
+  set: {
+    type: "string",
+    array: true,
+    nargs: 1,
+    describe: "Override a setting: training.epochs=3 (repeatable)",
+  },
+  init: { type: "string", describe: "Model or run to start from (model.init)" },
+  epochs: { type: "number", describe: "Passes over the data (training.epochs)" },
+  output: {
+    type: "string",
+    describe:
+      "The run's folder; the same command goes on where it was stopped [default: runs/<experiment>-<stage>]",
+  },
+} as const;
+
+/** Flags with names of their own, then `--set`, later ones winning. */
+function overridesOf({ init, epochs, set = [] }: TrainArguments): Override[] {
+  return [
+    ...(init === undefined ? [] : [{ path: "model.init", value: init, source: "--init" }]),
+    ...(epochs === undefined
+      ? []
+      : [{ path: "training.epochs", value: epochs, source: "--epochs" }]),
+    ...set.map(parseOverride),
+  ];
+}
+
+function report(folder: string, bestAccuracy: number): void {
+  console.log(
+    `done: best dev accuracy ${(100 * bestAccuracy).toFixed(1)} %; figures, samples and checkpoints in ${folder}`,
+  );
+}
+
+export const trainSftCommand: CommandModule<object, TrainArguments> = {
+  command: "train-sft",
+  describe: "Fine-tune on worked solutions: the warm-up of ReFT",
+  builder: (yargs) => yargs.options(options),
+  handler: async (args) => {
+    const folder = args.output ?? defaultRunFolder(args.config);
+    report(folder, await trainSft(loadConfig("sft", args.config, overridesOf(args)), folder));
+  },
+};
+
+export const trainReftCommand: CommandModule<object, TrainArguments> = {
+  command: "train-reft",
+  describe: "Improve a model by PPO, rewarded for programs that give the right answer",
+  builder: (yargs) => yargs.options(options),
+  handler: async (args) => {
+    const folder = args.output ?? defaultRunFolder(args.config);
+    report(folder, await trainReft(loadConfig("reft", args.config, overridesOf(args)), folder));
+  },
+};
