@@ -14,9 +14,32 @@ export interface Verdict extends Score {
 export type Judge = (text: string, gold: number | string) => Promise<Verdict>;
 
 export function createJudge(sandbox: Sandbox, cotKind: CotKind, options: ScoreOptions): Judge {
+  const runOnce = rememberOutcomes(sandbox);
   return async (text, gold) => {
     const outcome =
-      cotKind === "python" ? await sandbox.run(extractProgram(text)) : extractWrittenAnswer(text);
+      cotKind === "python" ? await runOnce(extractProgram(text)) : extractWrittenAnswer(text);
     return { outcome, ...scoreOutcome(outcome, gold, options) };
+  };
+}
+
+/** Programs remembered at most; the oldest are forgotten. */
+const remembered = 20_000;
+
+/**
+ * Runs each different program once. The sandbox gives every program the same clean state and the same random seed, so the
+ * same text has the same outcome; only what depends on the machine's state is not remembered.
+ */
+function rememberOutcomes(sandbox: Sandbox): (program: string) => Promise<Outcome> {
+  const outcomes = new Map<string, Promise<Outcome>>();
+  return (program) => {
+    const known = outcomes.get(program);
+    if (known) return known;
+    const outcome = sandbox.run(program);
+    outcomes.set(program, outcome);
+    if (outcomes.size > remembered) outcomes.delete(outcomes.keys().next().value!);
+    void outcome.then(({ kind }) => {
+      if (kind === "timeout" || kind === "infrastructure") outcomes.delete(program);
+    });
+    return outcome;
   };
 }

@@ -139,7 +139,7 @@ def make_runner(names):
     LIMIT = 200
 
     def answer(value):
-        kind = type(value).__name__
+        kind = 'None' if value is None else type(value).__name__
         if isinstance(value, bool):
             return 'N' + f'solution() returned the truth value {value}'
         if isinstance(value, str):

@@ -128,7 +128,9 @@ export function createPool({ size, keepWarm, timeoutSeconds, boot }: PoolOptions
     if (outcome.kind === "infrastructure" && !job.retried && !stopped) {
       job.retried = true;
       queue.unshift(job);
-      idle.shift()?.();
+      idle.pop()?.();
+    } else if (outcome.kind === "infrastructure" && stopped) {
+      job.resolve({ kind: "infrastructure", message: stopped });
     } else job.resolve(outcome);
   };
 
@@ -150,7 +152,7 @@ export function createPool({ size, keepWarm, timeoutSeconds, boot }: PoolOptions
       return new Promise((resolve) => {
         if (stopped) return resolve({ kind: "infrastructure", message: stopped });
         queue.push({ program, resolve, retried: false });
-        idle.shift()?.();
+        idle.pop()?.(); // the last one to fall idle has its guest already
       });
     },
     async close() {

@@ -52,7 +52,7 @@ function checkOptions({ timeoutSeconds, workers, memoryMegabytes }: SandboxOptio
   };
   within("timeoutSeconds", timeoutSeconds, 0.05, 120);
   within("workers", workers, 1, 256);
-  within("memoryMegabytes", memoryMegabytes, 128, 4096);
+  within("memoryMegabytes", memoryMegabytes, 64, 4096);
   if (!Number.isInteger(workers)) {
     throw new UserError(`workers: expected a whole number, found ${workers}`);
   }
@@ -70,6 +70,10 @@ function guestStarter(kind: GuestKind, maxMemoryBytes: number): () => Promise<Gu
     );
   };
 }
+
+/** Starts guests for programs that need the standard library only, outside any pool. */
+export const plainGuestStarter = (maxMemoryBytes: number): (() => Promise<Guest>) =>
+  guestStarter(plainGuest, maxMemoryBytes);
 
 /** Boots one guest, attacks it, and throws it away. */
 async function proveClosed(boot: () => Promise<Guest>): Promise<void> {
@@ -104,7 +108,7 @@ export async function createSandbox(
   checkOptions(options);
   const { workers: size, timeoutSeconds } = options;
   const maxMemoryBytes = options.memoryMegabytes * 1024 * 1024;
-  const boot = guestStarter(plainGuest, maxMemoryBytes);
+  const boot = plainGuestStarter(maxMemoryBytes);
   const plain = createPool({ size, keepWarm: true, timeoutSeconds, boot });
   await proveClosed(boot).catch(async (error) => {
     await plain.close();

@@ -31,13 +31,12 @@ export async function cachedSnapshot(
   if (existsSync(path)) return path;
   const unfinished = `${path}.${process.pid}.unfinished`;
   try {
-    const snapshot = await makeSnapshot(settings);
     mkdirSync(folder, { recursive: true });
-    writeFileSync(unfinished, snapshot);
+    writeFileSync(unfinished, await makeSnapshot(settings));
     renameSync(unfinished, path);
     return path;
   } catch (error) {
-    rmSync(unfinished, { force: true });
+    if (existsSync(unfinished)) rmSync(unfinished);
     process.emitWarning(`the sandbox starts slower, no snapshot in ${folder}: ${messageOf(error)}`);
     return undefined;
   }

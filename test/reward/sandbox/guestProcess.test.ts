@@ -1,0 +1,64 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import {
+  guestCommand,
+  hostTools,
+  permissionFlag,
+} from "../../../src/reward/sandbox/guestProcess.ts";
+
+test.each([
+  ["20.20.2", "--experimental-permission"],
+  ["22.12.0", "--experimental-permission"],
+  ["22.13.0", "--permission"],
+  ["23.4.0", "--experimental-permission"],
+  ["23.5.0", "--permission"],
+  ["24.0.0", "--permission"],
+])("Node %s calls its permission model %s", (version, flag) => {
+  expect(permissionFlag(version)).toBe(flag);
+});
+
+/** Kills a parent whose guest spins, and tells after how many milliseconds the guest is gone. */
+async function orphanLives(command: readonly string[]): Promise<number> {
+  const parent = spawn(
+    process.execPath,
+    [
+      "-e",
+      `const { spawn } = require('node:child_process');
+       const guest = spawn(${JSON.stringify(command[0])}, ${JSON.stringify(command.slice(1))}, { env: {} });
+       console.log(guest.pid);
+       guest.stdout.on('data', () => process.kill(process.pid, 'SIGKILL'));`,
+    ],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  let pid = "";
+  parent.stdout.on("data", (text) => {
+    pid += text;
+  });
+  await new Promise((resolve) => parent.once("exit", resolve));
+  const start = performance.now();
+  while (existsSync(`/proc/${pid.trim()}`)) {
+    if (performance.now() - start > 20_000) {
+      process.kill(Number(pid), "SIGKILL");
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return performance.now() - start;
+}
+
+const spinning = [process.execPath, "-e", "require('node:fs').writeSync(1, 'x'); for (;;);"];
+
+describe.skipIf(!existsSync("/proc/self"))(
+  "a guest in an endless loop whose parent was killed",
+  () => {
+    test.skipIf(!hostTools().setpriv)("dies at once where setpriv works", async () => {
+      expect(await orphanLives(guestCommand(hostTools(), spinning))).toBeLessThan(2000);
+    });
+
+    test("dies of its processor time limit elsewhere", async () => {
+      const command = guestCommand({ setpriv: false, unshare: false }, spinning, 1);
+      expect(await orphanLives(command)).toBeLessThan(19_000);
+    });
+  },
+);
