@@ -1,0 +1,116 @@
+import { describe, expect, test } from "vitest";
+import {
+  attend,
+  biasWhere,
+  gatherRows,
+  greedyClasses,
+  linear,
+  logProbabilityOf,
+  rmsNorm,
+  rotate,
+  sampleClasses,
+  swiGlu,
+} from "../../src/engine/ops.ts";
+import { type Tensor, tf } from "../../src/engine/tf.ts";
+
+const random = (seed: number, ...shape: number[]): Tensor =>
+  tf.randomNormal(shape, 0, 1, "float32", seed);
+const values = (tensor: Tensor) => [...tensor.dataSync()];
+
+/** The largest error of the gradients of sum(weights · f(inputs)) against central differences. */
+function gradientError(f: (...inputs: Tensor[]) => Tensor, inputs: readonly Tensor[]): number {
+  const weights = random(99, ...f(...inputs).shape);
+  const loss = (...xs: Tensor[]) => tf.sum(tf.mul(f(...xs), weights));
+  const { grads } = tf.engine().gradients(() => loss(...inputs), [...inputs]);
+  const step = 1e-2;
+  let worst = 0;
+  inputs.forEach((input, k) => {
+    const at = values(input);
+    const analytic = values(grads[k]!);
+    const moved = (i: number, by: number) => {
+      const changed = tf.tensor(
+        at.map((x, j) => (j === i ? x + by : x)),
+        input.shape,
+      );
+      return loss(...inputs.map((x, j) => (j === k ? changed : x))).dataSync()[0]!;
+    };
+    at.forEach((_, i) => {
+      const numeric = (moved(i, step) - moved(i, -step)) / (2 * step);
+      worst = Math.max(worst, Math.abs(numeric - analytic[i]!) / (1 + Math.abs(numeric)));
+    });
+  });
+  return worst;
+}
+
+describe("gradients equal central differences", () => {
+  const indices = tf.tensor1d([1, 1, 0], "int32");
+  const [cos, sin] = [random(1, 2, 3, 1, 4), random(2, 2, 3, 1, 4)];
+  const order = tf.range(0, 3, 1, "int32");
+  const causal = biasWhere(tf.greaterEqual(tf.reshape(order, [3, 1]), order));
+  test.each([
+    { name: "linear", f: linear, inputs: [random(3, 3, 4), random(4, 5, 4)] },
+    {
+      name: "gatherRows",
+      f: (table: Tensor) => gatherRows(table, indices),
+      inputs: [random(5, 3, 2)],
+    },
+    {
+      name: "rmsNorm",
+      f: (x: Tensor, w: Tensor) => rmsNorm(x, w, 1e-5),
+      inputs: [random(6, 3, 4), random(7, 4)],
+    },
+    { name: "rotate", f: (x: Tensor) => rotate(x, cos, sin), inputs: [random(8, 2, 3, 2, 4)] },
+    {
+      name: "attend",
+      f: (q: Tensor, k: Tensor, v: Tensor) => attend(q, k, v, causal),
+      inputs: [random(9, 2, 2, 3, 4), random(10, 2, 2, 3, 4), random(11, 2, 2, 3, 4)],
+    },
+    { name: "swiGlu", f: swiGlu, inputs: [random(12, 3, 4), random(13, 3, 4)] },
+    {
+      name: "logProbabilityOf",
+      f: (x: Tensor) => logProbabilityOf(x, indices),
+      inputs: [random(14, 3, 4)],
+    },
+  ])("$name", ({ f, inputs }) => {
+    expect(gradientError(f as (...xs: Tensor[]) => Tensor, inputs)).toBeLessThan(1e-3);
+  });
+});
+
+test("rmsNorm divides by the root of the mean square", () => {
+  // mean of squares (9 + 16) / 2 = 12.5
+  const out = rmsNorm(tf.tensor2d([[3, 4]]), tf.tensor1d([1, 2]), 0);
+  expect(out.dataSync()[0]).toBeCloseTo(3 / Math.sqrt(12.5), 6);
+  expect(out.dataSync()[1]).toBeCloseTo(8 / Math.sqrt(12.5), 6);
+});
+
+test("logProbabilityOf is the log of the softmax", () => {
+  // exp(0) + exp(ln 3) = 4
+  const out = logProbabilityOf(tf.tensor2d([[0, Math.log(3)]]), tf.tensor1d([1], "int32"));
+  expect(out.dataSync()[0]).toBeCloseTo(Math.log(0.75), 6);
+});
+
+test("sampleClasses inverts the cumulative distribution, and never leaves the classes", () => {
+  // probabilities 1/4, 1/2, 1/4
+  const row = [0, Math.log(2), 0];
+  const uniforms = [0, 0.24, 0.26, 0.74, 0.76, 1 - 2 ** -24];
+  const logits = tf.tensor2d(uniforms.map(() => row));
+  expect(values(sampleClasses(logits, tf.tensor1d(uniforms)))).toEqual([0, 0, 1, 1, 2, 2]);
+  expect(values(sampleClasses(tf.tensor2d([[0, -200]]), tf.tensor1d([1])))).toEqual([1]);
+});
+
+test("sampleClasses gives no class of probability 0 a chance at the left end", () => {
+  expect(values(sampleClasses(tf.tensor2d([[-200, 0]]), tf.tensor1d([0])))).toEqual([1]);
+});
+
+test("greedyClasses takes the first of the largest", () => {
+  expect(
+    values(
+      greedyClasses(
+        tf.tensor2d([
+          [1, 5, 5],
+          [2, 1, 0],
+        ]),
+      ),
+    ),
+  ).toEqual([1, 0]);
+});

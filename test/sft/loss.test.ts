@@ -1,0 +1,82 @@
+import { expect, test } from "vitest";
+import { packSequences, type Sequence, splitByTokens } from "../../src/data/batch.ts";
+import { compile } from "../../src/engine/compile.ts";
+import { AdamW } from "../../src/engine/optimizer.ts";
+import { linearSchedule } from "../../src/engine/schedule.ts";
+import { take, tf } from "../../src/engine/tf.ts";
+import { disposeModel, loadModel } from "../../src/model/model.ts";
+import { batchTensors, predictingStates, responseLogprobs } from "../../src/model/score.ts";
+import { readWeights } from "../../src/model/transformer.ts";
+import { crossEntropy } from "../../src/sft/loss.ts";
+import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
+
+// Expected values: PyTorch and transformers, scripts/golden/sft.py.
+const golden = readGolden("sft", "golden.safetensors");
+
+/** The rows of one step; the response is what the loss mask covers. */
+function sequencesOf(step: number): Sequence[] {
+  const rows = golden.get("lengths")!.shape[1]!;
+  return Array.from({ length: rows }, (_, row) => {
+    const index = step * rows + row;
+    const tokens = rowOf(golden.get("tokens")!, index, golden.get("lengths")!.values[index]!);
+    const prompt = rowOf(golden.get("lossMask")!, index).indexOf(1);
+    return { prompt: tokens.slice(0, prompt), response: tokens.slice(prompt) };
+  });
+}
+
+/** Five steps, each global batch cut into microbatches of at most so many tokens. */
+function train(microBatchTokens: number) {
+  const model = loadModel(goldenPath("models", "multi-head"));
+  const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
+  const optimizer = new AdamW([{ variables: [...model.parameters.values()] }], options);
+  const backward = compile("sft", (...inputs) => {
+    const weights = readWeights(model.parameters);
+    const loss = () => {
+      const states = predictingStates(model.config, weights, inputs);
+      return crossEntropy(responseLogprobs(model.config, weights, states, inputs[4]!), inputs[5]!);
+    };
+    const { value, grads } = tf.engine().gradients(loss, [...weights.values()]);
+    optimizer.accumulate(new Map([...weights.keys()].map((name, i) => [name, grads[i]!])));
+    return [value];
+  });
+  const losses: number[] = [];
+  const norms: number[] = [];
+  for (let step = 0; step < 5; step++) {
+    const sequences = sequencesOf(step);
+    const lossTokens = sequences.reduce((sum, { response }) => sum + response.length, 0);
+    let loss = 0;
+    for (const part of splitByTokens(sequences, microBatchTokens)) {
+      const batch = packSequences(part);
+      const weights = new Float32Array(batch.targets.length).fill(
+        1 / lossTokens,
+        0,
+        batch.predictions,
+      );
+      loss += take(backward(...batchTensors(batch), tf.tensor1d(weights)))[0]![0]!;
+    }
+    losses.push(loss);
+    norms.push(optimizer.update([1e-3 * linearSchedule(step, 2, 20)]));
+  }
+  const final = new Map([...model.parameters].map(([name, variable]) => [name, variable.values()]));
+  optimizer.dispose();
+  backward.dispose();
+  disposeModel(model);
+  return { losses, norms, final };
+}
+
+test("five steps equal PyTorch's: losses, norms and final weights", () => {
+  const { losses, norms, final } = train(10_000);
+  expect(largestDifference(losses, golden.get("losses")!.values)).toBeLessThan(1e-5);
+  expect(largestDifference(norms, golden.get("gradNorms")!.values)).toBeLessThan(1e-4);
+  for (const [name, values] of final) {
+    expect(largestDifference(values, golden.get(`final.${name}`)!.values), name).toBeLessThan(1e-5);
+  }
+});
+
+test("one sequence at a time gives the same weights as the whole batch at once", () => {
+  const whole = train(10_000);
+  const single = train(1);
+  for (const [name, values] of whole.final) {
+    expect(largestDifference(single.final.get(name)!, values), name).toBeLessThan(1e-5);
+  }
+});
