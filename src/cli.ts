@@ -17,6 +17,13 @@ type Register = (cli: Argv, rename: (usage: string) => string) => Argv;
 
 const commands: ReadonlyMap<string, Entry> = new Map([
   [
+    "prepare-data",
+    {
+      describe: "Bring a data set into the project's form and check its gold chains of thought",
+      load: async () => register((await import("./commands/prepareData.ts")).prepareDataCommand),
+    },
+  ],
+  [
     "train-sft",
     {
       describe: "Fine-tune on worked solutions: the warm-up of ReFT",

@@ -40,14 +40,18 @@ afterEach(() => {
 });
 
 describe("main", () => {
-  test("lists the commands with what they do, each from its file in src/commands", async () => {
+  test("lists every command of src/commands, described as the command describes itself", async () => {
     expect(await main(["--help"])).toBe(0);
-    const listed = [...output.matchAll(/^ {2}reft (\S+) +(\S.*)$/gm)].map(([, name]) => name!);
-    const camelCase = (name: string) =>
-      name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-    const files = readdirSync("src/commands").map((file) => file.replace(".ts", ""));
-    expect(files).toEqual(expect.arrayContaining(listed.map(camelCase)));
-    expect(listed).toContain("execute");
+    const listed = [...output.replace(/\n {10,}/g, " ").matchAll(/^ {2}reft (\S+) +(\S.*?) *$/gm)];
+    const sources = readdirSync("src/commands").map((file) =>
+      readFileSync(join("src/commands", file), "utf8"),
+    );
+    const defined = sources.flatMap((text) => [
+      ...text.matchAll(/command: "(\S+?)[ "].*\n\s+describe:\s+"(.*)"/g),
+    ]);
+    const byName = (matches: readonly RegExpExecArray[]) =>
+      matches.map(([, name, describe]) => `${name}: ${describe}`).toSorted();
+    expect(byName(listed)).toEqual(byName(defined));
   });
 
   test("prints the version of package.json", async () => {
