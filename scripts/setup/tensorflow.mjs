@@ -21,10 +21,10 @@ export function siteIsReady(engine, wheels) {
   return installedSite(engine)?.hashes === hashesOf(wheels);
 }
 
-/** Disk space at the peak: everything unpacked, and the largest wheel beside it. */
+/** Disk space at the peak: everything unpacked, and the largest wheel twice, as pip copies it. */
 export function siteBytes(wheels) {
   const unpacked = wheels.reduce((sum, wheel) => sum + wheel.unpackedBytes, 0);
-  return unpacked + Math.max(...wheels.map((wheel) => wheel.bytes));
+  return unpacked + 2 * Math.max(...wheels.map((wheel) => wheel.bytes));
 }
 
 function bytesBelow(folder) {
