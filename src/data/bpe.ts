@@ -158,7 +158,7 @@ function tokenizerJson(idOf: ReadonlyMap<string, number>, merges: readonly [stri
     normalizer: null,
     pre_tokenizer: byteLevel,
     post_processor: null,
-    decoder: byteLevel,
+    decoder: { ...byteLevel, add_prefix_space: true }, // as the library writes it; no effect here
     model: {
       type: "BPE",
       dropout: null,

@@ -1,0 +1,42 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { readExamples } from "../../src/data/examples.ts";
+
+const path = join(mkdtempSync(join(tmpdir(), "reft-examples-")), "x.jsonl");
+const read = (...lines: string[]) => {
+  writeFileSync(path, lines.join("\n"));
+  return readExamples(path);
+};
+
+test("an example has an id, a question, an answer and perhaps a chain of thought", () => {
+  expect(
+    read(
+      '{"id":"1","question":"q","answer":14.5}',
+      '{"id":"2","question":"q","cot":"c","answer":"b"}',
+    ),
+  ).toEqual([
+    { id: "1", question: "q", answer: 14.5 },
+    { id: "2", question: "q", cot: "c", answer: "b" },
+  ]);
+});
+
+test.each([
+  [
+    '{"id":"1","question":"q","answer":null}',
+    '"answer": expected a number or a text, received null',
+  ],
+  ['{"id":"1","question":"q","answer":""}', '"answer"'],
+  ['{"id":"1","question":"","answer":1}', '"question"'],
+  ['{"id":1,"question":"q","answer":1}', '"id": expected string, received number'],
+  ['{"id":"1","question":"q","cot":null,"answer":1}', '"cot": expected string, received null'],
+  ['{"id":"1","question":"q","cots":"c","answer":1}', 'Unrecognized key: "cots"'],
+])("%s is refused", (line, message) => {
+  expect(() => read(line)).toThrow(`${path}:1: ${message}`);
+});
+
+test("an id that is used twice is refused with both lines", () => {
+  const line = '{"id":"1","question":"q","answer":1}';
+  expect(() => read(line, "", line)).toThrow(`${path}:3: id "1" is already used on line 1`);
+});

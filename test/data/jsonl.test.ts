@@ -1,0 +1,83 @@
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { appendJsonl, readJsonl, readText, writeJsonl } from "../../src/data/jsonl.ts";
+import { UserError } from "../../src/errors.ts";
+
+const schema = z.strictObject({ a: z.number() });
+let folder: string;
+let path: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "reft-jsonl-"));
+  path = join(folder, "x.jsonl");
+});
+
+describe("readJsonl", () => {
+  test("keeps line numbers across blank lines, CRLF and a missing last newline", () => {
+    writeFileSync(path, '{"a":1}\r\n\n{"a":2}');
+    expect(readJsonl(path, schema)).toEqual([
+      { line: 1, value: { a: 1 } },
+      { line: 3, value: { a: 2 } },
+    ]);
+  });
+
+  test("ignores a byte order mark", () => {
+    writeFileSync(path, '\uFEFF{"a":1}\n');
+    expect(readJsonl(path, schema)).toHaveLength(1);
+  });
+
+  test.each([
+    ["cut JSON", '{"a":1}\n{"a":', /x\.jsonl:2: expected JSON, found \{"a":/],
+    ["wrong type", '{"a":"1"}', /x\.jsonl:1: "a": expected number, received string/],
+    ["missing key", "{}", /x\.jsonl:1: "a": expected number/],
+    ["unknown key", '{"a":1,"b":2}', /x\.jsonl:1: Unrecognized key: "b"/],
+    ["no object", "[1]", /x\.jsonl:1: expected object, received array/],
+    ["empty file", "\n \n", /x\.jsonl: expected one JSON value per line, found an empty file/],
+  ])("%s is a user's error that names the line", (_, text, message) => {
+    writeFileSync(path, text);
+    expect(() => readJsonl(path, schema)).toThrow(UserError);
+    expect(() => readJsonl(path, schema)).toThrow(message);
+  });
+
+  test("a missing file is a user's error", () => {
+    expect(() => readJsonl(join(folder, "none"), schema)).toThrow(/none: no such file/);
+    expect(() => readText(folder)).toThrow(UserError);
+  });
+});
+
+describe("writeJsonl", () => {
+  test("is read back, whatever the strings hold", () => {
+    const values = [{ text: 'a\n"b"\u2028' }, { text: "🙂" }];
+    writeJsonl(path, values);
+    const read = readJsonl(path, z.strictObject({ text: z.string() }));
+    expect(read.map(({ value }) => value)).toEqual(values);
+  });
+
+  test("leaves the old file and nothing else when a value cannot be written", () => {
+    writeJsonl(path, [{ a: 1 }]);
+    function* failing() {
+      yield { a: 2 };
+      throw new Error("no more");
+    }
+    expect(() => writeJsonl(path, failing())).toThrow("no more");
+    expect(readFileSync(path, "utf8")).toBe('{"a":1}\n');
+    expect(readdirSync(folder)).toEqual(["x.jsonl"]);
+  });
+
+  test("makes the folder; says what is in the way", () => {
+    writeJsonl(join(folder, "new", "x.jsonl"), [{ a: 1 }]);
+    expect(readdirSync(join(folder, "new"))).toEqual(["x.jsonl"]);
+    writeJsonl(path, [{ a: 1 }]);
+    expect(() => writeJsonl(join(path, "x"), [])).toThrow(/cannot be written/);
+    expect(readdirSync(folder).sort()).toEqual(["new", "x.jsonl"]);
+  });
+});
+
+test("appendJsonl adds a line and keeps those before it", () => {
+  appendJsonl(path, { a: 1 });
+  appendJsonl(path, { a: 2 });
+  expect(readFileSync(path, "utf8")).toBe('{"a":1}\n{"a":2}\n');
+});
