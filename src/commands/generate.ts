@@ -1,10 +1,7 @@
 // `reft generate`: prompts in, responses with their log-probabilities out.
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { z } from "zod";
 import { appendJsonl, readJsonl } from "../data/jsonl.ts";
-import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel } from "../model/model.ts";
@@ -12,6 +9,7 @@ import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { createProgress } from "../run/progress.ts";
 import { prepareOutput } from "./output.ts";
+import { checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
 
 const id = z.union([z.string(), z.number()]);
 const tokens = z.array(z.int().nonnegative()).min(1);
@@ -19,33 +17,6 @@ const promptLine = z.union([
   z.strictObject({ id, prompt: z.string().min(1) }),
   z.strictObject({ id, promptTokens: tokens }),
 ]);
-
-/** The folder's tokenizer; undefined where there is none, which token inputs do not need. */
-export function tokenizerIn(folder: string): Tokenizer | undefined {
-  return existsSync(join(folder, "tokenizer.json")) ? loadTokenizer(folder) : undefined;
-}
-
-/** Turns text into tokens, or says where a tokenizer is missing. */
-export function encodeWith(
-  tokenizer: Tokenizer | undefined,
-  text: string,
-  where: string,
-  folder: string,
-): number[] {
-  if (tokenizer) return tokenizer.encode(text);
-  throw new UserError(
-    `${where}: a text needs a tokenizer, but ${folder} has no tokenizer.json; give tokens instead`,
-  );
-}
-
-/** @throws UserError for a token that the model does not know */
-export function checkTokens(tokens: readonly number[], vocabSize: number, where: string): void {
-  const unknown = tokens.find((token) => token >= vocabSize);
-  if (unknown === undefined) return;
-  throw new UserError(
-    `${where}: token ${unknown} is not in the model's vocabulary of ${vocabSize}`,
-  );
-}
 
 const options = {
   model: { type: "string", demandOption: true, describe: "Model or run" },

@@ -7,8 +7,8 @@ import { disposeModel, loadModel } from "../model/model.ts";
 import { createScorer } from "../model/score.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { createProgress } from "../run/progress.ts";
-import { checkTokens, encodeWith, tokenizerIn } from "./generate.ts";
 import { prepareOutput } from "./output.ts";
+import { checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
 
 const id = z.union([z.string(), z.number()]);
 const tokens = z.array(z.int().nonnegative()).min(1);

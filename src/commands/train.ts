@@ -25,7 +25,7 @@ const options = {
     nargs: 1,
     describe: "Override a setting: training.epochs=3 (repeatable)",
   },
-  init: { type: "string", describe: "Model or run to start from (model.init)" },
+  init: { type: "string", describe: "Model or run to start from, in place of the file's model section" },
   epochs: { type: "number", describe: "Passes over the data (training.epochs)" },
   output: {
     type: "string",
@@ -37,7 +37,8 @@ const options = {
 /** Flags with names of their own, then `--set`, later ones winning. */
 function overridesOf({ init, epochs, set = [] }: TrainArguments): Override[] {
   return [
-    ...(init === undefined ? [] : [{ path: "model.init", value: init, source: "--init" }]),
+    // All of the section: a model to start from takes the place of one from scratch.
+    ...(init === undefined ? [] : [{ path: "model", value: { init }, source: "--init" }]),
     ...(epochs === undefined
       ? []
       : [{ path: "training.epochs", value: epochs, source: "--epochs" }]),

@@ -6,8 +6,6 @@ import type * as TensorFlow from "@tensorflow/tfjs-node-gpu";
 import { messageOf, UserError } from "../errors.ts";
 
 export type Tensor = TensorFlow.Tensor;
-export type Scalar = TensorFlow.Scalar;
-export type DataType = "float32" | "int32" | "bool";
 
 /** One attribute of an op, as the binding takes it. */
 export interface Attribute {

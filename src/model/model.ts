@@ -62,14 +62,6 @@ export function createModel(config: ModelConfig, rng: Rng): Model {
   return { config, parameters };
 }
 
-/** An independent copy, for example the frozen reference. */
-export function copyModel({ config, parameters }: Model): Model {
-  const copies = [...parameters].map(
-    ([name, v]) => [name, new Variable(name, v.shape, v.values())] as const,
-  );
-  return { config, parameters: new Map(copies) };
-}
-
 export function disposeModel(model: Model): void {
   for (const variable of model.parameters.values()) variable.dispose();
 }

@@ -1,0 +1,32 @@
+// Text or tokens in: what the commands that take either of them share.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
+
+/** The folder's tokenizer; undefined where there is none, which token inputs do not need. */
+export function tokenizerIn(folder: string): Tokenizer | undefined {
+  return existsSync(join(folder, "tokenizer.json")) ? loadTokenizer(folder) : undefined;
+}
+
+/** Turns text into tokens, or says where a tokenizer is missing. */
+export function encodeWith(
+  tokenizer: Tokenizer | undefined,
+  text: string,
+  where: string,
+  folder: string,
+): number[] {
+  if (tokenizer) return tokenizer.encode(text);
+  throw new UserError(
+    `${where}: a text needs a tokenizer, but ${folder} has no tokenizer.json; give tokens instead`,
+  );
+}
+
+/** @throws UserError for a token that the model does not know */
+export function checkTokens(tokens: readonly number[], vocabSize: number, where: string): void {
+  const unknown = tokens.find((token) => token >= vocabSize);
+  if (unknown === undefined) return;
+  throw new UserError(
+    `${where}: token ${unknown} is not in the model's vocabulary of ${vocabSize}`,
+  );
+}
