@@ -1,0 +1,140 @@
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type PrepareDataArguments, prepareData } from "../../src/commands/prepareData.ts";
+import { readExamples } from "../../src/data/examples.ts";
+import { UserError } from "../../src/errors.ts";
+
+let from: string;
+let output: string;
+beforeEach(() => {
+  const folder = mkdtempSync(join(tmpdir(), "reft-prepare-"));
+  from = folder;
+  output = join(folder, "out");
+});
+
+const prepare = (given: Partial<PrepareDataArguments>) =>
+  prepareData({
+    dataset: "gsm8k",
+    cot: "nl",
+    from,
+    output,
+    seed: 1,
+    timeoutSeconds: 3,
+    workers: 1,
+    ...given,
+  });
+
+const line = (question: string, answer: string) => JSON.stringify({ question, answer });
+const sum = (n: number) =>
+  line(`What is ${n} + 1?`, `${n}+1=<<${n}+1=${n + 1}>>${n + 1}.\n#### ${n + 1}`);
+const writeGsm8k = (train: string[], testRows = [line("Test?", "1.\n#### 1")]) => {
+  writeFileSync(join(from, "train.jsonl"), train.join("\n"));
+  writeFileSync(join(from, "test.jsonl"), testRows.join("\n"));
+};
+const read = (name: string) => readExamples(join(output, name));
+const manifest = () => JSON.parse(readFileSync(join(output, "manifest.json"), "utf8"));
+
+describe("prepareData", () => {
+  test("runs every gold program and lists those that fail or are wrong with their line", async () => {
+    const rows = [1, 2, 3, 4, 5].map(sum);
+    rows.push(line("Wrong?", "<<2+2=5>>5\n#### 5")); // line 6
+    rows.push(line("Broken?", "<<2(3)=6>>6\n#### 6")); // line 7: "2 (3)" is called
+    rows.push(line("No step?", "It is 5.\n#### 5")); // line 8
+    writeGsm8k(rows);
+    const summary = await prepare({ cot: "python", dev: 2 });
+    expect(read("train.jsonl")).toHaveLength(3);
+    expect(read("dev.jsonl")).toHaveLength(2);
+    const rejected = readFileSync(join(output, "rejected.jsonl"), "utf8").trim().split("\n");
+    expect(rejected.map((text) => JSON.parse(text))).toEqual([
+      { line: 6, id: "gsm8k-train-6", reason: "expected the answer 5, found 4" },
+      { line: 7, id: "gsm8k-train-7", reason: expect.stringMatching(/^error: TypeError/) },
+      { line: 8, id: "gsm8k-train-8", reason: "no annotated result is the final answer" },
+    ]);
+    expect(summary).toMatch(/3 of 8 gold chains of thought left out, listed in .*rejected\.jsonl/);
+  });
+
+  test("carves dev out of train by the seed, without its chains of thought", async () => {
+    writeGsm8k([...Array(30).keys()].map(sum));
+    await prepare({ dev: 10 });
+    const [train, dev] = [read("train.jsonl"), read("dev.jsonl")];
+    expect([train.length, dev.length]).toEqual([20, 10]);
+    expect(new Set([...train, ...dev].map(({ id }) => id)).size).toBe(30);
+    expect(dev.some((example) => "cot" in example)).toBe(false);
+    await prepare({ dev: 10, output: join(output, "again") });
+    expect(readExamples(join(output, "again", "dev.jsonl"))).toEqual(dev);
+    await prepare({ dev: 10, seed: 2 });
+    expect(read("dev.jsonl")).not.toEqual(dev);
+  });
+
+  test("never puts a question into two splits", async () => {
+    writeGsm8k([sum(1), sum(1), sum(1), sum(2), sum(3), sum(4)], [sum(4)]);
+    await prepare({ dev: 1 });
+    const questions = (name: string) => read(name).map(({ question }) => question);
+    expect(questions("train.jsonl")).not.toContain("What is 4 + 1?");
+    expect(questions("dev.jsonl")).not.toContain("What is 1 + 1?");
+    const rejected = JSON.parse(readFileSync(join(output, "rejected.jsonl"), "utf8"));
+    expect(rejected).toMatchObject({ line: 6, reason: "its question is in the test set" });
+  });
+
+  test("records source, hashes, counts and seed, and removes what an earlier call left", async () => {
+    writeGsm8k([sum(1), sum(2), sum(3), line("Off?", "It is 5.\n#### 6")]);
+    await prepare({ cot: "python", dev: 1 });
+    expect(existsSync(join(output, "rejected.jsonl"))).toBe(true);
+    await prepare({ cot: "nl", dev: 1 });
+    expect(existsSync(join(output, "rejected.jsonl"))).toBe(false);
+    const sha256 = expect.stringMatching(/^[0-9a-f]{64}$/);
+    expect(manifest()).toMatchObject({
+      dataset: "gsm8k",
+      cot: "nl",
+      seed: 1,
+      source: {
+        address: expect.stringContaining("grade-school-math"),
+        licence: "MIT",
+        files: [
+          { name: "train.jsonl", sha256 },
+          { name: "test.jsonl", sha256 },
+        ],
+      },
+      goldCots: { total: 4, leftOut: 0 },
+      files: {
+        "train.jsonl": { rows: 3, sha256 },
+        "dev.jsonl": { rows: 1, sha256 },
+        "test.jsonl": { rows: 1, sha256 },
+      },
+    });
+  });
+
+  test("generates problems with and without programs", async () => {
+    const sizes = { train: 20, answerOnly: 30, dev: 5, test: 6 };
+    await prepare({ dataset: "generated", cot: "python", from: undefined, seed: 3, ...sizes });
+    expect(read("train.jsonl").every(({ cot }) => cot !== undefined)).toBe(true);
+    expect(["train", "answers", "dev", "test"].map((name) => read(`${name}.jsonl`).length)).toEqual(
+      [20, 30, 5, 6],
+    );
+    expect(manifest()).toMatchObject({ seed: 3, goldCots: { total: 20, leftOut: 0 } });
+  });
+
+  test.each<[string, Partial<PrepareDataArguments>, RegExp]>([
+    ["no folder", { from: undefined }, /--from: expected a folder.*get them from https:.*MIT/],
+    ["a folder without the files", {}, /train\.jsonl: no such file.*grade-school-math/],
+    ["sizes for a public data set", { train: 5 }, /--train: only for generated/],
+    ["text for generated", { dataset: "generated", from: undefined }, /--cot: .*found nl/],
+    ["a source for generated", { dataset: "generated", cot: "python" }, /--from: .*leave it out/],
+    [
+      "half a row",
+      { dataset: "generated", cot: "python", from: undefined, answerOnly: 1.5 },
+      /--answer-only: expected a whole number, 0 or more, found 1\.5/,
+    ],
+  ])("%s is the user's error", async (_, given, message) => {
+    await expect(prepare(given)).rejects.toThrow(UserError);
+    await expect(prepare(given)).rejects.toThrow(message);
+    expect(existsSync(output)).toBe(false);
+  });
+
+  test("a dev split as large as the data is the user's error", async () => {
+    writeGsm8k([sum(1), sum(2)]);
+    await expect(prepare({ dev: 2 })).rejects.toThrow(/--dev: expected fewer than the 2 /);
+  });
+});
