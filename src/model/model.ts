@@ -11,7 +11,7 @@ import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safet
 /** A model in memory. Whoever makes it disposes it with `disposeModel`. */
 export interface Model {
   readonly config: ModelConfig;
-  /** By Hugging Face's name. */
+  /** By Hugging Face's name, in the order of `parameterShapes`. */
   readonly parameters: ReadonlyMap<string, Variable>;
 }
 
@@ -97,7 +97,9 @@ export function loadModel(folder: string): Model {
     for (const variable of parameters.values()) variable.dispose();
     throw error;
   }
-  return { config, parameters };
+  // In the model's order, not the file's: sums over all weights must not depend on where they came from.
+  const ordered = [...shapes.keys()].map((name) => [name, parameters.get(name)!] as const);
+  return { config, parameters: new Map(ordered) };
 }
 
 /** Writes config.json and model.safetensors (float32) as transformers does. */

@@ -1,0 +1,184 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { stringify } from "yaml";
+import { main } from "../../src/cli.ts";
+import type { SftConfig } from "../../src/config.ts";
+import { disposeModel } from "../../src/model/model.ts";
+import { loadCheckpoint } from "../../src/run/checkpoint.ts";
+import { InterruptedError } from "../../src/run/interrupts.ts";
+import { loadModelFolder } from "../../src/run/modelFolder.ts";
+import { trainSft } from "../../src/sft/train.ts";
+import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
+import { userErrorOf } from "../support/runs.ts";
+import {
+  contentOf,
+  interruptAfter,
+  type MetricsLine,
+  metricsOf,
+  tinySft,
+  writeTinyData,
+  writeTinyModel,
+} from "../support/tiny.ts";
+
+const gold = 42;
+vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
+  createSandbox: async () =>
+    fakeSandbox((program) => ({ kind: "answer", value: shareOf(program) < 0.6 ? gold : 0 })),
+}));
+
+const home = mkdtempSync(join(tmpdir(), "sft-"));
+afterAll(() => rmSync(home, { recursive: true }));
+let errors = "";
+vi.spyOn(console, "log").mockImplementation(() => {});
+vi.spyOn(console, "error").mockImplementation(() => {});
+vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+  errors += text;
+  return true;
+});
+beforeEach(() => {
+  errors = "";
+});
+const problems = writeTinyData(home);
+const dev = join(home, "dev.jsonl");
+writeFileSync(dev, readFileSync(dev, "utf8").replace(/"answer":[\d.]+/g, `"answer":${gold}`));
+const base = tinySft(home);
+
+const { training, optimizer } = base;
+const folderOf = (name: string) => join(home, name);
+
+describe("a run of 201 steps", () => {
+  const long: SftConfig = {
+    ...base,
+    training: { ...training, epochs: 67, scheduleEpochs: 67 },
+    evaluation: { ...base.evaluation, everyEpochs: 10 },
+  };
+  let lines: MetricsLine[] = [];
+  let best = 0;
+  beforeAll(async () => {
+    best = await trainSft(long, folderOf("long"));
+    lines = metricsOf(folderOf("long"));
+  });
+
+  test("has one line of metrics per step, and a loss that falls to a fifth", () => {
+    expect(lines.map((line) => line.step)).toEqual(Array.from({ length: 201 }, (_, i) => i + 1));
+    expect(lines[200]!["sft/loss"]).toBeLessThan(lines[0]!["sft/loss"]! / 5);
+  });
+
+  test("has as many live tensors after every step", () => {
+    expect(new Set(lines.map((line) => line["memory/numTensors"])).size).toBe(1);
+  });
+
+  test("keeps the first checkpoint of the best accuracy, and the last one", () => {
+    const measured = lines.filter((line) => "eval/accuracy" in line);
+    expect(measured.map((line) => line.step)).toEqual([30, 60, 90, 120, 150, 180, 201]);
+    const accuracies = measured.map((line) => line["eval/accuracy"]!);
+    expect(best).toBe(Math.max(...accuracies));
+    const first = measured[accuracies.indexOf(best)]!.step;
+    expect(first).toBeLessThan(201);
+    expect(loadCheckpoint(folderOf("long"), "best")!.step).toBe(first);
+    expect(loadCheckpoint(folderOf("long"), "last")!.step).toBe(201);
+  });
+});
+
+describe("a run that goes on", () => {
+  const linear: SftConfig = {
+    ...base,
+    optimizer: { ...optimizer, learningRate: 0.018, schedule: "linear", warmupFraction: 0.25 },
+    training: { ...training, scheduleEpochs: 4 },
+  };
+  const full = folderOf("full");
+  beforeAll(() => trainSft(linear, full));
+
+  test("after Ctrl-C is, bit for bit, the run that was never stopped", async () => {
+    const folder = folderOf("interrupted");
+    interruptAfter(folder, 2);
+    await expect(trainSft(linear, folder)).rejects.toThrow(InterruptedError);
+    expect(loadCheckpoint(folder, "last")!.step).toBeLessThan(6);
+    await trainSft(linear, folder);
+    expect(contentOf(folder)).toEqual(contentOf(full));
+  });
+
+  test("with more epochs than before is the run that had them from the start", async () => {
+    const folder = folderOf("longer");
+    await trainSft({ ...linear, training: { ...linear.training, epochs: 1 } }, folder);
+    await trainSft(linear, folder);
+    expect(contentOf(folder)).toEqual(contentOf(full));
+  });
+
+  test("follows the schedule of scheduleEpochs, however many epochs are run", () => {
+    // 3 steps per epoch, so the horizon is 12 updates, 3 of them warm-up: 0, 1/3, 2/3, 1, 8/9, 7/9.
+    const rates = [0, 0.006, 0.012, 0.018, 0.016, 0.014];
+    metricsOf(full).forEach((line, i) => {
+      expect(line["sft/learningRate"]).toBeCloseTo(rates[i]!, 12);
+    });
+  });
+});
+
+test("a loss that is not finite stops the run; the last checkpoint is a model", async () => {
+  const folder = folderOf("exploding");
+  const config: SftConfig = {
+    ...base,
+    optimizer: { ...optimizer, learningRate: 1e30 },
+    checkpoint: { everySteps: 1 },
+  };
+  expect(await userErrorOf(() => trainSft(config, folder))).toMatch(
+    /^step 2: the loss is .*, expected finite numbers; .* Lower optimizer.learningRate/,
+  );
+  const last = loadCheckpoint(folder, "last")!;
+  expect(last.step).toBe(1);
+  disposeModel(loadModelFolder(last.folder).model);
+});
+
+describe("train-sft", () => {
+  /** Exit code and standard error of `reft train-sft`, with the settings `config` and further flags. */
+  const run = async (name: string, config: SftConfig, ...flags: string[]) => {
+    const file = join(home, `${name}.yaml`);
+    writeFileSync(file, stringify(config));
+    return main(["train-sft", "--config", file, "--output", folderOf(`cli-${name}`), ...flags]);
+  };
+
+  test("starts from --init in place of the file's model from scratch", async () => {
+    writeTinyModel(folderOf("model"), problems);
+    const flags = ["--init", folderOf("model"), "--epochs", "1"];
+    expect(await run("init", { ...base, checkpoint: { everySteps: 1 } }, ...flags)).toBe(0);
+    const lines = metricsOf(folderOf("cli-init"));
+    expect(lines).toHaveLength(3);
+    expect(lines[0]!["sft/loss"]).not.toBe(metricsOf(folderOf("full"))[0]!["sft/loss"]);
+  });
+
+  test("refuses a model whose vocabulary is smaller than its tokenizer's", async () => {
+    writeTinyModel(folderOf("small"), problems, { vocabSize: 300 });
+    expect(await run("vocabulary", { ...base, model: { init: folderOf("small") } })).toBe(1);
+    expect(errors).toBe(
+      `reft train-sft: ${folderOf("small")}: the tokenizer has 400 tokens, but the model's vocabulary is 300: ` +
+        "they do not belong together\n",
+    );
+  });
+
+  test("refuses prompts that the model has no positions for", async () => {
+    writeTinyModel(folderOf("short"), problems, { maxPositions: 200 });
+    expect(await run("positions", { ...base, model: { init: folderOf("short") } })).toBe(1);
+    expect(errors).toBe(
+      "reft train-sft: the settings allow 240 tokens of prompt and answer, but the model has 200 positions; " +
+        "lower data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens\n",
+    );
+  });
+
+  test.each([
+    ["an empty data set", "", ": expected one JSON value per line, found an empty file\n"],
+    ["a line that is cut off", '{"id":"a"\n', ':1: expected JSON, found {"id":"a" ('],
+    [
+      "a line without a question",
+      '{"id":"a","cot":"x","answer":1}\n',
+      ':1: "question": expected string, received undefined\n',
+    ],
+  ])("names the file, and the line, of %s", async (name, text, message) => {
+    const train = join(home, `${name}.jsonl`);
+    writeFileSync(train, text);
+    expect(await run(name, { ...base, data: { ...base.data, train } })).toBe(1);
+    expect(errors).toContain(`reft train-sft: ${train}${message}`);
+    expect(errors.trimEnd()).not.toContain("\n");
+  });
+});

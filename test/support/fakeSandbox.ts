@@ -1,0 +1,14 @@
+// A sandbox that runs nothing: what comes out of a program is a function of its text.
+import type { Outcome } from "../../src/reward/outcome.ts";
+import type { Sandbox } from "../../src/reward/sandbox/sandbox.ts";
+import { Rng } from "../../src/rng.ts";
+
+/** Stands in for the sandbox. */
+export function fakeSandbox(outcomeOf: (program: string) => Outcome): Sandbox {
+  return { run: async (program) => outcomeOf(program), close: async () => {} };
+}
+
+/** The same number in [0, 1) for the same text, so that every kind of outcome occurs and none depends on chance. */
+export function shareOf(text: string): number {
+  return Rng.named(0, text).uniform();
+}

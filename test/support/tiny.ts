@@ -1,0 +1,190 @@
+// A tiny model, data and settings with which both recipes run in seconds.
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import type { ReftConfig, SftConfig } from "../../src/config.ts";
+import { generateProblems } from "../../src/data/datasets/generated.ts";
+import type { Example } from "../../src/data/examples.ts";
+import { writeJsonl } from "../../src/data/jsonl.ts";
+import { formatPrompt } from "../../src/data/prompt.ts";
+import { trainTokenizer } from "../../src/data/tokenizer.ts";
+import type { ModelConfig } from "../../src/model/config.ts";
+import { createModel, disposeModel } from "../../src/model/model.ts";
+import { openSafetensors } from "../../src/model/safetensors.ts";
+import { Rng } from "../../src/rng.ts";
+import { loadCheckpoint } from "../../src/run/checkpoint.ts";
+import { saveModelFolder } from "../../src/run/modelFolder.ts";
+
+/** Programs as the generated data set has them start. */
+const programPrefix = "def";
+const vocabSize = 400;
+const shape = { dim: 16, layers: 1, heads: 2, kvHeads: 1, ffnDim: 32 };
+const scratch = {
+  ...shape,
+  vocabSize,
+  ropeTheta: 10_000,
+  normEpsilon: 1e-5,
+  maxPositions: 256,
+  initializerStd: 0.1,
+  tieEmbeddings: true,
+};
+
+const optimizer = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
+const evaluation = { questions: null, slots: 8, maxNewTokens: 8 };
+const sandbox = { timeoutSeconds: 10, workers: 1, memoryMegabytes: 256 };
+
+/** Writes train.jsonl, dev.jsonl and test.jsonl of generated problems; returns the problems to train on. */
+export function writeTinyData(folder: string, train = 12, dev = 4): readonly Example[] {
+  const problems = generateProblems({ train, answerOnly: 0, dev, test: 4 }, 1);
+  for (const split of ["train", "dev", "test"] as const)
+    writeJsonl(join(folder, `${split}.jsonl`), problems[split]);
+  return problems.train;
+}
+
+/** Settings for the data in a folder: a model from scratch, 3 steps per epoch of 12 problems. */
+export function tinySft(dataFolder: string): SftConfig {
+  return {
+    stage: "sft",
+    seed: 1,
+    model: { scratch },
+    data: {
+      train: join(dataFolder, "train.jsonl"),
+      dev: join(dataFolder, "dev.jsonl"),
+      cotKind: "python",
+      programPrefix,
+      maxPromptTokens: 140,
+      maxCompletionTokens: 100,
+    },
+    optimizer: { ...optimizer, learningRate: 1e-2, schedule: "constant", warmupFraction: 0.01 },
+    training: { epochs: 2, scheduleEpochs: 10, batchSize: 4, microBatchTokens: 512 },
+    evaluation: { everyEpochs: 1, ...evaluation },
+    sandbox,
+    checkpoint: { everySteps: null },
+  };
+}
+
+/** Settings for the data in a folder and a warm-up model: 3 steps per epoch of 12 problems. */
+export function tinyReft(dataFolder: string, init: string): ReftConfig {
+  return {
+    stage: "reft",
+    seed: 1,
+    paperParity: false,
+    model: { init },
+    data: {
+      train: join(dataFolder, "train.jsonl"),
+      dev: join(dataFolder, "dev.jsonl"),
+      cotKind: "python",
+      programPrefix,
+      maxPromptTokens: 140,
+    },
+    rollout: { questionsPerStep: 4, samplesPerQuestion: 2, maxNewTokens: 8, slots: 8 },
+    ppo: {
+      ppoEpochs: 2,
+      miniBatchSize: 4,
+      clipRange: 0.2,
+      valueClipRange: 0.2,
+      valueCoefficient: 0.1,
+      gamma: 1,
+      gaeLambda: 0.95,
+      klCoefficient: 0.01,
+      partialReward: 0.1,
+      valueWarmupSteps: 0,
+    },
+    optimizer: { ...optimizer, learningRate: 3e-3, valueHeadLearningRate: 1e-2, warmupSteps: 0 },
+    training: { epochs: 2, maxSteps: null, microBatchTokens: 512 },
+    evaluation: { everySteps: 100, ...evaluation },
+    sandbox,
+    checkpoint: { everySteps: 100 },
+    alarms: {
+      maxLogprobGap: 1e-4,
+      maxInfrastructureFraction: 0.05,
+      constantScoreSteps: 1000,
+      negativeKlSteps: 1000,
+      minExtractedFraction: 0,
+      maxTruncatedFraction: 1,
+    },
+  };
+}
+
+/** A warm-up model that has learned nothing, with a tokenizer for the problems; `changes` may make the two disagree. */
+export function writeTinyModel(
+  folder: string,
+  problems: readonly Example[],
+  changes: Partial<ModelConfig> = {},
+): void {
+  const texts = problems.flatMap(({ question, cot }) => [formatPrompt(question), cot!]);
+  const tokenizer = trainTokenizer(texts, vocabSize);
+  const { eosId } = tokenizer;
+  const config = {
+    ...scratch,
+    vocabSize: tokenizer.vocabSize,
+    headDim: shape.dim / shape.heads,
+    ropeScaling: null,
+    eosIds: [eosId],
+    ...changes,
+  };
+  const model = createModel(config, Rng.named(2, "weights"));
+  const sampling = { programPrefix, continuation: "    a = 1" } as const;
+  saveModelFolder(folder, model, tokenizer, { cotKind: "python", sampling });
+  disposeModel(model);
+}
+
+/** Sends this process a Ctrl-C as soon as the run has logged a step. */
+export function interruptAfter(folder: string, step: number): void {
+  const look = () => {
+    if (metricsOf(folder).some((line) => line.step === step)) process.kill(process.pid, "SIGINT");
+    else setImmediate(look); // the recipe turns the event loop once per step
+  };
+  setImmediate(look);
+}
+
+export interface MetricsLine {
+  readonly [name: string]: number;
+}
+
+/** The lines of metrics.jsonl without what a clock says. */
+export function metricsOf(folder: string): MetricsLine[] {
+  const path = join(folder, "metrics.jsonl");
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  return lines.map((line) => {
+    const entries = Object.entries(JSON.parse(line) as Record<string, number>);
+    return Object.fromEntries(entries.filter(([name]) => !/^time(\/|$)/.test(name)));
+  });
+}
+
+/** All that a run leaves, but for what a clock says; it must not depend on interruptions. */
+export function contentOf(folder: string): Record<string, string> {
+  const { folder: last, state } = loadCheckpoint(folder, "last")!;
+  const { folder: best } = loadCheckpoint(folder, "best")!;
+  const files = [
+    ...filesIn(last).filter((file) => !file.endsWith("checkpoint.json")), // has the hashes
+    join(best, "model.safetensors"),
+    ...filesIn(join(folder, "samples")),
+  ];
+  return {
+    state: JSON.stringify(state),
+    metrics: JSON.stringify(metricsOf(folder)),
+    ...Object.fromEntries(
+      files.map((file) => [
+        relative(folder, file),
+        createHash("sha256").update(readFileSync(file)).digest("hex"),
+      ]),
+    ),
+  };
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .toSorted();
+}
+
+/** All numbers of a safetensors file, by name. */
+export function weightsIn(path: string): Record<string, number[]> {
+  using file = openSafetensors(path);
+  return Object.fromEntries(
+    [...file.tensors.keys()].map((name) => [name, [...file.readFloat32(name)]]),
+  );
+}
