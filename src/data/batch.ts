@@ -46,8 +46,8 @@ export function inputLength({ prompt, response }: Sequence): number {
 }
 
 /**
- * Splits sequences, in order, into batches whose rectangles hold at most `maxTokens` (a single longer sequence stands alone).
- * Every batch is then packed by `packSequences`.
+ * Splits sequences, in order, into batches that each fit into a rectangle of at most `maxTokens` (a single longer sequence
+ * stands alone). Every batch is then packed by `packSequences` with the same `maxTokens`.
  */
 export function splitByTokens<S extends Sequence>(
   sequences: readonly S[],
@@ -57,7 +57,8 @@ export function splitByTokens<S extends Sequence>(
   let current: S[] = [];
   for (const sequence of sequences) {
     const grown = [...current, sequence];
-    if (current.length > 0 && rectangle(grown).tokens > maxTokens) {
+    const { used, rowLength } = assignRows(grown);
+    if (current.length > 0 && used * rowLength > maxTokens) {
       batches.push(current);
       current = [sequence];
     } else {
@@ -68,12 +69,19 @@ export function splitByTokens<S extends Sequence>(
   return batches;
 }
 
-/** Packs sequences into rows, the longest first, each into the first row with room (first-fit decreasing). */
-export function packSequences(sequences: readonly Sequence[]): PackedBatch {
-  const { rows, rowLength, assignment } = rectangle(sequences);
+/**
+ * Packs sequences into rows, the longest first, each into the first row with room (first-fit decreasing).
+ *
+ * @param maxTokens as given to splitByTokens: the rectangle is this large, or a half, a quarter, ... of it
+ */
+export function packSequences(sequences: readonly Sequence[], maxTokens: number): PackedBatch {
+  const { used, rowLength, assignment } = assignRows(sequences);
+  let rows = Math.max(used, Math.floor(maxTokens / rowLength));
+  while (rows >= 2 * used) rows = Math.ceil(rows / 2);
   const size = rows * rowLength;
   const predictions = sequences.reduce((sum, { response }) => sum + response.length, 0);
-  const padded = bucketSize(predictions, 16);
+  const quarter = Math.ceil(size / 4);
+  const padded = Math.ceil(predictions / quarter) * quarter;
   const batch = {
     rows,
     rowLength,
@@ -128,25 +136,23 @@ export function splitPredictions(
   });
 }
 
-/** The rows' number and length, and where in the rectangle each sequence begins. */
-function rectangle(sequences: readonly Sequence[]): {
-  rows: number;
+/** Which rows the sequences take: how many, how long, and where in the rectangle each sequence begins. */
+function assignRows(sequences: readonly Sequence[]): {
+  used: number;
   rowLength: number;
-  tokens: number;
   assignment: number[];
 } {
   const lengths = sequences.map(inputLength);
-  const rowLength = bucketSize(Math.max(...lengths), 16);
+  const rowLength = bucketSize(Math.max(...lengths), 32);
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
-  const used: number[] = [];
+  const filled: number[] = [];
   const assignment: number[] = new Array(sequences.length);
   for (const index of order) {
     const length = lengths[index]!;
-    let row = used.findIndex((tokens) => tokens + length <= rowLength);
-    if (row === -1) row = used.push(0) - 1;
-    assignment[index] = row * rowLength + used[row]!;
-    used[row]! += length;
+    let row = filled.findIndex((tokens) => tokens + length <= rowLength);
+    if (row === -1) row = filled.push(0) - 1;
+    assignment[index] = row * rowLength + filled[row]!;
+    filled[row]! += length;
   }
-  const rows = bucketSize(used.length, 1);
-  return { rows, rowLength, tokens: rows * rowLength, assignment };
+  return { used: filled.length, rowLength, assignment };
 }

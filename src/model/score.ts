@@ -86,8 +86,8 @@ export function createScorer(model: Model, valueHead?: ReadonlyMap<string, Varia
     const logprobs = responseLogprobs(config, weights, states, batch[4]!);
     return valueHead ? [logprobs, responseValues(weights, states)] : [logprobs];
   });
-  const scoreBatch = (sequences: readonly Sequence[]): Scores => {
-    const inputs = batchTensors(packSequences(sequences));
+  const scoreBatch = (sequences: readonly Sequence[], maxTokens: number): Scores => {
+    const inputs = batchTensors(packSequences(sequences, maxTokens));
     const [logprobs, values] = take(run(...inputs));
     tf.dispose(inputs);
     return {
@@ -99,7 +99,7 @@ export function createScorer(model: Model, valueHead?: ReadonlyMap<string, Varia
   };
   return {
     score: (sequences, maxTokens) => {
-      const parts = splitByTokens(sequences, maxTokens).map(scoreBatch);
+      const parts = splitByTokens(sequences, maxTokens).map((part) => scoreBatch(part, maxTokens));
       return { logprobs: parts.flatMap((p) => p.logprobs), values: parts.flatMap((p) => p.values) };
     },
     dispose: () => run.dispose(),

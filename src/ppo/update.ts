@@ -117,7 +117,7 @@ export function createUpdater(
         for (let begin = 0; begin < order.length; begin += options.miniBatchSize) {
           const miniBatch = order.slice(begin, begin + options.miniBatchSize);
           for (const part of splitByTokens(miniBatch, options.microBatchTokens)) {
-            const inputs = microBatchTensors(part, miniBatch.length);
+            const inputs = microBatchTensors(part, miniBatch.length, options.microBatchTokens);
             const [, losses, ratios] = take((rates.policy === null ? valueWarmup : ppo)(...inputs));
             tf.dispose(inputs);
             sums.policyLoss += losses![0]!;
@@ -150,8 +150,12 @@ export function createUpdater(
 }
 
 /** A microbatch as the compiled step takes it. Weights: mean over a response's tokens, then over the minibatch. */
-function microBatchTensors(part: readonly CreditedExperience[], miniBatchSize: number): Tensor[] {
-  const batch = packSequences(part);
+function microBatchTensors(
+  part: readonly CreditedExperience[],
+  miniBatchSize: number,
+  maxTokens: number,
+): Tensor[] {
+  const batch = packSequences(part, maxTokens);
   const perToken = (of: (experience: CreditedExperience) => Float32Array) =>
     tf.tensor1d(joinPredictions(batch, part.map(of)));
   return [

@@ -125,7 +125,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
       const lossTokens = batch.reduce((sum, { response }) => sum + response.length, 0);
       let loss = 0;
       for (const part of splitByTokens(batch, training.microBatchTokens)) {
-        const packed = packSequences(part);
+        const packed = packSequences(part, training.microBatchTokens);
         const tokenWeights = new Float32Array(packed.targets.length).fill(
           1 / lossTokens,
           0,

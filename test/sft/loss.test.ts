@@ -46,7 +46,7 @@ function train(microBatchTokens: number) {
     const lossTokens = sequences.reduce((sum, { response }) => sum + response.length, 0);
     let loss = 0;
     for (const part of splitByTokens(sequences, microBatchTokens)) {
-      const batch = packSequences(part);
+      const batch = packSequences(part, microBatchTokens);
       const weights = new Float32Array(batch.targets.length).fill(
         1 / lossTokens,
         0,
