@@ -167,11 +167,11 @@ def make_runner(names):
         return '' if found is None else f' (line {found})'
 
     def run():
-        with open('${PROGRAM_FILE}', encoding='utf-8') as file:
-            source = file.read()
         scope = {'__name__': '__program__', '__builtins__': builtins}
         scope.update(names)
         try:
+            with open('${PROGRAM_FILE}', encoding='utf-8') as file:
+                source = file.read()
             exec(compile(source, '<program>', 'exec', dont_inherit=True), scope)
             if 'solution' not in scope:
                 return 'E' + 'the program does not define solution()'

@@ -104,6 +104,8 @@ function nodeCommand(settings: GuestSettings & { makeSnapshot: boolean }): strin
     // One flag per path: Node 20 ignores a list.
     ...readable.map((path) => `--allow-fs-read=${path}`),
     "--disallow-code-generation-from-strings",
+    // Programs are short: V8's optimizing compiler would cost more than it gains, on the trainer's cores.
+    "--liftoff-only",
     guestFile,
     JSON.stringify({ ...settings, pyodide }),
   ];

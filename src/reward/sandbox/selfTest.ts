@@ -4,7 +4,11 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../errors.ts";
+
+// A guest's connection leaves it only after the program has returned; to this machine it takes no longer.
+const CONNECTION_MILLISECONDS = 50;
 
 interface Bait {
   /** A file with a secret that no guest may read. */
@@ -141,13 +145,14 @@ export async function selfTest(ask: (program: string) => Promise<string>): Promi
 
     const open: string[] = [];
     for (const { route, program } of ATTEMPTS) {
-      const before = connections;
       const text = await ask(program(bait));
       const leaked = [secret, ...environmentSecrets()].some((value) => text.includes(value!));
-      if (leaked || existsSync(bait.marker) || connections > before) open.push(route);
+      if (leaked || existsSync(bait.marker)) open.push(route);
       rmSync(bait.marker, { force: true });
     }
     const answer = await ask(solution("return 6 * 7"));
+    await sleep(CONNECTION_MILLISECONDS);
+    if (connections > 0) open.push("network");
     if (open.length > 0) {
       throw new UserError(
         `the sandbox does not hold on this machine, so no generated program is run. Open: ${open.join("; ")}. ` +

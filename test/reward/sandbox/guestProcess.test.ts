@@ -53,7 +53,7 @@ describe.skipIf(!existsSync("/proc/self"))(
   "a guest in an endless loop whose parent was killed",
   () => {
     test.skipIf(!hostTools().setpriv)("dies at once where setpriv works", async () => {
-      expect(await orphanLives(guestCommand(hostTools(), spinning))).toBeLessThan(2000);
+      expect(await orphanLives(guestCommand(hostTools(), spinning))).toBeLessThan(10_000);
     });
 
     test("dies of its processor time limit elsewhere", async () => {

@@ -74,6 +74,9 @@ describe("what solution() returns", () => {
       "cannot be described",
     ],
     ["an empty program", "", "does not define solution()"],
+    ["a program of a zero byte", "\0", "null bytes"],
+    ["five megabytes of noise", "x".repeat(5e6), "NameError"],
+    ["half a character", 'def solution():\n    return "\ud800" + 1', "Error"],
   ])("%s is an error", async (_, text, message) => {
     const outcome = await sandbox.run(text);
     expect(outcome).toMatchObject({ kind: "error" });
