@@ -43,13 +43,14 @@ EDGES = [
 
 
 def training_texts():
-    """Made up here, with many ties among the pairs, and characters of two to four bytes."""
+    """Made up here: many ties among the pairs, characters of two to four bytes, runs of one letter."""
     names, things = ["Tom", "Zoë", "Ann"], ["apples", "pens", "books", "cups"]
     for number in range(2, 62):
         name, thing = names[number % 3], things[number % 4]
         yield f"{name} has {number} {thing}. {name} buys {number % 7 + 2} more, for {number}.50 €."
         yield f"How many {thing} does {name} have?\n"
         yield f"def solution():\n    {thing} = {number}\n    return {thing} + {number % 7 + 2}\n"
+    yield from ("z" * length for length in range(2, 40))
     yield from EDGES
 
 
@@ -70,7 +71,7 @@ def train(texts, vocab_size):
 
 def trained_golden():
     texts = list(training_texts())
-    tokenizer = train(texts, 420)
+    tokenizer = train(texts, 500)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(f"{folder}/tokenizer.json")
         Path(folder, "tokenizer_config.json").write_text(json.dumps(CONFIG))
@@ -84,7 +85,7 @@ def trained_golden():
         saved = json.loads(Path(folder, "tokenizer.json").read_text())
     return {
         "texts": texts,
-        "vocabSize": 420,
+        "vocabSize": 500,
         "tokenizerJson": saved,
         "tokenizerConfig": CONFIG,
         "edges": [{"text": text, "ids": tokenizer.encode(text).ids} for text in EDGES],

@@ -47,7 +47,7 @@ export function trainBpe(texts: Iterable<string>, vocabSize: number) {
     if (best === undefined) break;
     const [left, right] = [Math.floor(best / vocabSize), best % vocabSize];
     const merged = tokens[left]! + tokens[right]!;
-    // Two ways can lead to one token: "ab" + "c" and "a" + "bc".
+    // Should two ways lead to one token ("ab" + "c", "a" + "bc"), it keeps its id.
     const id = idOf.get(merged) ?? tokens.push(merged) - 1;
     idOf.set(merged, id);
     merges.push([tokens[left]!, tokens[right]!]);

@@ -69,13 +69,16 @@ describe("prepareData", () => {
   });
 
   test("never puts a question into two splits", async () => {
-    writeGsm8k([sum(1), sum(1), sum(1), sum(2), sum(3), sum(4)], [sum(4)]);
-    await prepare({ dev: 1 });
-    const questions = (name: string) => read(name).map(({ question }) => question);
-    expect(questions("train.jsonl")).not.toContain("What is 4 + 1?");
-    expect(questions("dev.jsonl")).not.toContain("What is 1 + 1?");
+    const repeated = Array.from({ length: 20 }, () => sum(1));
+    writeGsm8k([...repeated, sum(2), sum(3), sum(5), sum(4)], [sum(4)]);
+    await prepare({ dev: 2 });
+    const questions = ["train", "dev", "test"].map(
+      (name) => new Set(read(`${name}.jsonl`).map(({ question }) => question)),
+    );
+    expect(questions.map(({ size }) => size)).toEqual([2, 2, 1]);
+    expect(new Set(questions.flatMap((split) => [...split])).size).toBe(5);
     const rejected = JSON.parse(readFileSync(join(output, "rejected.jsonl"), "utf8"));
-    expect(rejected).toMatchObject({ line: 6, reason: "its question is in the test set" });
+    expect(rejected).toMatchObject({ line: 24, reason: "its question is in the test set" });
   });
 
   test("records source, hashes, counts and seed, and removes what an earlier call left", async () => {

@@ -72,6 +72,7 @@ describe("writeJsonl", () => {
     expect(readdirSync(join(folder, "new"))).toEqual(["x.jsonl"]);
     writeJsonl(path, [{ a: 1 }]);
     expect(() => writeJsonl(join(path, "x"), [])).toThrow(/cannot be written/);
+    expect(() => writeJsonl(join(folder, "new"), [])).toThrow(/new: cannot be written/);
     expect(readdirSync(folder).sort()).toEqual(["new", "x.jsonl"]);
   });
 });

@@ -112,6 +112,9 @@ describe("loadTokenizer", () => {
     expect(tokenizer.decode(ids)).toBe("Tom , ok .");
     expect(tokenizer.decode([2, 99_999])).toBe("");
     expect(tokenizer.decode([])).toBe("");
+    // This decoder of the library would fail on an id without a text.
+    const decoder = { type: "Replace", pattern: { String: "Ġ" }, content: " " };
+    expect(write({ ...golden.tokenizerJson, decoder }, config).decode([99_999, 2])).toBe("");
   });
 
   test("counts added tokens beyond the vocabulary", () => {

@@ -77,6 +77,7 @@ describe("generateProblems", () => {
     expect(smaller.test).toEqual(problems.test);
     expect(smaller.dev).toEqual(problems.dev);
     expect(smaller.train).toEqual(problems.train.slice(0, 50));
+    expect(generateProblems({ ...sizes, test: 10 }, 1).train).toEqual(problems.train);
   });
 
   test("puts a distractor into about half of the problems", () => {
