@@ -49,7 +49,7 @@ interface Draft {
   readonly notes: readonly string[];
 }
 
-const defaultSizes = { train: 2000, answerOnly: 20_000, dev: 500, test: 1000 };
+const defaultSizes = { train: 1000, answerOnly: 20_000, dev: 500, test: 1000 };
 const defaultCarvedDev = 200;
 
 /**
