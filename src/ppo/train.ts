@@ -345,7 +345,7 @@ function checkRollout(
   logprobGap: number,
   limits: ReftConfig["alarms"],
 ): void {
-  if (failures / requested > limits.maxInfrastructureFraction) {
+  if (failures === requested || failures / requested > limits.maxInfrastructureFraction) {
     throw new UserError(
       `step ${step}: the sandbox could not run ${failures} of ${requested} programs (alarms.maxInfrastructureFraction is ` +
         `${limits.maxInfrastructureFraction}); see docs/sandbox.md. The last checkpoint is intact`,

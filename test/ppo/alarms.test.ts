@@ -1,0 +1,62 @@
+import { describe, expect, test } from "vitest";
+import { createAlarms, type StepSigns } from "../../src/ppo/alarms.ts";
+
+const healthy: StepSigns = {
+  isScoreConstant: false,
+  klReference: 0.01,
+  extractedFraction: 0.9,
+  truncatedFraction: 0.1,
+};
+
+/** The warnings of each step of a run. */
+function warnings(signs: readonly Partial<StepSigns>[]): string[][] {
+  const alarm = createAlarms({
+    maxLogprobGap: 1e-4,
+    maxInfrastructureFraction: 0.05,
+    constantScoreSteps: 3,
+    negativeKlSteps: 2,
+    minExtractedFraction: 0.5,
+    maxTruncatedFraction: 0.2,
+  });
+  return signs.map((sign) => alarm({ ...healthy, ...sign }));
+}
+
+describe("createAlarms", () => {
+  test("says nothing about a healthy run, nor at the limits themselves", () => {
+    const limit = { extractedFraction: 0.5, truncatedFraction: 0.2, klReference: 0 };
+    expect(warnings([{}, limit, limit, limit]).flat()).toEqual([]);
+  });
+
+  test.each([
+    [
+      "a constant score",
+      { isScoreConstant: true },
+      3,
+      "for 3 steps, all responses of a step score the same",
+    ],
+    [
+      "a negative mean KL",
+      { klReference: -1e-6 },
+      2,
+      "for 2 steps, the mean KL to the reference is negative",
+    ],
+    ["collapse", { extractedFraction: 0.49 }, 1, "fewer than 50 % of the responses give an answer"],
+    [
+      "truncation",
+      { truncatedFraction: 0.21 },
+      1,
+      "more than 20 % of the responses end without EOS",
+    ],
+  ])("warns once of %s when it begins, and again when it comes back", (_, sign, steps, text) => {
+    const lasting = Array.from({ length: steps + 3 }, () => sign);
+    const firesAt = (given: string[][]) => given.flatMap((said, i) => (said.length > 0 ? [i] : []));
+    const said = warnings([{}, ...lasting, {}, ...lasting]);
+    expect(firesAt(said)).toEqual([steps, lasting.length + 1 + steps]);
+    for (const message of said.flat()) expect(message).toContain(text);
+  });
+
+  test("starts to count again after a step without the sign", () => {
+    const constant = { isScoreConstant: true };
+    expect(warnings([constant, constant, {}, constant, constant]).flat()).toEqual([]);
+  });
+});

@@ -1,0 +1,258 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import type { ReftConfig } from "../../src/config.ts";
+import type { Model } from "../../src/model/model.ts";
+import { trainReft } from "../../src/ppo/train.ts";
+import type { Outcome } from "../../src/reward/outcome.ts";
+import { loadCheckpoint } from "../../src/run/checkpoint.ts";
+import { InterruptedError } from "../../src/run/interrupts.ts";
+import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
+import { userErrorOf } from "../support/runs.ts";
+import {
+  contentOf,
+  interruptAfter,
+  type MetricsLine,
+  metricsOf,
+  tinyReft,
+  weightsIn,
+  writeTinyData,
+  writeTinyModel,
+} from "../support/tiny.ts";
+
+const gold = 42;
+/** A quarter of the programs are right, half of them wrong, the others fail. */
+const mixedOutcome = (program: string): Outcome => {
+  const share = shareOf(program);
+  if (share < 0.75) return { kind: "answer", value: share < 0.25 ? gold : 7 };
+  return { kind: "error", message: "NameError" };
+};
+let outcomeOf = mixedOutcome;
+vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
+  createSandbox: async () => fakeSandbox((program) => outcomeOf(program)),
+}));
+
+type Weights = Record<string, readonly number[]>;
+
+/** Weights at the end of a run: of the policy, then of the reference. */
+let finalWeights: Weights[] = [];
+vi.mock(import("../../src/model/model.ts"), async (importOriginal) => {
+  const original = await importOriginal();
+  const disposeModel = (model: Model) => {
+    const values = [...model.parameters].map(([name, v]) => [name, [...v.values()]] as const);
+    finalWeights.push(Object.fromEntries(values));
+    original.disposeModel(model);
+  };
+  return { ...original, disposeModel };
+});
+
+const home = mkdtempSync(join(tmpdir(), "reft-"));
+afterAll(() => rmSync(home, { recursive: true }));
+let errors = "";
+vi.spyOn(console, "error").mockImplementation((text) => {
+  errors += `${text}\n`;
+});
+vi.spyOn(process.stderr, "write").mockImplementation(() => true);
+beforeEach(() => {
+  errors = "";
+  outcomeOf = mixedOutcome;
+});
+
+const folderOf = (name: string) => join(home, name);
+const problems = writeTinyData(home);
+const warmup = folderOf("warmup");
+writeTinyModel(warmup, problems);
+const warmupWeights = weightsIn(join(warmup, "model.safetensors"));
+finalWeights = []; // of the models disposed since
+
+/** Gives every problem the same gold answer. */
+function setAnswers(answer: number | string): void {
+  for (const split of ["train", "dev", "test"]) {
+    const path = join(home, `${split}.jsonl`);
+    const text = readFileSync(path, "utf8");
+    writeFileSync(path, text.replace(/"answer":[^}]+/g, `"answer":${JSON.stringify(answer)}`));
+  }
+}
+setAnswers(gold);
+
+const base = tinyReft(home, warmup);
+const { ppo, training, alarms, evaluation } = base;
+const steps = (maxSteps: number) => ({ ...training, epochs: 100, maxSteps });
+
+async function train(name: string, config: ReftConfig): Promise<MetricsLine[]> {
+  finalWeights = [];
+  await trainReft(config, folderOf(name));
+  return metricsOf(folderOf(name));
+}
+
+/** The weights and the value head of a run's last checkpoint. */
+function lastWeights(name: string): { policy: Weights; valueHead: Weights } {
+  const { folder } = loadCheckpoint(folderOf(name), "last")!;
+  return {
+    policy: weightsIn(join(folder, "model.safetensors")),
+    valueHead: weightsIn(join(folder, "training", "value_head.safetensors")),
+  };
+}
+
+describe("a run of 200 steps", () => {
+  let lines: MetricsLine[] = [];
+  let weights: Weights[] = [];
+  beforeAll(async () => {
+    const config = { ...base, ppo: { ...ppo, valueWarmupSteps: 3 }, training: steps(200) };
+    lines = (await train("long", config)).slice(1); // without step 0, the warm-up model
+    weights = finalWeights;
+  }, 60_000);
+
+  test("has as many live tensors after every step", () => {
+    expect(lines).toHaveLength(200);
+    expect(new Set(lines.map((line) => line["memory/numTensors"])).size).toBe(1);
+  });
+
+  test("recomputes the log-probabilities of each rollout to 1e-4, and clips nothing at first", () => {
+    for (const line of lines) {
+      expect(line["rollout/logprobGap"]).toBeGreaterThan(0);
+      expect(line["rollout/logprobGap"]).toBeLessThan(1e-4);
+      expect(line["ppo/firstClipFraction"]).toBe(0);
+    }
+  });
+
+  test("moves the policy and not the reference", () => {
+    const [policy, reference] = weights;
+    expect(reference).toEqual(warmupWeights);
+    for (const [name, values] of Object.entries(policy!))
+      expect(values, name).not.toEqual(warmupWeights[name]);
+  });
+
+  test("measures how far the policy is from the reference: 0 until it moves", () => {
+    const k3 = lines.map((line) => line["kl/referenceK3"]!);
+    for (const kl of k3.slice(0, 4)) expect(Math.abs(kl)).toBeLessThan(1e-9);
+    expect(k3[4]).toBeGreaterThan(1e-6);
+    expect(k3.at(-1)).toBeGreaterThan(0.01);
+  });
+});
+
+test("one pass over a rollout in one minibatch sees ratio 1 everywhere", async () => {
+  const onePass = { ...ppo, ppoEpochs: 1, miniBatchSize: 8 };
+  const lines = (await train("onePass", { ...base, ppo: onePass, training: steps(3) })).slice(1);
+  expect(lines).toHaveLength(3);
+  for (const line of lines) {
+    expect(line["ppo/meanRatio"]).toBeCloseTo(1, 6);
+    expect(line["ppo/clipFraction"]).toBe(0);
+    expect(Math.abs(line["ppo/approxKl"]!)).toBeLessThan(1e-9);
+  }
+});
+
+test("a run that goes on after Ctrl-C is, bit for bit, the run that was never stopped", async () => {
+  const config = { ...base, training: steps(5), evaluation: { ...evaluation, everySteps: 5 } };
+  const full = await train("full", config);
+  expect(full.map((line) => line.step)).toEqual([0, 1, 2, 3, 4, 5]);
+  const folder = folderOf("interrupted");
+  interruptAfter(folder, 2);
+  await expect(trainReft(config, folder)).rejects.toThrow(InterruptedError);
+  expect([2, 3, 4]).toContain(loadCheckpoint(folder, "last")!.step);
+  await trainReft(config, folder);
+  expect(contentOf(folder)).toEqual(contentOf(folderOf("full")));
+});
+
+test("the value-only warm-up moves the value head alone", async () => {
+  const config = { ...base, ppo: { ...ppo, valueWarmupSteps: 2 } };
+  const lines = await train("values", { ...config, training: steps(2) });
+  expect(lines.slice(1).map((line) => line["ppo/learningRate"])).toEqual([0, 0]);
+  expect(lastWeights("values").policy).toEqual(warmupWeights);
+  const head = lastWeights("values").valueHead;
+  expect(head["value_head.bias"]).not.toEqual([0]);
+  await train("values", { ...config, training: steps(3) });
+  expect(lastWeights("values").policy).not.toEqual(warmupWeights);
+  expect(lastWeights("values").valueHead).not.toEqual(head);
+});
+
+describe("paperParity", () => {
+  test("true chooses the checkpoint on the test set and logs the mean reward as accuracy", async () => {
+    const data = { ...base.data, test: join(home, "test.jsonl") };
+    const lines = await train("parity", { ...base, data, paperParity: true, training: steps(2) });
+    expect(readFileSync(join(folderOf("parity"), "samples", "step-000002.jsonl"), "utf8")).toMatch(
+      /^\{"id":"generated-test-0"/,
+    );
+    for (const line of lines.slice(1)) {
+      expect(line["train/accuracy"]).toBe(line["reward/score"]);
+      expect(line["reward/score"]).toBeGreaterThan(line["reward/correctFraction"]!); // 0.1 for wrong ones
+    }
+  });
+
+  test("false chooses it on dev, and has accuracy, extracted share and reward apart", () => {
+    expect(readFileSync(join(folderOf("full"), "samples", "step-000005.jsonl"), "utf8")).toMatch(
+      /^\{"id":"generated-dev-0"/,
+    );
+    const [, line] = metricsOf(folderOf("full"));
+    expect(line).not.toHaveProperty("train/accuracy");
+    expect(line!["reward/extractedFraction"]).toBeGreaterThan(line!["reward/correctFraction"]!);
+  });
+
+  test.each([
+    [true, 1, 0.1],
+    [false, 0, 0],
+  ])(
+    "%s: a failing program on a question of choices is extracted: %d, reward %d",
+    async (paperParity, extracted, reward) => {
+      setAnswers("b");
+      outcomeOf = () => ({ kind: "error", message: "NameError" });
+      const data = paperParity ? { ...base.data, test: join(home, "test.jsonl") } : base.data;
+      const config = { ...base, data, paperParity, training: steps(1) };
+      const [, line] = await train(`choices-${paperParity}`, config);
+      setAnswers(gold);
+      expect(line!["reward/extractedFraction"]).toBe(extracted);
+      expect(line!["reward/score"]).toBeCloseTo(reward, 12);
+      expect(line!["reward/correctFraction"]).toBe(0);
+    },
+  );
+});
+
+describe("a sandbox that fails", () => {
+  beforeEach(() => {
+    outcomeOf = (program) =>
+      shareOf(program) < 0.5
+        ? { kind: "infrastructure", message: "down" }
+        : { kind: "answer", value: gold };
+  });
+
+  test("leaves its samples out of a step, and counts them", async () => {
+    const lenient = { ...alarms, maxInfrastructureFraction: 0.99 };
+    const lines = await train("failures", { ...base, alarms: lenient, training: steps(3) });
+    const counts = lines.slice(1).map((line) => line["rollout/infrastructureFailures"]!);
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+    for (const line of lines.slice(1)) expect(line["reward/score"]).toBe(1); // of those left
+  });
+
+  test("stops the run above the limit, with the last checkpoint intact", async () => {
+    const config = { ...base, training: steps(3) };
+    expect(await userErrorOf(() => train("broken", config))).toMatch(
+      /^step 1: the sandbox could not run \d of 8 programs \(alarms.maxInfrastructureFraction is 0.05\)/,
+    );
+    expect(loadCheckpoint(folderOf("broken"), "last")!.step).toBe(0);
+  });
+
+  test("stops the run when it fails every time, whatever the limit", async () => {
+    outcomeOf = () => ({ kind: "infrastructure", message: "down" });
+    const config = { ...base, alarms: { ...alarms, maxInfrastructureFraction: 1 } };
+    expect(await userErrorOf(() => train("down", config))).toContain(
+      "step 1: the sandbox could not run 8 of 8 programs",
+    );
+  });
+});
+
+test("stops when recomputed log-probabilities are further off than the limit", async () => {
+  const config = { ...base, alarms: { ...alarms, maxLogprobGap: 1e-12 } };
+  expect(await userErrorOf(() => train("gap", config))).toMatch(
+    /^step 1: log-probabilities when sampled and when recomputed differ by \S+ on average \(alarms.maxLogprobGap is 1e-12\)/,
+  );
+});
+
+test("alarms are said once, with the step", async () => {
+  const touchy = { ...alarms, maxTruncatedFraction: 0.01, minExtractedFraction: 1 };
+  await train("alarms", { ...base, alarms: touchy, training: steps(3) });
+  const said = errors.split("\n").filter((line) => line.startsWith("warning"));
+  expect(said).toHaveLength(2);
+  expect(said[0]).toMatch(/^warning: step 1: fewer than 100 % of the responses give an answer/);
+  expect(said[1]).toMatch(/^warning: step 1: more than 1 % of the responses end without EOS/);
+});
