@@ -4,16 +4,17 @@ import { join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { readExamples } from "../data/examples.ts";
 import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
-import { defaultContinuation } from "../data/prompt.ts";
+import { type CotKind, defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, summariseAnswers, wilsonInterval } from "../evaluate/accuracy.ts";
 import { answerRecord, prepareQuestions } from "../generate/answer.ts";
 import { disposeModel } from "../model/model.ts";
 import { createJudge } from "../reward/judge.ts";
-import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { createSandbox, type SandboxOptions } from "../reward/sandbox/sandbox.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { loadModelFolder, readAnswerFormat } from "../run/modelFolder.ts";
 import { createProgress } from "../run/progress.ts";
+import { checkCount } from "./count.ts";
 
 const options = {
   model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
@@ -44,19 +45,38 @@ type Arguments = InferredOptionTypes<typeof options>;
 /** Questions asked between two updates of the progress. */
 const chunkQuestions = 128;
 
-async function run(args: Arguments): Promise<void> {
+export interface EvaluateArguments {
+  readonly model: string;
+  readonly data: string;
+  readonly output: string;
+  /** Only the first so many. */
+  readonly questions?: number | undefined;
+  readonly maxNewTokens: number;
+  readonly slots: number;
+  /** For a model without reft.json. */
+  readonly cotKind?: CotKind | undefined;
+  readonly programPrefix?: ProgramPrefix | undefined;
+  readonly sandbox: SandboxOptions;
+}
+
+export interface EvaluateResults {
+  readonly questions: number;
+  readonly correct: number;
+  readonly accuracy: number;
+  /** Wilson's interval. */
+  readonly confidence95: readonly [number, number];
+}
+
+/** Asks every question once, greedily; writes results.json and answers.jsonl. */
+export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults> {
+  const { maxNewTokens, slots } = args;
   const folder = resolveModelFolder(args.model);
   const examples = readExamples(args.data).slice(0, args.questions);
   const format = answerFormat(folder, args);
   const { model, tokenizer } = loadModelFolder(folder);
-  const maxNewTokens = args["max-new-tokens"];
+  const everyLength = Number.POSITIVE_INFINITY;
+  const { questions } = prepareQuestions(tokenizer, examples, format.sampling, everyLength);
   const longest = model.config.maxPositions - maxNewTokens;
-  const { questions } = prepareQuestions(
-    tokenizer,
-    examples,
-    format.sampling,
-    Number.POSITIVE_INFINITY,
-  );
   const tooLong = questions.find(({ prompt }) => prompt.tokens.length > longest);
   if (tooLong) {
     throw new UserError(
@@ -65,18 +85,11 @@ async function run(args: Arguments): Promise<void> {
     );
   }
   mkdirSync(args.output, { recursive: true });
-  const sandbox = await createSandbox({
-    timeoutSeconds: args["timeout-seconds"],
-    workers: args.workers,
-    memoryMegabytes: args["memory-megabytes"],
-  });
+  const sandbox = await createSandbox(args.sandbox);
   try {
     const judge = createJudge(sandbox, format.cotKind, { partialReward: 0, paperParity: false });
     const maxPrompt = Math.max(...questions.map(({ prompt }) => prompt.tokens.length));
-    const evaluator = createEvaluator(model, tokenizer, judge, maxPrompt, {
-      slots: args.slots,
-      maxNewTokens,
-    });
+    const evaluator = createEvaluator(model, tokenizer, judge, maxPrompt, { slots, maxNewTokens });
     const progress = createProgress("evaluate", questions.length);
     const answers = [];
     for (let begin = 0; begin < questions.length; begin += chunkQuestions) {
@@ -87,32 +100,25 @@ async function run(args: Arguments): Promise<void> {
     evaluator.dispose();
     const shares = summariseAnswers(answers);
     const correct = Math.round(shares.accuracy * answers.length);
-    const [low, high] = wilsonInterval(correct, answers.length);
-    const results = {
-      model: folder,
-      data: args.data,
-      questions: answers.length,
-      correct,
-      ...shares,
-      confidence95: [low, high],
-    };
+    const confidence95 = wilsonInterval(correct, answers.length);
+    const results = { questions: answers.length, correct, ...shares, confidence95 };
+    const described = { model: folder, data: args.data, ...results };
     writeJsonl(join(args.output, "answers.jsonl"), answers.map(answerRecord));
-    writeFileAtomically(join(args.output, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
-    const percent = (share: number) => (100 * share).toFixed(1);
-    console.log(
-      `Top-1 ${percent(shares.accuracy)} % (${correct} of ${answers.length}; 95 % interval ${percent(low)} to ${percent(high)}); ` +
-        `every answer in ${join(args.output, "answers.jsonl")}`,
+    writeFileAtomically(
+      join(args.output, "results.json"),
+      `${JSON.stringify(described, null, 2)}\n`,
     );
+    return results;
   } finally {
     await sandbox.close();
     disposeModel(model);
   }
 }
 
-function answerFormat(folder: string, args: Arguments) {
+function answerFormat(folder: string, args: EvaluateArguments) {
   const saved = readAnswerFormat(folder);
-  const cotKind = args.cot ?? saved?.cotKind;
-  const programPrefix = args["program-prefix"] ?? saved?.sampling.programPrefix;
+  const cotKind = args.cotKind ?? saved?.cotKind;
+  const programPrefix = args.programPrefix ?? saved?.sampling.programPrefix;
   if (cotKind === undefined || programPrefix === undefined) {
     throw new UserError(
       `${folder} has no reft.json to say how to ask: give --cot and --program-prefix`,
@@ -127,5 +133,25 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
   command: "evaluate",
   describe: "Greedy accuracy on a data set, with a confidence interval",
   builder: (yargs) => yargs.options(options),
-  handler: run,
+  handler: async (args) => {
+    checkCount("max-new-tokens", args["max-new-tokens"]);
+    checkCount("slots", args.slots);
+    if (args.questions !== undefined) checkCount("questions", args.questions);
+    const { questions, correct, accuracy, confidence95 } = await evaluate({
+      ...args,
+      maxNewTokens: args["max-new-tokens"],
+      cotKind: args.cot,
+      programPrefix: args["program-prefix"],
+      sandbox: {
+        timeoutSeconds: args["timeout-seconds"],
+        workers: args.workers,
+        memoryMegabytes: args["memory-megabytes"],
+      },
+    });
+    const [low, high] = confidence95.map((share) => (100 * share).toFixed(1));
+    console.log(
+      `Top-1 ${(100 * accuracy).toFixed(1)} % (${correct} of ${questions}; 95 % interval ${low} to ${high}); ` +
+        `every answer in ${join(args.output, "answers.jsonl")}`,
+    );
+  },
 };

@@ -1,0 +1,279 @@
+// One comparison on generated problems: a warm-up by SFT, then from that warm-up ReFT and its controls, each with at least as
+// much time and as many samples as ReFT had. Used by the demo and by reproduce-generated.ts.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { evaluate } from "../src/commands/evaluate.ts";
+import { prepareData } from "../src/commands/prepareData.ts";
+import { loadConfig, type Override } from "../src/config.ts";
+import { type Example, readExamples } from "../src/data/examples.ts";
+import { writeFileAtomically, writeJsonl } from "../src/data/jsonl.ts";
+import { answerQuestions, prepareQuestions } from "../src/generate/answer.ts";
+import { createGenerator } from "../src/generate/generate.ts";
+import { disposeModel } from "../src/model/model.ts";
+import { trainReft } from "../src/ppo/train.ts";
+import { createJudge } from "../src/reward/judge.ts";
+import { createSandbox } from "../src/reward/sandbox/sandbox.ts";
+import { Rng } from "../src/rng.ts";
+import { resolveModelFolder } from "../src/run/checkpoint.ts";
+import { endTokens, loadModelFolder, readAnswerFormat } from "../src/run/modelFolder.ts";
+import { createProgress } from "../src/run/progress.ts";
+import { trainSft } from "../src/sft/train.ts";
+
+export interface ComparisonOptions {
+  readonly seed: number;
+  /** Data, runs and results go here; a finished comparison is read back. */
+  readonly folder: string;
+  /** Problems with a program: what SFT learns from. */
+  readonly programs: number;
+  /** Problems with an answer alone: what ReFT learns from. */
+  readonly answers: number;
+  readonly testQuestions: number;
+  readonly reftSteps: number;
+  /** Also SFT on programs that the warm-up model wrote for the answer-only problems and that gave the right answer. */
+  readonly selfTraining: boolean;
+}
+
+export interface Row {
+  readonly name: string;
+  readonly folder: string;
+  /** Seconds of training, sampling included, after the warm-up. */
+  readonly seconds: number;
+  /** Sequences learned from or sampled, repetitions counted. */
+  readonly samples: number;
+  readonly devAccuracy: number;
+  readonly testAccuracy: number;
+}
+
+const configs = join(import.meta.dirname, "..", "configs", "tiny");
+
+/** Runs what is not done yet, and measures every model once on the test problems. */
+export async function compare(options: ComparisonOptions): Promise<Row[]> {
+  const resultsPath = join(options.folder, "comparison.json");
+  if (existsSync(resultsPath)) return JSON.parse(readFileSync(resultsPath, "utf8")) as Row[];
+  const { folder, seed } = options;
+  const data = join(folder, "data");
+  if (!existsSync(join(data, "manifest.json"))) {
+    console.error(
+      await prepareData({
+        dataset: "generated",
+        cot: "python",
+        output: data,
+        seed,
+        train: options.programs,
+        answerOnly: options.answers,
+        test: options.testQuestions,
+        timeoutSeconds: 3,
+        workers: 2,
+      }),
+    );
+  }
+
+  say(`warm-up: SFT on ${options.programs} programs`);
+  const warmup = join(folder, "warmup");
+  const warmupConfig = loadConfig("sft", join(configs, "warmup.yaml"), [
+    ...set({ seed, "data.train": join(data, "train.jsonl"), "data.dev": join(data, "dev.jsonl") }),
+  ]);
+  const warmupRun = await timed(() => trainSft(warmupConfig, warmup));
+  const warmupSamples = warmupConfig.training.epochs * options.programs;
+
+  say(`ReFT: PPO on ${options.answers} questions with answers, without programs`);
+  const reft = join(folder, "reft");
+  const reftConfig = loadConfig("reft", join(configs, "reft.yaml"), [
+    ...set({
+      seed,
+      "model.init": warmup,
+      "data.train": join(data, "answers.jsonl"),
+      "data.dev": join(data, "dev.jsonl"),
+      "training.maxSteps": options.reftSteps,
+    }),
+  ]);
+  const reftRun = await timed(() => trainReft(reftConfig, reft));
+  const { questionsPerStep, samplesPerQuestion } = reftConfig.rollout;
+  const reftSamples = options.reftSteps * questionsPerStep * samplesPerQuestion;
+
+  // Samples that SFT learns from in a second, from the warm-up itself.
+  const samplesPerSecond = warmupSamples / warmupRun.seconds;
+  /** SFT from the warm-up for at least so many samples and seconds. */
+  const continueSft = async (
+    name: string,
+    train: string,
+    rows: number,
+    samples: number,
+    seconds: number,
+  ) => {
+    const epochs = Math.max(1, Math.ceil(Math.max(samples, seconds * samplesPerSecond) / rows));
+    const overrides = set({
+      seed,
+      "model.init": warmup,
+      "data.train": train,
+      "data.dev": join(data, "dev.jsonl"),
+      "training.epochs": epochs,
+      "training.scheduleEpochs": epochs,
+      "evaluation.everyEpochs": Math.max(1, Math.ceil(epochs / 10)),
+    });
+    const config = loadConfig("sft", join(configs, "sft.yaml"), overrides);
+    const run = await timed(() => trainSft(config, join(folder, name)));
+    return { ...run, samples: epochs * rows };
+  };
+
+  say("control: SFT goes on from the same warm-up");
+  const sftRun = await continueSft(
+    "sft",
+    join(data, "train.jsonl"),
+    options.programs,
+    reftSamples,
+    reftRun.seconds,
+  );
+
+  const rows: Omit<Row, "testAccuracy">[] = [
+    { name: "warm-up", folder: warmup, seconds: 0, samples: 0, devAccuracy: warmupRun.result },
+    {
+      name: "SFT going on",
+      folder: join(folder, "sft"),
+      ...asRow(sftRun),
+      samples: sftRun.samples,
+    },
+  ];
+  if (options.selfTraining) {
+    say("control: SFT on the warm-up model's own programs that gave the right answer");
+    const path = join(folder, "self-generated.jsonl");
+    const sampling = await timed(() =>
+      sampleCorrectPrograms(warmup, data, reftSamples, seed, path),
+    );
+    const secondsLeft = Math.max(0, reftRun.seconds - sampling.seconds);
+    const run = await continueSft("self-training", path, sampling.result, 0, secondsLeft);
+    rows.push({
+      name: "SFT on own programs",
+      folder: join(folder, "self-training"),
+      seconds: sampling.seconds + run.seconds,
+      samples: reftSamples + run.samples,
+      devAccuracy: run.result,
+    });
+  }
+  rows.push({ name: "ReFT", folder: reft, ...asRow(reftRun), samples: reftSamples });
+
+  say("test problems, once per model");
+  const measured: Row[] = [];
+  for (const row of rows) {
+    const results = await evaluate({
+      model: row.folder,
+      data: join(data, "test.jsonl"),
+      output: join(row.folder, "test"),
+      slots: reftConfig.evaluation.slots,
+      maxNewTokens: reftConfig.evaluation.maxNewTokens,
+      sandbox: reftConfig.sandbox,
+    });
+    measured.push({ ...row, testAccuracy: results.accuracy });
+  }
+  writeFileAtomically(resultsPath, `${JSON.stringify(measured, null, 2)}\n`);
+  return measured;
+}
+
+/** The rows as a Markdown table; several comparisons give means with standard errors. */
+export function table(comparisons: readonly (readonly Row[])[]): string {
+  const lines = comparisons[0]!.map((row, i) => {
+    const all = comparisons.map((rows) => rows[i]!);
+    const seconds = mean(all.map((r) => r.seconds));
+    const samples = mean(all.map((r) => r.samples));
+    const dev = percentWithError(all.map((r) => r.devAccuracy));
+    const test = percentWithError(all.map((r) => r.testAccuracy));
+    return `| ${row.name} | ${seconds.toFixed(0)} | ${samples.toFixed(0)} | ${dev} | ${test} |`;
+  });
+  return [
+    "| model | seconds after the warm-up | samples | dev accuracy, % | test accuracy, % |",
+    "| --- | --- | --- | --- | --- |",
+    ...lines,
+  ].join("\n");
+}
+
+function percentWithError(shares: readonly number[]): string {
+  const average = mean(shares);
+  const text = (100 * average).toFixed(1);
+  if (shares.length < 2) return text;
+  const variance = shares.reduce((sum, x) => sum + (x - average) ** 2, 0) / (shares.length - 1);
+  return `${text} ± ${(100 * Math.sqrt(variance / shares.length)).toFixed(1)}`;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0) / values.length;
+}
+
+/** Samples programs for the answer-only questions at temperature 1; the right ones, each once, join the given programs. */
+async function sampleCorrectPrograms(
+  warmup: string,
+  data: string,
+  samples: number,
+  seed: number,
+  path: string,
+): Promise<number> {
+  const folder = resolveModelFolder(warmup);
+  const { model, tokenizer } = loadModelFolder(folder);
+  const format = readAnswerFormat(folder)!;
+  const {
+    rollout,
+    sandbox: limits,
+    data: lengths,
+  } = loadConfig("reft", join(configs, "reft.yaml"));
+  const examples = readExamples(join(data, "answers.jsonl"));
+  const { questions } = prepareQuestions(
+    tokenizer,
+    examples,
+    format.sampling,
+    lengths.maxPromptTokens,
+  );
+  const sandbox = await createSandbox(limits);
+  const judge = createJudge(sandbox, format.cotKind, { partialReward: 0, paperParity: false });
+  const generator = createGenerator(model, {
+    slots: rollout.slots,
+    maxTokens: lengths.maxPromptTokens + rollout.maxNewTokens,
+    temperature: 1,
+  });
+  const options = { maxNewTokens: rollout.maxNewTokens, eosIds: endTokens(model, tokenizer) };
+  const correct = new Map<string, Example>();
+  const chunk = 1024;
+  const progress = createProgress("sample", samples);
+  for (let begin = 0; begin < samples; begin += chunk) {
+    const requests = Array.from({ length: Math.min(chunk, samples - begin) }, (_, i) => ({
+      question: questions[(begin + i) % questions.length]!,
+      rng: Rng.named(seed, `self-training ${begin + i}`),
+    }));
+    for (const { question, text, verdict } of await answerQuestions(
+      generator,
+      judge,
+      tokenizer,
+      requests,
+      options,
+    )) {
+      const { id, question: asked, answer } = question.example;
+      const key = `${id}\n${text}`;
+      if (verdict.correct)
+        correct.set(key, { id: `${id}-${correct.size}`, question: asked, cot: text, answer });
+    }
+    progress.update(Math.min(begin + chunk, samples), { correct: correct.size });
+  }
+  progress.stop();
+  await sandbox.close();
+  generator.dispose();
+  disposeModel(model);
+  const rows = [...readExamples(join(data, "train.jsonl")), ...correct.values()];
+  writeJsonl(path, rows);
+  return rows.length;
+}
+
+function asRow({ seconds, result }: { seconds: number; result: number }) {
+  return { seconds, devAccuracy: result };
+}
+
+async function timed<T>(job: () => Promise<T>): Promise<{ result: T; seconds: number }> {
+  const start = performance.now();
+  const result = await job();
+  return { result, seconds: (performance.now() - start) / 1000 };
+}
+
+function set(values: Readonly<Record<string, string | number>>): Override[] {
+  return Object.entries(values).map(([path, value]) => ({ path, value, source: "comparison" }));
+}
+
+function say(text: string): void {
+  console.error(`\n== ${text}`);
+}
