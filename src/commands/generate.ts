@@ -8,6 +8,7 @@ import { disposeModel, loadModel } from "../model/model.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { createProgress } from "../run/progress.ts";
+import { checkCount } from "./count.ts";
 import { prepareOutput } from "./output.ts";
 import { checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
 
@@ -41,14 +42,11 @@ type Arguments = InferredOptionTypes<typeof options>;
 
 async function run(args: Arguments): Promise<void> {
   const { input, output, temperature, samples, seed, "max-new-tokens": maxNewTokens } = args;
-  const atLeast = (name: string, value: number, least: number) => {
-    if (value >= least) return;
-    throw new UserError(`--${name}: expected at least ${least}, found ${value}`);
-  };
-  atLeast("max-new-tokens", maxNewTokens, 1);
-  atLeast("temperature", temperature, 0);
-  atLeast("samples", samples, 1);
-  atLeast("slots", args.slots, 1);
+  checkCount("max-new-tokens", maxNewTokens);
+  checkCount("samples", samples);
+  checkCount("slots", args.slots);
+  if (temperature < 0)
+    throw new UserError(`--temperature: expected at least 0, found ${temperature}`);
   const lines = readJsonl(input, promptLine);
   const folder = resolveModelFolder(args.model);
   const tokenizer = tokenizerIn(folder);

@@ -25,7 +25,10 @@ const options = {
     nargs: 1,
     describe: "Override a setting: training.epochs=3 (repeatable)",
   },
-  init: { type: "string", describe: "Model or run to start from, in place of the file's model section" },
+  init: {
+    type: "string",
+    describe: "Model or run to start from, in place of the file's model section",
+  },
   epochs: { type: "number", describe: "Passes over the data (training.epochs)" },
   output: {
     type: "string",

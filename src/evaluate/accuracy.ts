@@ -43,7 +43,7 @@ export function createEvaluator(
   };
 }
 
-/** Shares of a set of answers. */
+/** Shares of a set of answers, and how many of them the sandbox failed to run: these count as wrong. */
 export function summariseAnswers(answers: readonly Answer[]) {
   const share = (holds: (answer: Answer) => boolean) =>
     answers.filter(holds).length / answers.length;
@@ -53,7 +53,16 @@ export function summariseAnswers(answers: readonly Answer[]) {
     truncatedFraction: share(({ response }) => response.isTruncated),
     lengthTokens:
       answers.reduce((sum, { response }) => sum + response.tokens.length, 0) / answers.length,
+    infrastructureFailures: answers.filter(
+      ({ verdict }) => verdict.outcome.kind === "infrastructure",
+    ).length,
   };
+}
+
+/** The figures of a set of answers, as they are logged. */
+export function evaluationMetrics(answers: readonly Answer[]): Record<string, number> {
+  const entries = Object.entries(summariseAnswers(answers));
+  return Object.fromEntries(entries.map(([name, value]) => [`eval/${name}`, value]));
 }
 
 /** Wilson's 95 % interval of a share. Reference: Wilson, JASA 22 (1927), p. 209. */

@@ -2,6 +2,7 @@
 import type { Example } from "../data/examples.ts";
 import { type SamplingFormat, type SamplingPrompt, samplingPrompt } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
 import type { Judge, Verdict } from "../reward/judge.ts";
 import type { Rng } from "../rng.ts";
 import type { Generator, Response } from "./generate.ts";
@@ -21,7 +22,11 @@ export interface Answer {
   readonly verdict: Verdict;
 }
 
-/** Tokenises questions; those with too long a prompt are left out and counted. */
+/**
+ * Tokenises questions; those with too long a prompt are left out and counted.
+ *
+ * @throws UserError when none is left
+ */
 export function prepareQuestions(
   tokenizer: Tokenizer,
   examples: readonly Example[],
@@ -33,6 +38,12 @@ export function prepareQuestions(
     prompt: samplingPrompt(tokenizer, example.question, sampling),
   }));
   const questions = all.filter(({ prompt }) => prompt.tokens.length <= maxPromptTokens);
+  if (questions.length === 0) {
+    throw new UserError(
+      `none of the ${all.length} questions, of which "${examples[0]?.id}" is the first, has a prompt of at most ` +
+        `${maxPromptTokens} tokens; raise data.maxPromptTokens`,
+    );
+  }
   return { questions, tooLong: all.length - questions.length };
 }
 

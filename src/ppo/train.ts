@@ -12,7 +12,7 @@ import { AdamW } from "../engine/optimizer.ts";
 import { constantSchedule } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
-import { createEvaluator, summariseAnswers } from "../evaluate/accuracy.ts";
+import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
 import { answerRecord, prepareQuestions, type Question } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
@@ -41,6 +41,8 @@ import { createUpdater } from "./update.ts";
 /** What the recipe remembers between checkpoints. */
 interface ReftState {
   readonly bestAccuracy: number;
+  /** Folder of the frozen reference: of a run's best checkpoint, which another one may have replaced since. */
+  readonly warmupFolder: string;
 }
 
 /**
@@ -58,6 +60,8 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   // 1. the warm-up model, as policy and as frozen reference; a value head that says 0
   const warmupFolder = resolveModelFolder(config.model.init);
   const resume = run.resumeFrom;
+  const resumed = resume?.state as ReftState | undefined;
+  checkWarmup(resumed?.warmupFolder ?? warmupFolder, warmupFolder);
   const { model: policy, tokenizer } = loadModelFolder(resume?.folder ?? warmupFolder);
   const reference = loadModel(warmupFolder);
   const valueHead = createValueHead(policy.config);
@@ -140,28 +144,22 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     stepsPerEpoch * training.epochs,
     training.maxSteps ?? Number.POSITIVE_INFINITY,
   );
-  let bestAccuracy = (resume?.state as ReftState | undefined)?.bestAccuracy ?? -1;
+  let bestAccuracy = resumed?.bestAccuracy ?? -1;
 
   const measure = async (step: number) => {
     const answers = await evaluator.evaluate(dev.questions);
     writeSamples(run, step, answers.map(answerRecord));
-    const { accuracy, extractedFraction, truncatedFraction, lengthTokens } =
-      summariseAnswers(answers);
+    const metrics = evaluationMetrics(answers);
+    const accuracy = metrics["eval/accuracy"]!;
     const isBest = accuracy > bestAccuracy;
     bestAccuracy = Math.max(bestAccuracy, accuracy);
-    const metrics = {
-      "eval/accuracy": accuracy,
-      "eval/extractedFraction": extractedFraction,
-      "eval/truncatedFraction": truncatedFraction,
-      "eval/lengthTokens": lengthTokens,
-    };
     return { isBest, metrics };
   };
   const checkpoint = (step: number, isBest: boolean) =>
     saveCheckpoint(run, {
       step,
       isBest,
-      state: { bestAccuracy } satisfies ReftState,
+      state: { bestAccuracy, warmupFolder } satisfies ReftState,
       writeFiles: (target) => {
         saveModelFolder(target, policy, tokenizer, format);
         mkdirSync(join(target, "training"));
@@ -323,6 +321,14 @@ function explainedVariance(experiences: readonly CreditedExperience[]): number {
 function variance(values: readonly number[]): number {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   return values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
+}
+
+/** @throws UserError when a run would go on against another reference than it began with */
+function checkWarmup(before: string, now: string): void {
+  if (before === now) return;
+  throw new UserError(
+    `this run's warm-up model was ${before}, is now ${now}: the reference must not change; give another --output`,
+  );
 }
 
 /** @throws UserError when the model was taught to answer in another way than this run asks */

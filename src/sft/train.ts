@@ -19,7 +19,7 @@ import { AdamW } from "../engine/optimizer.ts";
 import { constantSchedule, linearSchedule } from "../engine/schedule.ts";
 import { liveTensors, take, tf } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
-import { createEvaluator, summariseAnswers } from "../evaluate/accuracy.ts";
+import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
 import { answerRecord, prepareQuestions } from "../generate/answer.ts";
 import { createModel, disposeModel, type Model, parameterCount } from "../model/model.ts";
 import { batchTensors, predictingStates, responseLogprobs } from "../model/score.ts";
@@ -163,15 +163,9 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
       let isBest = false;
       if (isMeasured) {
         const answers = await evaluator.evaluate(dev.questions);
-        const { accuracy, extractedFraction, truncatedFraction, lengthTokens } =
-          summariseAnswers(answers);
-        Object.assign(metrics, {
-          "eval/accuracy": accuracy,
-          "eval/extractedFraction": extractedFraction,
-          "eval/truncatedFraction": truncatedFraction,
-          "eval/lengthTokens": lengthTokens,
-        });
+        Object.assign(metrics, evaluationMetrics(answers));
         writeSamples(run, done, answers.map(answerRecord));
+        const accuracy = metrics["eval/accuracy"]!;
         isBest = accuracy > bestAccuracy;
         bestAccuracy = Math.max(bestAccuracy, accuracy);
       }
@@ -213,9 +207,15 @@ function openModel(
   const tokenizer = tokenizerFolder
     ? loadTokenizer(tokenizerFolder)
     : trainTokenizer(texts, vocabSize);
+  if (tokenizer.vocabSize > vocabSize) {
+    throw new UserError(
+      `model.scratch.vocabSize: expected at least ${tokenizer.vocabSize}, the size of the tokenizer in ` +
+        `${tokenizerFolder}, found ${vocabSize}`,
+    );
+  }
   const modelConfig = {
     ...shape,
-    vocabSize: Math.max(vocabSize, tokenizer.vocabSize),
+    vocabSize,
     headDim: shape.dim / shape.heads,
     ropeScaling: null,
     eosIds: [tokenizer.eosId],

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -153,6 +153,22 @@ test("a run that goes on after Ctrl-C is, bit for bit, the run that was never st
   expect([2, 3, 4]).toContain(loadCheckpoint(folder, "last")!.step);
   await trainReft(config, folder);
   expect(contentOf(folder)).toEqual(contentOf(folderOf("full")));
+});
+
+test("does not go on against another reference than it began with", async () => {
+  const moving = folderOf("moving");
+  await train("first", { ...base, training: steps(1) });
+  cpSync(folderOf("first"), moving, { recursive: true });
+  const config = { ...base, model: { init: moving } };
+  await train("follower", { ...config, training: steps(1) });
+  // The run that the reference comes from goes on, and finds a better checkpoint.
+  const home = join(moving, "checkpoints");
+  const last = readFileSync(join(home, "last.json"), "utf8");
+  expect(last).not.toBe(readFileSync(join(home, "best.json"), "utf8"));
+  writeFileSync(join(home, "best.json"), last);
+  expect(await userErrorOf(() => train("follower", { ...config, training: steps(2) }))).toMatch(
+    /^this run's warm-up model was \S+step-000000, is now \S+step-000001: the reference must not change/,
+  );
 });
 
 test("the value-only warm-up moves the value head alone", async () => {

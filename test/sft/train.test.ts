@@ -157,6 +157,30 @@ describe("train-sft", () => {
     );
   });
 
+  test("refuses a ready tokenizer that is larger than the vocabulary of the model from scratch", async () => {
+    const scratch = { ...base.model.scratch!, vocabSize: 300, tokenizer: folderOf("model") };
+    expect(await run("tokenizer", { ...base, model: { scratch } })).toBe(1);
+    expect(errors).toBe(
+      "reft train-sft: model.scratch.vocabSize: expected at least 400, the size of the tokenizer in " +
+        `${folderOf("model")}, found 300\n`,
+    );
+  });
+
+  test("refuses dev questions of which none is short enough", async () => {
+    const data = { ...base.data, maxPromptTokens: 40, maxCompletionTokens: 200 };
+    writeFileSync(
+      join(home, "brief.jsonl"),
+      '{"id":"a","question":"2?","cot":"def solution():\\n    return 2","answer":2}\n',
+    );
+    expect(await run("dev", { ...base, data: { ...data, train: join(home, "brief.jsonl") } })).toBe(
+      1,
+    );
+    expect(errors).toBe(
+      'reft train-sft: none of the 4 questions, of which "generated-dev-0" is the first, has a prompt of at most ' +
+        "40 tokens; raise data.maxPromptTokens\n",
+    );
+  });
+
   test("refuses prompts that the model has no positions for", async () => {
     writeTinyModel(folderOf("short"), problems, { maxPositions: 200 });
     expect(await run("positions", { ...base, model: { init: folderOf("short") } })).toBe(1);
