@@ -1,0 +1,182 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { CommandModule } from "yargs";
+import { main } from "../src/cli.ts";
+import { evaluateCommand } from "../src/commands/evaluate.ts";
+import { executeCommand } from "../src/commands/execute.ts";
+import { generateCommand } from "../src/commands/generate.ts";
+import { prepareDataCommand } from "../src/commands/prepareData.ts";
+import { scoreCommand } from "../src/commands/score.ts";
+import { trainReftCommand, trainSftCommand } from "../src/commands/train.ts";
+import { loadConfig, parseOverride } from "../src/config.ts";
+import { messageOf } from "../src/errors.ts";
+import { trainReft } from "../src/ppo/train.ts";
+import { trainSft } from "../src/sft/train.ts";
+import { fakeSandbox, shareOf } from "./support/fakeSandbox.ts";
+import { tinyReft, tinySft, writeTinyData } from "./support/tiny.ts";
+
+vi.mock("../src/reward/sandbox/sandbox.ts", () => ({
+  createSandbox: async () =>
+    fakeSandbox((program) => ({ kind: "answer", value: Math.round(shareOf(program)) })),
+}));
+
+const pages = ["README.md", ...readdirSync("docs").map((name) => join("docs", name))];
+const textOf = (page: string) => readFileSync(page, "utf8");
+const readme = textOf("README.md");
+
+/** All matches of a pattern's first group in the pages, as [page, found], each once. */
+function findAll(pattern: RegExp): [page: string, found: string][] {
+  return pages.flatMap((page) =>
+    [...new Set([...textOf(page).matchAll(pattern)].map(([, found]) => found!))].map(
+      (found): [string, string] => [page, found],
+    ),
+  );
+}
+
+/** The lines of all code blocks. */
+const codeLines = pages.flatMap((page) =>
+  [...textOf(page).matchAll(/^```\w*\n(.*?)^```/gms)].flatMap(([, code]) => code!.split("\n")),
+);
+const commandLines = codeLines
+  .filter((line) => /^npx (reft|train-\w+) /.test(line))
+  .map((line) => line.replace(/ +#.*/, ""));
+
+describe("commands", () => {
+  const handlers = new Map(
+    [
+      prepareDataCommand,
+      trainSftCommand,
+      trainReftCommand,
+      evaluateCommand,
+      generateCommand,
+      scoreCommand,
+      executeCommand,
+    ].map((command) => {
+      const name = String(command.command).split(" ")[0]!;
+      return [name, vi.spyOn(command as CommandModule, "handler").mockResolvedValue(undefined)];
+    }),
+  );
+
+  /** Parses a line as the command would. Returns the command's name and what it is given. */
+  async function parse(line: string) {
+    const [, program, ...args] = line.trim().split(/ +/);
+    const name = program === "reft" ? args[0]! : program!;
+    const code = await main(args, program === "reft" ? undefined : program);
+    expect(code, line).toBe(0);
+    return { name, given: handlers.get(name)!.mock.lastCall![0] as Record<string, unknown> };
+  }
+
+  test.each(commandLines)("the parser takes: %s", async (line) => {
+    const { name } = await parse(line);
+    expect(handlers.get(name)).toHaveBeenCalled();
+  });
+
+  test("the README shows every command", async () => {
+    const lines = commandLines.filter((line) => readme.includes(line));
+    const shown = lines.map((line) => /^npx (?:reft )?([\w-]+)/.exec(line)![1]);
+    expect([...new Set(shown)].toSorted()).toEqual([...handlers.keys()].toSorted());
+  });
+
+  test.each(commandLines.filter((line) => line.includes("--config")))(
+    "file and overrides make a configuration: %s",
+    async (line) => {
+      const { name, given } = await parse(line);
+      const { config, init, set = [] } = given as { config: string; init?: string; set?: string[] };
+      const overrides = [
+        ...(init === undefined ? [] : [{ path: "model", value: { init }, source: "--init" }]),
+        ...set.map(parseOverride),
+      ];
+      expect(() =>
+        loadConfig(name === "train-sft" ? "sft" : "reft", config, overrides),
+      ).not.toThrow();
+    },
+  );
+
+  test("every npm script that is named exists", () => {
+    const { scripts } = JSON.parse(readFileSync("package.json", "utf8"));
+    const named = findAll(/npm (?:run )?(demo|test|(?<=run )\w+)/g);
+    expect(named.length).toBeGreaterThan(4);
+    for (const [page, name] of named) expect(scripts, page).toHaveProperty(name);
+  });
+});
+
+describe("names", () => {
+  test("everything in the README's tree exists", () => {
+    const tree = /^```\n(configs\/.*?)^```/ms.exec(readme)![1]!;
+    const open: string[] = []; // the folders around a line
+    const paths = tree
+      .trimEnd()
+      .split("\n")
+      .map((line) => {
+        const [, indent, name] = /^( *)(\S+) {2,}\S/.exec(line)!;
+        open.splice(indent!.length / 2, Number.POSITIVE_INFINITY, name!);
+        return join(...open);
+      });
+    expect(paths.length).toBeGreaterThan(30);
+    for (const path of paths) {
+      expect(existsSync(path), path).toBe(true);
+      expect(statSync(path).isDirectory(), path).toBe(path.endsWith("/"));
+    }
+  });
+
+  test("every link and every path of the repository leads somewhere", () => {
+    for (const [page, link] of findAll(/\]\((?!https?:)([^)#]+)/g))
+      expect(existsSync(join(dirname(page), link)), `${page}: ${link}`).toBe(true);
+    for (const [page, path] of findAll(/`((?:src|docs|scripts|test|configs|native)\/[\w./-]*)`/g))
+      expect(existsSync(path), `${page}: ${path}`).toBe(true);
+  });
+
+  test("every setting that is named exists", () => {
+    const sections =
+      "data|model|rollout|ppo|optimizer|training|evaluation|sandbox|checkpoint|alarms";
+    const named = findAll(
+      new RegExp(`\`((?:${sections})\\.(?!(?:ts|md|json|safetensors)\\b)\\w+)[:\`]`, "g"),
+    );
+    expect(named.length).toBeGreaterThan(20);
+    const isKnown = (path: string) =>
+      (["sft", "reft"] as const).some((stage) => {
+        const file = `configs/tiny/${stage}.yaml`;
+        try {
+          loadConfig(stage, file, [{ path, value: {}, source: "test" }]);
+        } catch (error) {
+          return !messageOf(error).includes("unknown key");
+        }
+        return true;
+      });
+    for (const [page, path] of named) expect(isKnown(path), `${page}: ${path}`).toBe(true);
+  });
+});
+
+describe("metrics", () => {
+  const home = mkdtempSync(join(tmpdir(), "reft-"));
+  afterAll(() => rmSync(home, { recursive: true }));
+  let logged = new Set<string>();
+  beforeAll(async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    vi.spyOn(process.stderr, "write").mockImplementation(() => true);
+    writeTinyData(home);
+    const folders = ["sft", "reft"].map((name) => join(home, name));
+    const sft = tinySft(home);
+    await trainSft({ ...sft, training: { ...sft.training, epochs: 1 } }, folders[0]!);
+    const reft = tinyReft(home, folders[0]!);
+    const data = { ...reft.data, test: join(home, "test.jsonl") };
+    const training = { ...reft.training, maxSteps: 1 };
+    await trainReft({ ...reft, paperParity: true, data, training }, folders[1]!);
+    const lines = folders.flatMap((folder) =>
+      readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n"),
+    );
+    logged = new Set(lines.flatMap((line) => Object.keys(JSON.parse(line))));
+  });
+
+  test("docs/metrics.md explains every figure that training logs, and no other", () => {
+    const rows = textOf(join("docs", "metrics.md")).matchAll(/^\| `(\w+\/\w+)` +\|/gm);
+    const alarms = /## Alarms.*/s.exec(textOf(join("docs", "metrics.md")))![0];
+    const explained = [...rows].map(([, name]) => name!);
+    expect(explained.toSorted()).toEqual(
+      [...logged].filter((name) => name.includes("/")).toSorted(),
+    );
+    for (const [, name] of alarms.matchAll(/`(\w+\/\w+)`/g)) expect(explained).toContain(name);
+  });
+});
