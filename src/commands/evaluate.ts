@@ -70,6 +70,9 @@ export interface EvaluateResults {
 /** Asks every question once, greedily; writes results.json and answers.jsonl. */
 export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults> {
   const { maxNewTokens, slots } = args;
+  checkCount("questions", args.questions ?? 1);
+  checkCount("max-new-tokens", maxNewTokens);
+  checkCount("slots", slots);
   const folder = resolveModelFolder(args.model);
   const examples = readExamples(args.data).slice(0, args.questions);
   const format = answerFormat(folder, args);
@@ -99,6 +102,12 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
     progress.stop();
     evaluator.dispose();
     const shares = summariseAnswers(answers);
+    const { infrastructureFailures } = shares;
+    if (infrastructureFailures > 0) {
+      console.error(
+        `warning: the sandbox could not run ${infrastructureFailures} of ${answers.length} programs, which count as wrong`,
+      );
+    }
     const correct = Math.round(shares.accuracy * answers.length);
     const confidence95 = wilsonInterval(correct, answers.length);
     const results = { questions: answers.length, correct, ...shares, confidence95 };

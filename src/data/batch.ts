@@ -30,7 +30,7 @@ export interface PackedBatch {
 }
 
 /**
- * Rounds a size up so that few different ones occur: four steps per doubling, at most a quarter too large.
+ * Rounds a size up so that few different ones occur: four steps per doubling, at most a quarter (or a unit) too large.
  *
  * @param unit the result is a multiple of it
  */

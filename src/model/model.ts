@@ -80,6 +80,7 @@ export function loadModel(folder: string): Model {
     for (const path of weightFiles(folder)) {
       using file = openSafetensors(path);
       for (const name of file.tensors.keys()) {
+        if (found.has(name)) throw duplicate(path, name);
         found.add(name);
         const shape = shapes.get(name);
         if (shape) parameters.set(name, readVariable(file, name, shape));
@@ -89,8 +90,9 @@ export function loadModel(folder: string): Model {
     const missing = [...shapes.keys()].filter((name) => !found.has(name));
     if (missing.length > 0) {
       const list = missing.slice(0, 3).join(", ") + (missing.length > 3 ? ", ..." : "");
+      const verb = missing.length > 1 ? "are" : "is";
       throw new UserError(
-        `${folder}: ${missing.length} weights that config.json asks for are missing: ${list}`,
+        `${folder}: ${missing.length} of the weights that config.json asks for ${verb} missing: ${list}`,
       );
     }
   } catch (error) {
@@ -189,4 +191,8 @@ function isIgnored(name: string, config: ModelConfig): boolean {
 
 function unexpected(path: string, name: string): UserError {
   return new UserError(`${path}: ${name} is not a weight of the LLaMA that config.json describes`);
+}
+
+function duplicate(path: string, name: string): UserError {
+  return new UserError(`${path}: ${name} is in another shard, too: keep one`);
 }

@@ -1,0 +1,156 @@
+import { describe, expect, test } from "vitest";
+import {
+  bucketSize,
+  inputLength,
+  joinPredictions,
+  packSequences,
+  type Sequence,
+  splitByTokens,
+  splitPredictions,
+} from "../../src/data/batch.ts";
+import { Rng } from "../../src/rng.ts";
+
+/** Sequences of all lengths up to 60 tokens; every token of every sequence is a different number from 1 on. */
+function sequences(count: number, seed: number): Sequence[] {
+  const rng = Rng.named(seed, "sequences");
+  let token = 1;
+  const tokens = (length: number) => Array.from({ length }, () => token++);
+  return Array.from({ length: count }, () => ({
+    prompt: tokens(1 + rng.integer(40)),
+    response: tokens(1 + rng.integer(20)),
+  }));
+}
+
+const cases = [1, 2, 3, 7, 20, 50].flatMap((count) =>
+  [1, 1000, 4096].map((maxTokens) => ({ count, maxTokens, given: sequences(count, count) })),
+);
+
+describe.each(cases)(
+  "packSequences of $count sequences, $maxTokens tokens",
+  ({ maxTokens, given }) => {
+    const batch = packSequences(given, maxTokens);
+    /** Places of a sequence in the rectangle, in order. */
+    const placesOf = (index: number) =>
+      [...batch.segments.keys()].filter((place) => batch.segments[place] === index);
+
+    test("gives every token but the last its place, side by side in one row", () => {
+      given.forEach((sequence, index) => {
+        const places = placesOf(index);
+        const input = [...sequence.prompt, ...sequence.response.slice(0, -1)];
+        expect(places.map((place) => batch.tokens[place])).toEqual(input);
+        expect(places.at(-1)! - places[0]!).toBe(input.length - 1);
+        const rows = places.map((place) => Math.floor(place / batch.rowLength));
+        expect(new Set(rows).size).toBe(1);
+      });
+    });
+
+    test("counts positions from 0 in each sequence", () => {
+      given.forEach((_, index) => {
+        const positions = placesOf(index).map((place) => batch.positions[place]);
+        expect(positions).toEqual([...positions.keys()]);
+      });
+    });
+
+    test("marks empty places with segment -1 and token 0", () => {
+      const empty = placesOf(-1);
+      const used = given.reduce((sum, sequence) => sum + inputLength(sequence), 0);
+      expect(empty).toHaveLength(batch.rows * batch.rowLength - used);
+      expect(empty.every((place) => batch.tokens[place] === 0)).toBe(true);
+    });
+
+    test("predicts every response token from the place of the token before it", () => {
+      const responses = given.flatMap(({ response }) => response);
+      expect(batch.predictions).toBe(responses.length);
+      expect([...batch.targets.slice(0, batch.predictions)]).toEqual(responses);
+      // Tokens of a sequence are consecutive numbers, so the one read is one less than the one predicted.
+      const read = [...batch.places.slice(0, batch.predictions)].map(
+        (place) => batch.tokens[place],
+      );
+      expect(read).toEqual(responses.map((token) => token - 1));
+    });
+
+    test("joinPredictions and splitPredictions are inverse", () => {
+      const numbers = given.map(({ response }) => Float32Array.from(response));
+      const joined = joinPredictions(batch, numbers);
+      expect(joined).toHaveLength(batch.targets.length);
+      expect(joined.slice(batch.predictions).every((padding) => padding === 0)).toBe(true);
+      expect(splitPredictions(given, joined)).toEqual(numbers);
+    });
+  },
+);
+
+test("joinPredictions refuses numbers of other sequences", () => {
+  const batch = packSequences([{ prompt: [1], response: [2, 3] }], 32);
+  expect(() => joinPredictions(batch, [new Float32Array(3)])).toThrow("expected 2 values, got 3");
+});
+
+test("short sequences share a row beside a long one", () => {
+  const of = (length: number) => ({ prompt: new Array<number>(length).fill(1), response: [2] });
+  const { rows, rowLength, positions } = packSequences([of(20), of(64), of(43)], 128);
+  expect([rows, rowLength]).toEqual([2, 64]); // 64 | 43 + 20, padded each to its own row it would be 3
+  expect([63, 64, 106, 107, 126].map((place) => positions[place])).toEqual([63, 0, 42, 0, 19]);
+});
+
+describe("splitByTokens", () => {
+  const given = sequences(100, 3);
+
+  test.each([16, 64, 200, 1000, 100_000])(
+    "keeps the order; %d tokens are enough for each batch of several",
+    (maxTokens) => {
+      const batches = splitByTokens(given, maxTokens);
+      expect(batches.flat()).toEqual(given);
+      for (const batch of batches) {
+        const { rows, rowLength } = packSequences(batch, maxTokens);
+        expect(batch.length === 1 || rows * rowLength <= maxTokens).toBe(true);
+      }
+    },
+  );
+
+  test("gives rectangles of few shapes", () => {
+    const many = sequences(500, 4);
+    const shapes = new Set<string>();
+    for (let size = 1; size <= 500; size += 7) {
+      for (const part of splitByTokens(many.slice(0, size), 1024)) {
+        const { rows, rowLength, places } = packSequences(part, 1024);
+        shapes.add(`${rows} ${rowLength} ${places.length}`);
+      }
+    }
+    // Row lengths 32 and 64; 1 to 32 rows by halving; predictions in quarters of the rectangle.
+    expect(shapes.size).toBeLessThanOrEqual(2 * 6 * 4);
+    expect(shapes.size).toBeGreaterThan(1);
+  });
+
+  test("begins a new batch only where the next sequence does not fit", () => {
+    const batches = splitByTokens(given, 200);
+    batches.slice(1).forEach((batch, i) => {
+      const { rows, rowLength } = packSequences([...batches[i]!, batch[0]!], 200);
+      expect(rows * rowLength).toBeGreaterThan(200);
+    });
+  });
+
+  test("makes no batch of nothing", () => {
+    expect(splitByTokens([], 100)).toEqual([]);
+  });
+});
+
+describe("bucketSize", () => {
+  test.each([1, 16, 32])(
+    "is a multiple of %d, at least the size, less than a quarter or a unit more",
+    (unit) => {
+      const wrong = Array.from({ length: 5000 }, (_, i) => i + 1).filter((size) => {
+        const bucket = bucketSize(size, unit);
+        return bucket % unit !== 0 || bucket < size || bucket - size >= Math.max(unit, size / 4);
+      });
+      expect(wrong).toEqual([]);
+    },
+  );
+
+  test.each([1, 16])("has few values: four per doubling, in units of %d", (unit) => {
+    const values = new Set(Array.from({ length: 4096 }, (_, i) => bucketSize(i + 1, unit)));
+    expect(values.size).toBeLessThanOrEqual(4 * Math.log2(4096) + 1);
+  });
+
+  test("is at least one unit", () => {
+    expect([bucketSize(0, 1), bucketSize(0, 16)]).toEqual([1, 16]);
+  });
+});

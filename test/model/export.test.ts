@@ -1,0 +1,188 @@
+import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { disposeModel, loadModel, saveModel } from "../../src/model/model.ts";
+import {
+  openSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../../src/model/safetensors.ts";
+import { goldenPath } from "../support/golden.ts";
+import { userErrorOf } from "../support/runs.ts";
+import { weightsIn } from "../support/tiny.ts";
+
+const home = mkdtempSync(join(tmpdir(), "export-"));
+afterAll(() => rmSync(home, { recursive: true }));
+
+/** Loads the model and saves it into a new folder. */
+function exported(name: string): string {
+  const folder = join(home, `exported-${name}`);
+  const model = loadModel(goldenPath("models", name));
+  saveModel(model, folder);
+  disposeModel(model);
+  return folder;
+}
+
+let copies = 0;
+
+/** A copy of a golden model, to be spoilt. */
+function copyOf(name: string): string {
+  const folder = join(home, `copy-${copies++}`);
+  cpSync(goldenPath("models", name), folder, { recursive: true });
+  return folder;
+}
+
+/** Writes a file of weights anew after a change. */
+function change(path: string, edit: (tensors: Map<string, TensorToWrite>) => void): void {
+  const tensors = new Map<string, TensorToWrite>();
+  {
+    using file = openSafetensors(path);
+    for (const [name, info] of file.tensors) tensors.set(name, { ...info, data: file.read(name) });
+  }
+  edit(tensors);
+  writeSafetensors(path, tensors);
+}
+
+const norm = "model.layers.1.input_layernorm.weight";
+
+describe("saveModel after loadModel", () => {
+  test.each(["multi-head", "grouped-query", "linear-rope", "llama3-rope", "wide-heads"])(
+    "gives transformers' file byte for byte: %s",
+    (name) => {
+      const bytes = readFileSync(join(exported(name), "model.safetensors"));
+      const original = readFileSync(goldenPath("models", name, "model.safetensors"));
+      expect(bytes.equals(original)).toBe(true);
+    },
+  );
+
+  test.each([
+    ["sharded-bf16", 4],
+    ["sharded-f16", 3],
+  ])("gives the same values in one float32 file: %s", (name, shards) => {
+    const files = Array.from({ length: shards }, (_, i) => {
+      const number = (n: number) => String(n).padStart(5, "0");
+      return goldenPath("models", name, `model-${number(i + 1)}-of-${number(shards)}.safetensors`);
+    });
+    const original = Object.assign({}, ...files.map(weightsIn));
+    const path = join(exported(name), "model.safetensors");
+    expect(weightsIn(path)).toEqual(original);
+    using file = openSafetensors(path);
+    expect(new Set([...file.tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(["F32"]));
+  });
+
+  test("describes the same model in config.json", () => {
+    const before = loadModel(goldenPath("models", "llama3-rope"));
+    const after = loadModel(exported("llama3-rope"));
+    expect(after.config).toEqual(before.config);
+    for (const model of [before, after]) disposeModel(model);
+  });
+});
+
+describe("loadModel", () => {
+  test("keeps the model's order of weights, whatever the order in the files", () => {
+    const names = ["multi-head", "sharded-bf16"].map((name) => {
+      const model = loadModel(goldenPath("models", name));
+      disposeModel(model);
+      return [...model.parameters.keys()];
+    });
+    for (const order of names) {
+      expect(order[0]).toBe("model.embed_tokens.weight");
+      expect(order.slice(1, 4)).toEqual([
+        "model.layers.0.input_layernorm.weight",
+        "model.layers.0.self_attn.q_proj.weight",
+        "model.layers.0.self_attn.k_proj.weight",
+      ]);
+      expect(order.slice(-2)).toEqual(["model.norm.weight", "lm_head.weight"]);
+    }
+  });
+
+  test("names a shard that is missing", async () => {
+    const folder = copyOf("sharded-bf16");
+    rmSync(join(folder, "model-00003-of-00004.safetensors"));
+    expect(await userErrorOf(() => loadModel(folder))).toBe(
+      `${folder}/model.safetensors.index.json names the shard model-00003-of-00004.safetensors, ` +
+        `which is missing: copy it into ${folder}`,
+    );
+  });
+
+  test("names weights that are missing", async () => {
+    const folder = copyOf("multi-head");
+    change(join(folder, "model.safetensors"), (tensors) => tensors.delete(norm));
+    expect(await userErrorOf(() => loadModel(folder))).toBe(
+      `${folder}: 1 of the weights that config.json asks for is missing: ${norm}`,
+    );
+    change(join(folder, "model.safetensors"), (tensors) => {
+      for (const name of [...tensors.keys()]) if (name.includes("mlp")) tensors.delete(name);
+    });
+    expect(await userErrorOf(() => loadModel(folder))).toMatch(
+      /: 7 of the weights that config.json asks for are missing: \S+, \S+, \S+, \.\.\.$/,
+    );
+  });
+
+  test("names a weight of another shape, with both shapes", async () => {
+    const folder = copyOf("multi-head");
+    change(join(folder, "model.safetensors"), (tensors) =>
+      tensors.set(norm, { dtype: "F32", shape: [31], data: new Float32Array(31) }),
+    );
+    expect(await userErrorOf(() => loadModel(folder))).toBe(
+      `${folder}/model.safetensors: ${norm} has shape [31], expected [32] from config.json; ` +
+        "weights and config.json belong to different models",
+    );
+  });
+
+  test("names a weight that the model has no use for", async () => {
+    const folder = copyOf("multi-head");
+    const name = "model.layers.2.input_layernorm.weight";
+    change(join(folder, "model.safetensors"), (tensors) => tensors.set(name, tensors.get(norm)!));
+    expect(await userErrorOf(() => loadModel(folder))).toBe(
+      `${folder}/model.safetensors: ${name} is not a weight of the LLaMA that config.json describes`,
+    );
+  });
+
+  test("names a weight that two shards have", async () => {
+    const folder = copyOf("sharded-f16");
+    const [first, second] = [1, 2].map((i) => join(folder, `model-0000${i}-of-00003.safetensors`));
+    change(first!, (tensors) => {
+      using other = openSafetensors(second!);
+      const [name, info] = [...other.tensors][0]!;
+      tensors.set(name, { ...info, data: other.read(name) });
+    });
+    expect(await userErrorOf(() => loadModel(folder))).toMatch(
+      /model-00002-of-00003.safetensors: \S+ is in another shard, too: keep one$/,
+    );
+  });
+
+  test.each(["../outside.safetensors", "/etc/outside.safetensors", "sub/x.safetensors", ""])(
+    "refuses an index that names the file %j",
+    async (shard) => {
+      const folder = copyOf("sharded-f16");
+      const index = join(folder, "model.safetensors.index.json");
+      copyFileSync(
+        join(folder, "model-00001-of-00003.safetensors"),
+        join(folder, "..", "outside.safetensors"),
+      );
+      writeFileSync(index, JSON.stringify({ weight_map: { "model.norm.weight": shard } }));
+      expect(await userErrorOf(() => loadModel(folder))).toBe(
+        `${index}: expected "weight_map" from weight names to .safetensors files beside it`,
+      );
+    },
+  );
+
+  test("refuses a folder without weights", async () => {
+    const folder = copyOf("multi-head");
+    rmSync(join(folder, "model.safetensors"));
+    expect(await userErrorOf(() => loadModel(folder))).toBe(
+      `${folder}: expected model.safetensors or model.safetensors.index.json, found neither`,
+    );
+  });
+
+  test("leaves no variable behind when it refuses", async () => {
+    const { liveTensors } = await import("../../src/engine/tf.ts");
+    const folder = copyOf("multi-head");
+    change(join(folder, "model.safetensors"), (tensors) => tensors.delete(norm));
+    const before = liveTensors();
+    await userErrorOf(() => loadModel(folder));
+    expect(liveTensors()).toBe(before);
+  });
+});
