@@ -9,8 +9,8 @@ import { UserError } from "../src/errors.ts";
 const folder = mkdtempSync(join(tmpdir(), "config-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const warmup = "configs/tiny/warmup.yaml";
-const reft = "configs/tiny/reft.yaml";
+const warmup = "test/support/sft.yaml";
+const reft = "test/support/reft.yaml";
 
 function set(...texts: string[]): Override[] {
   return texts.map(parseOverride);
@@ -129,7 +129,7 @@ describe("loadConfig", () => {
   test("says in one line that a file belongs to the other stage", () => {
     expect(mistakeOf(() => loadConfig("reft", warmup))).toBe(
       "1 mistake in the settings of this run:\n" +
-        `  ${warmup}:3: stage: expected "reft", found "sft": this file is for train-sft`,
+        `  ${warmup}:4: stage: expected "reft", found "sft": this file is for train-sft`,
     );
   });
 
