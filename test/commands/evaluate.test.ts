@@ -1,0 +1,156 @@
+// A tiny run from the first command to the last, with the real sandbox: train-sft, train-reft, evaluate.
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { stringify } from "yaml";
+import { main } from "../../src/cli.ts";
+import type { Config } from "../../src/config.ts";
+import { wilsonInterval } from "../../src/evaluate/accuracy.ts";
+import type { Outcome } from "../../src/reward/outcome.ts";
+import { metricsOf, tinyReft, tinySft, writeTinyData } from "../support/tiny.ts";
+
+interface AnswerLine {
+  readonly id: string;
+  readonly answer: number;
+  readonly text: string;
+  readonly outcome: Outcome;
+  readonly correct: boolean;
+  readonly isTruncated: boolean;
+}
+
+const home = mkdtempSync(join(tmpdir(), "evaluate-"));
+afterAll(() => rmSync(home, { recursive: true }));
+const [warmup, reft] = [join(home, "warmup"), join(home, "reft")];
+const data = join(home, "all.jsonl");
+
+let [output, errors] = ["", ""];
+vi.spyOn(console, "error").mockImplementation(() => {});
+vi.spyOn(console, "log").mockImplementation((text) => {
+  output += text;
+});
+vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+  errors += text;
+  return true;
+});
+beforeEach(() => {
+  [output, errors] = ["", ""];
+});
+
+async function train(command: string, config: Config, ...flags: string[]): Promise<void> {
+  const file = join(home, `${command}.yaml`);
+  writeFileSync(file, stringify(config));
+  expect(await main([command, "--config", file, ...flags]), errors).toBe(0);
+}
+
+async function evaluate(...flags: string[]): Promise<number> {
+  const folder = join(home, "evaluated");
+  rmSync(folder, { recursive: true, force: true });
+  return main(["evaluate", "--data", data, "--output", folder, "--workers", "1", ...flags]);
+}
+
+function results() {
+  const folder = join(home, "evaluated");
+  const lines = readFileSync(join(folder, "answers.jsonl"), "utf8").trimEnd().split("\n");
+  return {
+    summary: JSON.parse(readFileSync(join(folder, "results.json"), "utf8")),
+    answers: lines.map((line) => JSON.parse(line) as AnswerLine),
+  };
+}
+
+beforeAll(async () => {
+  // Four problems that are learned by heart, and four that are new.
+  writeTinyData(home, 4, 4);
+  const [known, fresh] = ["train", "dev"].map((s) =>
+    readFileSync(join(home, `${s}.jsonl`), "utf8"),
+  );
+  writeFileSync(data, known! + fresh!);
+  writeFileSync(join(home, "dev.jsonl"), known!);
+  const sft = tinySft(home);
+  const evaluation = { ...sft.evaluation, everyEpochs: 20, maxNewTokens: 60 };
+  const training = { ...sft.training, epochs: 60, scheduleEpochs: 60 };
+  await train("train-sft", { ...sft, training, evaluation }, "--output", warmup);
+}, 60_000);
+
+describe("train-sft, then train-reft, then evaluate", () => {
+  test("the warm-up learns its problems by heart, which dev accuracy by running programs shows", () => {
+    expect(metricsOf(warmup).at(-1)!["eval/accuracy"]).toBe(1);
+  });
+
+  test("ReFT starts from the run with --init, rewarded for programs that are right", async () => {
+    const config = tinyReft(home, "elsewhere");
+    const rollout = { ...config.rollout, questionsPerStep: 4, maxNewTokens: 60 };
+    const evaluation = { ...config.evaluation, maxNewTokens: 60 };
+    const training = { ...config.training, epochs: 2 };
+    const flags = ["--init", warmup, "--output", reft];
+    await train("train-reft", { ...config, rollout, evaluation, training }, ...flags);
+    const lines = metricsOf(reft);
+    expect(lines.map(({ step }) => step)).toEqual([0, 1, 2]);
+    expect(lines[0]!["eval/accuracy"]).toBe(1);
+    for (const line of lines.slice(1)) {
+      expect(line["reward/correctFraction"]).toBeGreaterThan(0.5);
+      expect(line["rollout/infrastructureFailures"]).toBe(0);
+    }
+  });
+
+  test("evaluate writes every answer with its outcome, and their share with Wilson's interval", async () => {
+    expect(await evaluate("--model", warmup, "--max-new-tokens", "60"), errors).toBe(0);
+    const { summary, answers } = results();
+    const ids = readFileSync(data, "utf8").match(/generated-\w+-\d/g);
+    expect(answers.map(({ id }) => id)).toEqual(ids);
+    for (const { answer, outcome, correct, text } of answers) {
+      expect(correct).toBe(outcome.kind === "answer" && outcome.value === answer);
+      expect(text.startsWith("def solution():\n")).toBe(true);
+    }
+    const correct = answers.filter((answer) => answer.correct).length;
+    expect(correct).toBeGreaterThanOrEqual(4);
+    expect(summary).toMatchObject({
+      data,
+      questions: 8,
+      correct,
+      accuracy: correct / 8,
+      confidence95: wilsonInterval(correct, 8),
+      truncatedFraction: answers.filter((answer) => answer.isTruncated).length / 8,
+      infrastructureFailures: 0,
+    });
+    expect(summary.model).toContain(join("warmup", "checkpoints"));
+    expect(output).toContain(`(${correct} of 8; 95 % interval `);
+  });
+
+  test("evaluate --questions takes the first so many", async () => {
+    const flags = ["--model", reft, "--questions", "4", "--max-new-tokens", "60"];
+    expect(await evaluate(...flags), errors).toBe(0);
+    expect(results().summary.questions).toBe(4);
+    expect(results().answers.every(({ id }) => id.startsWith("generated-train"))).toBe(true);
+  });
+
+  test("evaluate refuses questions that the model has no positions for, and writes nothing", async () => {
+    expect(await evaluate("--model", warmup, "--max-new-tokens", "250")).toBe(1);
+    expect(errors).toMatch(
+      /question "generated-train-0" has \d+ prompt tokens, but with --max-new-tokens 250 the model's 256 positions leave 6/,
+    );
+    expect(existsSync(join(home, "evaluated"))).toBe(false);
+  });
+
+  test.each(["questions", "max-new-tokens", "slots"])("evaluate refuses --%s 0", async (flag) => {
+    expect(await evaluate("--model", warmup, `--${flag}`, "0")).toBe(1);
+    expect(errors).toBe(
+      `reft evaluate: --${flag}: expected a whole number of at least 1, found 0\n`,
+    );
+  });
+});
+
+describe("wilsonInterval", () => {
+  // By hand for 8 of 10: z² = 3.8415; centre (0.8 + 0.19207) / 1.38415 = 0.71674;
+  // half 1.95996 * sqrt(0.016 + 0.0096036) / 1.38415 = 0.22658. The others: scipy.stats.binomtest, scipy 1.17.1.
+  test.each([
+    [8, 10, 0.490162, 0.943318],
+    [0, 10, 0, 0.277533],
+    [10, 10, 0.722467, 1],
+    [755, 1319, 0.545532, 0.598854],
+  ])("of %d out of %d", (successes, trials, low, high) => {
+    const interval = wilsonInterval(successes, trials);
+    expect(interval[0]).toBeCloseTo(low, 6);
+    expect(interval[1]).toBeCloseTo(high, 6);
+  });
+});
