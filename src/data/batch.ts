@@ -72,12 +72,11 @@ export function splitByTokens<S extends Sequence>(
 /**
  * Packs sequences into rows, the longest first, each into the first row with room (first-fit decreasing).
  *
- * @param maxTokens as given to splitByTokens: the rectangle is this large, or a half, a quarter, ... of it
+ * @param maxTokens as given to splitByTokens: the rectangle is this large, or 3/4, 1/2, 3/8, 1/4, ... of it
  */
 export function packSequences(sequences: readonly Sequence[], maxTokens: number): PackedBatch {
   const { used, rowLength, assignment } = assignRows(sequences);
-  let rows = Math.max(used, Math.floor(maxTokens / rowLength));
-  while (rows >= 2 * used) rows = Math.ceil(rows / 2);
+  const rows = rowCount(used, Math.max(used, Math.floor(maxTokens / rowLength)));
   const size = rows * rowLength;
   const predictions = sequences.reduce((sum, { response }) => sum + response.length, 0);
   const quarter = Math.ceil(size / 4);
@@ -136,17 +135,40 @@ export function splitPredictions(
   });
 }
 
-/** Which rows the sequences take: how many, how long, and where in the rectangle each sequence begins. */
-function assignRows(sequences: readonly Sequence[]): {
-  used: number;
-  rowLength: number;
-  assignment: number[];
-} {
+/** The smallest of most, 3/4 most, 1/2 most, 3/8 most, 1/4 most, ... that is enough. */
+function rowCount(used: number, most: number): number {
+  let rows = most;
+  while (Math.ceil(rows / 2) >= used && rows > 1) rows = Math.ceil(rows / 2);
+  const threeQuarters = Math.ceil((3 * rows) / 4);
+  return threeQuarters >= used ? threeQuarters : rows;
+}
+
+/** The length of rows that needs the fewest places in all, and who lies where. Longer rows leave less of each empty. */
+function assignRows(sequences: readonly Sequence[]): Assignment {
   const lengths = sequences.map(inputLength);
-  const rowLength = bucketSize(Math.max(...lengths), 32);
+  const longest = Math.max(...lengths);
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
+  const candidates = [1, 1.5, 2].map((factor) => bucketSize(factor * longest, 32));
+  const assignments = candidates.map((rowLength) => firstFit(lengths, order, rowLength));
+  const places = ({ used, rowLength }: Assignment) => used * rowLength;
+  return assignments.reduce((best, next) => (places(next) < 0.9 * places(best) ? next : best));
+}
+
+interface Assignment {
+  /** Rows taken. */
+  readonly used: number;
+  readonly rowLength: number;
+  /** Where in the rectangle each sequence begins. */
+  readonly assignment: readonly number[];
+}
+
+function firstFit(
+  lengths: readonly number[],
+  order: readonly number[],
+  rowLength: number,
+): Assignment {
   const filled: number[] = [];
-  const assignment: number[] = new Array(sequences.length);
+  const assignment: number[] = new Array(lengths.length);
   for (const index of order) {
     const length = lengths[index]!;
     let row = filled.findIndex((tokens) => tokens + length <= rowLength);
