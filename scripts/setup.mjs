@@ -1,5 +1,6 @@
-// Sets the project up from a fresh clone: npm packages, TensorFlow, its binding, dist/. Every command
-// of package.json that needs them calls it first; when all is there it says so and is done.
+// Sets the project up from a fresh clone: npm packages, TensorFlow and sympy, TensorFlow's binding,
+// dist/. Every command of package.json that needs them calls it first; when all is there it says so
+// and is done.
 //   node scripts/setup.mjs [--gpu | --cpu]
 // It runs before any package is installed, so it uses Node's own modules only. See docs/setup.md.
 import fs from "node:fs";
@@ -11,6 +12,7 @@ import { buildDist, distIsReady } from "./setup/build.mjs";
 import { checkGlibc, checkMachine, checkNode } from "./setup/machine.mjs";
 import { installPackages, packagesAreReady } from "./setup/packages.mjs";
 import { readIfThere, SetupError, say, stopTools } from "./setup/support.mjs";
+import { installSympy, sympyIsReady } from "./setup/sympy.mjs";
 import { installedSite, installSite, siteBytes, siteIsReady } from "./setup/tensorflow.mjs";
 import { TENSORFLOW_VERSION, wheelsFor } from "./setup/wheels.mjs";
 
@@ -30,13 +32,14 @@ function flavourFrom(args) {
   return flag?.slice(2) ?? installedSite(engine)?.flavour ?? "cpu";
 }
 
-/** Which of the four steps have work to do. */
+/** What has work to do: the four steps, the second in its two parts. */
 function pendingSteps(wheels) {
   const packages = !packagesAreReady(root);
   const site = !siteIsReady(engine, wheels);
   return {
     packages,
     site,
+    sympy: !sympyIsReady(engine),
     binding: packages || site || !bindingIsReady(root, wheels),
     dist: packages || !distIsReady(root),
   };
@@ -78,7 +81,7 @@ async function work(flavour, wheels) {
   const pending = pendingSteps(wheels);
   checkMachine({
     root,
-    download: pending.site,
+    download: pending.site || pending.sympy,
     compile: pending.binding,
     bytes:
       (pending.packages ? PACKAGES_BYTES : 0) +
@@ -92,6 +95,10 @@ async function work(flavour, wheels) {
   if (pending.site) {
     say(`[2/4] TensorFlow ${TENSORFLOW_VERSION} for the ${flavour.toUpperCase()}`);
     await installSite(engine, flavour, wheels);
+  }
+  if (pending.sympy) {
+    say("[2/4] sympy for the sandbox");
+    await installSympy(engine);
   }
   if (pending.binding) {
     say("[3/4] TensorFlow's binding: compiling (about half a minute)");

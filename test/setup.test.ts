@@ -42,6 +42,10 @@ const { installSite, siteIsReady } = await load<{
   siteIsReady(engine: string, wheels: readonly Wheel[]): boolean;
 }>("tensorflow.mjs");
 
+const { SYMPY_WHEELS } = await load<{ SYMPY_WHEELS: readonly Pick<Wheel, "file" | "sha256">[] }>(
+  "sympy.mjs",
+);
+
 const cpuWheel = wheelsFor("linux x64", "cpu")[0]!;
 const binding = "node_modules/@tensorflow/tfjs-node-gpu";
 
@@ -93,10 +97,11 @@ function makeProject(): void {
   );
 }
 
-/** TensorFlow, as if it had been unpacked. */
-function makeSite(): void {
+/** TensorFlow and sympy, as if they had been fetched. */
+function makeEngine(): void {
   const record = { flavour: "cpu", wheels: [cpuWheel.file], hashes: cpuWheel.sha256 };
   write(".engine/site/wheels.json", JSON.stringify(record));
+  for (const { file } of SYMPY_WHEELS) write(`.engine/python/${file}`, "");
 }
 
 /** g++ that makes the file after -o, and notes that it ran. */
@@ -148,7 +153,7 @@ describe("the machine", () => {
   });
 
   it("asks for no tool that the remaining work does not need", () => {
-    makeSite();
+    makeEngine();
     expect(setup().stderr).not.toContain("Python");
   });
 
@@ -308,7 +313,7 @@ describe("a set-up checkout", () => {
 
   beforeEach(() => {
     makeProject();
-    makeSite();
+    makeEngine();
     fakeCompilers();
     expect(setup()).toMatchObject({ status: 0, stderr: "" });
     expect(compilations()).toBe(1);
@@ -338,6 +343,40 @@ describe("a set-up checkout", () => {
     const { stdout, stderr } = setup();
     expect(stdout).toEqual([]);
     expect(stderr).toContain("Python 3 is missing");
+  });
+
+  it("fetches sympy's wheels where they are missing, whole and unchanged, and does nothing else", () => {
+    const folder = path.join(root, ".engine/python");
+    const [mpmath, sympy] = SYMPY_WHEELS.map((wheel) => wheel.file);
+    fs.rmSync(folder, { recursive: true });
+    fakePip(`echo tampered > "$folder/${mpmath}"`);
+    const refused = setup();
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toContain(`expected sha256 ${SYMPY_WHEELS[0]!.sha256}`);
+    expect(fs.readdirSync(folder)).toEqual([]);
+
+    // This checkout's own set-up has brought the real ones.
+    const real = path.resolve(scripts, "../.engine/python");
+    fakePip(`cp ${real}/"$(echo $requirement | sed s/==/-/)"-* "$folder"`);
+    const { stdout, stderr } = setup();
+    expect(stderr).toBe("");
+    expect(stdout.slice(0, -1)).toEqual([
+      "[2/4] sympy for the sandbox",
+      expect.stringMatching(/^ {2}downloading mpmath 1\.3\.0, 1 MB/),
+      expect.stringMatching(/^ {2}downloading sympy 1\.14\.0, 7 MB/),
+    ]);
+    expect(fs.readdirSync(folder)).toEqual([mpmath, sympy]);
+    expect(fs.readdirSync(path.join(root, ".engine")).sort()).toEqual([
+      "build",
+      "dist.sources",
+      "python",
+      "site",
+    ]);
+    expect(compilations()).toBe(1);
+
+    fs.rmSync(path.join(folder, sympy!));
+    expect(setup().stdout[1]).toMatch(/^ {2}downloading sympy/);
+    expect(setup().stdout).toEqual(["Set up: TensorFlow 2.21.0 for the CPU."]);
   });
 
   it("does again what npm undoes: the binding and the commands lie in node_modules", () => {

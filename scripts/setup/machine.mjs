@@ -30,12 +30,12 @@ const install = (debian, fedora) =>
 
 function missingForDownload() {
   if (!works("python3", "--version")) {
-    const packages = "python3 python3-pip";
-    return [`Python 3 is missing, whose pip fetches TensorFlow: ${install(packages, packages)}.`];
+    const how = install("python3 python3-pip", "python3 python3-pip");
+    return [`Python 3 is missing, whose pip fetches TensorFlow and sympy: ${how}.`];
   }
   if (works("python3", "-m", "pip", "--version")) return [];
-  const packages = install("python3-pip", "python3-pip");
-  return [`pip is missing for python3; it fetches TensorFlow: ${packages}.`];
+  const how = install("python3-pip", "python3-pip");
+  return [`pip is missing for python3; it fetches TensorFlow and sympy: ${how}.`];
 }
 
 /** The program that applies a unified diff: patch, else git. */

@@ -91,12 +91,16 @@ export async function unpackWheel(file, wheel, folder) {
   await runTool(`Unpacking ${wheel.file}`, "python3", ["-c", UNPACK, file, wheel.files, folder]);
 }
 
-/** What set-ups that were killed have left; theirs may still be written to, so ours has its own name. */
-function removeOldDownloads(engine) {
+/**
+ * Where this process downloads to. What set-ups that were killed have left is removed; theirs may
+ * still be written to, so ours has its own name.
+ */
+export function downloadFolder(engine) {
   for (const name of fs.readdirSync(engine)) {
     if (!/^download-\d+\.partial$/.test(name)) continue;
     fs.rmSync(path.join(engine, name), { recursive: true, force: true });
   }
+  return path.join(engine, `download-${process.pid}.partial`);
 }
 
 /**
@@ -108,8 +112,7 @@ function removeOldDownloads(engine) {
 export async function installSite(engine, flavour, wheels) {
   const site = path.join(engine, "site");
   const partial = path.join(engine, `site-${flavour}.partial`);
-  const download = path.join(engine, `download-${process.pid}.partial`);
-  removeOldDownloads(engine);
+  const download = downloadFolder(engine);
   for (const [index, wheel] of wheels.entries()) {
     const done = path.join(partial, ".unpacked", wheel.sha256);
     if (fs.existsSync(done)) continue;
