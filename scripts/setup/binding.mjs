@@ -79,10 +79,10 @@ async function compile(root, output) {
   await runTool("Compiling the binding", "g++", [...args, `-Wl,-rpath,${RUN_PATH}`], { cwd: root });
 }
 
-// Node 23 dropped util.isNullOrUndefined, which the package calls.
+// The package calls util.isNullOrUndefined, which Node 23 dropped.
 const LOAD_CHECK = `
   const util = require("util");
-  util.isNullOrUndefined ??= (value) => value == null;
+  util.isNullOrUndefined = (value) => value == null;
   const tf = require("@tensorflow/tfjs-node-gpu");
   const product = tf.matMul([[2, 3]], [[4], [5]]).dataSync()[0];
   const { binding } = tf.backend();

@@ -27,11 +27,6 @@ export interface Compiled {
   dispose(): void;
 }
 
-interface CompileOptions {
-  /** Compile with XLA: slower to start, sometimes faster to run. */
-  readonly xla?: boolean;
-}
-
 interface Traced {
   readonly name: string;
   readonly outputs: number;
@@ -45,9 +40,8 @@ let functions = 0;
  * @param name appears in TensorFlow's error messages
  * @throws Error during the first call of a shape when the step reads data back or uses a tensor that is not an input
  */
-export function compile(name: string, step: Step, { xla = false }: CompileOptions = {}): Compiled {
+export function compile(name: string, step: Step): Compiled {
   const traced = new Map<string, Traced>();
-  const attributes = xla ? [attribute.bool("_XlaMustCompile", true)] : [];
 
   const run = (...inputs: Tensor[]): Tensor[] => {
     const key = inputs.map((input) => `${input.dtype}[${input.shape}]`).join(" ");
@@ -58,7 +52,7 @@ export function compile(name: string, step: Step, { xla = false }: CompileOption
     }
     const infos = native.executeOp(
       entry.name,
-      attributes,
+      [],
       backend.getInputTensorIds(inputs),
       entry.outputs,
     );

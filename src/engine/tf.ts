@@ -102,10 +102,11 @@ export const backend = tf.backend() as unknown as Backend;
 export const native: Binding = backend.binding;
 
 function loadTensorFlow(): typeof TensorFlow {
-  // Node 23 removed these from `util`; the package was written for Node 10 and still calls them.
+  // The package calls two functions of `util` that Node 22 warns about (DEP0044, DEP0051); Node 23
+  // dropped the second one.
   const legacy = util as unknown as Record<string, unknown>;
-  legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-  legacy.isArray ??= Array.isArray;
+  legacy.isArray = Array.isArray;
+  legacy.isNullOrUndefined = (value: unknown) => value === null || value === undefined;
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2"; // warnings about CPU features and missing GPUs
   const require = createRequire(import.meta.url);
   try {
