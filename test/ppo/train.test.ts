@@ -132,6 +132,12 @@ describe("a run of 200 steps", () => {
   });
 });
 
+const fiveSteps = { ...base, training: steps(5), evaluation: { ...evaluation, everySteps: 5 } };
+beforeAll(async () => {
+  const lines = await train("full", fiveSteps);
+  expect(lines.map((line) => line.step)).toEqual([0, 1, 2, 3, 4, 5]);
+}, 60_000);
+
 test("one pass over a rollout in one minibatch sees ratio 1 everywhere", async () => {
   const onePass = { ...ppo, ppoEpochs: 1, miniBatchSize: 8 };
   const lines = (await train("onePass", { ...base, ppo: onePass, training: steps(3) })).slice(1);
@@ -144,14 +150,11 @@ test("one pass over a rollout in one minibatch sees ratio 1 everywhere", async (
 });
 
 test("a run that goes on after Ctrl-C is, bit for bit, the run that was never stopped", async () => {
-  const config = { ...base, training: steps(5), evaluation: { ...evaluation, everySteps: 5 } };
-  const full = await train("full", config);
-  expect(full.map((line) => line.step)).toEqual([0, 1, 2, 3, 4, 5]);
   const folder = folderOf("interrupted");
   interruptAfter(folder, 2);
-  await expect(trainReft(config, folder)).rejects.toThrow(InterruptedError);
+  await expect(trainReft(fiveSteps, folder)).rejects.toThrow(InterruptedError);
   expect([2, 3, 4]).toContain(loadCheckpoint(folder, "last")!.step);
-  await trainReft(config, folder);
+  await trainReft(fiveSteps, folder);
   expect(contentOf(folder)).toEqual(contentOf(folderOf("full")));
 });
 
