@@ -16,6 +16,9 @@ import { loadModelFolder, readAnswerFormat } from "../run/modelFolder.ts";
 import { createProgress } from "../run/progress.ts";
 import { checkCount } from "./count.ts";
 
+/** Longest answer in tokens, where the model has the positions and nothing else is asked for. */
+const usualAnswer = 256;
+
 const options = {
   model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
   data: { type: "string", demandOption: true, describe: "JSONL file of questions with answers" },
@@ -25,7 +28,11 @@ const options = {
     describe: "Folder for results.json and answers.jsonl",
   },
   questions: { type: "number", describe: "Only the first so many" },
-  "max-new-tokens": { type: "number", default: 256, describe: "Longest answer" },
+  "max-new-tokens": {
+    type: "number",
+    describe: "Longest answer",
+    defaultDescription: `${usualAnswer}, or as many as the model's positions leave`,
+  },
   slots: { type: "number", default: 32, describe: "Answers in the making at once" },
   cot: {
     choices: ["python", "nl"] as const,
@@ -51,7 +58,8 @@ export interface EvaluateArguments {
   readonly output: string;
   /** Only the first so many. */
   readonly questions?: number | undefined;
-  readonly maxNewTokens: number;
+  /** Without it 256, or as many as the positions leave after the longest prompt. */
+  readonly maxNewTokens?: number | undefined;
   readonly slots: number;
   /** For a model without reft.json. */
   readonly cotKind?: CotKind | undefined;
@@ -69,9 +77,9 @@ export interface EvaluateResults {
 
 /** Asks every question once, greedily; writes results.json and answers.jsonl. */
 export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults> {
-  const { maxNewTokens, slots } = args;
+  const { slots } = args;
   checkCount("questions", args.questions ?? 1);
-  checkCount("max-new-tokens", maxNewTokens);
+  checkCount("max-new-tokens", args.maxNewTokens ?? 1);
   checkCount("slots", slots);
   const folder = resolveModelFolder(args.model);
   const examples = readExamples(args.data).slice(0, args.questions);
@@ -79,19 +87,21 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const { model, tokenizer } = loadModelFolder(folder);
   const everyLength = Number.POSITIVE_INFINITY;
   const { questions } = prepareQuestions(tokenizer, examples, format.sampling, everyLength);
-  const longest = model.config.maxPositions - maxNewTokens;
-  const tooLong = questions.find(({ prompt }) => prompt.tokens.length > longest);
-  if (tooLong) {
+  const maxPrompt = Math.max(...questions.map(({ prompt }) => prompt.tokens.length));
+  const room = model.config.maxPositions - maxPrompt;
+  const maxNewTokens = args.maxNewTokens ?? Math.max(1, Math.min(usualAnswer, room));
+  if (maxNewTokens > room) {
+    const longest = questions.find(({ prompt }) => prompt.tokens.length === maxPrompt)!;
     throw new UserError(
-      `${args.data}: question "${tooLong.example.id}" has ${tooLong.prompt.tokens.length} prompt tokens, but with ` +
-        `--max-new-tokens ${maxNewTokens} the model's ${model.config.maxPositions} positions leave ${longest}; lower it`,
+      `${args.data}: question "${longest.example.id}" has ${maxPrompt} prompt tokens, which of the model's ` +
+        `${model.config.maxPositions} positions leave ${Math.max(0, room)} for the answer, expected at least ${maxNewTokens}; ` +
+        (room < 1 ? "leave the question out" : "lower --max-new-tokens"),
     );
   }
   mkdirSync(args.output, { recursive: true });
   const sandbox = await createSandbox(args.sandbox);
   try {
     const judge = createJudge(sandbox, format.cotKind, { partialReward: 0, paperParity: false });
-    const maxPrompt = Math.max(...questions.map(({ prompt }) => prompt.tokens.length));
     const evaluator = createEvaluator(model, tokenizer, judge, maxPrompt, { slots, maxNewTokens });
     const progress = createProgress("evaluate", questions.length);
     const answers = [];
@@ -111,7 +121,7 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
     const correct = Math.round(shares.accuracy * answers.length);
     const confidence95 = wilsonInterval(correct, answers.length);
     const results = { questions: answers.length, correct, ...shares, confidence95 };
-    const described = { model: folder, data: args.data, ...results };
+    const described = { model: folder, data: args.data, maxNewTokens, ...results };
     writeJsonl(join(args.output, "answers.jsonl"), answers.map(answerRecord));
     writeFileAtomically(
       join(args.output, "results.json"),
@@ -143,9 +153,6 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
   describe: "Greedy accuracy on a data set, with a confidence interval",
   builder: (yargs) => yargs.options(options),
   handler: async (args) => {
-    checkCount("max-new-tokens", args["max-new-tokens"]);
-    checkCount("slots", args.slots);
-    if (args.questions !== undefined) checkCount("questions", args.questions);
     const { questions, correct, accuracy, confidence95 } = await evaluate({
       ...args,
       maxNewTokens: args["max-new-tokens"],

@@ -6,8 +6,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { Config } from "../../src/config.ts";
+import { readExamples } from "../../src/data/examples.ts";
+import { samplingPrompt } from "../../src/data/prompt.ts";
+import { loadTokenizer } from "../../src/data/tokenizer.ts";
 import { wilsonInterval } from "../../src/evaluate/accuracy.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
+import { loadCheckpoint } from "../../src/run/checkpoint.ts";
+import { readAnswerFormat } from "../../src/run/modelFolder.ts";
 import { metricsOf, tinyReft, tinySft, writeTinyData } from "../support/tiny.ts";
 
 interface AnswerLine {
@@ -59,12 +64,14 @@ function results() {
 }
 
 beforeAll(async () => {
-  // Four problems that are learned by heart, and four that are new.
-  writeTinyData(home, 4, 4);
+  // Four problems that are learned by heart, three that are new, and a known one with another answer.
+  writeTinyData(home, 4, 3);
   const [known, fresh] = ["train", "dev"].map((s) =>
     readFileSync(join(home, `${s}.jsonl`), "utf8"),
   );
-  writeFileSync(data, known! + fresh!);
+  const [first] = known!.split("\n");
+  const changed = { ...JSON.parse(first!), id: "generated-changed-0", answer: 1e6 };
+  writeFileSync(data, `${known}${fresh}${JSON.stringify(changed)}\n`);
   writeFileSync(join(home, "dev.jsonl"), known!);
   const sft = tinySft(home);
   const evaluation = { ...sft.evaluation, everyEpochs: 20, maxNewTokens: 60 };
@@ -104,11 +111,13 @@ describe("train-sft, then train-reft, then evaluate", () => {
     }
     const correct = answers.filter((answer) => answer.correct).length;
     expect(correct).toBeGreaterThanOrEqual(4);
+    expect(answers[7]).toMatchObject({ outcome: { kind: "answer" }, correct: false });
     expect(summary).toMatchObject({
       data,
       questions: 8,
       correct,
       accuracy: correct / 8,
+      extractedFraction: answers.filter(({ outcome }) => outcome.kind === "answer").length / 8,
       confidence95: wilsonInterval(correct, 8),
       truncatedFraction: answers.filter((answer) => answer.isTruncated).length / 8,
       infrastructureFailures: 0,
@@ -117,6 +126,14 @@ describe("train-sft, then train-reft, then evaluate", () => {
     expect(output).toContain(`(${correct} of 8; 95 % interval `);
   });
 
+  /** Prompt tokens of a line of the data, beginning of the program included. */
+  function promptTokens(line: number): number {
+    const folder = loadCheckpoint(warmup, "best")!.folder;
+    const { question } = readExamples(data)[line]!;
+    const { sampling } = readAnswerFormat(folder)!;
+    return samplingPrompt(loadTokenizer(folder), question, sampling).tokens.length;
+  }
+
   test("evaluate --questions takes the first so many", async () => {
     const flags = ["--model", reft, "--questions", "4", "--max-new-tokens", "60"];
     expect(await evaluate(...flags), errors).toBe(0);
@@ -124,12 +141,29 @@ describe("train-sft, then train-reft, then evaluate", () => {
     expect(results().answers.every(({ id }) => id.startsWith("generated-train"))).toBe(true);
   });
 
+  test("evaluate lets answers take the positions that the longest prompt leaves, if fewer than 256", async () => {
+    expect(await evaluate("--model", warmup, "--questions", "1"), errors).toBe(0);
+    expect(results().summary.maxNewTokens).toBe(256 - promptTokens(0));
+  });
+
   test("evaluate refuses questions that the model has no positions for, and writes nothing", async () => {
-    expect(await evaluate("--model", warmup, "--max-new-tokens", "250")).toBe(1);
-    expect(errors).toMatch(
-      /question "generated-train-0" has \d+ prompt tokens, but with --max-new-tokens 250 the model's 256 positions leave 6/,
+    const [tokens, room] = [promptTokens(0), 256 - promptTokens(0)];
+    const flags = ["--model", warmup, "--questions", "1", "--max-new-tokens"];
+    expect(await evaluate(...flags, `${room + 1}`)).toBe(1);
+    expect(errors).toBe(
+      `reft evaluate: ${data}: question "generated-train-0" has ${tokens} prompt tokens, which of the model's 256 ` +
+        `positions leave ${room} for the answer, expected at least ${room + 1}; lower --max-new-tokens\n`,
     );
     expect(existsSync(join(home, "evaluated"))).toBe(false);
+    expect(await evaluate(...flags, `${room}`), errors).toBe(0);
+  });
+
+  test("evaluate names a question that leaves no position for an answer", async () => {
+    const question = "How many apples are in the boxes? ".repeat(40);
+    const long = join(home, "long.jsonl");
+    writeFileSync(long, `${JSON.stringify({ id: "long", question, answer: 1 })}\n`);
+    expect(await main(["evaluate", "--model", warmup, "--data", long, "--output", home])).toBe(1);
+    expect(errors).toMatch(/positions leave 0 for the answer, .* 1; leave the question out\n$/);
   });
 
   test.each(["questions", "max-new-tokens", "slots"])("evaluate refuses --%s 0", async (flag) => {
