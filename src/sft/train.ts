@@ -140,9 +140,9 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
           ? linearSchedule(step, warmupSteps, horizon)
           : constantSchedule(step, warmupSteps);
       const learningRate = optimizer.learningRate * factor;
+      if (!Number.isFinite(loss)) throw notFinite(step + 1, "loss", loss);
       const gradNorm = adamW.update([learningRate]);
-      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
-        throw notFinite(step + 1, loss, gradNorm);
+      if (!Number.isFinite(gradNorm)) throw notFinite(step + 1, "gradient's norm", gradNorm);
 
       // 5. write down what happened; at the end of an epoch, measure
       const done = step + 1;
@@ -262,9 +262,9 @@ function epochOrder<T>(items: readonly T[], seed: number, epoch: number): T[] {
   return Rng.named(seed, `epoch ${epoch}`).shuffled(items);
 }
 
-function notFinite(step: number, loss: number, gradNorm: number): UserError {
+function notFinite(step: number, name: string, value: number): UserError {
   return new UserError(
-    `step ${step}: the loss is ${loss} and the gradient's norm ${gradNorm}, expected finite numbers; nothing was ` +
+    `step ${step}: the ${name} is ${value}, expected a finite number; nothing was ` +
       "changed by this step and the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
   );
 }
