@@ -36,7 +36,7 @@ import { openRun } from "../run/run.ts";
 import { createAlarms } from "./alarms.ts";
 import { estimateKl } from "./rewards.ts";
 import { type CreditedExperience, collectRollout, withAdvantages } from "./rollout.ts";
-import { createUpdater } from "./update.ts";
+import { createUpdater, type UpdateMetrics } from "./update.ts";
 
 /** What the recipe remembers between checkpoints. */
 interface ReftState {
@@ -213,8 +213,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
         rates,
         Rng.named(config.seed, `step ${step} minibatches`),
       );
-      if (!Number.isFinite(update.gradNorm))
-        throw notFinite(step + 1, update.policyLoss, update.valueLoss);
+      if (!Number.isFinite(update.gradNorm)) throw notFinite(step + 1, update);
 
       // 7. write down what happened; now and then, measure and write a checkpoint that resumes exactly here
       const done = step + 1;
@@ -365,10 +364,10 @@ function checkRollout(
   }
 }
 
-function notFinite(step: number, policyLoss: number, valueLoss: number): UserError {
+function notFinite(step: number, { policyLoss, valueLoss, gradNorm }: UpdateMetrics): UserError {
   return new UserError(
-    `step ${step}: policy loss ${policyLoss}, value loss ${valueLoss}, expected finite numbers and gradients; the last ` +
-      "checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
+    `step ${step}: policy loss ${policyLoss}, value loss ${valueLoss}, gradient norm ${gradNorm}, expected finite ` +
+      "numbers; the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
   );
 }
 

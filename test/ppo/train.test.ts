@@ -267,6 +267,15 @@ test("stops when recomputed log-probabilities are further off than the limit", a
   );
 });
 
+test("numbers that are not finite stop the run; the warm-up checkpoint is intact", async () => {
+  const config = { ...base, optimizer: { ...base.optimizer, learningRate: 1e30 } };
+  expect(await userErrorOf(() => train("exploding", config))).toMatch(
+    /^step 1: .*, gradient norm NaN, expected finite numbers; .*Lower optimizer.learningRate/,
+  );
+  expect(loadCheckpoint(folderOf("exploding"), "last")!.step).toBe(0);
+  expect(lastWeights("exploding").policy).toEqual(warmupWeights);
+});
+
 test("alarms are said once, with the step", async () => {
   const touchy = { ...alarms, maxTruncatedFraction: 0.01, minExtractedFraction: 1 };
   await train("alarms", { ...base, alarms: touchy, training: steps(3) });
