@@ -9,7 +9,8 @@ export interface Sequence {
 }
 
 /**
- * Rows of packed sequences. The last response token is predicted but never read, so it takes no place.
+ * Rows of packed sequences. Responses to the same prompt share it: it stands once, each response after it sees it and not the
+ * other responses. The last response token is predicted but never read, so it takes no place.
  * Predictions are listed sequence by sequence in the given order, then padding.
  */
 export interface PackedBatch {
@@ -17,10 +18,12 @@ export interface PackedBatch {
   readonly rowLength: number;
   /** [rows * rowLength]; 0 in empty places. */
   readonly tokens: Int32Array;
-  /** [rows * rowLength], from 0 at each sequence's start. */
+  /** [rows * rowLength], from 0 at each prompt's start, going on in each of its responses. */
   readonly positions: Int32Array;
-  /** [rows * rowLength]; a number per sequence, -1 in empty places. */
+  /** [rows * rowLength]; a number per response and per prompt, -1 in empty places. */
   readonly segments: Int32Array;
+  /** [rows * rowLength]; the segment that a token sees beside its own: of a response, its prompt's; else its own. */
+  readonly contexts: Int32Array;
   /** [predictions] places in the rectangle whose next token is predicted. */
   readonly places: Int32Array;
   /** [predictions] the tokens that follow. */
@@ -40,9 +43,38 @@ export function bucketSize(size: number, unit: number): number {
   return Math.max(unit, Math.ceil(size / rounded) * rounded);
 }
 
-/** Tokens that a sequence takes in a row. */
+/** Tokens that a sequence takes in a row when it stands alone. */
 export function inputLength({ prompt, response }: Sequence): number {
   return prompt.length + response.length - 1;
+}
+
+/** Sequences, by index, that stand together because their prompt is the same array. */
+interface Group {
+  readonly prompt: readonly number[];
+  readonly members: number[];
+  /** Tokens that it takes in a row. */
+  length: number;
+}
+
+/** A group ends where it would be longer than this and than the longest sequence: attention's cost grows with a row's length. */
+const longestGroup = 192;
+
+function groupByPrompt(sequences: readonly Sequence[]): Group[] {
+  const limit = Math.max(longestGroup, ...sequences.map(inputLength));
+  const groups: Group[] = [];
+  const open = new Map<readonly number[], Group>();
+  sequences.forEach(({ prompt, response }, index) => {
+    const group = open.get(prompt);
+    if (group && group.length + response.length - 1 <= limit) {
+      group.members.push(index);
+      group.length += response.length - 1;
+    } else {
+      const fresh = { prompt, members: [index], length: prompt.length + response.length - 1 };
+      open.set(prompt, fresh);
+      groups.push(fresh);
+    }
+  });
+  return groups;
 }
 
 /**
@@ -57,7 +89,7 @@ export function splitByTokens<S extends Sequence>(
   let current: S[] = [];
   for (const sequence of sequences) {
     const grown = [...current, sequence];
-    const { used, rowLength } = assignRows(grown);
+    const { used, rowLength } = assignRows(groupByPrompt(grown));
     if (current.length > 0 && used * rowLength > maxTokens) {
       batches.push(current);
       current = [sequence];
@@ -70,12 +102,14 @@ export function splitByTokens<S extends Sequence>(
 }
 
 /**
- * Packs sequences into rows, the longest first, each into the first row with room (first-fit decreasing).
+ * Packs sequences into rows, the longest first, each into the first row with room (first-fit decreasing). Sequences whose
+ * prompt is the same array share it.
  *
  * @param maxTokens as given to splitByTokens: the rectangle is this large, or 3/4, 1/2, 3/8, 1/4, ... of it
  */
 export function packSequences(sequences: readonly Sequence[], maxTokens: number): PackedBatch {
-  const { used, rowLength, assignment } = assignRows(sequences);
+  const groups = groupByPrompt(sequences);
+  const { used, rowLength, assignment } = assignRows(groups);
   const rows = rowCount(used, Math.max(used, Math.floor(maxTokens / rowLength)));
   const size = rows * rowLength;
   const predictions = sequences.reduce((sum, { response }) => sum + response.length, 0);
@@ -87,23 +121,46 @@ export function packSequences(sequences: readonly Sequence[], maxTokens: number)
     tokens: new Int32Array(size),
     positions: new Int32Array(size),
     segments: new Int32Array(size).fill(-1),
+    contexts: new Int32Array(size).fill(-1),
     places: new Int32Array(padded),
     targets: new Int32Array(padded),
     predictions,
   };
-  let next = 0;
-  sequences.forEach((sequence, index) => {
-    const start = assignment[index]!;
-    const input = [...sequence.prompt, ...sequence.response.slice(0, -1)];
-    batch.tokens.set(input, start);
-    for (let i = 0; i < input.length; i++) batch.positions[start + i] = i;
-    batch.segments.fill(index, start, start + input.length);
-    sequence.response.forEach((token, i) => {
-      batch.places[next] = start + sequence.prompt.length - 1 + i;
-      batch.targets[next++] = token;
-    });
+  let end = 0;
+  /** Appends tokens at `end`, counted from `position`. */
+  const write = (tokens: readonly number[], position: number, segment: number, context: number) => {
+    batch.tokens.set(tokens, end);
+    for (let i = 0; i < tokens.length; i++) batch.positions[end + i] = position + i;
+    batch.segments.fill(segment, end, end + tokens.length);
+    batch.contexts.fill(context, end, end + tokens.length);
+    end += tokens.length;
+  };
+  const firstPrediction = prefixSums(sequences.map(({ response }) => response.length));
+  groups.forEach(({ prompt, members }, g) => {
+    const promptSegment = sequences.length + g;
+    end = assignment[g]!;
+    write(prompt, 0, promptSegment, promptSegment);
+    const promptEnd = end;
+    for (const index of members) {
+      const { response } = sequences[index]!;
+      response.forEach((token, i) => {
+        const prediction = firstPrediction[index]! + i;
+        batch.places[prediction] = i === 0 ? promptEnd - 1 : end + i - 1;
+        batch.targets[prediction] = token;
+      });
+      write(response.slice(0, -1), prompt.length, index, promptSegment);
+    }
   });
   return batch;
+}
+
+/** The sum of everything before each number. */
+function prefixSums(numbers: readonly number[]): number[] {
+  let sum = 0;
+  return numbers.map((number) => {
+    sum += number;
+    return sum - number;
+  });
 }
 
 /** Numbers per response, joined in the order of a batch's predictions and padded with 0. */
@@ -144,8 +201,8 @@ function rowCount(used: number, most: number): number {
 }
 
 /** The length of rows that needs the fewest places in all, and who lies where. Longer rows leave less of each empty. */
-function assignRows(sequences: readonly Sequence[]): Assignment {
-  const lengths = sequences.map(inputLength);
+function assignRows(groups: readonly Group[]): Assignment {
+  const lengths = groups.map(({ length }) => length);
   const longest = Math.max(...lengths);
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
   const candidates = [1, 1.5, 2].map((factor) => bucketSize(factor * longest, 32));
@@ -158,7 +215,7 @@ interface Assignment {
   /** Rows taken. */
   readonly used: number;
   readonly rowLength: number;
-  /** Where in the rectangle each sequence begins. */
+  /** Where in the rectangle each group begins. */
   readonly assignment: readonly number[];
 }
 

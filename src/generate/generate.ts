@@ -155,7 +155,7 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
 
 type Append = (slotIndex: number, token: number, logprob: number) => void;
 
-/** Reads the prompts of the slots in `taken` and samples their first tokens. */
+/** Reads the prompts of the slots in `taken`, each different one once, and samples their first tokens. */
 function runPrefill(
   prefill: Compiled,
   slots: readonly (Slot | null)[],
@@ -163,24 +163,31 @@ function runPrefill(
   temperature: number,
   append: Append,
 ): void {
-  const rows = bucketSize(taken.length, 1);
   const prompts = taken.map((slotIndex) => slots[slotIndex]!.prompt);
-  const rowLength = bucketSize(Math.max(...prompts.map(({ tokens }) => tokens.length)), 16);
+  const different = [...new Set(prompts.map(({ tokens }) => tokens))];
+  const rows = bucketSize(different.length, 1);
+  const rowLength = bucketSize(Math.max(...different.map((tokens) => tokens.length)), 16);
   const tokens = new Int32Array(rows * rowLength);
-  const lengths = new Int32Array(rows);
-  const targets = new Int32Array(rows);
-  const uniforms = new Float32Array(rows);
-  for (let row = 0; row < rows; row++) {
-    // Rows of padding repeat the last prompt: they write the same numbers to the same places.
-    const source = Math.min(row, prompts.length - 1);
-    const prompt = prompts[source]!;
-    tokens.set(prompt.tokens, row * rowLength);
-    lengths[row] = prompt.tokens.length;
-    targets[row] = taken[source]!;
-    uniforms[row] = row === source ? uniformFrom(prompt.rng) : 0;
+  different.forEach((prompt, row) => {
+    tokens.set(prompt, row * rowLength);
+  });
+  const count = bucketSize(taken.length, 1);
+  const sources = new Int32Array(count);
+  const lengths = new Int32Array(count);
+  const targets = new Int32Array(count);
+  const uniforms = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    // Padding repeats the last slot: it writes the same numbers to the same places.
+    const like = Math.min(i, prompts.length - 1);
+    const prompt = prompts[like]!;
+    sources[i] = different.indexOf(prompt.tokens);
+    lengths[i] = prompt.tokens.length;
+    targets[i] = taken[like]!;
+    uniforms[i] = i === like ? uniformFrom(prompt.rng) : 0;
   }
   const inputs = [
     tf.tensor2d(tokens, [rows, rowLength], "int32"),
+    tf.tensor1d(sources, "int32"),
     tf.tensor1d(lengths, "int32"),
     tf.tensor1d(targets, "int32"),
     tf.tensor1d(uniforms),
@@ -188,8 +195,8 @@ function runPrefill(
   ];
   const [sampled, logprobs] = readAll(prefill(...inputs));
   tf.dispose(inputs);
-  taken.forEach((slotIndex, row) => {
-    append(slotIndex, sampled![row]!, logprobs![row]!);
+  taken.forEach((slotIndex, i) => {
+    append(slotIndex, sampled![i]!, logprobs![i]!);
   });
 }
 
@@ -280,43 +287,50 @@ function cacheRows(config: ModelConfig, cache: Cache, slots: Tensor, positions: 
 }
 
 /**
- * @param inputs tokens [rows, rowLength], lengths [rows], slots [rows], uniforms [rows], temperature []
- * @returns the first token of each row's response and its log-probability
+ * @param inputs tokens [rows, rowLength] of different prompts; per slot that is filled: sources [n] the row of its prompt,
+ * lengths [n], slots [n], uniforms [n]; temperature []
+ * @returns the first token of each response and its log-probability
  */
 function prefillStep(
   model: Model,
   cache: Cache,
   isGreedy: boolean,
-  [tokens, lengths, slots, uniforms, temperature]: readonly Tensor[],
+  [tokens, sources, lengths, slots, uniforms, temperature]: readonly Tensor[],
 ): Tensor[] {
   const { config } = model;
+  const { kvHeads, headDim } = config;
   const [rows, rowLength] = tokens!.shape as [number, number];
-  const size = rows * rowLength;
-  const grid = (x: Tensor, shape: [number, number]) =>
-    tf.reshape(tf.broadcastTo(tf.reshape(x, shape), [rows, rowLength]), [size]);
-  const positions = grid(tf.range(0, rowLength, 1, "int32"), [1, rowLength]);
-  const places = cacheRows(config, cache, grid(slots!, [rows, 1]), positions);
+  const count = sources!.shape[0]!;
+  const int = (value: number) => tf.scalar(value, "int32");
+  const order = tf.range(0, rowLength, 1, "int32");
+  /** [a, 1] or [1, b] as a whole grid, flat. */
+  const grid = (x: Tensor, height: number) =>
+    tf.reshape(tf.broadcastTo(x, [height, rowLength]), [height * rowLength]);
+  const everyPosition = (height: number) => grid(tf.reshape(order, [1, rowLength]), height);
+  const places = cacheRows(
+    config,
+    cache,
+    grid(tf.reshape(slots!, [count, 1]), count),
+    everyPosition(count),
+  );
   const causal = causalAttention(config, tf.fill([rows, rowLength], 0, "int32"));
   const written: Tensor[] = [];
+  /** A prompt's keys or values, once for each slot that has this prompt. */
+  const perSlot = (x: Tensor) => {
+    const perPrompt = tf.reshape(x, [rows, rowLength * kvHeads * headDim]);
+    const copies = gatherWithoutGradient(perPrompt, sources!);
+    return tf.reshape(copies, [count * rowLength, kvHeads, headDim]);
+  };
   const attention: Attention = (queries, keys, values, layer) => {
-    written.push(...writeCache(config, cache, layer, places, keys, values));
+    written.push(...writeCache(config, cache, layer, places, perSlot(keys), perSlot(values)));
     return causal(queries, keys, values, layer);
   };
   const weights = readWeights(model.parameters);
-  const hidden = hiddenStates(config, weights, tf.reshape(tokens!, [size]), positions, attention);
-  const int = (value: number) => tf.scalar(value, "int32");
-  const last = tf.sub(
-    tf.add(tf.mul(tf.range(0, rows, 1, "int32"), int(rowLength)), lengths!),
-    int(1),
-  );
-  const outputs = sampleNext(
-    config,
-    weights,
-    gatherWithoutGradient(hidden, last),
-    uniforms!,
-    temperature!,
-    isGreedy,
-  );
+  const flat = tf.reshape(tokens!, [rows * rowLength]);
+  const hidden = hiddenStates(config, weights, flat, everyPosition(rows), attention);
+  const last = tf.sub(tf.add(tf.mul(sources!, int(rowLength)), lengths!), int(1));
+  const states = gatherWithoutGradient(hidden, last);
+  const outputs = sampleNext(config, weights, states, uniforms!, temperature!, isGreedy);
   return [...outputs, ...touch(written)];
 }
 

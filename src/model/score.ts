@@ -17,10 +17,11 @@ import { causalAttention, hiddenStates, logits, readWeights, type Weights } from
 /** The tensors of a packed batch, in the order in which compiled steps take them. */
 export function batchTensors(batch: PackedBatch): [Tensor, Tensor, Tensor, Tensor, Tensor] {
   const { rows, rowLength } = batch;
+  const visible = new Int32Array([...batch.segments, ...batch.contexts]);
   return [
     tf.tensor1d(batch.tokens, "int32"),
     tf.tensor1d(batch.positions, "int32"),
-    tf.tensor2d(batch.segments, [rows, rowLength], "int32"),
+    tf.tensor3d(visible, [2, rows, rowLength], "int32"),
     tf.tensor1d(batch.places, "int32"),
     tf.tensor1d(batch.targets, "int32"),
   ];
@@ -30,9 +31,10 @@ export function batchTensors(batch: PackedBatch): [Tensor, Tensor, Tensor, Tenso
 export function predictingStates(
   config: ModelConfig,
   weights: Weights,
-  [tokens, positions, segments, places]: readonly Tensor[],
+  [tokens, positions, visible, places]: readonly Tensor[],
 ): Tensor {
-  const attention = causalAttention(config, segments!);
+  const [segments, contexts] = tf.unstack(visible!);
+  const attention = causalAttention(config, segments!, contexts!);
   return gatherRows(hiddenStates(config, weights, tokens!, positions!, attention), places!);
 }
 

@@ -70,16 +70,21 @@ export function logits(config: ModelConfig, weights: Weights, hidden: Tensor): T
 }
 
 /**
- * Causal attention among the tokens given, laid out as rows of equal length. A row can hold several sequences: a token attends
- * to the tokens before it that have its own segment number.
+ * Causal attention among the tokens given, laid out as rows of equal length. A row can hold several segments: a token attends
+ * to the tokens before it of its own segment and of its context.
  *
  * @param segments int32 [rows, rowLength]
+ * @param contexts int32 [rows, rowLength] a further segment that each token sees, or its own
  */
-export function causalAttention(config: ModelConfig, segments: Tensor): Attention {
+export function causalAttention(
+  config: ModelConfig,
+  segments: Tensor,
+  contexts: Tensor = segments,
+): Attention {
   const [rows, rowLength] = segments.shape as [number, number];
   const { heads, kvHeads, headDim } = config;
   const groups = heads / kvHeads;
-  const bias = causalBias(segments, groups); // [rows, 1, groups * rowLength, rowLength]
+  const bias = causalBias(segments, contexts, groups); // [rows, 1, groups * rowLength, rowLength]
   return (queries, keys, values) => {
     // The query heads that share keys are stacked along the rows of the score matrix.
     const q = tf.reshape(
@@ -102,18 +107,16 @@ export function causalAttention(config: ModelConfig, segments: Tensor): Attentio
   };
 }
 
-function causalBias(segments: Tensor, groups: number): Tensor {
+function causalBias(segments: Tensor, contexts: Tensor, groups: number): Tensor {
   const [rows, rowLength] = segments.shape as [number, number];
   const order = tf.range(0, rowLength, 1, "int32");
   const notLater = tf.greaterEqual(
     tf.reshape(order, [rowLength, 1]),
     tf.reshape(order, [1, rowLength]),
   );
-  const sameSegment = tf.equal(
-    tf.reshape(segments, [rows, rowLength, 1]),
-    tf.reshape(segments, [rows, 1, rowLength]),
-  );
-  const allowed = tf.logicalAnd(sameSegment, notLater);
+  const keySegments = tf.reshape(segments, [rows, 1, rowLength]);
+  const isSeen = (of: Tensor) => tf.equal(tf.reshape(of, [rows, rowLength, 1]), keySegments);
+  const allowed = tf.logicalAnd(tf.logicalOr(isSeen(segments), isSeen(contexts)), notLater);
   const bias = tf.reshape(biasWhere(allowed), [rows, 1, rowLength, rowLength]);
   return groups === 1 ? bias : tf.tile(bias, [1, 1, groups, 1]);
 }

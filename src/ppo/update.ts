@@ -113,7 +113,8 @@ export function createUpdater(
       let updates = 0;
       let firstClipFraction = 0;
       for (let pass = 0; pass < options.ppoEpochs; pass++) {
-        const order = rng.shuffled(experiences);
+        // Responses to one question stay together, so that they share their prompt.
+        const order = rng.shuffled(groupByQuestion(experiences)).flat();
         for (let begin = 0; begin < order.length; begin += options.miniBatchSize) {
           const miniBatch = order.slice(begin, begin + options.miniBatchSize);
           for (const part of splitByTokens(miniBatch, options.microBatchTokens)) {
@@ -147,6 +148,16 @@ export function createUpdater(
       valueWarmup.dispose();
     },
   };
+}
+
+function groupByQuestion(experiences: readonly CreditedExperience[]): CreditedExperience[][] {
+  const groups = new Map<readonly number[], CreditedExperience[]>();
+  for (const experience of experiences) {
+    const group = groups.get(experience.prompt);
+    if (group) group.push(experience);
+    else groups.set(experience.prompt, [experience]);
+  }
+  return [...groups.values()];
 }
 
 /** A microbatch as the compiled step takes it. Weights: mean over a response's tokens, then over the minibatch. */

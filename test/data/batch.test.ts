@@ -29,9 +29,16 @@ describe.each(cases)(
   "packSequences of $count sequences, $maxTokens tokens",
   ({ maxTokens, given }) => {
     const batch = packSequences(given, maxTokens);
-    /** Places of a sequence in the rectangle, in order. */
-    const placesOf = (index: number) =>
-      [...batch.segments.keys()].filter((place) => batch.segments[place] === index);
+    const placesOfSegment = (segment: number) =>
+      [...batch.segments.keys()].filter((place) => batch.segments[place] === segment);
+    const firstPredictions = given.map((_, index) =>
+      given.slice(0, index).reduce((sum, { response }) => sum + response.length, 0),
+    );
+    /** Places of a sequence in the rectangle, in order: its prompt's, then its response's. */
+    const placesOf = (index: number) => {
+      const promptEnd = batch.places[firstPredictions[index]!]!;
+      return [...placesOfSegment(batch.segments[promptEnd]!), ...placesOfSegment(index)];
+    };
 
     test("gives every token but the last its place, side by side in one row", () => {
       given.forEach((sequence, index) => {
@@ -52,7 +59,7 @@ describe.each(cases)(
     });
 
     test("marks empty places with segment -1 and token 0", () => {
-      const empty = placesOf(-1);
+      const empty = placesOfSegment(-1);
       const used = given.reduce((sum, sequence) => sum + inputLength(sequence), 0);
       expect(empty).toHaveLength(batch.rows * batch.rowLength - used);
       expect(empty.every((place) => batch.tokens[place] === 0)).toBe(true);
@@ -78,6 +85,25 @@ describe.each(cases)(
     });
   },
 );
+
+test("responses to the same prompt share it, and see it but not each other", () => {
+  const prompt = [11, 12, 13];
+  const batch = packSequences(
+    [
+      { prompt, response: [21, 22] },
+      { prompt, response: [31] },
+      { prompt, response: [41, 42, 43] },
+    ],
+    32,
+  );
+  // prompt 11 12 13 | 21 | nothing of the second response, whose only token is predicted | 41 42
+  expect([...batch.tokens.subarray(0, 7)]).toEqual([11, 12, 13, 21, 41, 42, 0]);
+  expect([...batch.positions.subarray(0, 6)]).toEqual([0, 1, 2, 3, 3, 4]);
+  expect([...batch.segments.subarray(0, 7)]).toEqual([3, 3, 3, 0, 2, 2, -1]);
+  expect([...batch.contexts.subarray(0, 7)]).toEqual([3, 3, 3, 3, 3, 3, -1]);
+  expect([...batch.places.subarray(0, 6)]).toEqual([2, 3, 2, 2, 4, 5]);
+  expect([...batch.targets.subarray(0, 6)]).toEqual([21, 22, 31, 41, 42, 43]);
+});
 
 test("joinPredictions refuses numbers of other sequences", () => {
   const batch = packSequences([{ prompt: [1], response: [2, 3] }], 32);

@@ -68,6 +68,20 @@ test("continuous batching gives every sequence the tokens that it gets alone", a
   }
 });
 
+test("samples of one prompt, which share its prefill, are those that each gets alone", async () => {
+  const shared = (seed: number) =>
+    [
+      [5, 6, 7],
+      [9, 10],
+      [5, 6, 7, 8, 9],
+    ].flatMap((tokens) =>
+      [0, 1, 2, 3, 4].map((i) => ({ tokens, rng: Rng.named(seed, `${tokens} ${i}`) })),
+    );
+  const together = await generate("grouped-query", shared(1), 7, 1);
+  const alone = await generate("grouped-query", shared(1), 1, 1);
+  expect(together.map(({ tokens }) => tokens)).toEqual(alone.map(({ tokens }) => tokens));
+});
+
 test("log-probabilities are those that scoring the whole sequence gives", async () => {
   const wanted = prompts(8, 4);
   const responses = await generate("grouped-query", wanted, 8, 1);

@@ -131,6 +131,25 @@ describe.each(variants)("$name", ({ name, gradients }) => {
   });
 });
 
+test("responses that share a prompt in one row have the log-probabilities that each has alone", () => {
+  const model = loadModel(goldenPath("models", "grouped-query"));
+  const scorer = createScorer(model);
+  const prompts = [
+    [5, 6, 9, 11],
+    [12, 3],
+  ];
+  const responses = [[7, 8, 9, 10], [20], [7, 30, 31], [33, 7]];
+  const shared = prompts.flatMap((prompt) => responses.map((response) => ({ prompt, response })));
+  const together = scorer.score(shared, 10_000).logprobs;
+  shared.forEach((sequence, i) => {
+    const alone = scorer.score([{ ...sequence, prompt: [...sequence.prompt] }], 10_000)
+      .logprobs[0]!;
+    expect(largestDifference(together[i]!, alone)).toBeLessThan(1e-5);
+  });
+  scorer.dispose();
+  disposeModel(model);
+});
+
 test("a later token changes nothing before it", () => {
   const model = loadModel(goldenPath("models", "grouped-query"));
   const scorer = createScorer(model);
