@@ -124,7 +124,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const parts = {
     generator: createGenerator(policy, {
       slots: sampling.slots,
-      maxTokens: data.maxPromptTokens + sampling.maxNewTokens,
+      maxTokens: longestPrompt(questions) + sampling.maxNewTokens,
       temperature: 1,
     }),
     judge,
@@ -280,6 +280,10 @@ function questionsOfStep(
   const order = Rng.named(seed, `epoch ${Math.floor(step / stepsPerEpoch)}`).shuffled(questions);
   const begin = (step % stepsPerEpoch) * questionsPerStep;
   return order.slice(begin, begin + questionsPerStep);
+}
+
+function longestPrompt(questions: readonly Question[]): number {
+  return Math.max(...questions.map(({ prompt }) => prompt.tokens.length));
 }
 
 /** Figures of a rollout; see docs/metrics.md. */
