@@ -43,13 +43,24 @@ function tryLink(from: string, to: string): boolean {
   }
 }
 
+/** Returns false when there is no such file. */
+function tryRename(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+}
+
 function removeIfStale(lock: string): void {
   const text = readIfThere(lock);
   if (text === undefined) return; // given back in between
   const holder = parseHolder(text);
   if (holder === undefined || isAlive(holder, lock)) throw inUse(lock, holder);
   const aside = `${lock}.${process.pid}`;
-  renameSync(lock, aside);
+  if (!tryRename(lock, aside)) return; // somebody else was quicker
   // Another process may have taken the stale lock over between the look and the move: then this one is live, put it back.
   const taken = readFileSync(aside, "utf8");
   if (taken !== text) tryLink(aside, lock);

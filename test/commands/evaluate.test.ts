@@ -77,7 +77,7 @@ beforeAll(async () => {
   const evaluation = { ...sft.evaluation, everyEpochs: 20, maxNewTokens: 60 };
   const training = { ...sft.training, epochs: 60, scheduleEpochs: 60 };
   await train("train-sft", { ...sft, training, evaluation }, "--output", warmup);
-}, 60_000);
+});
 
 describe("train-sft, then train-reft, then evaluate", () => {
   test("the warm-up learns its problems by heart, which dev accuracy by running programs shows", () => {

@@ -23,7 +23,7 @@ test("outcomes come in the order of the programs, with their ids", async () => {
     { id: "c", outcome: { kind: "answer", value: 1.5 } },
   ]);
   expect(line).toMatch(/^3 programs in [\d.]+ s: [\d.]+ programs per second; 1 timeout, 2 answer$/);
-}, 60_000);
+});
 
 test("a line without a program is refused with its number, before anything runs", async () => {
   const input = join(folder, "broken.jsonl");

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
 import { loadConfig, parseOverride } from "../../src/config.ts";
 import { saveCheckpoint } from "../../src/run/checkpoint.ts";
@@ -155,31 +156,33 @@ describe("the lock of a run", () => {
     expect(readFileSync(join(folder, "run.lock"), "utf8")).toBe(text);
   });
 
-  test("goes to exactly one of several processes that find a stale one", async () => {
-    const folder = temporaryFolder();
-    mkdirSync(join(folder, "checkpoints"));
+  test("goes to exactly one of several processes that find a stale one at the same moment", async () => {
+    // Each says when it is up; told a folder and a moment, it tries. It stays until its input ends.
+    const script = `
+      import { lockFolder } from "./src/run/lock.ts";
+      console.log("up");
+      process.stdin.on("data", (line) => {
+        const { folder, moment } = JSON.parse(line);
+        while (Date.now() < moment);
+        try { lockFolder(folder); console.log("taken") } catch (e) { console.log(e.name) }
+      });`;
+    const children = Array.from({ length: 4 }, () => {
+      const child = spawn("node", ["--import", "tsx", "--input-type=module", "-e", script]);
+      const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+      return { child, nextLine: async () => (await lines.next()).value };
+    });
+    const nextLines = () => Promise.all(children.map(({ nextLine }) => nextLine()));
+    expect(await nextLines()).toEqual(["up", "up", "up", "up"]);
     const stale = { pid: 2 ** 22 + 1, host: hostname(), started: "1" };
-    writeFileSync(join(folder, "run.lock"), JSON.stringify(stale));
-    const start = Date.now() + 1500; // all at the same moment, once all are up
-    const script =
-      `import { lockFolder } from "./src/run/lock.ts"; while (Date.now() < ${start}); ` +
-      `try { lockFolder(${JSON.stringify(folder)}); console.log("taken") } catch (e) { console.log(e.name) }; ` +
-      "setTimeout(() => {}, 1000)";
-    const outputs = await Promise.all(
-      Array.from({ length: 4 }, async () => {
-        const child = spawn("node", ["--import", "tsx", "--input-type=module", "-e", script]);
-        let output = "";
-        child.stdout.on("data", (text) => {
-          output += text;
-        });
-        child.stderr.on("data", (text) => {
-          output += text;
-        });
-        await new Promise((resolve) => child.on("close", resolve));
-        return output.trim();
-      }),
-    );
-    expect(outputs.toSorted()).toEqual(["UserError", "UserError", "UserError", "taken"]);
+    for (let round = 0; round < 20; round++) {
+      const folder = temporaryFolder();
+      writeFileSync(join(folder, "run.lock"), JSON.stringify(stale));
+      const line = JSON.stringify({ folder, moment: Date.now() + 30 });
+      for (const { child } of children) child.stdin.write(line);
+      const outcomes = (await nextLines()).toSorted();
+      expect(outcomes).toEqual(["UserError", "UserError", "UserError", "taken"]);
+    }
+    for (const { child } of children) child.stdin.end();
   });
 });
 

@@ -38,7 +38,7 @@ beforeAll(async () => {
     server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
   });
   guest = await startGuest();
-}, 60_000);
+});
 
 afterAll(() => {
   guest.kill();

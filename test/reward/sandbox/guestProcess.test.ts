@@ -38,7 +38,7 @@ async function orphanLives(command: readonly string[]): Promise<number> {
   await new Promise((resolve) => parent.once("exit", resolve));
   const start = performance.now();
   while (existsSync(`/proc/${pid.trim()}`)) {
-    if (performance.now() - start > 20_000) {
+    if (performance.now() - start > 120_000) {
       process.kill(Number(pid), "SIGKILL");
       break;
     }
@@ -58,7 +58,7 @@ describe.skipIf(!existsSync("/proc/self"))(
 
     test("dies of its processor time limit elsewhere", async () => {
       const command = guestCommand({ setpriv: false, unshare: false }, spinning, 1);
-      expect(await orphanLives(command)).toBeLessThan(19_000);
+      expect(await orphanLives(command)).toBeLessThan(60_000);
     });
   },
 );

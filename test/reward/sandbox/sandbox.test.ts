@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { answersEqual } from "../../../src/reward/compare.ts";
@@ -11,10 +11,10 @@ const program = (body: string) =>
 const endlessLoop = program("while True:\n    pass");
 
 let sandbox: Sandbox;
-const limits = { timeoutSeconds: 3, workers: 2, memoryMegabytes: 256 };
+const limits = { timeoutSeconds: 60, workers: 2, memoryMegabytes: 256 };
 beforeAll(async () => {
   sandbox = await createSandbox(limits);
-}, 60_000);
+});
 afterAll(() => sandbox.close());
 
 const run = (body: string): Promise<Outcome> => sandbox.run(program(body));
@@ -93,8 +93,10 @@ describe("a program costs only itself", () => {
       "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
     );
     const programs = [innocent, endlessLoop, ...Array(10).fill(innocent), stubborn, innocent];
-    const outcomes = await Promise.all(programs.map(sandbox.run));
-    const message = "no answer within 3 s";
+    const hasty = await createSandbox({ ...limits, timeoutSeconds: 2 });
+    const outcomes = await Promise.all(programs.map(hasty.run));
+    await hasty.close();
+    const message = "no answer within 2 s";
     expect(outcomes[1]).toEqual({ kind: "timeout", message });
     expect(outcomes.at(-2)).toEqual({ kind: "timeout", message });
     expect(outcomes.filter((o) => o.kind === "answer" && o.value === 42)).toHaveLength(12);
@@ -212,16 +214,7 @@ describe("createSandbox", () => {
   });
 });
 
-const sympyFolder = new URL("../../../.engine/python/", import.meta.url);
-const hasSympy = (() => {
-  try {
-    return readdirSync(sympyFolder).some((file) => file.startsWith("sympy"));
-  } catch {
-    return false;
-  }
-})();
-
-describe.skipIf(!hasSympy)("sympy", () => {
+describe("sympy", () => {
   test.each([
     [
       "from sympy import symbols, solve, Eq\ndef solution():\n    x = symbols('x')\n    return solve(Eq(2*x + 3, 11), x)[0]",
