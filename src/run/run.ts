@@ -6,6 +6,7 @@ import type { Config } from "../config.ts";
 import { UserError } from "../errors.ts";
 import {
   type Checkpoint,
+  type CheckpointOwner,
   checkpointsIn,
   loadCheckpoint,
   removeUnreferenced,
@@ -42,9 +43,9 @@ export function openRun<C extends Config>(
     const unlock = lockFolder(folder);
     try {
       const run = { folder, config, disk };
-      writeConfig(run);
       removeUnreferenced(run);
       const resumeFrom = loadCheckpoint(folder, "last");
+      writeConfig(run, resumeFrom !== undefined);
       dropRecordsAfter(run, resumeFrom?.step ?? -1);
       return { ...run, resumeFrom, [Symbol.dispose]: unlock };
     } catch (error) {
@@ -101,13 +102,10 @@ function assertRunOrEmpty(folder: string): void {
     );
 }
 
-function writeConfig({
-  folder,
-  config,
-  disk,
-}: Omit<Run, "resumeFrom" | typeof Symbol.dispose>): void {
+/** @param goesOn whether there is a checkpoint, which ties the run to the settings that it was made with */
+function writeConfig({ folder, config, disk }: CheckpointOwner, goesOn: boolean): void {
   const path = join(folder, "config.yaml");
-  if (existsSync(path)) {
+  if (goesOn) {
     const differences = blockingDifferences(parse(readFileSync(path, "utf8")), config);
     if (differences.length > 0)
       throw new UserError(

@@ -11,6 +11,14 @@ import { blockingDifferences, defaultRunFolder, openRun } from "../../src/run/ru
 import { failingDisk } from "../support/failingDisk.ts";
 import { checkpointOf, temporaryFolder, tinyConfig, userErrorOf } from "../support/runs.ts";
 
+/** The folder of a run that has a checkpoint and is closed. */
+async function runWithCheckpoint(): Promise<string> {
+  const folder = temporaryFolder();
+  using run = openRun(folder, tinyConfig);
+  await saveCheckpoint(run, checkpointOf(1, true));
+  return folder;
+}
+
 function tinyWith(...overrides: string[]) {
   return loadConfig("reft", "configs/tiny/reft.yaml", overrides.map(parseOverride));
 }
@@ -66,8 +74,7 @@ describe("openRun", () => {
   });
 
   test("refuses other settings, and lists them", async () => {
-    const folder = temporaryFolder();
-    openRun(folder, tinyConfig)[Symbol.dispose]();
+    const folder = await runWithCheckpoint();
     const changed = tinyWith("ppo.gamma=0.9", "training.epochs=3");
     expect(await userErrorOf(() => openRun(folder, changed))).toBe(
       `${folder}: this run was made with other settings:\n` +
@@ -78,9 +85,16 @@ describe("openRun", () => {
     expect(run.config).toBe(tinyConfig);
   });
 
-  test("lets a run become longer, and remembers it", async () => {
+  test("takes other settings as long as there is no checkpoint", () => {
     const folder = temporaryFolder();
     openRun(folder, tinyConfig)[Symbol.dispose]();
+    const changed = tinyWith("ppo.gamma=0.9");
+    openRun(folder, changed)[Symbol.dispose]();
+    expect(loadConfig("reft", join(folder, "config.yaml"))).toEqual(changed);
+  });
+
+  test("lets a run become longer, and remembers it", async () => {
+    const folder = await runWithCheckpoint();
     const longer = tinyWith("training.epochs=5", "training.maxSteps=null");
     openRun(folder, longer)[Symbol.dispose]();
     expect(loadConfig("reft", join(folder, "config.yaml"))).toEqual(longer);
