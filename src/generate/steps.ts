@@ -1,0 +1,192 @@
+// The two compiled steps of generation, and the key-value cache that they write in place: prefill reads prompts and samples
+// their first tokens, decode samples the next few tokens of every slot.
+import {
+  attend,
+  biasWhere,
+  gatherWithoutGradient,
+  greedyClasses,
+  logProbabilityOf,
+  sampleClasses,
+  writeRowsInPlace,
+} from "../engine/ops.ts";
+import { type Tensor, tf } from "../engine/tf.ts";
+import { Variable } from "../engine/variable.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { Model } from "../model/model.ts";
+import {
+  type Attention,
+  causalAttention,
+  hiddenStates,
+  logits,
+  readWeights,
+  type Weights,
+} from "../model/transformer.ts";
+
+/** Keys and values of all slots: per layer one matrix [slots * kvHeads * capacity, headDim]. */
+export interface Cache {
+  readonly slots: number;
+  readonly capacity: number;
+  readonly keys: readonly Variable[];
+  readonly values: readonly Variable[];
+}
+
+export function createCache(
+  { layers, kvHeads, headDim }: ModelConfig,
+  slots: number,
+  capacity: number,
+): Cache {
+  const shape = [slots * kvHeads * capacity, headDim];
+  const make = (name: string) =>
+    Array.from({ length: layers }, (_, i) => new Variable(`cache.${i}.${name}`, shape));
+  return { slots, capacity, keys: make("keys"), values: make("values") };
+}
+
+/**
+ * Places of tokens in a cache matrix.
+ *
+ * @param slots int32 [n] slot of each token
+ * @param positions int32 [n] position of each token
+ * @returns int32 [n * kvHeads], heads innermost
+ */
+function cacheRows(config: ModelConfig, cache: Cache, slots: Tensor, positions: Tensor): Tensor {
+  const n = slots.shape[0]!;
+  const { kvHeads } = config;
+  const int = (value: number) => tf.scalar(value, "int32");
+  const first = tf.add(tf.mul(slots, int(kvHeads * cache.capacity)), positions);
+  const heads = tf.mul(tf.range(0, kvHeads, 1, "int32"), int(cache.capacity));
+  return tf.reshape(tf.add(tf.reshape(first, [n, 1]), tf.reshape(heads, [1, kvHeads])), [
+    n * kvHeads,
+  ]);
+}
+
+/**
+ * @param inputs tokens [rows, rowLength] of different prompts; per slot that is filled: sources [n] the row of its prompt,
+ * lengths [n], slots [n], uniforms [n]; temperature []
+ * @returns the first token of each response and its log-probability
+ */
+export function prefillStep(
+  model: Model,
+  cache: Cache,
+  isGreedy: boolean,
+  [tokens, sources, lengths, slots, uniforms, temperature]: readonly Tensor[],
+): Tensor[] {
+  const { config } = model;
+  const { kvHeads, headDim } = config;
+  const [rows, rowLength] = tokens!.shape as [number, number];
+  const count = sources!.shape[0]!;
+  const int = (value: number) => tf.scalar(value, "int32");
+  const order = tf.range(0, rowLength, 1, "int32");
+  /** [a, 1] or [1, b] as a whole grid, flat. */
+  const grid = (x: Tensor, height: number) =>
+    tf.reshape(tf.broadcastTo(x, [height, rowLength]), [height * rowLength]);
+  const everyPosition = (height: number) => grid(tf.reshape(order, [1, rowLength]), height);
+  const places = cacheRows(
+    config,
+    cache,
+    grid(tf.reshape(slots!, [count, 1]), count),
+    everyPosition(count),
+  );
+  const causal = causalAttention(config, tf.fill([rows, rowLength], 0, "int32"));
+  const written: Tensor[] = [];
+  /** A prompt's keys or values, once for each slot that has this prompt. */
+  const perSlot = (x: Tensor) => {
+    const perPrompt = tf.reshape(x, [rows, rowLength * kvHeads * headDim]);
+    const copies = gatherWithoutGradient(perPrompt, sources!);
+    return tf.reshape(copies, [count * rowLength, kvHeads, headDim]);
+  };
+  const attention: Attention = (queries, keys, values, layer) => {
+    written.push(...writeCache(config, cache, layer, places, perSlot(keys), perSlot(values)));
+    return causal(queries, keys, values, layer);
+  };
+  const weights = readWeights(model.parameters);
+  const flat = tf.reshape(tokens!, [rows * rowLength]);
+  const hidden = hiddenStates(config, weights, flat, everyPosition(rows), attention);
+  const last = tf.sub(tf.add(tf.mul(sources!, int(rowLength)), lengths!), int(1));
+  const states = gatherWithoutGradient(hidden, last);
+  const outputs = sampleNext(config, weights, states, uniforms!, temperature!, isGreedy);
+  return [...outputs, ...touch(written)];
+}
+
+/**
+ * @param inputs lastTokens [slots], positions [slots], uniforms [steps, slots], temperature []
+ * @returns tokens [steps, slots] and their log-probabilities
+ */
+export function decodeStep(
+  model: Model,
+  cache: Cache,
+  isGreedy: boolean,
+  [lastTokens, positions, uniforms, temperature]: readonly Tensor[],
+): Tensor[] {
+  const { config } = model;
+  const [steps, count] = uniforms!.shape as [number, number];
+  const weights = readWeights(model.parameters);
+  const slots = tf.range(0, count, 1, "int32");
+  const sampled: Tensor[] = [];
+  const logprobs: Tensor[] = [];
+  let tokens = lastTokens!;
+  for (let step = 0; step < steps; step++) {
+    const at = tf.add(positions!, tf.scalar(step, "int32"));
+    const attention = cachedAttention(config, cache, cacheRows(config, cache, slots, at), at);
+    const hidden = hiddenStates(config, weights, tokens, at, attention);
+    const chance = tf.reshape(tf.slice(uniforms!, [step, 0], [1, count]), [count]);
+    const [next, logprob] = sampleNext(config, weights, hidden, chance, temperature!, isGreedy);
+    sampled.push(next!);
+    logprobs.push(logprob!);
+    tokens = next!;
+  }
+  return [tf.stack(sampled), tf.stack(logprobs)];
+}
+
+/** Attention of one token per slot to everything its slot's cache holds up to its position. */
+function cachedAttention(
+  config: ModelConfig,
+  cache: Cache,
+  places: Tensor,
+  positions: Tensor,
+): Attention {
+  const { kvHeads, heads, headDim } = config;
+  const count = positions.shape[0]!;
+  const order = tf.reshape(tf.range(0, cache.capacity, 1, "int32"), [1, cache.capacity]);
+  const allowed = tf.lessEqual(order, tf.reshape(positions, [count, 1]));
+  const bias = tf.reshape(biasWhere(allowed), [count, 1, 1, cache.capacity]);
+  return (queries, keys, values, layer) => {
+    const shape = [count, kvHeads, cache.capacity, headDim];
+    const written = writeCache(config, cache, layer, places, keys, values);
+    const [allKeys, allValues] = written.map((matrix) => tf.reshape(matrix, shape));
+    const grouped = tf.reshape(queries, [count, kvHeads, heads / kvHeads, headDim]);
+    return tf.reshape(attend(grouped, allKeys!, allValues!, bias), [count, heads * headDim]);
+  };
+}
+
+/** Writes keys and values [tokens, kvHeads, headDim] at their places; returns the layer's two whole matrices. */
+function writeCache(
+  { headDim }: ModelConfig,
+  cache: Cache,
+  layer: number,
+  places: Tensor,
+  keys: Tensor,
+  values: Tensor,
+): [keys: Tensor, values: Tensor] {
+  const write = (matrix: Variable, rows: Tensor) =>
+    writeRowsInPlace(matrix.read(), places, tf.reshape(rows, [places.shape[0]!, headDim]));
+  return [write(cache.keys[layer]!, keys), write(cache.values[layer]!, values)];
+}
+
+/** One number out of each tensor, so that the op that made it runs although nothing reads its result. */
+function touch(tensors: readonly Tensor[]): Tensor[] {
+  return tensors.map((tensor) => tf.slice(tensor, [0, 0], [1, 1]));
+}
+
+function sampleNext(
+  config: ModelConfig,
+  weights: Weights,
+  hidden: Tensor,
+  uniforms: Tensor,
+  temperature: Tensor,
+  isGreedy: boolean,
+): [tokens: Tensor, logprobs: Tensor] {
+  const raw = logits(config, weights, hidden);
+  const scaled = isGreedy ? raw : tf.div(raw, temperature);
+  const tokens = isGreedy ? greedyClasses(scaled) : sampleClasses(scaled, uniforms);
+  return [tokens, logProbabilityOf(scaled, tokens)];
+}
