@@ -157,7 +157,9 @@ void AddInputs(TF_OperationDescription *op, const std::string &name, const std::
   const auto list = kListOps.find(name);
   size_t first_single = 0;
   if (list != kListOps.end()) {
-    first_single = inputs.size() - list->second;
+    const size_t singles = list->second;
+    if (inputs.size() < singles) throw std::runtime_error(name + ": too few inputs");
+    first_single = inputs.size() - singles;
     TF_AddInputList(op, inputs.data(), static_cast<int>(first_single));
   }
   for (size_t i = first_single; i < inputs.size(); i++) TF_AddInput(op, inputs[i]);

@@ -87,7 +87,7 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const { model, tokenizer } = loadModelFolder(folder);
   const everyLength = Number.POSITIVE_INFINITY;
   const { questions } = prepareQuestions(tokenizer, examples, format.sampling, everyLength);
-  const maxPrompt = Math.max(...questions.map(({ prompt }) => prompt.tokens.length));
+  const maxPrompt = questions.reduce((most, { prompt }) => Math.max(most, prompt.tokens.length), 0);
   const room = model.config.maxPositions - maxPrompt;
   const maxNewTokens = args.maxNewTokens ?? Math.max(1, Math.min(usualAnswer, room));
   if (maxNewTokens > room) {

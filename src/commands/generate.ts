@@ -68,34 +68,39 @@ async function run(args: Arguments): Promise<void> {
   prepareOutput(output, input);
   const generator = createGenerator(model, {
     slots: Math.min(args.slots, prompts.length * samples),
-    maxTokens: Math.max(...prompts.map((ids) => ids.length)) + maxNewTokens,
+    maxTokens: prompts.reduce((most, ids) => Math.max(most, ids.length), 0) + maxNewTokens,
     temperature,
   });
-  const requests = prompts.flatMap((ids, i) =>
-    Array.from({ length: samples }, (_, k) => ({
-      tokens: ids,
-      rng: Rng.named(seed, `${lines[i]!.value.id} sample ${k}`),
-    })),
-  );
-  const progress = createProgress("generate", requests.length);
+  const progress = createProgress("generate", prompts.length * samples);
   let done = 0;
-  const responses = await generator.generate(requests, {
-    maxNewTokens,
-    eosIds: [...eosIds, ...(tokenizer ? [tokenizer.eosId] : [])],
-    onResponse: () => progress.update(++done),
-  });
-  progress.stop();
-  lines.forEach(({ value }, i) => {
-    const own = responses.slice(i * samples, (i + 1) * samples);
-    appendJsonl(output, {
-      id: value.id,
-      responses: own.map((response) => ({
-        tokens: response.tokens,
-        ...(tokenizer && { text: tokenizer.decode(response.tokens) }),
-        logprobs: [...response.logprobs],
+  // Written as it goes: enough prompts at a time to keep the slots full.
+  const chunkPrompts = Math.ceil((8 * args.slots) / samples);
+  for (let begin = 0; begin < prompts.length; begin += chunkPrompts) {
+    const chunk = lines.slice(begin, begin + chunkPrompts);
+    const requests = chunk.flatMap(({ value }, i) =>
+      Array.from({ length: samples }, (_, k) => ({
+        tokens: prompts[begin + i]!,
+        rng: Rng.named(seed, `${value.id} sample ${k}`),
       })),
+    );
+    const responses = await generator.generate(requests, {
+      maxNewTokens,
+      eosIds: [...eosIds, ...(tokenizer ? [tokenizer.eosId] : [])],
+      onResponse: () => progress.update(++done),
     });
-  });
+    chunk.forEach(({ value }, i) => {
+      const own = responses.slice(i * samples, (i + 1) * samples);
+      appendJsonl(output, {
+        id: value.id,
+        responses: own.map((response) => ({
+          tokens: response.tokens,
+          ...(tokenizer && { text: tokenizer.decode(response.tokens) }),
+          logprobs: [...response.logprobs],
+        })),
+      });
+    });
+  }
+  progress.stop();
   generator.dispose();
   disposeModel(model);
 }

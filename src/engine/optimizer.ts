@@ -169,7 +169,7 @@ export class AdamW {
         if (weightDecay !== 0)
           slot.variable.assignSub(tf.mul(slot.variable.read(), tf.mul(decayRate!, weightDecay)));
         this.applyAdam(slot, gradient, rate!, epsilon!);
-        slot.gradient.assign(tf.fill([...slot.variable.shape], 0));
+        slot.gradient.clear();
       }
     });
     return scale;

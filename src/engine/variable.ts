@@ -43,8 +43,9 @@ export class Variable {
     return backend.createOutputTensor(info!);
   }
 
-  assign(value: Tensor): void {
-    this.write("AssignVariableOp", value);
+  /** Sets all values to 0. Assigning a given tensor is not offered: TensorFlow would take over memory that others hold. */
+  clear(): void {
+    this.write("AssignVariableOp", tf.fill([...this.shape], 0));
   }
 
   assignAdd(value: Tensor): void {

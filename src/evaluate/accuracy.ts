@@ -1,5 +1,6 @@
 // Greedy accuracy on a set of questions, with its uncertainty.
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
 import { type Answer, answerQuestions, type Question } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import type { Model } from "../model/model.ts";
@@ -15,6 +16,7 @@ export interface EvaluationOptions {
 
 /** Asks every question once, greedily. */
 export interface Evaluator {
+  /** @throws UserError when the sandbox, not the programs, failed too often */
   evaluate(questions: readonly Question[]): Promise<Answer[]>;
   dispose(): void;
 }
@@ -31,16 +33,32 @@ export function createEvaluator(
   const generator = createGenerator(model, { slots, maxTokens, temperature: 0 });
   const rng = Rng.named(0, "greedy"); // drawn from, never used
   return {
-    evaluate: (questions) =>
-      answerQuestions(
-        generator,
-        judge,
-        tokenizer,
-        questions.map((question) => ({ question, rng })),
-        { maxNewTokens, eosIds: endTokens(model, tokenizer) },
-      ),
+    async evaluate(questions) {
+      const requests = questions.map((question) => ({ question, rng }));
+      const eosIds = endTokens(model, tokenizer);
+      const answers = await answerQuestions(generator, judge, tokenizer, requests, {
+        maxNewTokens,
+        eosIds,
+      });
+      checkFailures(answers);
+      return answers;
+    },
     dispose: () => generator.dispose(),
   };
+}
+
+/** More answers than this that the sandbox failed to run would make the accuracy a figure of the sandbox. */
+const mostFailures = 0.05;
+
+function checkFailures(answers: readonly Answer[]): void {
+  const { infrastructureFailures } = summariseAnswers(answers);
+  if (infrastructureFailures <= mostFailures * answers.length) return;
+  const failed = answers.find(({ verdict }) => verdict.outcome.kind === "infrastructure")!;
+  const outcome = failed.verdict.outcome;
+  throw new UserError(
+    `evaluation: the sandbox could not run ${infrastructureFailures} of ${answers.length} programs ` +
+      `(${"message" in outcome ? outcome.message : outcome.kind}); see docs/sandbox.md. The last checkpoint is intact`,
+  );
 }
 
 /** Shares of a set of answers, and how many of them the sandbox failed to run: these count as wrong. */

@@ -79,7 +79,7 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
 
   return {
     async generate(prompts, { maxNewTokens, eosIds, onResponse }) {
-      const longest = Math.max(0, ...prompts.map((prompt) => prompt.tokens.length));
+      const longest = prompts.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
       if (longest + maxNewTokens > options.maxTokens) {
         throw new Error(
           `generate: ${longest} + ${maxNewTokens} tokens do not fit into ${options.maxTokens}`,

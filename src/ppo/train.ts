@@ -102,7 +102,8 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     );
   }
   console.error(
-    `ReFT: ${questions.length} questions (${tooLong} too long), ${dev.questions.length} dev questions, ` +
+    `ReFT: ${questions.length} questions (${tooLong} too long), ${dev.questions.length} dev questions ` +
+      `(${dev.tooLong} too long), ` +
       `${(parameterCount(policy.config) / 1e6).toFixed(2)} M weights, in ${folder}`,
   );
 
@@ -283,7 +284,7 @@ function questionsOfStep(
 }
 
 function longestPrompt(questions: readonly Question[]): number {
-  return Math.max(...questions.map(({ prompt }) => prompt.tokens.length));
+  return questions.reduce((most, { prompt }) => Math.max(most, prompt.tokens.length), 0);
 }
 
 /** @throws UserError when a run would go on against another reference than it began with */

@@ -118,7 +118,7 @@ export function createUpdater(
         for (let begin = 0; begin < order.length; begin += options.miniBatchSize) {
           const miniBatch = order.slice(begin, begin + options.miniBatchSize);
           for (const part of splitByTokens(miniBatch, options.microBatchTokens)) {
-            const inputs = microBatchTensors(part, miniBatch.length, options.microBatchTokens);
+            const inputs = microBatchTensors(part, options);
             const [, losses, ratios] = take((rates.policy === null ? valueWarmup : ppo)(...inputs));
             tf.dispose(inputs);
             sums.policyLoss += losses![0]!;
@@ -160,13 +160,15 @@ function groupByQuestion(experiences: readonly CreditedExperience[]): CreditedEx
   return [...groups.values()];
 }
 
-/** A microbatch as the compiled step takes it. Weights: mean over a response's tokens, then over the minibatch. */
+/**
+ * A microbatch as the compiled step takes it. Weights: mean over a response's tokens, then over the minibatch. A last minibatch
+ * that lacks responses, because the sandbox failed to run some, counts for that much less.
+ */
 function microBatchTensors(
   part: readonly CreditedExperience[],
-  miniBatchSize: number,
-  maxTokens: number,
+  { miniBatchSize, microBatchTokens }: UpdateOptions,
 ): Tensor[] {
-  const batch = packSequences(part, maxTokens);
+  const batch = packSequences(part, microBatchTokens);
   const perToken = (of: (experience: CreditedExperience) => Float32Array) =>
     tf.tensor1d(joinPredictions(batch, part.map(of)));
   return [

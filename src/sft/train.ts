@@ -110,9 +110,25 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
       },
     });
 
+  const measure = async (step: number) => {
+    const answers = await evaluator.evaluate(dev.questions);
+    writeSamples(run, step, answers.map(answerRecord));
+    const metrics = evaluationMetrics(answers);
+    const accuracy = metrics["eval/accuracy"]!;
+    const isBest = accuracy > bestAccuracy;
+    bestAccuracy = Math.max(bestAccuracy, accuracy);
+    return { isBest, metrics };
+  };
+
   const firstStep = resume?.step ?? 0;
   const progress = createProgress("SFT", totalSteps, { start: firstStep });
   try {
+    if (!resume && config.model.init) {
+      // The model that the run starts from is the first candidate for the best checkpoint.
+      const { metrics } = await measure(0);
+      logMetrics(run, { step: 0, epoch: 0 }, metrics);
+      await checkpoint(0, true);
+    }
     for (let step = firstStep; step < totalSteps; step++) {
       const startedAt = performance.now();
       const epoch = Math.floor(step / stepsPerEpoch);
@@ -162,12 +178,9 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
       const stops = await interrupts.requested();
       let isBest = false;
       if (isMeasured) {
-        const answers = await evaluator.evaluate(dev.questions);
-        Object.assign(metrics, evaluationMetrics(answers));
-        writeSamples(run, done, answers.map(answerRecord));
-        const accuracy = metrics["eval/accuracy"]!;
-        isBest = accuracy > bestAccuracy;
-        bestAccuracy = Math.max(bestAccuracy, accuracy);
+        const measured = await measure(done);
+        isBest = measured.isBest;
+        Object.assign(metrics, measured.metrics);
       }
       logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, metrics);
       progress.update(done, {

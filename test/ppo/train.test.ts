@@ -33,6 +33,23 @@ vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => fakeSandbox((program) => outcomeOf(program)),
 }));
 
+/** Is it the dev questions whose programs run now? */
+let isEvaluating = false;
+vi.mock(import("../../src/evaluate/accuracy.ts"), async (importOriginal) => {
+  const original = await importOriginal();
+  const createEvaluator: typeof original.createEvaluator = (...args) => {
+    const evaluator = original.createEvaluator(...args);
+    const evaluate: typeof evaluator.evaluate = async (questions) => {
+      isEvaluating = true;
+      return evaluator.evaluate(questions).finally(() => {
+        isEvaluating = false;
+      });
+    };
+    return { ...evaluator, evaluate };
+  };
+  return { ...original, createEvaluator };
+});
+
 type Weights = Record<string, readonly number[]>;
 
 /** Weights at the end of a run: of the policy, then of the reference. */
@@ -230,7 +247,7 @@ describe("paperParity", () => {
 describe("a sandbox that fails", () => {
   beforeEach(() => {
     outcomeOf = (program) =>
-      shareOf(program) < 0.5
+      !isEvaluating && shareOf(program) < 0.5
         ? { kind: "infrastructure", message: "down" }
         : { kind: "answer", value: gold };
   });
@@ -252,12 +269,20 @@ describe("a sandbox that fails", () => {
   });
 
   test("stops the run when it fails every time, whatever the limit", async () => {
-    outcomeOf = () => ({ kind: "infrastructure", message: "down" });
+    outcomeOf = (program) =>
+      isEvaluating ? mixedOutcome(program) : { kind: "infrastructure", message: "down" };
     const config = { ...base, alarms: { ...alarms, maxInfrastructureFraction: 1 } };
     expect(await userErrorOf(() => train("down", config))).toContain(
       "step 1: the sandbox could not run 8 of 8 programs",
     );
   });
+});
+
+test("a sandbox that fails in an evaluation stops the run, instead of looking like a bad model", async () => {
+  outcomeOf = () => ({ kind: "infrastructure", message: "down" });
+  expect(await userErrorOf(() => train("blind", base))).toMatch(
+    /^evaluation: the sandbox could not run \d+ of \d+ programs \(down\)/,
+  );
 });
 
 test("stops when recomputed log-probabilities are further off than the limit", async () => {
