@@ -22,6 +22,7 @@ import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeSamples } from "../run/metrics.ts";
 import {
@@ -41,8 +42,8 @@ import { createUpdater, type UpdateMetrics } from "./update.ts";
 /** What the recipe remembers between checkpoints. */
 interface ReftState {
   readonly bestAccuracy: number;
-  /** Folder of the frozen reference: of a run's best checkpoint, which another one may have replaced since. */
-  readonly warmupFolder: string;
+  /** Of the data and of the frozen reference. */
+  readonly inputs: InputHashes;
 }
 
 /**
@@ -61,7 +62,9 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const warmupFolder = resolveModelFolder(config.model.init);
   const resume = run.resumeFrom;
   const resumed = resume?.state as ReftState | undefined;
-  checkWarmup(resumed?.warmupFolder ?? warmupFolder, warmupFolder);
+  const devFile = config.paperParity ? data.test! : data.dev;
+  const inputs = hashInputs({ "model.init": warmupFolder, train: data.train, dev: devFile });
+  checkInputs(resumed?.inputs, inputs);
   const { model: policy, tokenizer } = loadModelFolder(resume?.folder ?? warmupFolder);
   const reference = loadModel(warmupFolder);
   const valueHead = createValueHead(policy.config);
@@ -87,7 +90,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     format.sampling,
     data.maxPromptTokens,
   );
-  const dev = prepare(config.paperParity ? data.test! : data.dev, evaluation.questions);
+  const dev = prepare(devFile, evaluation.questions);
   if (questions.length < sampling.questionsPerStep) {
     throw new UserError(
       `${data.train}: expected at least rollout.questionsPerStep = ${sampling.questionsPerStep} questions of at most ` +
@@ -160,7 +163,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     saveCheckpoint(run, {
       step,
       isBest,
-      state: { bestAccuracy, warmupFolder } satisfies ReftState,
+      state: { bestAccuracy, inputs } satisfies ReftState,
       writeFiles: (target) => {
         saveModelFolder(target, policy, tokenizer, format);
         mkdirSync(join(target, "training"));
@@ -285,14 +288,6 @@ function questionsOfStep(
 
 function longestPrompt(questions: readonly Question[]): number {
   return questions.reduce((most, { prompt }) => Math.max(most, prompt.tokens.length), 0);
-}
-
-/** @throws UserError when a run would go on against another reference than it began with */
-function checkWarmup(before: string, now: string): void {
-  if (before === now) return;
-  throw new UserError(
-    `this run's warm-up model was ${before}, is now ${now}: the reference must not change; give another --output`,
-  );
 }
 
 /** @throws UserError when the model was taught to answer in another way than this run asks */

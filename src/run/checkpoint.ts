@@ -197,7 +197,8 @@ function foldersIn(folder: string): string[] {
   return [...inner, folder];
 }
 
-function fingerprint(file: string): z.infer<typeof fileSchema> {
+/** Size and SHA-256 of a file of any size. */
+export function fingerprint(file: string): z.infer<typeof fileSchema> {
   const hash = createHash("sha256");
   const buffer = Buffer.allocUnsafe(1 << 22); // files may be larger than memory
   const descriptor = fs.openSync(file, "r");

@@ -28,6 +28,7 @@ import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeSamples } from "../run/metrics.ts";
 import { loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
@@ -39,6 +40,7 @@ import { crossEntropy } from "./loss.ts";
 /** What the recipe remembers between checkpoints. */
 interface SftState {
   readonly bestAccuracy: number;
+  readonly inputs: InputHashes;
 }
 
 /**
@@ -55,6 +57,9 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   // 1. data, tokenizer, model
   const train = readExamples(data.train);
   const resume = run.resumeFrom;
+  const resumed = resume?.state as SftState | undefined;
+  const inputs = hashInputs({ train: data.train, dev: data.dev });
+  checkInputs(resumed?.inputs, inputs);
   const { model, tokenizer } = openModel(config, train, resume?.folder);
   const sampling = findSamplingFormat(tokenizer, train, data.programPrefix);
   checkSamplingPrefix(tokenizer, train, sampling);
@@ -96,13 +101,13 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const totalSteps = stepsPerEpoch * training.epochs;
   const horizon = stepsPerEpoch * training.scheduleEpochs;
   const warmupSteps = Math.round(optimizer.warmupFraction * horizon);
-  let bestAccuracy = (resume?.state as SftState | undefined)?.bestAccuracy ?? -1;
+  let bestAccuracy = resumed?.bestAccuracy ?? -1;
 
   const checkpoint = (step: number, isBest: boolean) =>
     saveCheckpoint(run, {
       step,
       isBest,
-      state: { bestAccuracy } satisfies SftState,
+      state: { bestAccuracy, inputs } satisfies SftState,
       writeFiles: (target) => {
         saveModelFolder(target, model, tokenizer, format);
         mkdirSync(join(target, "training"));

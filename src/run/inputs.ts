@@ -1,0 +1,37 @@
+// What a run reads, by content: a run that goes on must find the files that it began with, whatever their names say.
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { UserError } from "../errors.ts";
+import { fingerprint } from "./checkpoint.ts";
+
+/** SHA-256 per file. */
+export type InputHashes = Readonly<Record<string, string>>;
+
+/**
+ * Hashes data files, and the weights of model folders.
+ *
+ * @param paths by what the run calls them
+ * @throws UserError when one is missing
+ */
+export function hashInputs(paths: Readonly<Record<string, string>>): InputHashes {
+  const entries = Object.entries(paths).flatMap(([name, path]) => {
+    if (!existsSync(path)) throw new UserError(`${name}: expected ${path}, found nothing there`);
+    if (!statSync(path).isDirectory()) return [[name, fingerprint(path).sha256] as const];
+    const weights = readdirSync(path).filter((file) => file.endsWith(".safetensors"));
+    return weights.map(
+      (file) => [`${name}/${file}`, fingerprint(join(path, file)).sha256] as const,
+    );
+  });
+  return Object.fromEntries(entries);
+}
+
+/** @throws UserError when a run would go on with other files than it began with */
+export function checkInputs(before: InputHashes | undefined, now: InputHashes): void {
+  if (before === undefined) return;
+  const names = new Set([...Object.keys(before), ...Object.keys(now)]);
+  const changed = [...names].filter((name) => before[name] !== now[name]);
+  if (changed.length === 0) return;
+  throw new UserError(
+    `this run began with other contents of ${changed.join(", ")}: give it the same files again, or another --output`,
+  );
+}

@@ -1,0 +1,32 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { checkInputs, hashInputs } from "../../src/run/inputs.ts";
+import { temporaryFolder, userErrorOf } from "../support/runs.ts";
+
+test("a changed file is named, a moved one is not noticed", async () => {
+  const folder = temporaryFolder();
+  const [data, model] = [join(folder, "train.jsonl"), join(folder, "model")];
+  mkdirSync(model);
+  writeFileSync(data, "1\n");
+  writeFileSync(join(model, "model.safetensors"), "weights");
+  writeFileSync(join(model, "notes.txt"), "of no account");
+  const before = hashInputs({ train: data, "model.init": model });
+  expect(Object.keys(before)).toEqual(["train", "model.init/model.safetensors"]);
+  const copy = join(folder, "copy.jsonl");
+  writeFileSync(copy, "1\n");
+  checkInputs(before, hashInputs({ train: copy, "model.init": model }));
+  writeFileSync(join(model, "model.safetensors"), "other weights");
+  const now = hashInputs({ train: data, "model.init": model });
+  expect(await userErrorOf(() => checkInputs(before, now))).toBe(
+    "this run began with other contents of model.init/model.safetensors: " +
+      "give it the same files again, or another --output",
+  );
+});
+
+test("a missing input says which", async () => {
+  const path = join(temporaryFolder(), "none.jsonl");
+  expect(await userErrorOf(() => hashInputs({ train: path }))).toBe(
+    `train: expected ${path}, found nothing there`,
+  );
+});
