@@ -1,12 +1,14 @@
-// One comparison on generated problems: a warm-up by SFT, then from that warm-up ReFT and its controls, each with at least as
-// much time and as many samples as ReFT had. Used by the demo and by reproduce-generated.ts.
+// One comparison on generated problems: a warm-up by SFT, then from that warm-up ReFT and its controls. SFT going on gets at least
+// as many samples as ReFT, SFT on own programs samples as many; both get at least as much time. Every model is the one that was
+// best on dev, the warm-up included. Used by the demo and by reproduce-generated.ts.
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { evaluate } from "../src/commands/evaluate.ts";
 import { prepareData } from "../src/commands/prepareData.ts";
 import { loadConfig, type Override } from "../src/config.ts";
 import { type Example, readExamples } from "../src/data/examples.ts";
 import { writeFileAtomically, writeJsonl } from "../src/data/jsonl.ts";
+import { UserError } from "../src/errors.ts";
 import { answerQuestions, prepareQuestions } from "../src/generate/answer.ts";
 import { createGenerator } from "../src/generate/generate.ts";
 import { disposeModel } from "../src/model/model.ts";
@@ -46,105 +48,105 @@ export interface Row {
 
 const configs = join(import.meta.dirname, "..", "configs", "tiny");
 
-/** Runs what is not done yet, and measures every model once on the test problems. */
+/**
+ * Runs what is not done yet, and measures every model once on the test problems. A comparison that was stopped goes on with
+ * the same options.
+ *
+ * @throws UserError when the folder holds a comparison with other options
+ */
 export async function compare(options: ComparisonOptions): Promise<Row[]> {
-  const resultsPath = join(options.folder, "comparison.json");
-  if (existsSync(resultsPath)) return JSON.parse(readFileSync(resultsPath, "utf8")) as Row[];
   const { folder, seed } = options;
+  const once = rememberIn(folder);
+  await once("options", async () => options).then(({ result }) =>
+    checkOptions(folder, result, options),
+  );
   const data = join(folder, "data");
-  if (!existsSync(join(data, "manifest.json"))) {
-    console.error(
-      await prepareData({
-        dataset: "generated",
-        cot: "python",
-        output: data,
-        seed,
-        train: options.programs,
-        answerOnly: options.answers,
-        test: options.testQuestions,
-        timeoutSeconds: 3,
-        workers: 2,
-      }),
-    );
-  }
+  await once("prepare-data", async () => {
+    const sizes = {
+      train: options.programs,
+      answerOnly: options.answers,
+      test: options.testQuestions,
+    };
+    const said = await prepareData({
+      ...{ dataset: "generated", cot: "python", output: data, seed, timeoutSeconds: 3, workers: 2 },
+      ...sizes,
+    } as const);
+    console.error(said);
+    return said;
+  });
+  const dataFiles = { seed, "data.dev": join(data, "dev.jsonl") };
 
   say(`warm-up: SFT on ${options.programs} programs`);
   const warmup = join(folder, "warmup");
   const warmupConfig = loadConfig("sft", join(configs, "warmup.yaml"), [
-    ...set({ seed, "data.train": join(data, "train.jsonl"), "data.dev": join(data, "dev.jsonl") }),
+    ...set({ ...dataFiles, "data.train": join(data, "train.jsonl") }),
   ]);
-  const warmupRun = await timed(() => trainSft(warmupConfig, warmup));
+  const warmupRun = await once("warmup", () => trainSft(warmupConfig, warmup));
   const warmupSamples = warmupConfig.training.epochs * options.programs;
 
   say(`ReFT: PPO on ${options.answers} questions with answers, without programs`);
   const reft = join(folder, "reft");
   const reftConfig = loadConfig("reft", join(configs, "reft.yaml"), [
     ...set({
-      seed,
+      ...dataFiles,
       "model.init": warmup,
       "data.train": join(data, "answers.jsonl"),
-      "data.dev": join(data, "dev.jsonl"),
       "training.maxSteps": options.reftSteps,
     }),
   ]);
-  const reftRun = await timed(() => trainReft(reftConfig, reft));
+  const reftRun = await once("reft", () => trainReft(reftConfig, reft));
   const { questionsPerStep, samplesPerQuestion } = reftConfig.rollout;
   const reftSamples = options.reftSteps * questionsPerStep * samplesPerQuestion;
 
-  // Samples that SFT learns from in a second, from the warm-up itself.
-  const samplesPerSecond = warmupSamples / warmupRun.seconds;
   /** SFT from the warm-up for at least so many samples and seconds. */
-  const continueSft = async (
-    name: string,
-    train: string,
-    rows: number,
-    samples: number,
-    seconds: number,
-  ) => {
-    const epochs = Math.max(1, Math.ceil(Math.max(samples, seconds * samplesPerSecond) / rows));
-    const overrides = set({
-      seed,
-      "model.init": warmup,
-      "data.train": train,
-      "data.dev": join(data, "dev.jsonl"),
-      "training.epochs": epochs,
-      "training.scheduleEpochs": epochs,
-      "evaluation.everyEpochs": Math.max(1, Math.ceil(epochs / 10)),
-    });
-    const config = loadConfig("sft", join(configs, "sft.yaml"), overrides);
-    const run = await timed(() => trainSft(config, join(folder, name)));
-    return { ...run, samples: epochs * rows };
+  const continueSft = async (name: string, train: string, rows: number, least: Budget) => {
+    // The warm-up's rate is too low, because starting up is in it: hence the margin, and a second try where it is not enough.
+    let samplesPerSecond = (1.5 * warmupSamples) / warmupRun.seconds;
+    for (let attempt = 1; ; attempt++) {
+      const label = `${name}-${attempt}`;
+      const planned = await once(`${label}-epochs`, async () =>
+        Math.max(1, Math.ceil(Math.max(least.samples, least.seconds * samplesPerSecond) / rows)),
+      );
+      const epochs = planned.result;
+      const overrides = set({
+        ...dataFiles,
+        "model.init": warmup,
+        "data.train": train,
+        "training.epochs": epochs,
+        "training.scheduleEpochs": epochs,
+        "evaluation.everyEpochs": Math.max(1, Math.round(epochs / 20)),
+      });
+      const config = loadConfig("sft", join(configs, "sft.yaml"), overrides);
+      const run = await once(label, () => trainSft(config, join(folder, label)));
+      if (run.seconds >= least.seconds)
+        return { ...run, folder: join(folder, label), samples: epochs * rows };
+      samplesPerSecond = (1.1 * epochs * rows) / run.seconds;
+    }
   };
 
   say("control: SFT goes on from the same warm-up");
-  const sftRun = await continueSft(
-    "sft",
-    join(data, "train.jsonl"),
-    options.programs,
-    reftSamples,
-    reftRun.seconds,
-  );
-
+  const sftRun = await continueSft("sft", join(data, "train.jsonl"), options.programs, {
+    samples: reftSamples,
+    seconds: reftRun.seconds,
+  });
   const rows: Omit<Row, "testAccuracy">[] = [
     { name: "warm-up", folder: warmup, seconds: 0, samples: 0, devAccuracy: warmupRun.result },
-    {
-      name: "SFT going on",
-      folder: join(folder, "sft"),
-      ...asRow(sftRun),
-      samples: sftRun.samples,
-    },
+    { name: "SFT going on", ...asRow(sftRun), folder: sftRun.folder, samples: sftRun.samples },
   ];
   if (options.selfTraining) {
     say("control: SFT on the warm-up model's own programs that gave the right answer");
     const path = join(folder, "self-generated.jsonl");
-    const sampling = await timed(() =>
+    const sampling = await once("self-generated", () =>
       sampleCorrectPrograms(warmup, data, reftSamples, seed, path),
     );
     const secondsLeft = Math.max(0, reftRun.seconds - sampling.seconds);
-    const run = await continueSft("self-training", path, sampling.result, 0, secondsLeft);
+    const run = await continueSft("self-training", path, sampling.result, {
+      samples: 0,
+      seconds: secondsLeft,
+    });
     rows.push({
       name: "SFT on own programs",
-      folder: join(folder, "self-training"),
+      folder: run.folder,
       seconds: sampling.seconds + run.seconds,
       samples: reftSamples + run.samples,
       devAccuracy: run.result,
@@ -155,18 +157,61 @@ export async function compare(options: ComparisonOptions): Promise<Row[]> {
   say("test problems, once per model");
   const measured: Row[] = [];
   for (const row of rows) {
-    const results = await evaluate({
-      model: row.folder,
-      data: join(data, "test.jsonl"),
-      output: join(row.folder, "test"),
-      slots: reftConfig.evaluation.slots,
-      maxNewTokens: reftConfig.evaluation.maxNewTokens,
-      sandbox: reftConfig.sandbox,
-    });
-    measured.push({ ...row, testAccuracy: results.accuracy });
+    const test = await once(`test-${basename(row.folder)}`, () =>
+      evaluate({
+        model: row.folder,
+        data: join(data, "test.jsonl"),
+        output: join(row.folder, "test"),
+        slots: reftConfig.evaluation.slots,
+        maxNewTokens: reftConfig.evaluation.maxNewTokens,
+        sandbox: reftConfig.sandbox,
+      }),
+    );
+    measured.push({ ...row, testAccuracy: test.result.accuracy });
   }
-  writeFileAtomically(resultsPath, `${JSON.stringify(measured, null, 2)}\n`);
   return measured;
+}
+
+interface Budget {
+  readonly samples: number;
+  readonly seconds: number;
+}
+
+interface Done<T> {
+  readonly result: T;
+  /** Added up over interruptions. */
+  readonly seconds: number;
+}
+
+/** Runs each named job once: result and seconds are kept in `<folder>/comparison/<name>.json`. */
+function rememberIn(folder: string) {
+  return async <T>(name: string, job: () => Promise<T>): Promise<Done<T>> => {
+    const path = join(folder, "comparison", `${name}.json`);
+    const before = (
+      existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : { seconds: 0 }
+    ) as Partial<Done<T>> & { seconds: number };
+    if (before.result !== undefined) return before as Done<T>;
+    const start = performance.now();
+    const seconds = () => before.seconds + (performance.now() - start) / 1000;
+    const keep = (done: object) => writeFileAtomically(path, `${JSON.stringify(done, null, 2)}\n`);
+    try {
+      const result = await job();
+      const done = { result, seconds: seconds() };
+      keep(done);
+      return done;
+    } catch (error) {
+      keep({ seconds: seconds() });
+      throw error;
+    }
+  };
+}
+
+function checkOptions(folder: string, before: ComparisonOptions, now: ComparisonOptions): void {
+  const [old, fresh] = [before, now].map((options) => JSON.stringify(options));
+  if (old === fresh) return;
+  throw new UserError(
+    `${folder} holds a comparison with ${old}, expected ${fresh}: give another folder, or remove it`,
+  );
 }
 
 /** The rows as a Markdown table; several comparisons give means with standard errors. */
@@ -246,7 +291,7 @@ async function sampleCorrectPrograms(
     )) {
       const { id, question: asked, answer } = question.example;
       const key = `${id}\n${text}`;
-      if (verdict.correct)
+      if (verdict.correct && !correct.has(key))
         correct.set(key, { id: `${id}-${correct.size}`, question: asked, cot: text, answer });
     }
     progress.update(Math.min(begin + chunk, samples), { correct: correct.size });
@@ -262,12 +307,6 @@ async function sampleCorrectPrograms(
 
 function asRow({ seconds, result }: { seconds: number; result: number }) {
   return { seconds, devAccuracy: result };
-}
-
-async function timed<T>(job: () => Promise<T>): Promise<{ result: T; seconds: number }> {
-  const start = performance.now();
-  const result = await job();
-  return { result, seconds: (performance.now() - start) / 1000 };
 }
 
 function set(values: Readonly<Record<string, string | number>>): Override[] {
