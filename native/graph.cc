@@ -5,8 +5,6 @@
 // that the eager context runs by name, like any op.
 #include "graph.h"
 
-#include <malloc.h>
-
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -340,14 +338,6 @@ void RegisterGraphFunctions(napi_env env, napi_value exports, TFE_Context *conte
       method("graphConst", Guarded<Const, 4>), method("graphOp", Guarded<Op, 6>),
       method("graphDefine", Guarded<Define, 5>), method("removeFunction", Guarded<Remove, 1>)};
   napi_define_properties(env, exports, sizeof(methods) / sizeof(methods[0]), methods);
-}
-
-// A step allocates and frees the same large tensors on several threads again and again. With glibc's defaults each thread has
-// its own arena and the mmap threshold climbs with every free, so the process grows to several times of what is alive.
-void ConfigureAllocator() {
-#ifdef __GLIBC__
-  mallopt(M_ARENA_MAX, 1);
-#endif
 }
 
 }  // namespace tfnodejs

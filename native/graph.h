@@ -11,9 +11,6 @@ namespace tfnodejs {
 // Adds graphNew, graphInput, graphConst, graphOp, graphDefine and removeFunction to the binding's exports.
 void RegisterGraphFunctions(napi_env env, napi_value exports, TFE_Context *context);
 
-// Steadies glibc's allocator for tensors: see the comment at its definition.
-void ConfigureAllocator();
-
 }  // namespace tfnodejs
 
 #endif  // REFT_NATIVE_GRAPH_H_
