@@ -27,7 +27,7 @@ export function createAlarms(limits: ReftConfig["alarms"]): (signs: StepSigns) =
     {
       steps: 1,
       holds: (signs: StepSigns) => signs.extractedFraction < limits.minExtractedFraction,
-      text: `fewer than ${100 * limits.minExtractedFraction} % of the responses give an answer: the policy collapses; lower the learning rate or raise ppo.klCoefficient`,
+      text: `fewer than ${100 * limits.minExtractedFraction} % of the responses give an answer: warm up longer if it was so from the start, else the policy collapses: lower the learning rate or raise ppo.klCoefficient`,
     },
     {
       steps: 1,
