@@ -7,7 +7,7 @@ import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import { type CotKind, defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, summariseAnswers, wilsonInterval } from "../evaluate/accuracy.ts";
-import { answerRecord, prepareQuestions } from "../generate/answer.ts";
+import { answerRecord, longestPrompt, prepareQuestions } from "../generate/answer.ts";
 import { disposeModel } from "../model/model.ts";
 import { createJudge } from "../reward/judge.ts";
 import { createSandbox, type SandboxOptions } from "../reward/sandbox/sandbox.ts";
@@ -87,7 +87,7 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const { model, tokenizer } = loadModelFolder(folder);
   const everyLength = Number.POSITIVE_INFINITY;
   const { questions } = prepareQuestions(tokenizer, examples, format.sampling, everyLength);
-  const maxPrompt = questions.reduce((most, { prompt }) => Math.max(most, prompt.tokens.length), 0);
+  const maxPrompt = longestPrompt(questions);
   const room = model.config.maxPositions - maxPrompt;
   const maxNewTokens = args.maxNewTokens ?? Math.max(1, Math.min(usualAnswer, room));
   if (maxNewTokens > room) {

@@ -47,6 +47,11 @@ export function prepareQuestions(
   return { questions, tooLong: all.length - questions.length };
 }
 
+/** Tokens of the longest prompt. */
+export function longestPrompt(questions: readonly Question[]): number {
+  return questions.reduce((most, { prompt }) => Math.max(most, prompt.tokens.length), 0);
+}
+
 /** One answer per request, in their order. A question may be asked several times with different streams. */
 export async function answerQuestions(
   generator: Generator,

@@ -6,14 +6,19 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ReftConfig } from "../config.ts";
-import { readExamples } from "../data/examples.ts";
+import { type Example, readExamples } from "../data/examples.ts";
 import { findSamplingFormat } from "../data/prompt.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { constantSchedule } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
-import { answerRecord, prepareQuestions, type Question } from "../generate/answer.ts";
+import {
+  answerRecord,
+  longestPrompt,
+  prepareQuestions,
+  type Question,
+} from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
 import { openSafetensors } from "../model/safetensors.ts";
@@ -26,13 +31,14 @@ import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeSamples } from "../run/metrics.ts";
 import {
+  checkPositions,
   endTokens,
   loadModelFolder,
   readAnswerFormat,
   saveModelFolder,
 } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
-import { createProgress } from "../run/progress.ts";
+import { createProgress, percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
 import { createAlarms } from "./alarms.ts";
 import { collectRollout, withAdvantages } from "./rollout.ts";
@@ -77,33 +83,21 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     sampling: findSamplingFormat(tokenizer, train, data.programPrefix),
   };
   checkFormat(format, config);
-  const prepare = (path: string, limit: number | null) =>
-    prepareQuestions(
-      tokenizer,
-      readExamples(path).slice(0, limit ?? undefined),
-      format.sampling,
-      data.maxPromptTokens,
-    );
-  const { questions, tooLong } = prepareQuestions(
-    tokenizer,
-    train,
-    format.sampling,
-    data.maxPromptTokens,
-  );
-  const dev = prepare(devFile, evaluation.questions);
+  const prepare = (examples: readonly Example[]) =>
+    prepareQuestions(tokenizer, examples, format.sampling, data.maxPromptTokens);
+  const { questions, tooLong } = prepare(train);
+  const dev = prepare(readExamples(devFile).slice(0, evaluation.questions ?? undefined));
   if (questions.length < sampling.questionsPerStep) {
     throw new UserError(
       `${data.train}: expected at least rollout.questionsPerStep = ${sampling.questionsPerStep} questions of at most ` +
         `${data.maxPromptTokens} tokens, found ${questions.length}`,
     );
   }
-  const longest = data.maxPromptTokens + Math.max(sampling.maxNewTokens, evaluation.maxNewTokens);
-  if (longest > policy.config.maxPositions) {
-    throw new UserError(
-      `the settings allow ${longest} tokens of prompt and answer, but the model has ${policy.config.maxPositions} ` +
-        "positions; lower data.maxPromptTokens, rollout.maxNewTokens or evaluation.maxNewTokens",
-    );
-  }
+  checkPositions(
+    policy,
+    data.maxPromptTokens + Math.max(sampling.maxNewTokens, evaluation.maxNewTokens),
+    "data.maxPromptTokens, rollout.maxNewTokens or evaluation.maxNewTokens",
+  );
   console.error(
     `ReFT: ${questions.length} questions (${tooLong} too long), ${dev.questions.length} dev questions ` +
       `(${dev.tooLong} too long), ` +
@@ -286,10 +280,6 @@ function questionsOfStep(
   return order.slice(begin, begin + questionsPerStep);
 }
 
-function longestPrompt(questions: readonly Question[]): number {
-  return questions.reduce((most, { prompt }) => Math.max(most, prompt.tokens.length), 0);
-}
-
 /** @throws UserError when the model was taught to answer in another way than this run asks */
 function checkFormat(
   { cotKind, sampling }: { cotKind: string; sampling: { programPrefix: string } },
@@ -329,8 +319,4 @@ function notFinite(step: number, { policyLoss, valueLoss, gradNorm }: UpdateMetr
     `step ${step}: policy loss ${policyLoss}, value loss ${valueLoss}, gradient norm ${gradNorm}, expected finite ` +
       "numbers; the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
   );
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`;
 }

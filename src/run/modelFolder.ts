@@ -61,3 +61,17 @@ export function saveModelFolder(
 export function endTokens(model: Model, tokenizer: Tokenizer): number[] {
   return [...new Set([...model.config.eosIds, tokenizer.eosId])];
 }
+
+/**
+ * @param tokens of prompt and answer that a run's settings allow
+ * @param settings that could be lowered, for the message
+ * @throws UserError when they can be longer than the model's positions reach
+ */
+export function checkPositions(model: Model, tokens: number, settings: string): void {
+  const { maxPositions } = model.config;
+  if (tokens <= maxPositions) return;
+  throw new UserError(
+    `the settings allow ${tokens} tokens of prompt and answer, but the model has ${maxPositions} positions; ` +
+      `lower ${settings}`,
+  );
+}

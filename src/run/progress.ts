@@ -89,3 +89,8 @@ function formatSeconds(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)}m${whole % 60}s`;
   return `${Math.floor(whole / 3600)}h${Math.floor((whole % 3600) / 60)}m`;
 }
+
+/** A share as a short figure beside the bar: 0.425 is "42.5%". */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)}%`;
+}

@@ -21,7 +21,7 @@ import { liveTensors, take, tf } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
 import { answerRecord, prepareQuestions } from "../generate/answer.ts";
-import { createModel, disposeModel, type Model, parameterCount } from "../model/model.ts";
+import { createModel, disposeModel, parameterCount } from "../model/model.ts";
 import { batchTensors, predictingStates, responseLogprobs } from "../model/score.ts";
 import { readWeights } from "../model/transformer.ts";
 import { createJudge } from "../reward/judge.ts";
@@ -31,9 +31,9 @@ import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeSamples } from "../run/metrics.ts";
-import { loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
+import { checkPositions, loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
-import { createProgress } from "../run/progress.ts";
+import { createProgress, percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
 import { crossEntropy } from "./loss.ts";
 
@@ -67,9 +67,10 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const sequences = encodeAll(tokenizer, train, config);
   const devExamples = readExamples(data.dev).slice(0, evaluation.questions ?? undefined);
   const dev = prepareQuestions(tokenizer, devExamples, sampling, data.maxPromptTokens);
-  checkLength(
+  checkPositions(
     model,
     data.maxPromptTokens + Math.max(data.maxCompletionTokens, evaluation.maxNewTokens),
+    "data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens",
   );
   console.error(
     `SFT: ${sequences.length} examples (${train.length - sequences.length} too long), ${dev.questions.length} dev ` +
@@ -266,16 +267,6 @@ function encodeAll(
   );
 }
 
-/** @throws UserError when prompts and answers can be longer than the model's positions reach */
-function checkLength(model: Model, tokens: number): void {
-  const { maxPositions } = model.config;
-  if (tokens <= maxPositions) return;
-  throw new UserError(
-    `the settings allow ${tokens} tokens of prompt and answer, but the model has ${maxPositions} positions; ` +
-      "lower data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens",
-  );
-}
-
 function epochOrder<T>(items: readonly T[], seed: number, epoch: number): T[] {
   return Rng.named(seed, `epoch ${epoch}`).shuffled(items);
 }
@@ -285,8 +276,4 @@ function notFinite(step: number, name: string, value: number): UserError {
     `step ${step}: the ${name} is ${value}, expected a finite number; nothing was ` +
       "changed by this step and the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
   );
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`;
 }
