@@ -5,7 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { SftConfig } from "../config.ts";
-import { packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
+import type { Sequence } from "../data/batch.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import {
   checkSamplingPrefix,
@@ -14,16 +14,13 @@ import {
   formatPrompt,
 } from "../data/prompt.ts";
 import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
-import { compile } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { constantSchedule, linearSchedule } from "../engine/schedule.ts";
-import { liveTensors, take, tf } from "../engine/tf.ts";
+import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
 import { answerRecord, prepareQuestions } from "../generate/answer.ts";
 import { createModel, disposeModel, parameterCount } from "../model/model.ts";
-import { batchTensors, predictingStates, responseLogprobs } from "../model/score.ts";
-import { readWeights } from "../model/transformer.ts";
 import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
@@ -35,7 +32,7 @@ import { checkPositions, loadModelFolder, saveModelFolder } from "../run/modelFo
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { createProgress, percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
-import { crossEntropy } from "./loss.ts";
+import { createBackward } from "./backward.ts";
 
 /** What the recipe remembers between checkpoints. */
 interface SftState {
@@ -78,20 +75,9 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   );
 
   // 2. optimizer and compiled step
-  const parameters = [...model.parameters.values()];
-  const adamW = new AdamW([{ variables: parameters }], optimizer);
+  const adamW = new AdamW([{ variables: [...model.parameters.values()] }], optimizer);
   if (resume) loadOptimizer(adamW, join(resume.folder, "training"));
-  const backward = compile("sft", (...inputs) => {
-    const weights = readWeights(model.parameters);
-    const loss = () => {
-      const states = predictingStates(model.config, weights, inputs);
-      return crossEntropy(responseLogprobs(model.config, weights, states, inputs[4]!), inputs[5]!);
-    };
-    const names = [...weights.keys()];
-    const { value, grads } = tf.engine().gradients(loss, [...weights.values()]);
-    adamW.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
-    return [value];
-  });
+  const backward = createBackward(model, adamW, training);
 
   // 3. evaluation by running programs
   const sandbox = await createSandbox(config.sandbox);
@@ -139,24 +125,13 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
       const startedAt = performance.now();
       const epoch = Math.floor(step / stepsPerEpoch);
 
-      // 4. one update: the mean loss over all completion tokens of the global batch, microbatch by microbatch
+      // 4. one update: the mean loss over all completion tokens of the global batch
       const batch = epochOrder(sequences, config.seed, epoch).slice(
         (step % stepsPerEpoch) * training.batchSize,
         ((step % stepsPerEpoch) + 1) * training.batchSize,
       );
       const lossTokens = batch.reduce((sum, { response }) => sum + response.length, 0);
-      let loss = 0;
-      for (const part of splitByTokens(batch, training.microBatchTokens)) {
-        const packed = packSequences(part, training.microBatchTokens);
-        const tokenWeights = new Float32Array(packed.targets.length).fill(
-          1 / lossTokens,
-          0,
-          packed.predictions,
-        );
-        const inputs = [...batchTensors(packed), tf.tensor1d(tokenWeights)];
-        loss += take(backward(...inputs))[0]![0]!;
-        tf.dispose(inputs);
-      }
+      const loss = backward(batch);
       const factor =
         optimizer.schedule === "linear"
           ? linearSchedule(step, warmupSteps, horizon)

@@ -1,13 +1,9 @@
 import { expect, test } from "vitest";
-import { packSequences, type Sequence, splitByTokens } from "../../src/data/batch.ts";
-import { compile } from "../../src/engine/compile.ts";
+import type { Sequence } from "../../src/data/batch.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import { linearSchedule } from "../../src/engine/schedule.ts";
-import { take, tf } from "../../src/engine/tf.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
-import { batchTensors, predictingStates, responseLogprobs } from "../../src/model/score.ts";
-import { readWeights } from "../../src/model/transformer.ts";
-import { crossEntropy } from "../../src/sft/loss.ts";
+import { createBackward } from "../../src/sft/backward.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 
 // Expected values: PyTorch and transformers, scripts/golden/sft.py.
@@ -29,32 +25,11 @@ function train(microBatchTokens: number) {
   const model = loadModel(goldenPath("models", "multi-head"));
   const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
   const optimizer = new AdamW([{ variables: [...model.parameters.values()] }], options);
-  const backward = compile("sft", (...inputs) => {
-    const weights = readWeights(model.parameters);
-    const loss = () => {
-      const states = predictingStates(model.config, weights, inputs);
-      return crossEntropy(responseLogprobs(model.config, weights, states, inputs[4]!), inputs[5]!);
-    };
-    const { value, grads } = tf.engine().gradients(loss, [...weights.values()]);
-    optimizer.accumulate(new Map([...weights.keys()].map((name, i) => [name, grads[i]!])));
-    return [value];
-  });
+  const backward = createBackward(model, optimizer, { microBatchTokens });
   const losses: number[] = [];
   const norms: number[] = [];
   for (let step = 0; step < 5; step++) {
-    const sequences = sequencesOf(step);
-    const lossTokens = sequences.reduce((sum, { response }) => sum + response.length, 0);
-    let loss = 0;
-    for (const part of splitByTokens(sequences, microBatchTokens)) {
-      const batch = packSequences(part, microBatchTokens);
-      const weights = new Float32Array(batch.targets.length).fill(
-        1 / lossTokens,
-        0,
-        batch.predictions,
-      );
-      loss += take(backward(...batchTensors(batch), tf.tensor1d(weights)))[0]![0]!;
-    }
-    losses.push(loss);
+    losses.push(backward(sequencesOf(step)));
     norms.push(optimizer.update([1e-3 * linearSchedule(step, 2, 20)]));
   }
   const final = new Map([...model.parameters].map(([name, variable]) => [name, variable.values()]));
