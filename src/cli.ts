@@ -38,6 +38,13 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "sample",
+    {
+      describe: "Sample many answers to each question, run and judged",
+      load: async () => register((await import("./commands/sample.ts")).sampleCommand),
+    },
+  ],
+  [
     "evaluate",
     {
       describe: "Greedy accuracy on a data set, with a confidence interval",

@@ -8,6 +8,7 @@ import { evaluateCommand } from "../src/commands/evaluate.ts";
 import { executeCommand } from "../src/commands/execute.ts";
 import { generateCommand } from "../src/commands/generate.ts";
 import { prepareDataCommand } from "../src/commands/prepareData.ts";
+import { sampleCommand } from "../src/commands/sample.ts";
 import { scoreCommand } from "../src/commands/score.ts";
 import { trainReftCommand, trainSftCommand } from "../src/commands/train.ts";
 import { loadConfig, parseOverride } from "../src/config.ts";
@@ -49,6 +50,7 @@ describe("commands", () => {
       prepareDataCommand,
       trainSftCommand,
       trainReftCommand,
+      sampleCommand,
       evaluateCommand,
       generateCommand,
       scoreCommand,

@@ -1,8 +1,11 @@
 // JSON Lines: one JSON value per line, checked against a schema when read, written whole or not at all.
 import {
   appendFileSync,
+  closeSync,
   mkdirSync,
+  openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -24,16 +27,44 @@ export interface Line<T> {
  *   JSON or does not fit the schema: `data/train.jsonl:17: "answer": expected ...`
  */
 export function readJsonl<T>(path: string, schema: ZodType<T>): Line<T>[] {
-  const lines = readText(path).split("\n");
-  const values = lines.flatMap((text, index) =>
-    text.trim() === ""
-      ? []
-      : [{ line: index + 1, value: parseJson(text, `${path}:${index + 1}`, schema) }],
-  );
+  const values: Line<T>[] = [];
+  let line = 0;
+  for (const text of linesOf(path)) {
+    line++;
+    if (text.trim() !== "")
+      values.push({ line, value: parseJson(text, `${path}:${line}`, schema) });
+  }
   if (values.length === 0) {
     throw new UserError(`${path}: expected one JSON value per line, found an empty file`);
   }
   return values;
+}
+
+/** A file's lines, one after the other: the file may be larger than the longest text that JavaScript holds. */
+function* linesOf(path: string): Generator<string> {
+  const decoder = new TextDecoder(); // removes a byte order mark
+  let rest = "";
+  for (const chunk of readChunks(path)) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+  yield rest + decoder.decode();
+}
+
+/** The bytes of a file of any size, piece by piece; each piece is overwritten by the next. @throws UserError if it cannot be read */
+export function* readChunks(path: string): Generator<Buffer> {
+  const buffer = Buffer.allocUnsafe(1 << 20);
+  const descriptor = reading(path, () => openSync(path, "r"));
+  try {
+    for (;;) {
+      const bytes = reading(path, () => readSync(descriptor, buffer));
+      if (bytes === 0) return;
+      yield buffer.subarray(0, bytes);
+    }
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /**
@@ -42,8 +73,12 @@ export function readJsonl<T>(path: string, schema: ZodType<T>): Line<T>[] {
  * @throws UserError if it cannot be read
  */
 export function readText(path: string): string {
+  return reading(path, () => readFileSync(path, "utf8").replace(/^\uFEFF/, ""));
+}
+
+function reading<T>(path: string, read: () => T): T {
   try {
-    return readFileSync(path, "utf8").replace(/^\uFEFF/, "");
+    return read();
   } catch (error) {
     throw new UserError(
       isErrno(error, "ENOENT")
@@ -86,9 +121,9 @@ function excerpt(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
-/** Appends one value as a line of its own. @throws UserError if the disk does not take it */
-export function appendJsonl(path: string, value: unknown): void {
-  writing(path, () => appendFileSync(path, `${JSON.stringify(value)}\n`));
+/** Appends values, each as a line of its own, in one piece. @throws UserError if the disk does not take it */
+export function appendJsonl(path: string, ...values: readonly unknown[]): void {
+  writing(path, () => appendFileSync(path, linesFrom(values)));
 }
 
 /**
@@ -98,9 +133,13 @@ export function appendJsonl(path: string, value: unknown): void {
  * @throws UserError if the disk does not take it
  */
 export function writeJsonl(path: string, values: Iterable<unknown>): void {
+  writeFileAtomically(path, linesFrom(values));
+}
+
+function linesFrom(values: Iterable<unknown>): string {
   let text = "";
   for (const value of values) text += `${JSON.stringify(value)}\n`;
-  writeFileAtomically(path, text);
+  return text;
 }
 
 /** Writes a text file under a temporary name, then renames it; makes its folder if need be. */

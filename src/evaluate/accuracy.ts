@@ -1,7 +1,12 @@
 // Greedy accuracy on a set of questions, with its uncertainty.
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { UserError } from "../errors.ts";
-import { type Answer, answerQuestions, type Question } from "../generate/answer.ts";
+import {
+  type Answer,
+  answerQuestions,
+  checkFailures,
+  countFailures,
+  type Question,
+} from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
@@ -40,25 +45,11 @@ export function createEvaluator(
         maxNewTokens,
         eosIds,
       });
-      checkFailures(answers);
+      checkFailures("evaluation", answers);
       return answers;
     },
     dispose: () => generator.dispose(),
   };
-}
-
-/** More answers than this that the sandbox failed to run would make the accuracy a figure of the sandbox. */
-const mostFailures = 0.05;
-
-function checkFailures(answers: readonly Answer[]): void {
-  const { infrastructureFailures } = summariseAnswers(answers);
-  if (infrastructureFailures <= mostFailures * answers.length) return;
-  const failed = answers.find(({ verdict }) => verdict.outcome.kind === "infrastructure")!;
-  const outcome = failed.verdict.outcome;
-  throw new UserError(
-    `evaluation: the sandbox could not run ${infrastructureFailures} of ${answers.length} programs ` +
-      `(${"message" in outcome ? outcome.message : outcome.kind}); see docs/sandbox.md. The last checkpoint is intact`,
-  );
 }
 
 /** Shares of a set of answers, and how many of them the sandbox failed to run: these count as wrong. */
@@ -71,9 +62,7 @@ export function summariseAnswers(answers: readonly Answer[]) {
     truncatedFraction: share(({ response }) => response.isTruncated),
     lengthTokens:
       answers.reduce((sum, { response }) => sum + response.tokens.length, 0) / answers.length,
-    infrastructureFailures: answers.filter(
-      ({ verdict }) => verdict.outcome.kind === "infrastructure",
-    ).length,
+    infrastructureFailures: countFailures(answers),
   };
 }
 

@@ -78,23 +78,33 @@ export async function answerQuestions(
   return Promise.all(answers);
 }
 
+/** More answers than this that the sandbox failed to run would make any figure one of the sandbox. */
+const mostFailures = 0.05;
+
+/** How many answers have a program that the sandbox, not the model, failed to run. */
+export function countFailures(answers: readonly Answer[]): number {
+  return answers.filter(({ verdict }) => verdict.outcome.kind === "infrastructure").length;
+}
+
+/**
+ * @param doing opens the message: "evaluation"
+ * @throws UserError when the sandbox failed too often
+ */
+export function checkFailures(doing: string, answers: readonly Answer[]): void {
+  const failures = countFailures(answers);
+  if (failures <= mostFailures * answers.length) return;
+  const failed = answers.find(({ verdict }) => verdict.outcome.kind === "infrastructure")!;
+  const { outcome } = failed.verdict;
+  throw new UserError(
+    `${doing}: the sandbox could not run ${failures} of ${answers.length} programs ` +
+      `(${"message" in outcome ? outcome.message : outcome.kind}); see docs/sandbox.md. What was written before is intact`,
+  );
+}
+
 /** An answer as a line of a samples file. */
-export function answerRecord({
-  question,
-  response,
-  text,
-  verdict,
-}: Answer): Record<string, unknown> {
-  const { id, answer } = question.example;
+export function answerRecord({ question, response, text, verdict }: Answer) {
+  const { id, question: asked, answer } = question.example;
   const { outcome, score, correct } = verdict;
-  return {
-    id,
-    question: question.example.question,
-    answer,
-    text,
-    outcome,
-    score,
-    correct,
-    isTruncated: response.isTruncated,
-  };
+  const { isTruncated } = response;
+  return { id, question: asked, answer, text, outcome, score, correct, isTruncated };
 }

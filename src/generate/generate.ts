@@ -4,15 +4,18 @@
 // Keys and values are written in place to the slot's own rows at the sequence's own positions, so nothing is padded on the left
 // and sequences of any lengths share a step. Sampling happens inside the compiled step, with one random number per token drawn
 // from the sequence's own stream: what a sequence becomes does not depend on its neighbours.
+//
+// Sequences with one prompt, the same array, share its keys and values: they stay in a slot when a sequence ends, so the next
+// sample of this prompt begins there at once or copies them, and the prompt is read once for all of its samples.
 import { bucketSize } from "../data/batch.ts";
 import { type Compiled, compile } from "../engine/compile.ts";
 import { type Tensor, tf } from "../engine/tf.ts";
 import type { Model } from "../model/model.ts";
 import type { Rng } from "../rng.ts";
-import { createCache, decodeStep, prefillStep } from "./steps.ts";
+import { copyStep, createCache, decodeStep, prefillStep } from "./steps.ts";
 
 export interface Prompt {
-  /** At least one token. */
+  /** At least one token. Prompts with the same array are read once. */
   readonly tokens: readonly number[];
   /** Chooses the samples; unused when greedy. */
   readonly rng: Rng;
@@ -57,6 +60,10 @@ export interface Generator {
 /** Tokens sampled per call of the decoding step: fewer calls against a few tokens past EOS that are thrown away. */
 const DECODE_STEPS = 4;
 
+type Tokens = readonly number[];
+
+const nothing: Tokens = [];
+
 /** A sequence in the making. */
 interface Slot {
   readonly index: number;
@@ -74,7 +81,8 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
     slotCount,
     bucketSize(options.maxTokens + DECODE_STEPS, 16),
   );
-  const prefill = compile("prefill", (...inputs) => prefillStep(model, cache, isGreedy, inputs));
+  const prefill = compile("prefill", (...inputs) => prefillStep(model, cache, inputs));
+  const copy = compile("copy", (...inputs) => copyStep(model.config, cache, inputs));
   const decode = compile("decode", (...inputs) => decodeStep(model, cache, isGreedy, inputs));
 
   return {
@@ -87,6 +95,8 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
       }
       const responses: Response[] = new Array(prompts.length);
       const slots: (Slot | null)[] = new Array(slotCount).fill(null);
+      /** Of each slot, the prompt whose keys and values it has. */
+      const held: Tokens[] = new Array(slotCount).fill(nothing);
       let nextPrompt = 0;
 
       /** Adds a sampled token; a complete sequence leaves its slot. */
@@ -109,27 +119,42 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
       while (nextPrompt < prompts.length || slots.some((slot) => slot !== null)) {
         await new Promise((resolve) => setImmediate(resolve)); // lets the sandbox take and give programs meanwhile
         const free = slots.flatMap((slot, i) => (slot === null ? [i] : []));
+        // Reading prompts is worth its call when a fair part of the slots is free for them, or nothing else is left to do.
         const waiting = prompts.length - nextPrompt;
-        // Prefill is worth its call when a fair part of the slots is free, or nothing else is left to do.
-        if (
-          waiting > 0 &&
-          (free.length >= Math.min(waiting, slotCount / 4) || free.length === slotCount)
-        ) {
-          const taken = free.slice(0, waiting);
-          for (const slotIndex of taken) {
-            const index = nextPrompt++;
-            slots[slotIndex] = { index, prompt: prompts[index]!, tokens: [], logprobs: [] };
+        const mayRead =
+          free.length >= Math.min(waiting, slotCount / 4) || free.length === slotCount;
+        const read: number[] = []; // slots whose prompt is new
+        const copied: [source: number, target: number][] = [];
+        while (free.length > 0 && nextPrompt < prompts.length) {
+          const { tokens } = prompts[nextPrompt]!;
+          const source = held.indexOf(tokens);
+          if (source === -1 && !mayRead) break;
+          const own = free.findIndex((slotIndex) => held[slotIndex] === tokens);
+          const [target] = free.splice(Math.max(0, own), 1) as [number];
+          if (source === -1) {
+            read.push(target);
+            held[target] = tokens;
+          } else if (own === -1) {
+            copied.push([source, target]);
+            held[target] = nothing; // until it is copied: no slot is both source and target
           }
-          runPrefill(prefill, slots, taken, temperature, append);
-        } else {
-          runDecode(decode, slots, temperature, append);
+          slots[target] = {
+            index: nextPrompt,
+            prompt: prompts[nextPrompt]!,
+            tokens: [],
+            logprobs: [],
+          };
+          nextPrompt++;
         }
+        if (read.length > 0) runPrefill(prefill, held, read);
+        if (copied.length > 0) runCopy(copy, held, copied);
+        for (const [source, target] of copied) held[target] = held[source]!;
+        runDecode(decode, slots, held, temperature, append);
       }
       return responses;
     },
     dispose() {
-      prefill.dispose();
-      decode.dispose();
+      for (const step of [prefill, copy, decode]) step.dispose();
       for (const variable of [...cache.keys, ...cache.values]) variable.dispose();
     },
   };
@@ -137,55 +162,47 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
 
 type Append = (slotIndex: number, token: number, logprob: number) => void;
 
-/** Reads the prompts of the slots in `taken`, each different one once, and samples their first tokens. */
-function runPrefill(
-  prefill: Compiled,
-  slots: readonly (Slot | null)[],
-  taken: readonly number[],
-  temperature: number,
-  append: Append,
+/** Reads the prompts of some slots. */
+function runPrefill(prefill: Compiled, held: readonly Tokens[], slots: readonly number[]): void {
+  const rowLength = longestLength(slots.map((slot) => held[slot]!));
+  const padded = repeatLast(slots);
+  const tokens = new Int32Array(padded.length * rowLength);
+  padded.forEach((slot, row) => {
+    tokens.set(held[slot]!, row * rowLength);
+  });
+  run(prefill, [
+    tf.tensor2d(tokens, [padded.length, rowLength], "int32"),
+    tf.tensor1d(padded, "int32"),
+  ]);
+}
+
+/** Gives slots the prompts of others. */
+function runCopy(
+  copy: Compiled,
+  held: readonly Tokens[],
+  pairs: readonly (readonly [source: number, target: number])[],
 ): void {
-  const prompts = taken.map((slotIndex) => slots[slotIndex]!.prompt);
-  const different = [...new Set(prompts.map(({ tokens }) => tokens))];
-  const rows = bucketSize(different.length, 1);
-  const rowLength = bucketSize(Math.max(...different.map((tokens) => tokens.length)), 16);
-  const tokens = new Int32Array(rows * rowLength);
-  different.forEach((prompt, row) => {
-    tokens.set(prompt, row * rowLength);
-  });
-  const count = bucketSize(taken.length, 1);
-  const sources = new Int32Array(count);
-  const lengths = new Int32Array(count);
-  const targets = new Int32Array(count);
-  const uniforms = new Float32Array(count);
-  for (let i = 0; i < count; i++) {
-    // Padding repeats the last slot: it writes the same numbers to the same places.
-    const like = Math.min(i, prompts.length - 1);
-    const prompt = prompts[like]!;
-    sources[i] = different.indexOf(prompt.tokens);
-    lengths[i] = prompt.tokens.length;
-    targets[i] = taken[like]!;
-    uniforms[i] = i === like ? uniformFrom(prompt.rng) : 0;
-  }
-  const inputs = [
-    tf.tensor2d(tokens, [rows, rowLength], "int32"),
-    tf.tensor1d(sources, "int32"),
-    tf.tensor1d(lengths, "int32"),
-    tf.tensor1d(targets, "int32"),
-    tf.tensor1d(uniforms),
-    tf.scalar(temperature),
-  ];
-  const [sampled, logprobs] = readAll(prefill(...inputs));
-  tf.dispose(inputs);
-  taken.forEach((slotIndex, i) => {
-    append(slotIndex, sampled![i]!, logprobs![i]!);
-  });
+  const length = longestLength(pairs.map(([source]) => held[source]!));
+  const padded = repeatLast(pairs);
+  const inputs = [padded.map(([source]) => source), padded.map(([, target]) => target)];
+  run(copy, [...inputs.map((slots) => tf.tensor1d(slots, "int32")), tf.zeros([length], "int32")]);
+}
+
+/** Up to one of the few sizes that are traced. What is repeated writes the same numbers to the same places. */
+function repeatLast<T>(items: readonly T[]): T[] {
+  const padding = bucketSize(items.length, 1) - items.length;
+  return [...items, ...new Array<T>(padding).fill(items.at(-1)!)];
+}
+
+function longestLength(prompts: readonly Tokens[]): number {
+  return bucketSize(Math.max(...prompts.map((tokens) => tokens.length)), 16);
 }
 
 /** Samples DECODE_STEPS more tokens for every slot; those of empty slots and past the end of a response are dropped. */
 function runDecode(
   decode: Compiled,
   slots: readonly (Slot | null)[],
+  held: readonly Tokens[],
   temperature: number,
   append: Append,
 ): void {
@@ -194,9 +211,9 @@ function runDecode(
   const positions = new Int32Array(count);
   const uniforms = new Float32Array(DECODE_STEPS * count);
   slots.forEach((slot, i) => {
-    if (!slot) return;
-    lastTokens[i] = slot.tokens.at(-1)!;
-    positions[i] = slot.prompt.tokens.length + slot.tokens.length - 1;
+    // The prompt's last token is fed for the first one of the response; an empty slot writes behind its prompt.
+    lastTokens[i] = slot ? (slot.tokens.at(-1) ?? slot.prompt.tokens.at(-1)!) : 0;
+    positions[i] = held[i]!.length + (slot ? slot.tokens.length - 1 : 0);
   });
   const before = [...slots];
   slots.forEach((slot, i) => {
@@ -209,8 +226,7 @@ function runDecode(
     tf.tensor2d(uniforms, [DECODE_STEPS, count]),
     tf.scalar(temperature),
   ];
-  const [sampled, logprobs] = readAll(decode(...inputs));
-  tf.dispose(inputs);
+  const [sampled, logprobs] = run(decode, inputs);
   for (let step = 0; step < DECODE_STEPS; step++) {
     before.forEach((slot, i) => {
       if (slot && slots[i] === slot)
@@ -223,10 +239,10 @@ function uniformFrom(rng: Rng): number {
   return Math.fround(rng.uniform() * (1 - 2 ** -24)); // float32 must not round it up to 1
 }
 
-function readAll(tensors: readonly Tensor[]): (Float32Array | Int32Array)[] {
-  return tensors.map((tensor) => {
-    const values = tensor.dataSync() as Float32Array | Int32Array;
-    tensor.dispose();
-    return values;
-  });
+/** Runs a step and reads its results; the inputs are disposed. */
+function run(step: Compiled, inputs: Tensor[]): (Float32Array | Int32Array)[] {
+  const outputs = step(...inputs);
+  const values = outputs.map((tensor) => tensor.dataSync() as Float32Array | Int32Array);
+  tf.dispose([...inputs, ...outputs]);
+  return values;
 }

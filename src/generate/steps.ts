@@ -1,5 +1,5 @@
-// The two compiled steps of generation, and the key-value cache that they write in place: prefill reads prompts and samples
-// their first tokens, decode samples the next few tokens of every slot.
+// The compiled steps of generation, and the key-value cache that they write in place: prefill reads prompts, copy gives what
+// was read to other slots, decode samples the next few tokens of every slot.
 import {
   attend,
   biasWhere,
@@ -59,52 +59,61 @@ function cacheRows(config: ModelConfig, cache: Cache, slots: Tensor, positions: 
   ]);
 }
 
+/** The places of positions 0 to length - 1 in some slots: int32 [slots * length * kvHeads]. */
+function firstRows(config: ModelConfig, cache: Cache, slots: Tensor, length: number): Tensor {
+  const count = slots.shape[0]!;
+  const grid = (x: Tensor) => tf.reshape(tf.broadcastTo(x, [count, length]), [count * length]);
+  const order = tf.reshape(tf.range(0, length, 1, "int32"), [1, length]);
+  return cacheRows(config, cache, grid(tf.reshape(slots, [count, 1])), grid(order));
+}
+
 /**
- * @param inputs tokens [rows, rowLength] of different prompts; per slot that is filled: sources [n] the row of its prompt,
- * lengths [n], slots [n], uniforms [n]; temperature []
- * @returns the first token of each response and its log-probability
+ * Reads prompts into the cache.
+ *
+ * @param inputs tokens [rows, rowLength] of different prompts; slots [rows] where each goes
+ * @returns tensors to fetch, so that the writing happens
  */
 export function prefillStep(
   model: Model,
   cache: Cache,
-  isGreedy: boolean,
-  [tokens, sources, lengths, slots, uniforms, temperature]: readonly Tensor[],
+  [tokens, slots]: readonly Tensor[],
 ): Tensor[] {
   const { config } = model;
-  const { kvHeads, headDim } = config;
   const [rows, rowLength] = tokens!.shape as [number, number];
-  const count = sources!.shape[0]!;
-  const int = (value: number) => tf.scalar(value, "int32");
-  const order = tf.range(0, rowLength, 1, "int32");
-  /** [a, 1] or [1, b] as a whole grid, flat. */
-  const grid = (x: Tensor, height: number) =>
-    tf.reshape(tf.broadcastTo(x, [height, rowLength]), [height * rowLength]);
-  const everyPosition = (height: number) => grid(tf.reshape(order, [1, rowLength]), height);
-  const places = cacheRows(
-    config,
-    cache,
-    grid(tf.reshape(slots!, [count, 1]), count),
-    everyPosition(count),
-  );
+  const places = firstRows(config, cache, slots!, rowLength);
   const causal = causalAttention(config, tf.fill([rows, rowLength], 0, "int32"));
   const written: Tensor[] = [];
-  /** A prompt's keys or values, once for each slot that has this prompt. */
-  const perSlot = (x: Tensor) => {
-    const perPrompt = tf.reshape(x, [rows, rowLength * kvHeads * headDim]);
-    const copies = gatherWithoutGradient(perPrompt, sources!);
-    return tf.reshape(copies, [count * rowLength, kvHeads, headDim]);
-  };
   const attention: Attention = (queries, keys, values, layer) => {
-    written.push(...writeCache(config, cache, layer, places, perSlot(keys), perSlot(values)));
+    written.push(...writeCache(config, cache, layer, places, keys, values));
     return causal(queries, keys, values, layer);
   };
-  const weights = readWeights(model.parameters);
-  const flat = tf.reshape(tokens!, [rows * rowLength]);
-  const hidden = hiddenStates(config, weights, flat, everyPosition(rows), attention);
-  const last = tf.sub(tf.add(tf.mul(sources!, int(rowLength)), lengths!), int(1));
-  const states = gatherWithoutGradient(hidden, last);
-  const outputs = sampleNext(config, weights, states, uniforms!, temperature!, isGreedy);
-  return [...outputs, ...touch(written)];
+  const order = tf.reshape(tf.range(0, rowLength, 1, "int32"), [1, rowLength]);
+  const flat = (x: Tensor) => tf.reshape(x, [rows * rowLength]);
+  const positions = flat(tf.broadcastTo(order, [rows, rowLength]));
+  hiddenStates(config, readWeights(model.parameters), flat(tokens!), positions, attention);
+  return touch(written);
+}
+
+/**
+ * Copies the first keys and values of some slots to others.
+ *
+ * @param inputs sources [n] and targets [n], slots none of which is both; positions [length], of which only the shape counts
+ * @returns tensors to fetch, so that the writing happens
+ */
+export function copyStep(
+  config: ModelConfig,
+  cache: Cache,
+  [sources, targets, positions]: readonly Tensor[],
+): Tensor[] {
+  const length = positions!.shape[0]!;
+  const from = firstRows(config, cache, sources!, length);
+  const to = firstRows(config, cache, targets!, length);
+  return touch(
+    [...cache.keys, ...cache.values].map((variable) => {
+      const matrix = variable.read();
+      return writeRowsInPlace(matrix, to, gatherWithoutGradient(matrix, from));
+    }),
+  );
 }
 
 /**

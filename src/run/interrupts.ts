@@ -25,7 +25,7 @@ export function watchInterrupts(): Interrupts {
     // From here on the system's own handling applies, which ends the process even in the middle of a step.
     stopWatching();
     process.stderr.write(
-      "\nStopping after this step, with a checkpoint. Ctrl-C again ends at once, without one.\n",
+      "\nStopping when this step is done and saved. Ctrl-C again ends at once, without saving it.\n",
     );
   };
   for (const signal of signals) process.on(signal, onSignal);

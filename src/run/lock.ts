@@ -1,7 +1,8 @@
-// One process at a time works on a run's folder. The lock names its holder, so one left by a crash is recognised.
+// One process at a time works on a run's folder, or on a file that is resumed. The lock names its holder, so one left by a crash
+// is recognised.
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
 
 interface Holder {
@@ -12,15 +13,15 @@ interface Holder {
 }
 
 /**
- * Takes the folder for this process; a lock whose process is dead is taken over.
+ * Takes a lock for this process; one whose process is dead is taken over.
  *
- * @returns a function that gives the folder back
+ * @param lock the file to make
+ * @returns a function that gives the lock back
  * @throws UserError that names the process that holds it
  */
-export function lockFolder(folder: string): () => void {
-  const lock = join(folder, "run.lock");
+export function takeLock(lock: string): () => void {
   const own = JSON.stringify(describeProcess(process.pid));
-  const temporary = join(folder, `.run.lock.${process.pid}`);
+  const temporary = join(dirname(lock), `.${basename(lock)}.${process.pid}`);
   writeFileSync(temporary, own);
   try {
     while (!tryLink(temporary, lock)) removeIfStale(lock);
@@ -71,7 +72,7 @@ function removeIfStale(lock: string): void {
 function isAlive(holder: Holder, lock: string): boolean {
   if (holder.host !== hostname())
     throw new UserError(
-      `${lock}: this run is in use by process ${holder.pid} on ${holder.host}; ` +
+      `${lock}: in use by process ${holder.pid} on ${holder.host}; ` +
         "whether it still runs cannot be told from here. If it does not, delete this file.",
     );
   try {
@@ -85,8 +86,8 @@ function isAlive(holder: Holder, lock: string): boolean {
 function inUse(lock: string, holder: Holder | undefined): UserError {
   return new UserError(
     holder === undefined
-      ? `${lock}: expected a lock with its holder, found something else; if no process uses this run, delete it.`
-      : `${lock}: this run is in use by process ${holder.pid}; wait for its end, or give another --output.`,
+      ? `${lock}: expected a lock with its holder, found something else; if no process uses it, delete it.`
+      : `${lock}: in use by process ${holder.pid}; wait for its end, or give another --output.`,
   );
 }
 

@@ -12,7 +12,7 @@ import {
   removeUnreferenced,
 } from "./checkpoint.ts";
 import { type Disk, explainDiskErrors, nodeDisk, replaceFile } from "./disk.ts";
-import { lockFolder } from "./lock.ts";
+import { takeLock } from "./lock.ts";
 import { dropRecordsAfter } from "./metrics.ts";
 
 export interface Run<C extends Config = Config> {
@@ -40,7 +40,7 @@ export function openRun<C extends Config>(
   return explainDiskErrors(`the run's folder ${folder}`, "", () => {
     assertRunOrEmpty(folder);
     disk.makeFolder(checkpointsIn(folder));
-    const unlock = lockFolder(folder);
+    const unlock = takeLock(join(folder, "run.lock"));
     try {
       const run = { folder, config, disk };
       removeUnreferenced(run);

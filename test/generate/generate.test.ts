@@ -1,10 +1,26 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { liveTensors } from "../../src/engine/tf.ts";
 import { createGenerator, type Prompt, type Response } from "../../src/generate/generate.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
 import { Rng } from "../../src/rng.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
+
+/** The names of the compiled steps, call by call. */
+const calls: string[] = [];
+vi.mock(import("../../src/engine/compile.ts"), async (load) => {
+  const { compile } = await load();
+  return {
+    compile: (name, step) => {
+      const compiled = compile(name, step);
+      const counted = (...inputs: Parameters<typeof compiled>) => {
+        calls.push(name);
+        return compiled(...inputs);
+      };
+      return Object.assign(counted, compiled);
+    },
+  };
+});
 
 const variants = [
   "multi-head",
@@ -80,6 +96,26 @@ test("samples of one prompt, which share its prefill, are those that each gets a
   const together = await generate("grouped-query", shared(1), 7, 1);
   const alone = await generate("grouped-query", shared(1), 1, 1);
   expect(together.map(({ tokens }) => tokens)).toEqual(alone.map(({ tokens }) => tokens));
+});
+
+test("100 samples of each prompt: every prompt is read once, and each sample is the one it gets alone", async () => {
+  const wanted = (share: (tokens: number[]) => number[]) =>
+    [[5, 6, 7], [9, 10], [8]].flatMap((tokens) =>
+      Array.from({ length: 100 }, (_, i) => ({
+        tokens: share(tokens),
+        rng: Rng.named(3, `${tokens} ${i}`),
+      })),
+    );
+  const alone = await generate("grouped-query", wanted(structuredClone), 30, 1);
+  calls.length = 0;
+  const together = await generate(
+    "grouped-query",
+    wanted((tokens) => tokens),
+    30,
+    1,
+  );
+  expect(together.map(({ tokens }) => tokens)).toEqual(alone.map(({ tokens }) => tokens));
+  expect(calls.filter((name) => name === "prefill")).toHaveLength(3);
 });
 
 test("log-probabilities are those that scoring the whole sequence gives", async () => {

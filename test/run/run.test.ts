@@ -135,7 +135,7 @@ describe("the lock of a run", () => {
     const folder = temporaryFolder();
     using _run = openRun(folder, tinyConfig);
     expect(await userErrorOf(() => openRun(folder, tinyConfig))).toContain(
-      `run.lock: this run is in use by process ${process.pid}`,
+      `run.lock: in use by process ${process.pid}`,
     );
   });
 
@@ -173,12 +173,12 @@ describe("the lock of a run", () => {
   test("goes to exactly one of several processes that find a stale one at the same moment", async () => {
     // Each says when it is up; told a folder and a moment, it tries. It stays until its input ends.
     const script = `
-      import { lockFolder } from "./src/run/lock.ts";
+      import { takeLock } from "./src/run/lock.ts";
       console.log("up");
       process.stdin.on("data", (line) => {
         const { folder, moment } = JSON.parse(line);
         while (Date.now() < moment);
-        try { lockFolder(folder); console.log("taken") } catch (e) { console.log(e.name) }
+        try { takeLock(folder + "/run.lock"); console.log("taken") } catch (e) { console.log(e.name) }
       });`;
     const children = Array.from({ length: 4 }, () => {
       const child = spawn("node", ["--import", "tsx", "--input-type=module", "-e", script]);

@@ -1,0 +1,173 @@
+// What the commands that ask questions share: a model, questions, how to ask, where programs run.
+import type { InferredOptionTypes } from "yargs";
+import { readExamples } from "../data/examples.ts";
+import { type CotKind, defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
+import { longestPrompt, prepareQuestions, type Question } from "../generate/answer.ts";
+import { type SampleOptions, sampleToFile } from "../generate/sample.ts";
+import type { Model } from "../model/model.ts";
+import type { Judge } from "../reward/judge.ts";
+import type { SandboxOptions } from "../reward/sandbox/sandbox.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import { hashInputs } from "../run/inputs.ts";
+import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
+import { takeLock } from "../run/lock.ts";
+import {
+  type AnswerFormat,
+  endTokens,
+  loadModelFolder,
+  readAnswerFormat,
+} from "../run/modelFolder.ts";
+import { createProgress } from "../run/progress.ts";
+import { checkCount } from "./count.ts";
+
+/** Longest answer in tokens, where the model has the positions and nothing else is asked for. */
+const usualAnswer = 256;
+
+export const askingOptions = {
+  model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
+  data: { type: "string", demandOption: true, describe: "JSONL file of questions with answers" },
+  questions: { type: "number", describe: "Only the first so many" },
+  "max-new-tokens": {
+    type: "number",
+    describe: "Longest answer",
+    defaultDescription: `${usualAnswer}, or as many as the model's positions leave`,
+  },
+  slots: { type: "number", default: 32, describe: "Answers in the making at once" },
+  cot: {
+    choices: ["python", "nl"] as const,
+    describe: "Kind of answer, for a model without reft.json",
+  },
+  "program-prefix": {
+    choices: ["docstring", "def", "none"] as const,
+    describe: "Given beginning of a program, for a model without reft.json",
+  },
+  "timeout-seconds": { type: "number", default: 10, describe: "Wall-clock limit of one program" },
+  workers: { type: "number", default: 2, describe: "Programs that run at once" },
+  "memory-megabytes": { type: "number", default: 512, describe: "Python's memory for one program" },
+} as const;
+
+export interface AskingArguments {
+  readonly model: string;
+  readonly data: string;
+  /** Only the first so many. */
+  readonly questions?: number | undefined;
+  /** Without it 256, or as many as the positions leave after the longest prompt. */
+  readonly maxNewTokens?: number | undefined;
+  readonly slots: number;
+  /** For a model without reft.json. */
+  readonly cotKind?: CotKind | undefined;
+  readonly programPrefix?: ProgramPrefix | undefined;
+  readonly sandbox: SandboxOptions;
+}
+
+/** The flags as arguments. */
+export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>): AskingArguments {
+  const { model, data, questions, slots, workers } = flags;
+  return {
+    model,
+    data,
+    questions,
+    slots,
+    maxNewTokens: flags["max-new-tokens"],
+    cotKind: flags.cot,
+    programPrefix: flags["program-prefix"],
+    sandbox: {
+      timeoutSeconds: flags["timeout-seconds"],
+      workers,
+      memoryMegabytes: flags["memory-megabytes"],
+    },
+  };
+}
+
+/** A model with the questions that it is asked. Whoever gets it disposes the model. */
+export interface Asking {
+  readonly folder: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly format: AnswerFormat;
+  readonly questions: readonly Question[];
+  readonly maxNewTokens: number;
+}
+
+/** @throws UserError for bad flags, a model or data that cannot be read, or questions that leave no room for an answer */
+export function openAsking(args: AskingArguments): Asking {
+  checkCount("questions", args.questions ?? 1);
+  checkCount("max-new-tokens", args.maxNewTokens ?? 1);
+  checkCount("slots", args.slots);
+  const folder = resolveModelFolder(args.model);
+  const examples = readExamples(args.data).slice(0, args.questions);
+  const format = answerFormat(folder, args);
+  const { model, tokenizer } = loadModelFolder(folder);
+  const everyLength = Number.POSITIVE_INFINITY;
+  const { questions } = prepareQuestions(tokenizer, examples, format.sampling, everyLength);
+  const maxPrompt = longestPrompt(questions);
+  const room = model.config.maxPositions - maxPrompt;
+  const maxNewTokens = args.maxNewTokens ?? Math.max(1, Math.min(usualAnswer, room));
+  if (maxNewTokens > room) {
+    const longest = questions.find(({ prompt }) => prompt.tokens.length === maxPrompt)!;
+    throw new UserError(
+      `${args.data}: question "${longest.example.id}" has ${maxPrompt} prompt tokens, which of the model's ` +
+        `${model.config.maxPositions} positions leave ${Math.max(0, room)} for the answer, expected at least ${maxNewTokens}; ` +
+        (room < 1 ? "leave the question out" : "lower --max-new-tokens"),
+    );
+  }
+  return { folder, model, tokenizer, format, questions, maxNewTokens };
+}
+
+function answerFormat(folder: string, args: AskingArguments): AnswerFormat {
+  const saved = readAnswerFormat(folder);
+  const cotKind = args.cotKind ?? saved?.cotKind;
+  const programPrefix = args.programPrefix ?? saved?.sampling.programPrefix;
+  if (cotKind === undefined || programPrefix === undefined) {
+    throw new UserError(
+      `${folder} has no reft.json to say how to ask: give --cot and --program-prefix`,
+    );
+  }
+  const continuation =
+    saved?.sampling.continuation ?? (programPrefix === "none" ? "" : defaultContinuation);
+  return { cotKind, sampling: { programPrefix, continuation } };
+}
+
+/** Says so where the sandbox failed, but not often enough to stop. */
+export function warnOfFailures(failures: number, programs: number): void {
+  if (failures === 0) return;
+  console.error(
+    `warning: the sandbox could not run ${failures} of ${programs} programs, which count as wrong`,
+  );
+}
+
+/**
+ * Samples answers into a file, with progress, or goes on where that was stopped.
+ *
+ * @throws UserError as sampleToFile, or when another process writes the file; InterruptedError after Ctrl-C
+ */
+export async function sampleWithProgress(
+  output: string,
+  { folder, model, tokenizer, format, questions, maxNewTokens }: Asking,
+  judge: Judge,
+  { data, samples, seed, slots }: AskingArguments & Pick<SampleOptions, "samples" | "seed">,
+): Promise<void> {
+  const { cotKind, sampling } = format;
+  const inputs = { ...hashInputs({ model: folder, data }), cotKind, ...sampling };
+  const options = { samples, seed, maxNewTokens, slots, eosIds: endTokens(model, tokenizer) };
+  using interrupts = watchInterrupts();
+  const giveBack = takeLock(`${output}.lock`);
+  let progress: ReturnType<typeof createProgress> | undefined;
+  const onBlock = async (done: number) => {
+    progress ??= createProgress("sample", questions.length, { start: done });
+    progress.update(done);
+    if (done < questions.length && (await interrupts.requested())) {
+      throw new InterruptedError(
+        `stopped after ${done} of ${questions.length} questions; the same command goes on from there`,
+      );
+    }
+  };
+  try {
+    await sampleToFile(output, model, tokenizer, judge, questions, options, inputs, onBlock);
+  } finally {
+    progress?.stop();
+    giveBack();
+  }
+}

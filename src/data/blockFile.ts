@@ -1,0 +1,76 @@
+// A JSONL file that grows block by block and goes on where it was stopped. Beside it stands a manifest that says what its lines
+// depend on, so that lines of two kinds never get into one file.
+import { existsSync, truncateSync, writeFileSync } from "node:fs";
+import { z } from "zod";
+import { UserError } from "../errors.ts";
+import { appendJsonl, parseJson, readChunks, readText, writeFileAtomically } from "./jsonl.ts";
+
+/** What every line of a file depends on: settings, and hashes of what was read. */
+export type Manifest = Readonly<Record<string, string | number>>;
+
+export interface BlockFile {
+  /** Lines that are there, of whole blocks alone. */
+  readonly lines: number;
+  /** Adds a block. @throws UserError if the disk does not take it */
+  append(block: readonly unknown[]): void;
+}
+
+/**
+ * Opens the file, or makes it with its manifest; what is left of a block that was being written is cut off.
+ *
+ * @param linesPerBlock of all blocks but the last one
+ * @param totalLines of the complete file
+ * @throws UserError when the file was made with another manifest, or is none of ours
+ */
+export function openBlockFile(
+  path: string,
+  manifest: Manifest,
+  linesPerBlock: number,
+  totalLines: number,
+): BlockFile {
+  const manifestPath = `${path.replace(/\.jsonl$/, "")}.manifest.json`;
+  if (existsSync(manifestPath)) {
+    checkManifest(path, parseJson(readText(manifestPath), manifestPath, manifestSchema), manifest);
+  } else if (existsSync(path)) {
+    throw new UserError(
+      `${path}: expected nothing there, or a file with ${manifestPath} beside it to go on with; give another --output`,
+    );
+  } else {
+    writeFileAtomically(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
+  }
+  if (!existsSync(path)) writeFileSync(path, "");
+  const { lines, bytes } = wholeBlocks(path, linesPerBlock, totalLines);
+  truncateSync(path, bytes);
+  return { lines, append: (block) => appendJsonl(path, ...block) };
+}
+
+const manifestSchema = z.record(z.string(), z.union([z.string(), z.number()]));
+
+function checkManifest(path: string, before: Manifest, now: Manifest): void {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
+  const changed = names.filter((name) => before[name] !== now[name]);
+  if (changed.length === 0) return;
+  const differences = changed.map(
+    (name) => `  ${name}: was ${before[name] ?? "not set"}, is now ${now[name] ?? "not set"}\n`,
+  );
+  throw new UserError(
+    `${path}: was made with other settings or inputs:\n${differences.join("")}` +
+      "Give the same ones to go on, or another --output to start anew.",
+  );
+}
+
+/** The lines and bytes up to the end of the last whole block. */
+function wholeBlocks(path: string, linesPerBlock: number, totalLines: number) {
+  const newline = 0x0a;
+  let whole = { lines: 0, bytes: 0 };
+  let [lines, offset] = [0, 0];
+  for (const chunk of readChunks(path)) {
+    for (let at = chunk.indexOf(newline); at !== -1; at = chunk.indexOf(newline, at + 1)) {
+      lines++;
+      if (lines % linesPerBlock === 0 || lines === totalLines)
+        whole = { lines, bytes: offset + at + 1 };
+    }
+    offset += chunk.length;
+  }
+  return whole;
+}
