@@ -9,6 +9,7 @@ import { loadConfig, type Override } from "../src/config.ts";
 import { type Example, readExamples } from "../src/data/examples.ts";
 import { writeFileAtomically, writeJsonl } from "../src/data/jsonl.ts";
 import { UserError } from "../src/errors.ts";
+import { percentWithError } from "../src/evaluate/tables.ts";
 import { answerQuestions, prepareQuestions } from "../src/generate/answer.ts";
 import { createGenerator } from "../src/generate/generate.ts";
 import { disposeModel } from "../src/model/model.ts";
@@ -229,14 +230,6 @@ export function table(comparisons: readonly (readonly Row[])[]): string {
     "| --- | --- | --- | --- | --- |",
     ...lines,
   ].join("\n");
-}
-
-function percentWithError(shares: readonly number[]): string {
-  const average = mean(shares);
-  const text = (100 * average).toFixed(1);
-  if (shares.length < 2) return text;
-  const variance = shares.reduce((sum, x) => sum + (x - average) ** 2, 0) / (shares.length - 1);
-  return `${text} ± ${(100 * Math.sqrt(variance / shares.length)).toFixed(1)}`;
 }
 
 function mean(values: readonly number[]): number {

@@ -52,6 +52,13 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "compare",
+    {
+      describe: "Compare two evaluations of the same questions with a paired test",
+      load: async () => register((await import("./commands/compare.ts")).compareCommand),
+    },
+  ],
+  [
     "generate",
     {
       describe: "Write responses to prompts",

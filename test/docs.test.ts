@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { CommandModule } from "yargs";
 import { main } from "../src/cli.ts";
+import { compareCommand } from "../src/commands/compare.ts";
 import { evaluateCommand } from "../src/commands/evaluate.ts";
 import { executeCommand } from "../src/commands/execute.ts";
 import { generateCommand } from "../src/commands/generate.ts";
@@ -52,6 +53,7 @@ describe("commands", () => {
       trainReftCommand,
       sampleCommand,
       evaluateCommand,
+      compareCommand,
       generateCommand,
       scoreCommand,
       executeCommand,

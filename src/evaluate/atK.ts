@@ -35,7 +35,7 @@ export function rerankAtK(candidates: readonly Candidate[], k: number): number {
     if (correct) share += (noneBefore * k) / (n - i);
     noneBefore *= Math.max(0, n - k - i) / (n - i);
   }
-  return share;
+  return Math.min(1, share); // rounding
 }
 
 function checkedCount({ length }: readonly Candidate[], k: number): number {

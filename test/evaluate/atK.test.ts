@@ -1,6 +1,12 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { passAtK, rerankAtK } from "../../src/evaluate/atK.ts";
 import type { Candidate } from "../../src/evaluate/vote.ts";
+import { goldenPath } from "../support/golden.ts";
+
+const golden: { pass: { n: number; correct: number; k: number; share: number }[] } = JSON.parse(
+  readFileSync(goldenPath("evaluation.json"), "utf8"),
+);
 
 /** c of n are right, in no order that matters. */
 const pool = (n: number, c: number): Candidate[] =>
@@ -18,6 +24,13 @@ describe("passAtK", () => {
     expect(passAtK(pool(100, 0), 100)).toBe(0);
     expect(passAtK(pool(100, 1), 100)).toBe(1);
   });
+
+  test.each(golden.pass)(
+    "equals the binomials in integers for n $n, correct $correct, k $k",
+    (given) => {
+      expect(passAtK(pool(given.n, given.correct), given.k)).toBeCloseTo(given.share, 13);
+    },
+  );
 
   test("refuses k outside the pool", () => {
     expect(() => passAtK(pool(4, 1), 5)).toThrow("expected k from 1 to 4 candidates, got 5");
@@ -59,6 +72,13 @@ describe("rerankAtK", () => {
     const one = judged([false, 0.9, undefined], [false, 0.8, undefined], [true, 0.1]);
     expect(rerankAtK(one, 2)).toBeCloseTo(2 / 3, 15);
     expect(rerankAtK(one.slice(0, 2), 2)).toBe(0);
+  });
+
+  test("never exceeds 1 by rounding", () => {
+    for (let n = 1; n <= 100; n++) {
+      const all = pool(n, n).map((one) => ({ ...one, probability: 0.5 }));
+      for (let k = 1; k <= n; k++) expect(rerankAtK(all, k)).toBeLessThanOrEqual(1);
+    }
   });
 
   test("with a classifier that knows the answer is pass@k", () => {

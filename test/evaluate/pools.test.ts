@@ -1,5 +1,15 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { measurePools, type Pool, poolSizes } from "../../src/evaluate/pools.ts";
+import type { Candidate } from "../../src/evaluate/vote.ts";
+import { goldenPath } from "../support/golden.ts";
+
+const golden: {
+  pools: {
+    candidates: (Candidate & { answer: number | null })[];
+    shares: Record<string, number>;
+  }[];
+} = JSON.parse(readFileSync(goldenPath("evaluation.json"), "utf8"));
 
 /** Answers of which 1 is right, each with its P(correct). */
 const pool = (
@@ -48,6 +58,21 @@ describe("measurePools", () => {
     // 20,000 choices: standard error sqrt(0.314 * 0.686 / 20,000) = 0.0033
     expect(Math.abs(mean - 0.31385)).toBeLessThan(4 * 0.0033);
     expect(new Set(measured).size).toBeGreaterThan(5); // each question has random choices of its own
+  });
+
+  test.each(golden.pools)("is what trying every ordered choice of k comes to, pool %#", (given) => {
+    const candidates = given.candidates.map(({ answer, ...rest }) => ({
+      ...rest,
+      answer: answer ?? undefined,
+    }));
+    const copies = Array.from({ length: 100 }, (_, i) => ({ id: `copy ${i}`, candidates }));
+    const measured = measurePools(copies, [1, 2, 3, 4, 5, 6, 7], 1);
+    for (const [name, expected] of Object.entries(given.shares)) {
+      const mean = measured.reduce((sum, { shares }) => sum + shares[name]!, 0) / copies.length;
+      const isDrawn = /oting@[2-6]$/.test(name); // 100 orders for each of 100 copies
+      const noise = isDrawn ? 4 * Math.sqrt((expected * (1 - expected)) / 10_000) + 1e-9 : 1e-12;
+      expect(Math.abs(mean - expected), name).toBeLessThan(noise);
+    }
   });
 
   test("depends on the seed and a question's id, not on the other questions", () => {
