@@ -24,6 +24,13 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "import-model",
+    {
+      describe: "Make a model folder of a GGUF file or a Hugging Face folder",
+      load: async () => register((await import("./commands/importModel.ts")).importModelCommand),
+    },
+  ],
+  [
     "train-sft",
     {
       describe: "Fine-tune on worked solutions: the warm-up of ReFT",
@@ -42,13 +49,6 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     {
       describe: "Sample many answers to each question, run and judged",
       load: async () => register((await import("./commands/sample.ts")).sampleCommand),
-    },
-  ],
-  [
-    "train-rerank",
-    {
-      describe: "Train a classifier that tells right answers from wrong ones",
-      load: async () => register((await import("./commands/train.ts")).trainRerankCommand),
     },
   ],
   [

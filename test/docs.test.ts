@@ -8,17 +8,17 @@ import { compareCommand } from "../src/commands/compare.ts";
 import { evaluateCommand } from "../src/commands/evaluate.ts";
 import { executeCommand } from "../src/commands/execute.ts";
 import { generateCommand } from "../src/commands/generate.ts";
+import { importModelCommand } from "../src/commands/importModel.ts";
 import { prepareDataCommand } from "../src/commands/prepareData.ts";
 import { sampleCommand } from "../src/commands/sample.ts";
 import { scoreCommand } from "../src/commands/score.ts";
-import { trainReftCommand, trainRerankCommand, trainSftCommand } from "../src/commands/train.ts";
-import { loadConfig, parseOverride, type Stage } from "../src/config.ts";
+import { trainReftCommand, trainSftCommand } from "../src/commands/train.ts";
+import { loadConfig, parseOverride } from "../src/config.ts";
 import { messageOf } from "../src/errors.ts";
 import { trainReft } from "../src/ppo/train.ts";
-import { trainRerank } from "../src/rerank/train.ts";
 import { trainSft } from "../src/sft/train.ts";
 import { fakeSandbox, shareOf } from "./support/fakeSandbox.ts";
-import { tinyReft, tinyRerank, tinySft, writeTinyData, writeTinySamples } from "./support/tiny.ts";
+import { tinyReft, tinySft, writeTinyData } from "./support/tiny.ts";
 
 vi.mock("../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () =>
@@ -50,9 +50,9 @@ describe("commands", () => {
   const handlers = new Map(
     [
       prepareDataCommand,
+      importModelCommand,
       trainSftCommand,
       trainReftCommand,
-      trainRerankCommand,
       sampleCommand,
       evaluateCommand,
       compareCommand,
@@ -94,8 +94,9 @@ describe("commands", () => {
         ...(init === undefined ? [] : [{ path: "model", value: { init }, source: "--init" }]),
         ...set.map(parseOverride),
       ];
-      const stage = name.replace("train-", "") as Stage;
-      expect(() => loadConfig(stage, config, overrides)).not.toThrow();
+      expect(() =>
+        loadConfig(name === "train-sft" ? "sft" : "reft", config, overrides),
+      ).not.toThrow();
     },
   );
 
@@ -141,7 +142,7 @@ describe("names", () => {
     );
     expect(named.length).toBeGreaterThan(20);
     const isKnown = (path: string) =>
-      (["sft", "reft", "rerank"] as const).some((stage) => {
+      (["sft", "reft"] as const).some((stage) => {
         const file = `configs/tiny/${stage}.yaml`;
         try {
           loadConfig(stage, file, [{ path, value: {}, source: "test" }]);
@@ -161,15 +162,14 @@ describe("metrics", () => {
   beforeAll(async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     vi.spyOn(process.stderr, "write").mockImplementation(() => true);
-    writeTinySamples(home, writeTinyData(home));
-    const folders = ["sft", "reft", "rerank"].map((name) => join(home, name));
+    writeTinyData(home);
+    const folders = ["sft", "reft"].map((name) => join(home, name));
     const sft = tinySft(home);
     await trainSft({ ...sft, training: { ...sft.training, epochs: 1 } }, folders[0]!);
     const reft = tinyReft(home, folders[0]!);
     const data = { ...reft.data, test: join(home, "test.jsonl") };
     const training = { ...reft.training, maxSteps: 1 };
     await trainReft({ ...reft, paperParity: true, data, training }, folders[1]!);
-    await trainRerank(tinyRerank(home, folders[0]!), folders[2]!);
     const lines = folders.flatMap((folder) =>
       readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n"),
     );

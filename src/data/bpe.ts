@@ -58,7 +58,8 @@ export function trainBpe(texts: Iterable<string>, vocabSize: number) {
     }
     pairs.delete(best);
   }
-  return { tokenizerJson: tokenizerJson(idOf, merges), tokenizerConfig };
+  const added = specialTokens.map((content, id) => ({ id, content, special: true }));
+  return { tokenizerJson: byteLevelJson(idOf, merges, added), tokenizerConfig };
 }
 
 function splitWords(texts: Iterable<string>, idOf: ReadonlyMap<string, number>): Word[] {
@@ -135,26 +136,46 @@ const byteToChar: readonly string[] = (() => {
   );
 })();
 
-function tokenizerJson(idOf: ReadonlyMap<string, number>, merges: readonly [string, string][]) {
-  const byteLevel = {
-    type: "ByteLevel",
-    add_prefix_space: false,
-    trim_offsets: true,
-    use_regex: true,
-  };
+/** A token that is found in a text before anything else is cut. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Whether decoding leaves it out. */
+  readonly special: boolean;
+}
+
+/** How tokenizer.json writes added tokens: found as they are, whatever stands around them. */
+export function addedTokensJson(tokens: readonly AddedToken[]) {
+  return tokens.map(({ id, content, special }) => ({
+    id,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special,
+  }));
+}
+
+/** Words as GPT-2 cuts them, their bytes as printable characters. */
+export const byteLevel = {
+  type: "ByteLevel",
+  add_prefix_space: false,
+  trim_offsets: true,
+  use_regex: true,
+};
+
+/** tokenizer.json of a byte-level BPE. */
+export function byteLevelJson(
+  vocab: ReadonlyMap<string, number>,
+  merges: readonly (readonly [string, string])[],
+  addedTokens: readonly AddedToken[],
+) {
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: specialTokens.map((content, id) => ({
-      id,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: true,
-    })),
+    added_tokens: addedTokensJson(addedTokens),
     normalizer: null,
     pre_tokenizer: byteLevel,
     post_processor: null,
@@ -168,7 +189,7 @@ function tokenizerJson(idOf: ReadonlyMap<string, number>, merges: readonly [stri
       fuse_unk: false,
       byte_fallback: false,
       ignore_merges: false,
-      vocab: Object.fromEntries(idOf),
+      vocab: Object.fromEntries(vocab),
       merges,
     },
   };

@@ -82,7 +82,11 @@ function tokenizerPaths(folder: string): readonly [string, string] {
   return [join(folder, "tokenizer.json"), join(folder, "tokenizer_config.json")];
 }
 
-function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
+/**
+ * @param where the folder, or what takes its place in messages
+ * @throws UserError if the files are broken, or name no end-of-sequence token
+ */
+export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
   const [jsonPath, configPath] = tokenizerPaths(where);
   check(tokenizerJsonSchema, files.tokenizerJson, jsonPath);
   const config = check(tokenizerConfigSchema, files.tokenizerConfig, configPath);

@@ -4,10 +4,10 @@
 const scratchFloat = new Float32Array(1);
 const scratchBits = new Uint32Array(scratchFloat.buffer);
 
-/** The 65,536 values of binary16, by their bits; made on first use. */
 let float16Values: Float32Array | undefined;
 
-function float16Table(): Float32Array {
+/** The 65,536 values of binary16, by their bits; made on first use. */
+export function float16Table(): Float32Array {
   if (float16Values === undefined) {
     float16Values = new Float32Array(65536);
     for (let bits = 0; bits < 65536; bits++) float16Values[bits] = float16Value(bits);

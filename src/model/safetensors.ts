@@ -1,17 +1,9 @@
 // Reads and writes safetensors files: an 8-byte length, a JSON header, then the tensors' bytes.
 // Every tensor is read by its position, so that a file larger than the memory can be opened.
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { UserError } from "../errors.ts";
+import { attempt, readFully, syncFolder, writeFully } from "./fileAccess.ts";
 import {
   bfloat16ToFloat32,
   float16ToFloat32,
@@ -57,8 +49,6 @@ export interface SafetensorsFile {
   [Symbol.dispose](): void;
 }
 
-/** Node reads and writes less than 2 GiB in one call. */
-const maxTransferBytes = 2 ** 30;
 /** 16-bit floats are widened piece by piece, so that only the result is held whole. */
 const pieceElements = 2 ** 22;
 
@@ -126,19 +116,6 @@ function readFloat32(descriptor: number, path: string, name: string, entry: Entr
     widen(bits, result.subarray(start, start + bits.length));
   }
   return result;
-}
-
-/** Fills `target` from `position` on. */
-function readFully(descriptor: number, path: string, target: Uint8Array, position: number): void {
-  let done = 0;
-  while (done < target.length) {
-    const wanted = Math.min(target.length - done, maxTransferBytes);
-    const count = attempt(`read ${path}`, () =>
-      readSync(descriptor, target, done, wanted, position + done),
-    );
-    if (count === 0) throw new UserError(`${path}: became shorter while it was being read`);
-    done += count;
-  }
 }
 
 function bytesOf(data: TensorData): Uint8Array {
@@ -221,55 +198,4 @@ function narrow(data: TensorData, dtype: Dtype): TensorData {
   if (dtype === "F16") return float32ToFloat16(data);
   if (dtype === "BF16") return float32ToBfloat16(data);
   return data;
-}
-
-function writeFully(descriptor: number, path: string, bytes: Uint8Array): void {
-  let done = 0;
-  while (done < bytes.length) {
-    const wanted = Math.min(bytes.length - done, maxTransferBytes);
-    done += attempt(`write ${path}`, () => writeSync(descriptor, bytes, done, wanted));
-  }
-}
-
-/** Makes the rename durable where folders can be synced; the file is whole either way. */
-function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, "r");
-  try {
-    fsyncSync(descriptor);
-  } catch (error) {
-    if (!isSystemError(error) || !["EINVAL", "ENOTSUP", "EPERM"].includes(error.code)) throw error;
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-// --- Errors of the file system ---
-
-const advice: Readonly<Record<string, string>> = {
-  ENOENT: "no such file or folder",
-  EISDIR: "it is a folder",
-  ENOTDIR: "a part of the path is not a folder",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full; free some space and try again",
-  EDQUOT: "the disk quota is used up; free some space and try again",
-  EFBIG: "the file would be larger than the system allows",
-  EMFILE: "too many open files",
-  EIO: "the disk reports an error",
-};
-
-/** Runs a call of the file system; what it refuses becomes a UserError that says what to do. */
-function attempt<T>(action: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-    const reason = advice[error.code] ?? error.message;
-    throw new UserError(`cannot ${action}: ${reason}`, { cause: error });
-  }
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException & { code: string } {
-  return error instanceof Error && "syscall" in error && "code" in error;
 }

@@ -6,6 +6,7 @@ import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import type { CotKind, SamplingFormat } from "../data/prompt.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { loadModel, type Model, saveModel } from "../model/model.ts";
 
 /** How a model was taught to answer: what evaluation needs to ask in the same way. */
@@ -30,14 +31,21 @@ const answerFormatSchema = z.strictObject({
 export function loadModelFolder(folder: string): { model: Model; tokenizer: Tokenizer } {
   const tokenizer = loadTokenizer(folder);
   const model = loadModel(folder);
-  const { vocabSize } = model.config;
-  if (tokenizer.vocabSize > vocabSize) {
-    throw new UserError(
-      `${folder}: the tokenizer has ${tokenizer.vocabSize} tokens, but the model's vocabulary is ${vocabSize}: ` +
-        "they do not belong together",
-    );
-  }
+  checkVocabulary(tokenizer, model.config, folder);
   return { model, tokenizer };
+}
+
+/** @throws UserError when the tokenizer has ids that the model has not */
+export function checkVocabulary(
+  tokenizer: Tokenizer,
+  { vocabSize }: ModelConfig,
+  where: string,
+): void {
+  if (tokenizer.vocabSize <= vocabSize) return;
+  throw new UserError(
+    `${where}: the tokenizer has ${tokenizer.vocabSize} tokens, but the model's vocabulary is ${vocabSize}: ` +
+      "they do not belong together",
+  );
 }
 
 /** How the model in this folder was taught to answer; undefined for a folder that another tool made. */

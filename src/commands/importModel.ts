@@ -1,0 +1,108 @@
+// `reft import-model`: a GGUF file, or another tool's Hugging Face folder, becomes a model folder.
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import type { CommandModule, InferredOptionTypes } from "yargs";
+import { tokenizerFromGguf } from "../data/ggufTokenizer.ts";
+import { writeFileAtomically } from "../data/jsonl.ts";
+import { createTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
+import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
+import { openGguf } from "../model/gguf.ts";
+import { ggufConfig, ggufWeights } from "../model/ggufModel.ts";
+import { disposeModel, parameterCount, saveModel } from "../model/model.ts";
+import { writeSafetensors } from "../model/safetensors.ts";
+import { explainDiskErrors, nodeDisk } from "../run/disk.ts";
+import { checkVocabulary, loadModelFolder } from "../run/modelFolder.ts";
+
+/**
+ * Writes a model folder with float32 weights. It appears under its name only when it is complete.
+ *
+ * @param source a GGUF file or a Hugging Face folder
+ * @returns what was imported, in one sentence
+ * @throws UserError for a model that is not a LLaMA or that cannot be used as it is, and for an output that is in use
+ */
+export function importModel(source: string, output: string): string {
+  if (!existsSync(source)) {
+    throw new UserError(`${source}: expected a GGUF file or a model's folder, found nothing there`);
+  }
+  if (existsSync(output) && !(statSync(output).isDirectory() && readdirSync(output).length === 0)) {
+    throw new UserError(`${output}: expected a new or empty folder; give another --output`);
+  }
+  const target = resolve(output);
+  const aside = join(dirname(target), `.${basename(target)}.tmp`);
+  const write = statSync(source).isDirectory() ? importFolder : importGguf;
+  try {
+    return explainDiskErrors(output, "Then give the same command again.", () => {
+      nodeDisk.remove(aside); // of an import that was killed
+      nodeDisk.makeFolder(aside);
+      const config = write(source, aside);
+      for (const name of readdirSync(aside)) nodeDisk.sync(join(aside, name));
+      nodeDisk.rename(aside, target);
+      nodeDisk.sync(dirname(target));
+      return describe(config, output);
+    });
+  } catch (error) {
+    if (existsSync(aside)) nodeDisk.remove(aside); // half a model would keep a full disk full
+    throw error;
+  }
+}
+
+function importGguf(path: string, folder: string): ModelConfig {
+  using file = openGguf(path);
+  const files = tokenizerFromGguf(file.metadata, path);
+  const tokenizer = createTokenizer(files, path);
+  const config = withPadding(ggufConfig(file), tokenizer);
+  checkVocabulary(tokenizer, config, path);
+  const weights = ggufWeights(file, config);
+  saveTokenizer(tokenizer, folder);
+  const json = `${JSON.stringify(toHuggingFaceConfig(config), null, 2)}\n`;
+  writeFileAtomically(join(folder, "config.json"), json);
+  writeSafetensors(join(folder, "model.safetensors"), weights);
+  return config;
+}
+
+function importFolder(source: string, folder: string): ModelConfig {
+  const { model, tokenizer } = loadModelFolder(source);
+  try {
+    const config = withPadding(model.config, tokenizer);
+    saveModel({ ...model, config }, folder);
+    saveTokenizer(tokenizer, folder);
+    return config;
+  } finally {
+    disposeModel(model);
+  }
+}
+
+/** The tokenizer's padding token: it is never EOS. */
+function withPadding({ padId: _, ...config }: ModelConfig, { padId }: Tokenizer): ModelConfig {
+  return padId === undefined ? config : { ...config, padId };
+}
+
+function describe(config: ModelConfig, output: string): string {
+  const { layers, dim, vocabSize, maxPositions } = config;
+  const millions = (parameterCount(config) / 1e6).toFixed(1);
+  return (
+    `${output}: a LLaMA of ${millions} million weights, ${layers} layers of width ${dim}, ` +
+    `${vocabSize} tokens, ${maxPositions} positions`
+  );
+}
+
+const source = {
+  type: "string",
+  demandOption: true,
+  describe: "GGUF file, or Hugging Face folder of a LLaMA",
+} as const;
+const options = {
+  output: { type: "string", demandOption: true, describe: "New folder for the model" },
+} as const;
+
+type Arguments = InferredOptionTypes<typeof options & { source: typeof source }>;
+
+export const importModelCommand: CommandModule<object, Arguments> = {
+  command: "import-model <source>",
+  describe: "Make a model folder of a GGUF file or a Hugging Face folder",
+  builder: (cli) => cli.positional("source", source).options(options),
+  handler: (args) => {
+    console.log(importModel(args.source, args.output));
+  },
+};

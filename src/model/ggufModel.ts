@@ -1,0 +1,203 @@
+// A LLaMA in a GGUF file as Hugging Face has it: configuration from the metadata, weights under their own names.
+// Reference: ggml-org/llama.cpp, convert_hf_to_gguf.py, which this undoes.
+import { z } from "zod";
+import { UserError } from "../errors.ts";
+import {
+  type Llama3RopeScaling,
+  type ModelConfig,
+  type RopeScaling,
+  ropeInverseFrequencies,
+} from "./config.ts";
+import type { GgufFile } from "./gguf.ts";
+import { parameterShapes } from "./model.ts";
+import type { TensorToWrite } from "./safetensors.ts";
+
+const size = z.int().positive();
+const id = z.int().nonnegative().optional();
+const schema = z.object({
+  "general.architecture": z.literal("llama"),
+  "split.count": z.literal([0, 1]).optional(),
+  "llama.block_count": size,
+  "llama.context_length": size,
+  "llama.embedding_length": size,
+  "llama.feed_forward_length": size,
+  "llama.attention.head_count": size,
+  "llama.attention.head_count_kv": size.optional(),
+  "llama.attention.key_length": size.optional(),
+  "llama.attention.value_length": size.optional(),
+  "llama.attention.layer_norm_rms_epsilon": z.number().positive(),
+  "llama.rope.dimension_count": size.optional(),
+  "llama.rope.freq_base": z.number().positive().default(10_000),
+  "llama.rope.scaling.type": z.enum(["none", "linear"]).default("none"),
+  "llama.rope.scaling.factor": z.number().positive().default(1),
+  "llama.expert_count": z.literal(0).optional(),
+  "tokenizer.ggml.bos_token_id": id,
+  "tokenizer.ggml.eos_token_id": id,
+});
+
+/** LLaMA 3.1's scaling of the rotary frequencies, as a divisor of each. */
+const ropeDivisors = "rope_freqs.weight";
+
+/**
+ * @returns the configuration, without a padding token
+ * @throws UserError for another architecture, and for what our LLaMA cannot do, each by its name
+ */
+export function ggufConfig(file: GgufFile): ModelConfig {
+  const { path, metadata, shapes } = file;
+  const parsed = schema.safeParse(Object.fromEntries(metadata));
+  if (!parsed.success) {
+    throw new UserError(`${path}: cannot use this model:\n${z.prettifyError(parsed.error)}`);
+  }
+  const given = parsed.data;
+  const heads = given["llama.attention.head_count"];
+  const headDim = given["llama.attention.key_length"] ?? given["llama.embedding_length"] / heads;
+  for (const name of ["llama.attention.value_length", "llama.rope.dimension_count"] as const) {
+    const found = given[name] ?? headDim;
+    if (found === headDim) continue;
+    throw new UserError(`${path}: cannot use this model: ${name} is ${found}, not ${headDim}`);
+  }
+  const vocabSize = shapes.get("token_embd.weight")?.[0];
+  if (vocabSize === undefined) throw new UserError(`${path}: has no tensor token_embd.weight`);
+  const bosId = given["tokenizer.ggml.bos_token_id"];
+  const eosId = given["tokenizer.ggml.eos_token_id"];
+  const config: ModelConfig = {
+    vocabSize,
+    dim: given["llama.embedding_length"],
+    layers: given["llama.block_count"],
+    heads,
+    kvHeads: given["llama.attention.head_count_kv"] ?? heads,
+    headDim,
+    ffnDim: given["llama.feed_forward_length"],
+    // Metadata are float32: 1e-5 comes out as 9.999999747378752e-6.
+    normEpsilon: shortest(given["llama.attention.layer_norm_rms_epsilon"]),
+    ropeTheta: shortest(given["llama.rope.freq_base"]),
+    ropeScaling: linearScaling(
+      given["llama.rope.scaling.type"],
+      given["llama.rope.scaling.factor"],
+    ),
+    tieEmbeddings: !shapes.has("output.weight"),
+    maxPositions: given["llama.context_length"],
+    initializerStd: 0.02, // for weights that a training adds; not in the file
+    ...(bosId !== undefined && { bosId }),
+    eosIds: eosId === undefined ? [] : [eosId],
+  };
+  if (!shapes.has(ropeDivisors)) return config;
+  return { ...config, ropeScaling: llama3Scaling(config, file) };
+}
+
+/** The number of fewest digits that rounds to the same float32. */
+function shortest(value: number): number {
+  for (let digits = 1; digits < 9; digits++) {
+    const rounded = Number(value.toPrecision(digits));
+    if (Math.fround(rounded) === Math.fround(value)) return rounded;
+  }
+  return value;
+}
+
+function linearScaling(type: "none" | "linear", factor: number): RopeScaling | null {
+  return type === "linear" ? { type, factor: shortest(factor) } : null;
+}
+
+/**
+ * Finds the settings behind the divisors: the largest is the factor, and one on the ramp between the two bands gives the
+ * original positions, with the bounds 1 and 4 that every published LLaMA has. All divisors are then checked.
+ */
+function llama3Scaling(config: ModelConfig, file: GgufFile): Llama3RopeScaling {
+  const divisors = file.readFloat32(ropeDivisors);
+  const plain = ropeInverseFrequencies({ ...config, ropeScaling: null });
+  const factor = shortest(Math.max(...divisors));
+  const onRamp = divisors.findIndex((divisor) => divisor > 1 && divisor < factor);
+  const kept = (1 / divisors[onRamp]! - 1 / factor) / (1 - 1 / factor);
+  const turns = 1 + 3 * kept; // of the original positions, at the frequency on the ramp
+  const scaling: Llama3RopeScaling = {
+    type: "llama3",
+    factor,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalMaxPositions: Math.round((turns * 2 * Math.PI) / plain[onRamp]!),
+  };
+  const scaled = ropeInverseFrequencies({ ...config, ropeScaling: scaling });
+  const fits =
+    divisors.length === plain.length &&
+    divisors.every((divisor, i) => Math.abs((divisor * scaled[i]!) / plain[i]! - 1) < 1e-5);
+  if (onRamp >= 0 && fits) return scaling;
+  throw new UserError(
+    `${file.path}: ${ropeDivisors} is not LLaMA 3.1's scaling of the rotary frequencies, and no other is supported`,
+  );
+}
+
+/** Hugging Face's names inside a layer, and llama.cpp's. */
+const layerNames: Readonly<Record<string, string>> = {
+  "input_layernorm.weight": "attn_norm.weight",
+  "self_attn.q_proj.weight": "attn_q.weight",
+  "self_attn.k_proj.weight": "attn_k.weight",
+  "self_attn.v_proj.weight": "attn_v.weight",
+  "self_attn.o_proj.weight": "attn_output.weight",
+  "post_attention_layernorm.weight": "ffn_norm.weight",
+  "mlp.gate_proj.weight": "ffn_gate.weight",
+  "mlp.up_proj.weight": "ffn_up.weight",
+  "mlp.down_proj.weight": "ffn_down.weight",
+};
+const otherNames: Readonly<Record<string, string>> = {
+  "model.embed_tokens.weight": "token_embd.weight",
+  "model.norm.weight": "output_norm.weight",
+  "lm_head.weight": "output.weight",
+};
+
+function ggufName(name: string): string {
+  const [, layer, rest] = /^model\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
+  return rest === undefined ? otherNames[name]! : `blk.${layer}.${layerNames[rest]}`;
+}
+
+/**
+ * The weights in float32 under Hugging Face's names; each is read when its `data` are asked for, so the file must stay open.
+ *
+ * @throws UserError when one is missing, superfluous (a bias, an expert) or misshapen
+ */
+export function ggufWeights(file: GgufFile, config: ModelConfig): Map<string, TensorToWrite> {
+  const { path, shapes } = file;
+  const unused = new Set(shapes.keys());
+  unused.delete(ropeDivisors);
+  const weights = new Map<string, TensorToWrite>();
+  for (const [name, shape] of parameterShapes(config)) {
+    const source = ggufName(name);
+    const found = shapes.get(source);
+    if (found?.join() !== shape.join()) {
+      const state = found === undefined ? "is missing" : `has the shape [${found}]`;
+      throw new UserError(
+        `${path}: tensor ${source} ${state}, expected [${shape}] from the metadata`,
+      );
+    }
+    unused.delete(source);
+    const isInterleaved = /\.(q|k)_proj\.weight$/.test(name);
+    weights.set(name, {
+      dtype: "F32",
+      shape,
+      get data() {
+        const values = file.readFloat32(source);
+        return isInterleaved ? intoHalves(values, config.headDim, shape[1]!) : values;
+      },
+    });
+  }
+  const [superfluous] = unused;
+  if (superfluous !== undefined) {
+    throw new UserError(
+      `${path}: tensor ${superfluous} is not a weight of a plain LLaMA, so the model cannot be used`,
+    );
+  }
+  return weights;
+}
+
+/**
+ * Reorders the rows of queries or keys. llama.cpp turns neighbours 2i and 2i + 1 of a head together, Hugging Face's LLaMA
+ * turns i and i + headDim / 2.
+ */
+function intoHalves(rows: Float32Array, headDim: number, dim: number): Float32Array {
+  const result = new Float32Array(rows.length);
+  for (let row = 0; row < rows.length / dim; row++) {
+    const inHead = row % headDim;
+    const place = row - inHead + Math.floor(inHead / 2) + (inHead % 2) * (headDim / 2);
+    result.set(rows.subarray(row * dim, (row + 1) * dim), place * dim);
+  }
+  return result;
+}

@@ -1,0 +1,99 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { importModel } from "../../src/commands/importModel.ts";
+import { loadTokenizer } from "../../src/data/tokenizer.ts";
+import { UserError } from "../../src/errors.ts";
+import { readModelConfig } from "../../src/model/config.ts";
+import { disposeModel } from "../../src/model/model.ts";
+import { createScorer } from "../../src/model/score.ts";
+import { loadModelFolder } from "../../src/run/modelFolder.ts";
+import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
+import { weightsIn, writeTinyData, writeTinyModel } from "../support/tiny.ts";
+
+let home: string;
+let output: string;
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "reft-import-"));
+  output = join(home, "models", "new");
+});
+afterEach(() => rmSync(home, { recursive: true }));
+
+const gguf = (name: string) => goldenPath("gguf", `${name}.gguf`);
+
+describe("a GGUF file", () => {
+  test.each(["grouped-query", "llama3-rope", "linear-rope"])(
+    "%s becomes a folder that computes what transformers computes",
+    (name) => {
+      expect(importModel(gguf(name), output)).toMatch(
+        /new: a LLaMA of 0\.0 million weights, \d lay/,
+      );
+      const files = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+      expect(readdirSync(output)).toEqual(files);
+      const { model, tokenizer } = loadModelFolder(output);
+      expect(tokenizer).toMatchObject({ padId: 0, bosId: 1, eosId: 2 });
+      expect(model.config).toMatchObject({ padId: 0, bosId: 1, eosIds: [2] });
+      const golden = readGolden("models", name, "golden.safetensors");
+      const length = golden.get("lengths")!.values[0]!;
+      const tokens = rowOf(golden.get("tokens")!, 0, length);
+      const sequence = { prompt: tokens.slice(0, 1), response: tokens.slice(1) };
+      const scorer = createScorer(model);
+      const found = scorer.score([sequence], 1000).logprobs[0]!;
+      const expected = rowOf(golden.get("logprobs")!, 0, length - 1);
+      expect(largestDifference(found, expected)).toBeLessThan(1e-4);
+      scorer.dispose();
+      disposeModel(model);
+    },
+  );
+
+  test("that is refused leaves nothing behind", () => {
+    expect(() => importModel(gguf("types"), output)).toThrow(UserError);
+    expect(existsSync(output)).toBe(false);
+    expect(readdirSync(join(home, "models"))).toEqual([]);
+  });
+});
+
+describe("a folder", () => {
+  test("is checked, and written in float32 with a padding token that is not EOS", () => {
+    const source = join(home, "source");
+    writeTinyModel(source, writeTinyData(home), { padId: 2 });
+    importModel(source, output);
+    expect(readModelConfig(output)).toEqual({ ...readModelConfig(source), padId: 0 });
+    expect(loadTokenizer(output).files).toEqual(loadTokenizer(source).files);
+    const weights = "model.safetensors";
+    expect(weightsIn(join(output, weights))).toEqual(weightsIn(join(source, weights)));
+    expect(existsSync(join(output, "reft.json"))).toBe(false);
+  });
+
+  test("without a model is refused", () => {
+    expect(() => importModel(home, output)).toThrow(/tokenizer\.json: no such file/);
+    expect(existsSync(output)).toBe(false);
+  });
+});
+
+describe("an output", () => {
+  test("that is in use is kept; an empty folder is taken", () => {
+    mkdirSync(output, { recursive: true });
+    importModel(gguf("grouped-query"), output);
+    expect(() => importModel(gguf("linear-rope"), output)).toThrow(
+      /expected a new or empty folder/,
+    );
+    expect(readModelConfig(output).dim).toBe(48);
+    writeFileSync(join(home, "file"), "");
+    expect(() => importModel(gguf("linear-rope"), join(home, "file"))).toThrow(UserError);
+    expect(() => importModel(gguf("linear-rope"), join(home, "file", "x"))).toThrow(UserError);
+  });
+
+  test("is not begun for a source that does not exist", () => {
+    expect(() => importModel(join(home, "none.gguf"), output)).toThrow(/found nothing there/);
+  });
+
+  test("half written by a process that was killed is written anew", () => {
+    mkdirSync(join(home, "models", ".new.tmp"), { recursive: true });
+    writeFileSync(join(home, "models", ".new.tmp", "stale.safetensors"), "half");
+    importModel(gguf("grouped-query"), output);
+    expect(readdirSync(join(home, "models"))).toEqual(["new"]);
+    expect(readdirSync(output)).not.toContain("stale.safetensors");
+  });
+});

@@ -1,0 +1,128 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { tokenizerFromGguf } from "../../src/data/ggufTokenizer.ts";
+import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { UserError } from "../../src/errors.ts";
+import { goldenPath } from "../support/golden.ts";
+import { realData } from "../support/realData.ts";
+
+interface TokenizerJson {
+  readonly added_tokens: readonly { id: number; content: string }[];
+  readonly model: { vocab: Record<string, number>; merges: [string, string][] };
+}
+
+type Metadata = Record<string, unknown>;
+
+/** As llama.cpp's converter writes them. */
+function metadataOf(own: Metadata): Map<string, unknown> {
+  return new Map(Object.entries(own).map(([key, value]) => [`tokenizer.ggml.${key}`, value]));
+}
+
+const trained: {
+  tokenizerJson: TokenizerJson;
+  edges: { text: string; ids: number[] }[];
+} = JSON.parse(readFileSync(goldenPath("tokenizers", "trained.json"), "utf8"));
+
+const { vocab, merges } = trained.tokenizerJson.model;
+const tokens = Object.keys(vocab).toSorted((a, b) => vocab[a]! - vocab[b]!);
+const size = tokens.length;
+/** Three control tokens, then bytes and what was merged. */
+const types = tokens.map((_, id) => (id < 3 ? 3 : 1));
+const mergeTexts = merges.map((pair) => pair.join(" "));
+
+/** The byte-level BPE of the golden file. */
+function byteLevel(changes: Metadata = {}): Map<string, unknown> {
+  return metadataOf({
+    model: "gpt2",
+    pre: "gpt-2",
+    tokens,
+    token_type: types,
+    merges: mergeTexts,
+    bos_token_id: 1,
+    eos_token_id: 2,
+    padding_token_id: 0,
+    ...changes,
+  });
+}
+
+const build = (metadata: ReadonlyMap<string, unknown>) => {
+  const files = tokenizerFromGguf(metadata, "model.gguf");
+  return { ...createTokenizer(files, "model.gguf"), files };
+};
+
+describe("a byte-level tokenizer", () => {
+  test("is rebuilt as the tokenizer.json that it came from", () => {
+    expect(build(byteLevel()).files.tokenizerJson).toEqual(trained.tokenizerJson);
+  });
+
+  test("cuts numbers as its rule says: gpt-2 not at all, smollm digit by digit, LLaMA 3 in threes", () => {
+    const numbers = { tokens: [...tokens, "11", "111", "1111"], merges: ["1 1", "11 1", "11 11"] };
+    const parts = (pre: string) => {
+      const tokenizer = build(byteLevel({ ...numbers, token_type: undefined, pre }));
+      return tokenizer.encode("1111").map((id) => tokenizer.decode([id]));
+    };
+    expect(parts("gpt-2")).toEqual(["1111"]);
+    expect(parts("smollm")).toEqual(["1", "1", "1", "1"]);
+    expect(parts("llama-bpe")).toEqual(["111", "1"]);
+  });
+
+  test("finds user-defined tokens in a text and keeps them when it decodes; control tokens are left out", () => {
+    const more = { tokens: [...tokens, "<think>", "[PAD]"], token_type: [...types, 4, 5] };
+    const tokenizer = build(byteLevel(more));
+    const ids = tokenizer.encode("<think>a</s>");
+    expect(ids).toEqual([size, ...tokenizer.encode("a"), 2]);
+    expect(tokenizer.decode(ids)).toBe("<think>a");
+    expect(tokenizer.vocabSize).toBe(size + 1); // the last one only fills the embedding up
+  });
+
+  test("pads with a token that is not EOS: the one that is named, else the unknown one, else none", () => {
+    const padIdOf = (changes: Metadata) => build(byteLevel(changes)).padId;
+    expect(padIdOf({ padding_token_id: 0 })).toBe(0);
+    expect(padIdOf({ padding_token_id: 2, unknown_token_id: 1 })).toBe(1);
+    expect(padIdOf({ padding_token_id: 2, unknown_token_id: 2 })).toBeUndefined();
+    expect(padIdOf({ padding_token_id: undefined })).toBeUndefined();
+  });
+
+  test.each<[Metadata, RegExp]>([
+    [{ model: "bert" }, /of the kind "bert".*supported are "gpt2".*"llama"/],
+    [{ pre: "deepseek-llm" }, /cuts words by "deepseek-llm".*supported are "gpt-2", "smollm"/],
+    [{ pre: undefined }, /cuts words by null/],
+    [{ merges: undefined }, /has no tokenizer\.ggml\.merges/],
+    [{ tokens: undefined }, /make no tokenizer:.*tokens/s],
+    [{ token_type: [1, 1] }, /has \d+ tokens, but 2 in tokenizer\.ggml\.token_type/],
+    [{ eos_token_id: size }, /eos_token_id \d+ is not a token/],
+    [{ model: "llama" }, /has no tokenizer\.ggml\.scores/],
+  ])("that cannot be rebuilt is refused by name: %o", (changes, message) => {
+    expect(() => build(byteLevel(changes))).toThrow(UserError);
+    expect(() => build(byteLevel(changes))).toThrow(message);
+  });
+});
+
+describe.skipIf(realData === undefined)("a SentencePiece tokenizer (REFT_DATA)", () => {
+  test("CodeLlama's is rebuilt from its scores, all 61,249 merges in their order", () => {
+    const file = join(realData!, "codellama", "tokenizer.json");
+    const expected: TokenizerJson = JSON.parse(readFileSync(file, "utf8"));
+    const pieces: string[] = [];
+    for (const [piece, id] of Object.entries(expected.model.vocab)) pieces[id] = piece;
+    for (const { id, content } of expected.added_tokens) pieces[id] = content;
+    const special = new Set(expected.added_tokens.map(({ id }) => id));
+    const typeOf = (id: number) => (id === 0 ? 2 : special.has(id) ? 3 : id < 259 ? 6 : 1);
+    const { tokenizerJson } = tokenizerFromGguf(
+      metadataOf({
+        model: "llama",
+        tokens: pieces,
+        token_type: pieces.map((_, id) => typeOf(id)),
+        // Ranks, as in LLaMA's SentencePiece model, where runs of spaces come last.
+        scores: pieces.map((piece, id) => (/^▁▁+$/.test(piece) ? -1e9 : -id)),
+        bos_token_id: 1,
+        eos_token_id: 2,
+        unknown_token_id: 0,
+      }),
+      "codellama.gguf",
+    );
+    // In a GGUF file the infilling tokens are of the vocabulary, too.
+    const whole = Object.fromEntries(pieces.map((piece, id) => [piece, id]));
+    expect(tokenizerJson).toEqual({ ...expected, model: { ...expected.model, vocab: whole } });
+  });
+});

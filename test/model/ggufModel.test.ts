@@ -1,0 +1,92 @@
+import { expect, test } from "vitest";
+import type { ModelConfig } from "../../src/model/config.ts";
+import { readModelConfig } from "../../src/model/config.ts";
+import { type GgufFile, type GgufValue, openGguf } from "../../src/model/gguf.ts";
+import { ggufConfig, ggufWeights } from "../../src/model/ggufModel.ts";
+import { openSafetensors } from "../../src/model/safetensors.ts";
+import { goldenPath } from "../support/golden.ts";
+
+// The models of test/golden/models, written as llama.cpp's converter does: scripts/golden/gguf_files.py.
+const variants = ["grouped-query", "linear-rope", "llama3-rope", "wide-heads"];
+
+/** The file with other metadata, or with other tensors. */
+function changed(
+  metadata: Record<string, GgufValue | undefined>,
+  shapes: Record<string, readonly number[] | undefined> = {},
+): GgufFile {
+  using file = openGguf(goldenPath("gguf", "grouped-query.gguf"));
+  const merge = <V>(map: ReadonlyMap<string, V>, changes: Record<string, V | undefined>) =>
+    new Map(
+      [...map, ...Object.entries(changes)].filter(
+        (entry): entry is [string, V] =>
+          entry[1] !== undefined && !(entry[0] in changes && changes[entry[0]] === undefined),
+      ),
+    );
+  return { ...file, metadata: merge(file.metadata, metadata), shapes: merge(file.shapes, shapes) };
+}
+
+/** What a GGUF file does not hold. */
+function withoutExtras({ padId: _, initializerStd: __, ...config }: ModelConfig) {
+  return config;
+}
+
+test.each(variants)("%s has the configuration of the Hugging Face folder it came from", (name) => {
+  using file = openGguf(goldenPath("gguf", `${name}.gguf`));
+  const expected = readModelConfig(goldenPath("models", name));
+  expect(withoutExtras(ggufConfig(file))).toEqual(withoutExtras(expected));
+});
+
+test.each(variants)("%s has the weights of that folder, queries and keys in halves", (name) => {
+  using file = openGguf(goldenPath("gguf", `${name}.gguf`));
+  using source = openSafetensors(goldenPath("models", name, "model.safetensors"));
+  const weights = ggufWeights(file, ggufConfig(file));
+  expect([...weights.keys()].toSorted()).toEqual([...source.tensors.keys()].toSorted());
+  for (const [weight, { shape, data }] of weights) {
+    expect(shape).toEqual(source.tensors.get(weight)!.shape);
+    expect(data).toEqual(source.readFloat32(weight));
+  }
+});
+
+test.each<[Record<string, GgufValue | undefined>, RegExp]>([
+  [{ "general.architecture": "qwen2" }, /"llama".*general\.architecture/s],
+  [{ "llama.expert_count": 8 }, /llama\.expert_count/],
+  [{ "split.count": 2 }, /split\.count/],
+  [{ "llama.rope.scaling.type": "yarn" }, /"none"\|"linear".*llama\.rope\.scaling\.type/s],
+  [{ "llama.attention.value_length": 16 }, /llama\.attention\.value_length is 16, not 8/],
+  [{ "llama.block_count": undefined }, /llama\.block_count/],
+])("metadata that our LLaMA cannot follow are refused by name: %o", (metadata, message) => {
+  expect(() => ggufConfig(changed(metadata))).toThrow(message);
+});
+
+test("metadata without the optional entries mean LLaMA's defaults", () => {
+  const file = changed({
+    "llama.attention.head_count_kv": undefined,
+    "llama.attention.key_length": undefined,
+    "llama.attention.value_length": undefined,
+    "llama.rope.dimension_count": undefined,
+    "llama.rope.freq_base": undefined,
+  });
+  expect(ggufConfig(file)).toMatchObject({ kvHeads: 6, headDim: 8, ropeTheta: 10_000 });
+});
+
+test.each<[string, readonly number[] | undefined, RegExp]>([
+  [
+    "blk.1.ffn_up.weight",
+    undefined,
+    /tensor blk\.1\.ffn_up\.weight is missing, expected \[80,48\]/,
+  ],
+  ["blk.1.ffn_up.weight", [48, 80], /blk\.1\.ffn_up\.weight has the shape \[48,80\], expected/],
+  ["blk.0.attn_q.bias", [48], /blk\.0\.attn_q\.bias is not a weight of a plain LLaMA/],
+])("a tensor too few, of another shape or too many is named: %s %o", (name, shape, message) => {
+  const file = changed({}, { [name]: shape });
+  expect(() => ggufWeights(file, ggufConfig(file))).toThrow(message);
+});
+
+test("divisors of the rotary frequencies that are not LLaMA 3.1's are refused", () => {
+  using llama3 = openGguf(goldenPath("gguf", "llama3-rope.gguf"));
+  const divisors = llama3.readFloat32("rope_freqs.weight");
+  for (const wrong of [divisors.map((d) => d * 2), divisors.map(() => 1), divisors.slice(1)]) {
+    const file = { ...llama3, readFloat32: () => wrong };
+    expect(() => ggufConfig(file)).toThrow(/rope_freqs\.weight is not LLaMA 3\.1's scaling/);
+  }
+});
