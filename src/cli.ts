@@ -52,6 +52,13 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "train-rerank",
+    {
+      describe: "Train a classifier that tells right answers from wrong ones",
+      load: async () => register((await import("./commands/train.ts")).trainRerankCommand),
+    },
+  ],
+  [
     "evaluate",
     {
       describe: "Greedy accuracy on a data set, with a confidence interval",

@@ -55,6 +55,19 @@ const optimizer = {
   maxGradNorm: positive,
 };
 
+const scheduled = {
+  ...optimizer,
+  schedule: z.enum(["linear", "constant"]), // after the warm-up: down to 0 over scheduleEpochs, or level
+  warmupFraction: fraction, // of all updates in scheduleEpochs
+};
+
+const epochs = {
+  epochs: count,
+  scheduleEpochs: count, // horizon of the schedule; may lie beyond the epochs that are run
+  batchSize: count, // sequences per update, however they are split for memory
+  microBatchTokens: count, // most tokens, padding included, in one forward and backward pass
+};
+
 const evaluation = {
   questions: count.nullable(), // the first so many of the dev set; null takes all
   slots: count, // responses generated side by side
@@ -76,17 +89,8 @@ const sftSchema = z.strictObject({
     scratch: scratch.optional(),
   }),
   data: z.strictObject({ ...texts, maxCompletionTokens: count }),
-  optimizer: z.strictObject({
-    ...optimizer,
-    schedule: z.enum(["linear", "constant"]), // after the warm-up: down to 0 over scheduleEpochs, or level
-    warmupFraction: fraction, // of all updates in scheduleEpochs
-  }),
-  training: z.strictObject({
-    epochs: count,
-    scheduleEpochs: count, // horizon of the schedule; may lie beyond the epochs that are run
-    batchSize: count, // sequences per update, however they are split for memory
-    microBatchTokens: count, // most tokens, padding included, in one forward and backward pass
-  }),
+  optimizer: z.strictObject(scheduled),
+  training: z.strictObject(epochs),
   evaluation: z.strictObject({ everyEpochs: count, ...evaluation }),
   sandbox,
   checkpoint: z.strictObject({ everySteps: count.nullable() }), // null: at each evaluation only
@@ -143,17 +147,33 @@ const reftSchema = z.strictObject({
   }),
 });
 
-const schemas = { sft: sftSchema, reft: reftSchema };
+const rerankSchema = z.strictObject({
+  stage: z.literal("rerank"),
+  seed,
+  model: z.strictObject({ init: path }), // the policy whose answers it will judge
+  data: z.strictObject({
+    samples: path, // judged answers to training questions
+    devSamples: path, // judged answers to dev questions; chooses the best checkpoint
+    maxTokens: count, // of question and answer together, EOS included
+  }),
+  optimizer: z.strictObject(scheduled),
+  training: z.strictObject(epochs),
+  evaluation: z.strictObject({ everyEpochs: count }),
+  checkpoint: z.strictObject({ everySteps: count.nullable() }), // null: at each evaluation only
+});
+
+const schemas = { sft: sftSchema, reft: reftSchema, rerank: rerankSchema };
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
 export type SftConfig = DeepReadonly<z.infer<typeof sftSchema>>;
 export type ReftConfig = DeepReadonly<z.infer<typeof reftSchema>>;
-export type Config = SftConfig | ReftConfig;
+export type RerankConfig = DeepReadonly<z.infer<typeof rerankSchema>>;
+export type Config = SftConfig | ReftConfig | RerankConfig;
 export type Stage = Config["stage"];
 type ConfigOf<S extends Stage> = Extract<Config, { readonly stage: S }>;
 
-const programPrefixRule: Rule<Config> = {
+const programPrefixRule: Rule<SftConfig | ReftConfig> = {
   reads: ["data.programPrefix", "data.cotKind"],
   breach: ({ data }) =>
     data.cotKind === "nl" && data.programPrefix !== "none"
@@ -161,8 +181,18 @@ const programPrefixRule: Rule<Config> = {
       : undefined,
 };
 
+const scheduleRule: Rule<SftConfig | RerankConfig> = {
+  reads: ["training.scheduleEpochs", "training.epochs", "optimizer.schedule"],
+  breach: ({ training, optimizer: { schedule } }) =>
+    schedule === "linear" && training.scheduleEpochs < training.epochs
+      ? `expected at least training.epochs = ${training.epochs}, because a linear schedule ` +
+        `ends at a learning rate of 0, found ${training.scheduleEpochs}`
+      : undefined,
+};
+
 const sftRules: readonly Rule<SftConfig>[] = [
   programPrefixRule,
+  scheduleRule,
   {
     reads: ["model"],
     breach: ({ model }) =>
@@ -204,14 +234,6 @@ const sftRules: readonly Rule<SftConfig>[] = [
     breach: ({ training: { microBatchTokens }, data: { maxPromptTokens, maxCompletionTokens } }) =>
       tooSmallMicroBatch(microBatchTokens, maxPromptTokens + maxCompletionTokens),
   },
-  {
-    reads: ["training.scheduleEpochs", "training.epochs", "optimizer.schedule"],
-    breach: ({ training, optimizer: { schedule } }) =>
-      schedule === "linear" && training.scheduleEpochs < training.epochs
-        ? `expected at least training.epochs = ${training.epochs}, because a linear schedule ` +
-          `ends at a learning rate of 0, found ${training.scheduleEpochs}`
-        : undefined,
-  },
 ];
 
 const reftRules: readonly Rule<ReftConfig>[] = [
@@ -242,6 +264,15 @@ const reftRules: readonly Rule<ReftConfig>[] = [
   },
 ];
 
+const rerankRules: readonly Rule<RerankConfig>[] = [
+  scheduleRule,
+  {
+    reads: ["training.microBatchTokens", "data.maxTokens"],
+    breach: ({ training: { microBatchTokens }, data: { maxTokens } }) =>
+      tooSmallMicroBatch(microBatchTokens, maxTokens),
+  },
+];
+
 function tooSmallMicroBatch(microBatchTokens: number, longest: number): string | undefined {
   return microBatchTokens < longest
     ? `expected room for one sequence of ${longest} tokens, prompt and completion, found ${microBatchTokens}`
@@ -266,9 +297,14 @@ export function loadConfig<S extends Stage>(
 }
 
 function mistakesIn(stage: Stage, values: unknown): readonly Mistake[] {
-  return stage === "sft"
-    ? findMistakes(sftSchema, sftRules, values)
-    : findMistakes(reftSchema, reftRules, values);
+  switch (stage) {
+    case "sft":
+      return findMistakes(sftSchema, sftRules, values);
+    case "reft":
+      return findMistakes(reftSchema, reftRules, values);
+    case "rerank":
+      return findMistakes(rerankSchema, rerankRules, values);
+  }
 }
 
 /** One mistake when the file is for another stage, not one for each section that this stage has and that one has not. */

@@ -1,6 +1,6 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { loadConfig, type Override, parseOverride } from "../src/config.ts";
@@ -43,7 +43,8 @@ describe("configs/", () => {
   });
 
   test.each(files)("%s loads as the stage that it names", (file) => {
-    const stage = file.endsWith("reft.yaml") ? "reft" : "sft";
+    const name = basename(file, ".yaml");
+    const stage = name === "reft" ? "reft" : name.startsWith("rerank") ? "rerank" : "sft";
     expect(loadConfig(stage, file).stage).toBe(stage);
   });
 
@@ -66,6 +67,13 @@ describe("configs/", () => {
     const sft = loadConfig("sft", "configs/gsm8k-codellama-7b/warmup.yaml");
     expect(sft.training).toMatchObject({ epochs: 2, scheduleEpochs: 40, batchSize: 48 });
     expect(sft.optimizer).toMatchObject({ learningRate: 1e-5, weightDecay: 0, maxGradNorm: 1 });
+    const [first, second] = ["sft", "reft"].map((policy) =>
+      loadConfig("rerank", `configs/gsm8k-codellama-7b/rerank-${policy}.yaml`),
+    );
+    expect(first!.optimizer).toMatchObject({ learningRate: 1e-6, schedule: "linear" });
+    expect(first!.training).toMatchObject({ epochs: 3, batchSize: 24 });
+    expect(first!.data.maxTokens).toBe(700);
+    expect({ ...first, model: 0, data: 0 }).toEqual({ ...second, model: 0, data: 0 });
   });
 });
 
@@ -167,6 +175,16 @@ describe("loadConfig", () => {
     ["rollout.temperature", "0.7", "rollout.temperature: unknown key"],
   ])("refuses %s=%s for ReFT", (path, value, expected) => {
     const message = mistakeOf(() => loadConfig("reft", reft, set(`${path}=${value}`)));
+    expect(message).toContain(expected);
+  });
+
+  test.each([
+    ["training.microBatchTokens", "1", "expected room for one sequence of"],
+    ["training.epochs", "1000", "expected at least training.epochs = 1000"],
+    ["sandbox.workers", "2", "sandbox: unknown key"],
+  ])("refuses %s=%s for the reranker", (path, value, expected) => {
+    const overrides = set(`${path}=${value}`);
+    const message = mistakeOf(() => loadConfig("rerank", "configs/tiny/rerank.yaml", overrides));
     expect(message).toContain(expected);
   });
 

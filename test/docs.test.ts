@@ -12,13 +12,14 @@ import { importModelCommand } from "../src/commands/importModel.ts";
 import { prepareDataCommand } from "../src/commands/prepareData.ts";
 import { sampleCommand } from "../src/commands/sample.ts";
 import { scoreCommand } from "../src/commands/score.ts";
-import { trainReftCommand, trainSftCommand } from "../src/commands/train.ts";
-import { loadConfig, parseOverride } from "../src/config.ts";
+import { trainReftCommand, trainRerankCommand, trainSftCommand } from "../src/commands/train.ts";
+import { loadConfig, parseOverride, type Stage } from "../src/config.ts";
 import { messageOf } from "../src/errors.ts";
 import { trainReft } from "../src/ppo/train.ts";
+import { trainRerank } from "../src/rerank/train.ts";
 import { trainSft } from "../src/sft/train.ts";
 import { fakeSandbox, shareOf } from "./support/fakeSandbox.ts";
-import { tinyReft, tinySft, writeTinyData } from "./support/tiny.ts";
+import { tinyReft, tinyRerank, tinySft, writeTinyData, writeTinySamples } from "./support/tiny.ts";
 
 vi.mock("../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () =>
@@ -53,6 +54,7 @@ describe("commands", () => {
       importModelCommand,
       trainSftCommand,
       trainReftCommand,
+      trainRerankCommand,
       sampleCommand,
       evaluateCommand,
       compareCommand,
@@ -94,9 +96,8 @@ describe("commands", () => {
         ...(init === undefined ? [] : [{ path: "model", value: { init }, source: "--init" }]),
         ...set.map(parseOverride),
       ];
-      expect(() =>
-        loadConfig(name === "train-sft" ? "sft" : "reft", config, overrides),
-      ).not.toThrow();
+      const stage = name.replace("train-", "") as Stage;
+      expect(() => loadConfig(stage, config, overrides)).not.toThrow();
     },
   );
 
@@ -142,7 +143,7 @@ describe("names", () => {
     );
     expect(named.length).toBeGreaterThan(20);
     const isKnown = (path: string) =>
-      (["sft", "reft"] as const).some((stage) => {
+      (["sft", "reft", "rerank"] as const).some((stage) => {
         const file = `configs/tiny/${stage}.yaml`;
         try {
           loadConfig(stage, file, [{ path, value: {}, source: "test" }]);
@@ -162,14 +163,15 @@ describe("metrics", () => {
   beforeAll(async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     vi.spyOn(process.stderr, "write").mockImplementation(() => true);
-    writeTinyData(home);
-    const folders = ["sft", "reft"].map((name) => join(home, name));
+    writeTinySamples(home, writeTinyData(home));
+    const folders = ["sft", "reft", "rerank"].map((name) => join(home, name));
     const sft = tinySft(home);
     await trainSft({ ...sft, training: { ...sft.training, epochs: 1 } }, folders[0]!);
     const reft = tinyReft(home, folders[0]!);
     const data = { ...reft.data, test: join(home, "test.jsonl") };
     const training = { ...reft.training, maxSteps: 1 };
     await trainReft({ ...reft, paperParity: true, data, training }, folders[1]!);
+    await trainRerank(tinyRerank(home, folders[0]!), folders[2]!);
     const lines = folders.flatMap((folder) =>
       readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n"),
     );

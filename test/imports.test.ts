@@ -27,14 +27,18 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "sft/train.ts": [...parts, "run", "evaluate"],
   "ppo/loss.ts": parts,
   "ppo/train.ts": [...parts, "run", "evaluate"],
+  "rerank/loss.ts": parts,
+  "rerank/train.ts": [...parts, "run", "evaluate"],
   "evaluate/evaluate.ts": [...parts, "run"],
-  "commands/trainSft.ts": [...parts, "run", "evaluate", "sft", "ppo"],
-  "cli.ts": [...parts, "run", "evaluate", "sft", "ppo", "commands", "bin"],
+  "commands/trainSft.ts": [...parts, "run", "evaluate", "sft", "ppo", "rerank"],
+  "cli.ts": [...parts, "run", "evaluate", "sft", "ppo", "rerank", "commands", "bin"],
 };
 
 const targets = [
   ...lowest,
-  ...[...parts, "run", "sft", "ppo", "evaluate", "commands", "bin"].map((name) => `${name}/any.ts`),
+  ...[...parts, "run", "sft", "ppo", "rerank", "evaluate", "commands", "bin"].map(
+    (name) => `${name}/any.ts`,
+  ),
   "cli.ts",
   "@tensorflow/tfjs-node-gpu",
 ];

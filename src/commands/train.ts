@@ -1,7 +1,8 @@
-// `train-sft` and `train-reft`: a config, flags that override it, a run's folder.
+// `train-sft`, `train-reft` and `train-rerank`: a config, flags that override it, a run's folder.
 import type { CommandModule } from "yargs";
 import { loadConfig, type Override, parseOverride } from "../config.ts";
 import { trainReft } from "../ppo/train.ts";
+import { trainRerank } from "../rerank/train.ts";
 import { defaultRunFolder } from "../run/run.ts";
 import { trainSft } from "../sft/train.ts";
 
@@ -10,6 +11,8 @@ interface TrainArguments {
   readonly set?: readonly string[] | undefined;
   readonly init?: string | undefined;
   readonly epochs?: number | undefined;
+  readonly samples?: string | undefined;
+  readonly "dev-samples"?: string | undefined;
   readonly output?: string | undefined;
 }
 
@@ -38,15 +41,16 @@ const options = {
 } as const;
 
 /** Flags with names of their own, then `--set`, later ones winning. */
-function overridesOf({ init, epochs, set = [] }: TrainArguments): Override[] {
-  return [
+function overridesOf(args: TrainArguments): Override[] {
+  const { init, epochs, samples, "dev-samples": devSamples, set = [] } = args;
+  const flags: Override[] = [
     // All of the section: a model to start from takes the place of one from scratch.
-    ...(init === undefined ? [] : [{ path: "model", value: { init }, source: "--init" }]),
-    ...(epochs === undefined
-      ? []
-      : [{ path: "training.epochs", value: epochs, source: "--epochs" }]),
-    ...set.map(parseOverride),
+    { path: "model", value: init === undefined ? undefined : { init }, source: "--init" },
+    { path: "training.epochs", value: epochs, source: "--epochs" },
+    { path: "data.samples", value: samples, source: "--samples" },
+    { path: "data.devSamples", value: devSamples, source: "--dev-samples" },
   ];
+  return [...flags.filter(({ value }) => value !== undefined), ...set.map(parseOverride)];
 }
 
 function report(folder: string, bestAccuracy: number): void {
@@ -72,5 +76,23 @@ export const trainReftCommand: CommandModule<object, TrainArguments> = {
   handler: async (args) => {
     const folder = args.output ?? defaultRunFolder(args.config);
     report(folder, await trainReft(loadConfig("reft", args.config, overridesOf(args)), folder));
+  },
+};
+
+export const trainRerankCommand: CommandModule<object, TrainArguments> = {
+  command: "train-rerank",
+  describe: "Train a classifier that tells right answers from wrong ones",
+  builder: (yargs) =>
+    yargs.options({
+      ...options,
+      samples: { type: "string", describe: "Samples to learn from (data.samples)" },
+      "dev-samples": {
+        type: "string",
+        describe: "Samples that choose the best checkpoint (data.devSamples)",
+      },
+    }),
+  handler: async (args) => {
+    const folder = args.output ?? defaultRunFolder(args.config);
+    report(folder, await trainRerank(loadConfig("rerank", args.config, overridesOf(args)), folder));
   },
 };

@@ -154,6 +154,29 @@ export function packSequences(sequences: readonly Sequence[], maxTokens: number)
   return batch;
 }
 
+/** A sequence that is read to its end, EOS included, to predict its class there: the class stands where a next token would. */
+export function withClass({ prompt, response }: Sequence, label: number): Sequence {
+  return { prompt, response: [...response, label] };
+}
+
+/**
+ * As packSequences, but of each sequence only the last token is predicted: with `withClass`, its class.
+ * `places` and `targets` have one entry per sequence, then padding.
+ */
+export function packClasses(sequences: readonly Sequence[], maxTokens: number): PackedBatch {
+  const batch = packSequences(sequences, maxTokens);
+  const quarter = Math.ceil(batch.tokens.length / 4);
+  const padded = Math.ceil(sequences.length / quarter) * quarter;
+  const [places, targets] = [new Int32Array(padded), new Int32Array(padded)];
+  let end = 0;
+  sequences.forEach(({ response }, index) => {
+    end += response.length;
+    places[index] = batch.places[end - 1]!;
+    targets[index] = batch.targets[end - 1]!;
+  });
+  return { ...batch, places, targets, predictions: sequences.length };
+}
+
 /** The sum of everything before each number. */
 function prefixSums(numbers: readonly number[]): number[] {
   let sum = 0;

@@ -94,14 +94,15 @@ function percentTicks(metrics: readonly Metric[]): number[] {
   return Array.from({ length: steps + 1 }, (_, i) => first + i * step);
 }
 
-/** From top to bottom, moved down where two would overlap. */
+/** From top to bottom, moved apart where two would overlap, none below the plot. */
 function spread<T extends { readonly y: number }>(labels: readonly T[]): T[] {
-  let above = Number.NEGATIVE_INFINITY;
+  let y = Number.NEGATIVE_INFINITY;
   return labels
     .toSorted((a, b) => a.y - b.y)
-    .map((label) => {
-      above = Math.max(label.y, above + labelHeight);
-      return { ...label, y: above };
+    .map((label, i) => {
+      const lowest = plot.bottom - (labels.length - 1 - i) * labelHeight;
+      y = Math.min(Math.max(label.y, y + labelHeight), lowest);
+      return { ...label, y };
     });
 }
 

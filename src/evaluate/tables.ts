@@ -24,21 +24,20 @@ export function resultsPage(metrics: Metrics, questions: number): string {
   const curves = curvesOf(metrics);
   const ks = curves[0]!.points.map(({ k }) => k);
   const { top1 } = metrics;
-  return `# Accuracy
-
-${questions.toLocaleString("en")} questions, ${ks.at(-1)} sampled answers to each. In percent, with 95 % intervals over questions.
-
-${top1 === undefined ? "" : `Top-1, one greedy answer: **${percent(top1.accuracy)}** (${interval(top1)})\n\n`}${markdownTable(
-  [
-    ["", ...ks.map((k) => `k = ${k}`)],
-    ...curves.map(({ method, points }) => [`${methodTitles[method]}@k`, ...points.map(cell)]),
-  ],
-)}
-
-${tieRule} Below k = ${ks.at(-1)} the figures are means over choices of k samples. pass@k is the share of questions with a right answer among k, the upper bound of every choice.
-
-![Accuracy against k](accuracy.svg)
-`;
+  return `${[
+    "# Accuracy",
+    `${questions.toLocaleString("en")} questions, ${ks.at(-1)} sampled answers to each. In percent, with 95 % intervals over questions.`,
+    ...(top1
+      ? [`Top-1, one greedy answer: **${percent(top1.accuracy)}** (${interval(top1)})`]
+      : []),
+    markdownTable([
+      ["", ...ks.map((k) => `k = ${k}`)],
+      ...curves.map(({ method, points }) => [`${methodTitles[method]}@k`, ...points.map(cell)]),
+    ]),
+    `${tieRule} Below k = ${ks.at(-1)} the figures are means over choices of k samples. ` +
+      "pass@k is the share of questions with a right answer among k, the upper bound of every choice.",
+    "![Accuracy against k](accuracy.svg)",
+  ].join("\n\n")}\n`;
 }
 
 const cell = (metric: Metric) => `${percent(metric.accuracy)} (${interval(metric)})`;

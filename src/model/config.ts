@@ -71,7 +71,6 @@ const ropeSchema = z
  */
 const schema = z.looseObject({
   model_type: z.literal("llama"),
-  architectures: z.tuple([z.literal("LlamaForCausalLM")]).nullish(),
   vocab_size: size,
   hidden_size: size,
   num_hidden_layers: size,
@@ -103,9 +102,13 @@ type HuggingFaceRope = NonNullable<z.infer<typeof ropeSchema>>;
  * Reads `config.json` of a Hugging Face model folder.
  * @throws UserError that lists everything in the file that is missing, wrong or not supported
  */
-export function readModelConfig(folder: string): ModelConfig {
+export function readModelConfig(
+  folder: string,
+  architecture: "LlamaForCausalLM" | "LlamaForSequenceClassification" = "LlamaForCausalLM",
+): ModelConfig {
   const path = join(folder, "config.json");
-  const result = schema.safeParse(readJson(path));
+  const architectures = z.tuple([z.literal(architecture)]).nullish();
+  const result = schema.extend({ architectures }).safeParse(readJson(path));
   if (!result.success) {
     throw new UserError(`${path}: cannot use this model:\n${z.prettifyError(result.error)}`);
   }

@@ -73,7 +73,19 @@ export function disposeModel(model: Model): void {
  */
 export function loadModel(folder: string): Model {
   const config = readModelConfig(folder);
-  const shapes = parameterShapes(config);
+  return { config, parameters: loadVariables(folder, parameterShapes(config)) };
+}
+
+/**
+ * Reads the weights of a Hugging Face folder.
+ *
+ * @param shapes of all weights that there must be
+ * @returns in the order of `shapes`
+ */
+export function loadVariables(
+  folder: string,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): Map<string, Variable> {
   const parameters = new Map<string, Variable>();
   const found = new Set<string>();
   try {
@@ -84,7 +96,7 @@ export function loadModel(folder: string): Model {
         found.add(name);
         const shape = shapes.get(name);
         if (shape) parameters.set(name, readVariable(file, name, shape));
-        else if (!isIgnored(name, config)) throw unexpected(path, name);
+        else if (!isIgnored(name)) throw unexpected(path, name);
       }
     }
     const missing = [...shapes.keys()].filter((name) => !found.has(name));
@@ -100,8 +112,7 @@ export function loadModel(folder: string): Model {
     throw error;
   }
   // In the model's order, not the file's: sums over all weights must not depend on where they came from.
-  const ordered = [...shapes.keys()].map((name) => [name, parameters.get(name)!] as const);
-  return { config, parameters: new Map(ordered) };
+  return new Map([...shapes.keys()].map((name) => [name, parameters.get(name)!]));
 }
 
 /** Writes config.json and model.safetensors (float32) as transformers does. */
@@ -182,11 +193,9 @@ function readVariable(file: SafetensorsFile, name: string, shape: readonly numbe
   return new Variable(name, shape, file.readFloat32(name));
 }
 
-/** Weights that some files carry and the model does not need. */
-function isIgnored(name: string, config: ModelConfig): boolean {
-  return (
-    name.endsWith("rotary_emb.inv_freq") || (name === "lm_head.weight" && config.tieEmbeddings)
-  );
+/** Weights that some files carry and the model does not need; with tied embeddings, lm_head is such a one. */
+function isIgnored(name: string): boolean {
+  return name.endsWith("rotary_emb.inv_freq") || name === "lm_head.weight";
 }
 
 function unexpected(path: string, name: string): UserError {

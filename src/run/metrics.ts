@@ -42,11 +42,32 @@ export function logMetrics(
  * @throws UserError when the disk is full
  */
 export function writeSamples(run: Recorder, step: number, samples: readonly object[]): void {
+  writeRecords(run, "samples", step, samples);
+}
+
+/**
+ * Writes calibration/step-000123.jsonl: a reliability table, one bin per line.
+ *
+ * @throws UserError when the disk is full
+ */
+export function writeCalibration(run: Recorder, step: number, bins: readonly object[]): void {
+  writeRecords(run, "calibration", step, bins);
+}
+
+/** Folders of a run with one file per measured step. */
+const recordFolders = ["samples", "calibration"] as const;
+
+function writeRecords(
+  run: Recorder,
+  kind: (typeof recordFolders)[number],
+  step: number,
+  records: readonly object[],
+): void {
   const name = `step-${String(step).padStart(6, "0")}.jsonl`;
-  const text = samples.map((sample) => `${JSON.stringify(sample)}\n`).join("");
-  explainDiskErrors(`samples/${name}`, assurance, () => {
-    run.disk.makeFolder(samplesIn(run.folder));
-    replaceFile(run.disk, join(samplesIn(run.folder), name), text);
+  const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
+  explainDiskErrors(`${kind}/${name}`, assurance, () => {
+    run.disk.makeFolder(join(run.folder, kind));
+    replaceFile(run.disk, join(run.folder, kind, name), text);
   });
 }
 
@@ -62,11 +83,12 @@ export function dropRecordsAfter(run: Recorder, step: number): void {
     if (kept.length < lines.length - 1 || lines.at(-1) !== "")
       replaceFile(run.disk, path, kept.map((line) => `${line}\n`).join(""));
   }
-  if (!fs.existsSync(samplesIn(run.folder))) return;
-  for (const name of fs.readdirSync(samplesIn(run.folder))) {
-    const number = /^\.?step-(\d+)\.jsonl(\.tmp)?$/.exec(name)?.[1];
-    if (number !== undefined && Number(number) > step)
-      run.disk.remove(join(samplesIn(run.folder), name));
+  for (const kind of recordFolders) {
+    const folder = join(run.folder, kind);
+    for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
+      const number = /^\.?step-(\d+)\.jsonl(\.tmp)?$/.exec(name)?.[1];
+      if (number !== undefined && Number(number) > step) run.disk.remove(join(folder, name));
+    }
   }
 }
 
@@ -87,8 +109,4 @@ function stepOf(line: string): number {
 
 function metricsIn(runFolder: string): string {
   return join(runFolder, "metrics.jsonl");
-}
-
-function samplesIn(runFolder: string): string {
-  return join(runFolder, "samples");
 }

@@ -3,10 +3,12 @@ import {
   bucketSize,
   inputLength,
   joinPredictions,
+  packClasses,
   packSequences,
   type Sequence,
   splitByTokens,
   splitPredictions,
+  withClass,
 } from "../../src/data/batch.ts";
 import { Rng } from "../../src/rng.ts";
 
@@ -74,6 +76,18 @@ describe.each(cases)(
         (place) => batch.tokens[place],
       );
       expect(read).toEqual(responses.map((token) => token - 1));
+    });
+
+    test("packClasses reads every sequence to its end and predicts its class there, once", () => {
+      const classified = given.map((sequence, i) => withClass(sequence, i % 2));
+      const { places, targets, predictions, tokens } = packClasses(classified, maxTokens);
+      expect(predictions).toBe(given.length);
+      const real = <T>(all: ArrayLike<T>) => Array.from(all).slice(0, predictions);
+      expect(real(places).map((place) => tokens[place])).toEqual(
+        given.map(({ response }) => response.at(-1)),
+      );
+      expect(real(targets)).toEqual(given.map((_, i) => i % 2));
+      expect(targets).toHaveLength(places.length);
     });
 
     test("joinPredictions and splitPredictions are inverse", () => {

@@ -195,7 +195,7 @@ describe.skipIf(realData === undefined)("CodeLlama's tokenizer on real data (REF
   });
 });
 
-/** The order of scripts/golden/tokenizers.py. */
+/** The order of scripts/golden/tokenizer.py. */
 function* realTexts(data: string): Generator<string> {
   for (const name of ["svamp_python_sdp", "svamp_nl", "svamp_test_set"]) {
     const records = JSON.parse(readFileSync(join(data, "svamp", `${name}.json`), "utf8"));

@@ -58,12 +58,18 @@ describe("accuracyPicture", () => {
     expect(accuracyPicture(others)).not.toContain("Top-1");
   });
 
-  test("moves labels apart that would overlap", () => {
-    const close = metricsOf({ top1: 0.501, "voting@1": 0.5, "reranking@1": 0.502, "pass@1": 0.9 });
-    const texts = textsOf(accuracyPicture(close));
-    const labels = ["pass@k", "Rerank@k", "Top-1", "Voting@k"].map((name) => texts.get(name)!.y);
-    for (const i of [1, 2, 3]) expect(labels[i]! - labels[i - 1]!).toBeGreaterThanOrEqual(14.9);
-  });
+  test.each([0.5, 0])(
+    "moves labels apart that would overlap, here near %d, within the plot",
+    (at) => {
+      const close = { "reranking@1": at + 0.002, top1: at + 0.001, "voting@1": at };
+      const picture = accuracyPicture(metricsOf({ "pass@1": 0.9, ...close }));
+      const texts = textsOf(picture);
+      const labels = ["pass@k", "Rerank@k", "Top-1", "Voting@k"].map((name) => texts.get(name)!.y);
+      for (const i of [1, 2, 3]) expect(labels[i]! - labels[i - 1]!).toBeGreaterThanOrEqual(14.9);
+      const bottom = /class="grid" d="M\d+ ([\d.]+)H/.exec(picture)![1]; // the lowest tick comes first
+      expect(labels[3]! - 4).toBeLessThanOrEqual(Number(bottom));
+    },
+  );
 
   test.each([
     ["all are wrong", metricsOf({ top1: 0, "voting@1": 0, "voting@2": 0 })],

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import type { ReftConfig, SftConfig } from "../../src/config.ts";
+import type { ReftConfig, RerankConfig, SftConfig } from "../../src/config.ts";
 import { generateProblems } from "../../src/data/datasets/generated.ts";
 import type { Example } from "../../src/data/examples.ts";
 import { writeJsonl } from "../../src/data/jsonl.ts";
@@ -106,6 +106,41 @@ export function tinyReft(dataFolder: string, init: string): ReftConfig {
   };
 }
 
+/** Writes samples.jsonl and devSamples.jsonl: three judged answers to each problem, every third one wrong. */
+export function writeTinySamples(folder: string, problems: readonly Example[]): void {
+  const samplesOf = ({ id, question, cot, answer }: Example, row: number) =>
+    ["", " + 1", " - 0"].map((change, sample) => {
+      const correct = (row + sample) % 3 !== 0;
+      const value = correct ? answer : -1;
+      return {
+        ...{ id, question, answer, sample, text: `${cot}${change}` },
+        ...{ outcome: { kind: "answer", value }, score: Number(correct), correct },
+        ...{ isTruncated: false, isDuplicate: false },
+      };
+    });
+  const half = problems.length / 2;
+  writeJsonl(join(folder, "samples.jsonl"), problems.slice(0, half).flatMap(samplesOf));
+  writeJsonl(join(folder, "devSamples.jsonl"), problems.slice(half).flatMap(samplesOf));
+}
+
+/** Settings for the samples in a folder and a model: 3 steps per epoch of 18 samples. */
+export function tinyRerank(folder: string, init: string): RerankConfig {
+  return {
+    stage: "rerank",
+    seed: 1,
+    model: { init },
+    data: {
+      samples: join(folder, "samples.jsonl"),
+      devSamples: join(folder, "devSamples.jsonl"),
+      maxTokens: 240,
+    },
+    optimizer: { ...optimizer, learningRate: 5e-3, schedule: "linear", warmupFraction: 0.1 },
+    training: { epochs: 2, scheduleEpochs: 4, batchSize: 6, microBatchTokens: 512 },
+    evaluation: { everyEpochs: 1 },
+    checkpoint: { everySteps: null },
+  };
+}
+
 /** A warm-up model that has learned nothing, with a tokenizer for the problems; `changes` may make the two disagree. */
 export function writeTinyModel(
   folder: string,
@@ -160,7 +195,7 @@ export function contentOf(folder: string): Record<string, string> {
   const files = [
     ...filesIn(last).filter((file) => !file.endsWith("checkpoint.json")), // has the hashes
     join(best, "model.safetensors"),
-    ...filesIn(join(folder, "samples")),
+    ...["samples", "calibration"].flatMap((name) => filesIn(join(folder, name))),
   ];
   return {
     state: JSON.stringify(state),
@@ -175,6 +210,7 @@ export function contentOf(folder: string): Record<string, string> {
 }
 
 function filesIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))

@@ -1,7 +1,7 @@
 """Golden values of the tokenizer tests, from Hugging Face's Rust tokenizers and transformers.
 
     pip install -r scripts/golden/requirements.txt
-    python scripts/golden/tokenizers.py DATA
+    python scripts/golden/tokenizer.py DATA
 
 DATA is a folder with svamp/, gsm8k/ and codellama/. Nothing of it is written: only hashes, counts and
 the ids of the texts below. Writes test/golden/tokenizers/.
@@ -13,9 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.pop(0)  # this file would hide the package of the same name
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
-from transformers import AutoTokenizer  # noqa: E402
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer
 
 OUT = Path(__file__).resolve().parents[2] / "test" / "golden" / "tokenizers"
 SPECIALS = ["<pad>", "<s>", "</s>"]

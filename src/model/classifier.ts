@@ -1,0 +1,159 @@
+// Tells right answers from wrong ones: a LLaMA with two labels on the hidden state of a sequence's last token, as transformers'
+// LlamaForSequenceClassification. Label 0 is wrong, label 1 is right.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { packClasses, type Sequence, splitByTokens, withClass } from "../data/batch.ts";
+import { writeFileAtomically } from "../data/jsonl.ts";
+import { type Compiled, compile } from "../engine/compile.ts";
+import { linear } from "../engine/ops.ts";
+import { type Tensor, take, tf } from "../engine/tf.ts";
+import { Variable } from "../engine/variable.ts";
+import { Rng } from "../rng.ts";
+import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
+import {
+  disposeModel,
+  loadVariables,
+  type Model,
+  outputWeightName,
+  parameterShapes,
+  saveVariables,
+} from "./model.ts";
+import { batchTensors, predictingStates } from "./score.ts";
+import { readWeights, type Weights } from "./transformer.ts";
+
+/** A classifier in memory. Whoever makes it disposes it with `disposeClassifier`. */
+export interface Classifier {
+  /** Without a matrix that turns hidden states into logits of tokens. */
+  readonly model: Model;
+  /** score.weight [2, dim] */
+  readonly head: Variable;
+}
+
+const headName = "score.weight";
+
+/** The weights before the head. A model with tied embeddings has no output matrix of its own. */
+function backboneShapes(config: ModelConfig): Map<string, readonly number[]> {
+  return parameterShapes({ ...config, tieEmbeddings: true });
+}
+
+/**
+ * Puts a fresh head on a language model: normal with `initializerStd`, as transformers does. The model becomes the classifier's
+ * and loses its output matrix.
+ */
+export function createClassifier({ config, parameters }: Model, seed: number): Classifier {
+  const names = [...backboneShapes(config).keys()];
+  if (!config.tieEmbeddings) parameters.get(outputWeightName(config))!.dispose();
+  const rng = Rng.named(seed, "classifier head");
+  const values = Float32Array.from(
+    { length: 2 * config.dim },
+    () => rng.normal() * config.initializerStd,
+  );
+  return {
+    model: { config, parameters: new Map(names.map((name) => [name, parameters.get(name)!])) },
+    head: new Variable(headName, [2, config.dim], values),
+  };
+}
+
+export function disposeClassifier({ model, head }: Classifier): void {
+  disposeModel(model);
+  head.dispose();
+}
+
+/** All weights by name, the head last. */
+export function classifierParameters({ model, head }: Classifier): Map<string, Variable> {
+  return new Map([...model.parameters, [head.name, head]]);
+}
+
+/**
+ * Reads a Hugging Face folder of a LlamaForSequenceClassification with two labels.
+ *
+ * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
+ */
+export function loadClassifier(folder: string): Classifier {
+  const config = readModelConfig(folder, "LlamaForSequenceClassification");
+  const shapes = backboneShapes(config).set(headName, [2, config.dim]);
+  const parameters = loadVariables(folder, shapes);
+  const head = parameters.get(headName)!;
+  parameters.delete(headName);
+  return { model: { config, parameters }, head };
+}
+
+/** Writes config.json and model.safetensors (float32) as transformers does. */
+export function saveClassifier(classifier: Classifier, folder: string): void {
+  const { config } = classifier.model;
+  const json = {
+    ...toHuggingFaceConfig(config),
+    architectures: ["LlamaForSequenceClassification"],
+    pad_token_id: paddingId(config),
+    id2label: { 0: "wrong", 1: "right" },
+    label2id: { wrong: 0, right: 1 },
+  };
+  mkdirSync(folder, { recursive: true });
+  writeFileAtomically(join(folder, "config.json"), `${JSON.stringify(json, null, 2)}\n`);
+  saveVariables(classifierParameters(classifier), join(folder, "model.safetensors"));
+}
+
+/** transformers takes the last token that is not this one for the end of a sequence, so no sequence may end in it. */
+function paddingId({ padId, bosId, eosIds, vocabSize }: ModelConfig): number | undefined {
+  const ids = [padId, bosId, ...Array(vocabSize).keys()];
+  return ids.find((id) => id !== undefined && id < vocabSize && !eosIds.includes(id));
+}
+
+/**
+ * Logits of the two labels.
+ *
+ * @param batch as `batchTensors` makes it of `packClasses`
+ * @returns [predictions, 2]
+ */
+export function classLogits(
+  config: ModelConfig,
+  weights: Weights,
+  batch: readonly Tensor[],
+): Tensor {
+  return linear(predictingStates(config, weights, batch), weights.get(headName)!);
+}
+
+export interface ClassifierScorer {
+  /**
+   * @param maxTokens size of the largest batch that is computed at once
+   * @returns [sequences, 2] the logits of wrong and right
+   */
+  logits(sequences: readonly Sequence[], maxTokens: number): Float32Array;
+  /** P(correct) of each sequence. */
+  score(sequences: readonly Sequence[], maxTokens: number): Float32Array;
+  dispose(): void;
+}
+
+/** Judges sequences, each read to its end, with a classifier's current weights. */
+export function createClassifierScorer(classifier: Classifier): ClassifierScorer {
+  const parameters = classifierParameters(classifier);
+  const run: Compiled = compile("classify", (...batch) => [
+    classLogits(classifier.model.config, readWeights(parameters), batch),
+  ]);
+  const logits = (sequences: readonly Sequence[], maxTokens: number): Float32Array => {
+    const read = sequences.map((sequence) => withClass(sequence, 0)); // any class: it is not read
+    const all = new Float32Array(2 * read.length);
+    let next = 0;
+    for (const part of splitByTokens(read, maxTokens)) {
+      const inputs = batchTensors(packClasses(part, maxTokens));
+      const [padded] = take(run(...inputs));
+      tf.dispose(inputs);
+      all.set(padded!.subarray(0, 2 * part.length), next);
+      next += 2 * part.length;
+    }
+    return all;
+  };
+  return {
+    logits,
+    score: (sequences, maxTokens) => probabilitiesOf(logits(sequences, maxTokens)),
+    dispose: () => run.dispose(),
+  };
+}
+
+/** P(correct) by the logits of wrong and right: [n, 2] gives [n]. */
+export function probabilitiesOf(logits: Float32Array): Float32Array {
+  return Float32Array.from(
+    { length: logits.length / 2 },
+    (_, i) => 1 / (1 + Math.exp(logits[2 * i]! - logits[2 * i + 1]!)),
+  );
+}

@@ -1,0 +1,66 @@
+// What the classifier reads, and which samples it learns from and is measured on.
+import type { Sequence } from "../data/batch.ts";
+import { formatPrompt } from "../data/prompt.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import type { Sample } from "../reward/samples.ts";
+
+/** A question with an answer, and whether that is right. */
+export interface LabelledSequence extends Sequence {
+  readonly correct: boolean;
+}
+
+export type LabelledSample = LabelledSequence & Pick<Sample, "id" | "sample" | "text">;
+
+/** Samples that have a label and can be read, and how many were left out. */
+export interface LabelledSamples {
+  readonly sequences: readonly LabelledSample[];
+  /** With the text of an earlier sample of the same question. */
+  readonly duplicates: number;
+  /** Whose program the sandbox could not run: nobody knows whether they are right. */
+  readonly infrastructureFailures: number;
+  readonly tooLong: number;
+}
+
+/** The latest prompt: answers to one question come together, and sharing its array lets a batch share its computation. */
+let latest: { tokenizer: Tokenizer; question: string; prompt: readonly number[] } | undefined;
+
+/** Question and answer, ended by EOS, where the answer is judged: an answer that was cut off ends so, too. */
+export function classifierSequence(tokenizer: Tokenizer, question: string, text: string): Sequence {
+  if (latest?.tokenizer !== tokenizer || latest.question !== question)
+    latest = { tokenizer, question, prompt: tokenizer.encode(formatPrompt(question)) };
+  return { prompt: latest.prompt, response: [...tokenizer.encode(text), tokenizer.eosId] };
+}
+
+/**
+ * Tokenises the samples that a classifier can learn from: each text once per question.
+ *
+ * @param groups the samples of each question
+ * @param maxTokens of question and answer together, EOS included
+ */
+export function labelSamples(
+  tokenizer: Tokenizer,
+  groups: readonly (readonly Sample[])[],
+  maxTokens: number,
+): LabelledSamples {
+  const judged = groups.map((group) =>
+    group.filter(({ outcome }) => outcome.kind !== "infrastructure"),
+  );
+  const different = judged.map((group) => {
+    const first = new Map(group.toReversed().map((sample) => [sample.text, sample]));
+    return group.filter((sample) => first.get(sample.text) === sample);
+  });
+  const sequences = different.flat().map(({ id, sample, question, text, correct }) => ({
+    ...classifierSequence(tokenizer, question, text),
+    ...{ id, sample, text, correct },
+  }));
+  const short = sequences.filter(
+    ({ prompt, response }) => prompt.length + response.length <= maxTokens,
+  );
+  const countOf = (parts: readonly (readonly unknown[])[]) => parts.flat().length;
+  return {
+    sequences: short,
+    duplicates: countOf(judged) - countOf(different),
+    infrastructureFailures: countOf(groups) - countOf(judged),
+    tooLong: sequences.length - short.length,
+  };
+}

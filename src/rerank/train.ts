@@ -1,0 +1,292 @@
+// The reranker: a classifier learns to tell right answers from wrong ones, on samples that were run and judged. At test time the
+// answer that it likes best is taken. Reference: Trung et al., arXiv 2401.08967, section 4.2.
+//
+// One step is one update on `batchSize` samples. The order of the data is a function of seed and epoch alone, so a checkpoint
+// needs to know only how many steps it has seen.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { RerankConfig } from "../config.ts";
+import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { AdamW } from "../engine/optimizer.ts";
+import { constantSchedule, linearSchedule } from "../engine/schedule.ts";
+import { liveTensors } from "../engine/tf.ts";
+import { UserError } from "../errors.ts";
+import { rerankAtK } from "../evaluate/atK.ts";
+import { type Candidate, createVote } from "../evaluate/vote.ts";
+import {
+  type Classifier,
+  classifierParameters,
+  createClassifier,
+  createClassifierScorer,
+  disposeClassifier,
+  loadClassifier,
+  probabilitiesOf,
+  saveClassifier,
+} from "../model/classifier.ts";
+import { groupSamples, readSamples, type Sample } from "../reward/samples.ts";
+import { Rng } from "../rng.ts";
+import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
+import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
+import { logMetrics, writeCalibration, writeSamples } from "../run/metrics.ts";
+import { checkPositions, endTokens, loadModelFolder } from "../run/modelFolder.ts";
+import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
+import { createProgress, percent } from "../run/progress.ts";
+import { openRun } from "../run/run.ts";
+import { createBackward } from "./backward.ts";
+import {
+  expectedCalibrationError,
+  meanLoss,
+  reliabilityTable,
+  summarisePredictions,
+} from "./calibration.ts";
+import { type LabelledSample, type LabelledSamples, labelSamples } from "./input.ts";
+
+/** What the recipe remembers between checkpoints. */
+interface RerankState {
+  /** null before the first measurement. */
+  readonly best: { readonly accuracy: number; readonly loss: number } | null;
+  readonly inputs: InputHashes;
+}
+
+/**
+ * Trains, or goes on training, a correctness classifier in a run's folder.
+ *
+ * @returns the best accuracy on the dev questions, when of all samples the one that the classifier likes best is taken
+ * @throws UserError for bad settings or data, a loss that is not finite, a full disk; InterruptedError after Ctrl-C
+ */
+export async function trainRerank(config: RerankConfig, folder: string): Promise<number> {
+  using run = openRun(folder, config);
+  using interrupts = watchInterrupts();
+  const { data, optimizer, training, evaluation } = config;
+
+  // 1. the model whose answers it will judge, with a fresh head; samples, each text once
+  const resume = run.resumeFrom;
+  const resumed = resume?.state as RerankState | undefined;
+  const inputs = hashInputs({ samples: data.samples, devSamples: data.devSamples });
+  checkInputs(resumed?.inputs, inputs);
+  const { classifier, tokenizer } = openClassifier(config, resume?.folder);
+  checkPositions(classifier.model, data.maxTokens, "data.maxTokens");
+  const train = labelSamples(tokenizer, groupSamples(readSamples(data.samples)), data.maxTokens);
+  const devGroups = groupSamples(readSamples(data.devSamples));
+  const dev = labelSamples(tokenizer, devGroups, data.maxTokens);
+  checkNotEmpty(data.samples, train, data.maxTokens);
+  checkNotEmpty(data.devSamples, dev, data.maxTokens);
+  checkBothLabels(data.samples, train);
+  const parameters = [...classifierParameters(classifier).values()];
+  const weights = parameters.reduce((sum, { size }) => sum + size, 0);
+  console.error(
+    `Rerank: ${describeSamples(train)}; dev: ${describeSamples(dev)}, ${devGroups.length} questions; ` +
+      `${(weights / 1e6).toFixed(2)} M weights, in ${folder}`,
+  );
+
+  // 2. optimizer and compiled steps
+  const adamW = new AdamW([{ variables: parameters }], optimizer);
+  if (resume) loadOptimizer(adamW, join(resume.folder, "training"));
+  const backward = createBackward(classifier, adamW, training);
+  const scorer = createClassifierScorer(classifier);
+
+  const stepsPerEpoch = Math.ceil(train.sequences.length / training.batchSize);
+  const totalSteps = stepsPerEpoch * training.epochs;
+  const horizon = stepsPerEpoch * training.scheduleEpochs;
+  const warmupSteps = Math.round(optimizer.warmupFraction * horizon);
+  let best = resumed?.best ?? null;
+
+  const checkpoint = (step: number, isBest: boolean) =>
+    saveCheckpoint(run, {
+      step,
+      isBest,
+      state: { best, inputs } satisfies RerankState,
+      writeFiles: (target) => {
+        saveClassifier(classifier, target);
+        saveTokenizer(tokenizer, target);
+        mkdirSync(join(target, "training"));
+        saveOptimizer(adamW, join(target, "training"));
+      },
+    });
+
+  const measure = (step: number) => {
+    const logits = scorer.logits(dev.sequences, training.microBatchTokens);
+    const probabilities = probabilitiesOf(logits);
+    const predictions = dev.sequences.map(({ id, sample, correct }, i) => ({
+      ...{ id, sample, correct },
+      probability: probabilities[i]!,
+    }));
+    const table = reliabilityTable(predictions);
+    writeSamples(run, step, predictions);
+    writeCalibration(run, step, table);
+    const loss = meanLoss(
+      logits,
+      predictions.map(({ correct }) => correct),
+    );
+    const choices = measureChoices(poolsOf(devGroups, dev.sequences, probabilities));
+    const accuracy = choices.rerankingAccuracy;
+    const isBest =
+      best === null || accuracy > best.accuracy || (accuracy === best.accuracy && loss < best.loss);
+    if (isBest) best = { accuracy, loss };
+    const figures = {
+      loss,
+      ...summarisePredictions(predictions),
+      calibrationError: expectedCalibrationError(table),
+      ...choices,
+    };
+    const metrics = Object.entries(figures).map(([name, value]) => [`eval/${name}`, value]);
+    return { isBest, metrics: Object.fromEntries(metrics) as Record<string, number> };
+  };
+
+  const firstStep = resume?.step ?? 0;
+  const progress = createProgress("Rerank", totalSteps, { start: firstStep });
+  try {
+    for (let step = firstStep; step < totalSteps; step++) {
+      const startedAt = performance.now();
+
+      // 3. one update: the mean loss over the samples of the global batch
+      const epoch = Math.floor(step / stepsPerEpoch);
+      const begin = (step % stepsPerEpoch) * training.batchSize;
+      const batch = Rng.named(config.seed, `epoch ${epoch}`)
+        .shuffled(train.sequences)
+        .slice(begin, begin + training.batchSize);
+      const loss = backward(batch);
+      const factor =
+        optimizer.schedule === "linear"
+          ? linearSchedule(step, warmupSteps, horizon)
+          : constantSchedule(step, warmupSteps);
+      const learningRate = optimizer.learningRate * factor;
+      if (!Number.isFinite(loss)) throw notFinite(step + 1, "loss", loss);
+      const gradNorm = adamW.update([learningRate]);
+      if (!Number.isFinite(gradNorm)) throw notFinite(step + 1, "gradient's norm", gradNorm);
+
+      // 4. write down what happened; at the end of an epoch, measure
+      const done = step + 1;
+      const metrics: Record<string, number> = {
+        "rerank/loss": loss,
+        "rerank/learningRate": learningRate,
+        "rerank/gradNorm": gradNorm,
+        "rerank/correctFraction": correctFraction(batch),
+        "time/stepSeconds": (performance.now() - startedAt) / 1000,
+        "memory/numTensors": liveTensors(),
+      };
+      const isLast = done === totalSteps;
+      const endsEpoch = done % stepsPerEpoch === 0;
+      const isMeasured =
+        isLast || (endsEpoch && (done / stepsPerEpoch) % evaluation.everyEpochs === 0);
+      const stops = await interrupts.requested();
+      let isBest = false;
+      if (isMeasured) {
+        const measured = measure(done);
+        isBest = measured.isBest;
+        Object.assign(metrics, measured.metrics);
+      }
+      logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, metrics);
+      progress.update(done, {
+        loss: loss.toFixed(3),
+        ...(best && { dev: percent(best.accuracy) }),
+      });
+      const everySteps = config.checkpoint.everySteps;
+      if (isMeasured || stops || (everySteps !== null && done % everySteps === 0))
+        await checkpoint(done, isBest);
+      if (stops && !isLast)
+        throw new InterruptedError(
+          `stopped after step ${done}; the same command goes on from there`,
+        );
+    }
+  } finally {
+    progress.stop();
+    scorer.dispose();
+    backward.dispose();
+    adamW.dispose();
+    disposeClassifier(classifier);
+  }
+  return best!.accuracy;
+}
+
+/** The checkpoint's classifier when going on; else the model that the run starts from, with a fresh head. */
+function openClassifier(
+  { model: { init }, seed }: RerankConfig,
+  checkpointFolder: string | undefined,
+): { classifier: Classifier; tokenizer: Tokenizer } {
+  if (checkpointFolder) {
+    const tokenizer = loadTokenizer(checkpointFolder);
+    return { classifier: loadClassifier(checkpointFolder), tokenizer };
+  }
+  const { model, tokenizer } = loadModelFolder(resolveModelFolder(init));
+  // What is read ends in the tokenizer's EOS, whatever the model's own list says.
+  const config = { ...model.config, eosIds: endTokens(model, tokenizer) };
+  return { classifier: createClassifier({ ...model, config }, seed), tokenizer };
+}
+
+function correctFraction(sequences: readonly { readonly correct: boolean }[]): number {
+  return sequences.filter(({ correct }) => correct).length / sequences.length;
+}
+
+function describeSamples(samples: LabelledSamples): string {
+  const { sequences, duplicates, infrastructureFailures, tooLong } = samples;
+  return (
+    `${sequences.length} samples, ${percent(correctFraction(sequences))} right ` +
+    `(left out: ${duplicates} duplicates, ${infrastructureFailures} that the sandbox could not run, ${tooLong} too long)`
+  );
+}
+
+/** @throws UserError when no sample is left */
+function checkNotEmpty(path: string, samples: LabelledSamples, maxTokens: number): void {
+  if (samples.sequences.length > 0) return;
+  const { tooLong, infrastructureFailures } = samples;
+  throw new UserError(
+    `${path}: expected samples that the sandbox could run, with at most ${maxTokens} tokens of question and answer, ` +
+      `found none: ${tooLong} are longer, ${infrastructureFailures} could not be run; ` +
+      (tooLong > 0 ? "raise data.maxTokens" : "sample again"),
+  );
+}
+
+/** @throws UserError when there is nothing to tell apart */
+function checkBothLabels(path: string, { sequences }: LabelledSamples): void {
+  const share = correctFraction(sequences);
+  if (share > 0 && share < 1) return;
+  throw new UserError(
+    `${path}: expected right and wrong samples to tell apart, found ${sequences.length} that are all ` +
+      (share === 1
+        ? "right: sample answers to harder questions"
+        : "wrong: sample more answers, to easier questions, or from a model that was trained for longer"),
+  );
+}
+
+/**
+ * All samples of each dev question, as voting and reranking see them: copies of a text with its probability, and 0 for what the
+ * classifier does not read.
+ */
+function poolsOf(
+  groups: readonly (readonly Sample[])[],
+  sequences: readonly LabelledSample[],
+  probabilities: Float32Array,
+): Candidate[][] {
+  const keyOf = ({ id, text }: Pick<Sample, "id" | "text">) => `${id}\n${text}`;
+  const known = new Map(sequences.map((sample, i) => [keyOf(sample), probabilities[i]!]));
+  return groups.map((group) =>
+    group.map((sample) => ({
+      answer: sample.outcome.kind === "answer" ? sample.outcome.value : undefined,
+      correct: sample.correct,
+      probability: known.get(keyOf(sample)) ?? 0,
+    })),
+  );
+}
+
+/** Shares of the questions answered right when one answer is chosen from all samples; at best, by who knows the gold answer. */
+function measureChoices(pools: readonly (readonly Candidate[])[]) {
+  const share = (isRight: (pool: readonly Candidate[]) => boolean) =>
+    pools.filter(isRight).length / pools.length;
+  const isVoteRight = (pool: readonly Candidate[], weightOf: (candidate: Candidate) => number) =>
+    createVote(pool)([...pool.keys()], weightOf)?.correct ?? false;
+  return {
+    votingAccuracy: share((pool) => isVoteRight(pool, () => 1)),
+    weightedVotingAccuracy: share((pool) => isVoteRight(pool, ({ probability }) => probability!)),
+    rerankingAccuracy: share((pool) => rerankAtK(pool, pool.length) === 1),
+    upperBound: share((pool) => pool.some(({ correct }) => correct)),
+  };
+}
+
+function notFinite(step: number, name: string, value: number): UserError {
+  return new UserError(
+    `step ${step}: the ${name} is ${value}, expected a finite number; nothing was ` +
+      "changed by this step and the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
+  );
+}
