@@ -1,5 +1,5 @@
 // The measured comparison on generated problems, as in the README:
-//   npx tsx scripts/reproduce-generated.ts [--steps 120] [--seeds 1,2,3] [--folder runs/generated]
+//   npx tsx scripts/reproduce-generated.ts [--steps 400] [--seeds 1,2,3] [--folder runs/generated]
 // A stopped run goes on with the same command. Results: <folder>/seed-N/comparison.json and the table on standard output.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -7,7 +7,7 @@ import { compare, type Row, table } from "./comparison.ts";
 
 const { values } = parseArgs({
   options: {
-    steps: { type: "string", default: "120" },
+    steps: { type: "string", default: "400" },
     seeds: { type: "string", default: "1,2,3" },
     folder: { type: "string", default: join("runs", "generated") },
   },
