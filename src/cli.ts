@@ -87,6 +87,13 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "export",
+    {
+      describe: "Write a checkpoint as a Hugging Face folder for other tools, and check it",
+      load: async () => register((await import("./commands/export.ts")).exportCommand),
+    },
+  ],
+  [
     "execute",
     {
       describe: "Run Python programs in the sandbox and write what came out of each",

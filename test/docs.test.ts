@@ -7,6 +7,7 @@ import { main } from "../src/cli.ts";
 import { compareCommand } from "../src/commands/compare.ts";
 import { evaluateCommand } from "../src/commands/evaluate.ts";
 import { executeCommand } from "../src/commands/execute.ts";
+import { exportCommand } from "../src/commands/export.ts";
 import { generateCommand } from "../src/commands/generate.ts";
 import { importModelCommand } from "../src/commands/importModel.ts";
 import { prepareDataCommand } from "../src/commands/prepareData.ts";
@@ -61,6 +62,7 @@ describe("commands", () => {
       generateCommand,
       scoreCommand,
       executeCommand,
+      exportCommand,
     ].map((command) => {
       const name = String(command.command).split(" ")[0]!;
       return [name, vi.spyOn(command as CommandModule, "handler").mockResolvedValue(undefined)];

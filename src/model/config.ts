@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { messageOf, UserError } from "../errors.ts";
+import type { FloatDtype } from "./safetensorsHeader.ts";
 
 export interface LinearRopeScaling {
   readonly type: "linear";
@@ -232,8 +233,13 @@ function checkConsistency(config: ModelConfig, path: string): void {
 
 // --- Writing ---
 
-/** A config.json that transformers 4 and 5 both load as a float32 LlamaForCausalLM. */
-export function toHuggingFaceConfig(config: ModelConfig): Record<string, unknown> {
+const dtypeNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
+
+/** A config.json that transformers 4 and 5 both load as a LlamaForCausalLM with weights of the given type. */
+export function toHuggingFaceConfig(
+  config: ModelConfig,
+  dtype: FloatDtype = "F32",
+): Record<string, unknown> {
   const scaling = config.ropeScaling === null ? null : writeScaling(config.ropeScaling);
   return {
     architectures: ["LlamaForCausalLM"],
@@ -259,10 +265,18 @@ export function toHuggingFaceConfig(config: ModelConfig): Record<string, unknown
     bos_token_id: config.bosId ?? null,
     eos_token_id: writeEosIds(config.eosIds),
     pad_token_id: config.padId ?? null,
-    torch_dtype: "float32",
-    dtype: "float32",
+    torch_dtype: dtypeNames[dtype],
+    dtype: dtypeNames[dtype],
     use_cache: true,
   };
+}
+
+/** A generation_config.json, from which other tools take what ends a response. */
+export function toGenerationConfig(
+  { bosId, padId }: ModelConfig,
+  endIds: readonly number[],
+): Record<string, unknown> {
+  return { bos_token_id: bosId, eos_token_id: writeEosIds(endIds), pad_token_id: padId };
 }
 
 function writeScaling(scaling: RopeScaling): Record<string, unknown> {

@@ -7,6 +7,7 @@ import { messageOf, UserError } from "../errors.ts";
 import type { Rng } from "../rng.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+import { byteLengthOf, type FloatDtype } from "./safetensorsHeader.ts";
 
 /** A model in memory. Whoever makes it disposes it with `disposeModel`. */
 export interface Model {
@@ -115,25 +116,78 @@ export function loadVariables(
   return new Map([...shapes.keys()].map((name) => [name, parameters.get(name)!]));
 }
 
-/** Writes config.json and model.safetensors (float32) as transformers does. */
-export function saveModel(model: Model, folder: string): void {
-  mkdirSync(folder, { recursive: true });
-  try {
-    writeFileSync(
-      join(folder, "config.json"),
-      `${JSON.stringify(toHuggingFaceConfig(model.config), null, 2)}\n`,
-    );
-  } catch (error) {
-    throw new UserError(`cannot write ${join(folder, "config.json")}: ${messageOf(error)}`);
-  }
-  saveVariables(model.parameters, join(folder, "model.safetensors"));
+export interface WeightFormat {
+  /** 16-bit weights are rounded to nearest even. */
+  readonly dtype: FloatDtype;
+  /** Weights are shared out to files of at most so many bytes; a larger weight has a file of its own. */
+  readonly maxShardBytes: number;
 }
 
-/** Writes variables as float32 safetensors, one in memory at a time. */
-export function saveVariables(variables: ReadonlyMap<string, Variable>, path: string): void {
+/** Writes config.json and model.safetensors, or shards and their index, as transformers does. */
+export function saveModel(
+  model: Model,
+  folder: string,
+  { dtype, maxShardBytes }: WeightFormat = { dtype: "F32", maxShardBytes: Number.MAX_VALUE },
+): void {
+  mkdirSync(folder, { recursive: true });
+  writeJson(join(folder, "config.json"), toHuggingFaceConfig(model.config, dtype));
+  const shards = splitIntoShards(model, { dtype, maxShardBytes });
+  const names = shards.map((_, i) => shardName(i + 1, shards.length));
+  shards.forEach((shard, i) => {
+    saveVariables(shard, join(folder, names[i]!), dtype);
+  });
+  if (shards.length === 1) return;
+  const places = shards.flatMap((shard, i) => [...shard.keys()].map((name) => [name, names[i]!]));
+  const size = parameterCount(model.config);
+  writeJson(join(folder, "model.safetensors.index.json"), {
+    metadata: { total_parameters: size, total_size: byteLengthOf(dtype, [size]) },
+    weight_map: Object.fromEntries(places.toSorted(([a], [b]) => (a! < b! ? -1 : 1))),
+  });
+}
+
+/** In the model's order: a shard is closed when the next weight does not fit. */
+function splitIntoShards(
+  model: Model,
+  { dtype, maxShardBytes }: WeightFormat,
+): Map<string, Variable>[] {
+  const shards = [new Map<string, Variable>()];
+  let bytes = 0;
+  for (const [name, variable] of model.parameters) {
+    const added = byteLengthOf(dtype, variable.shape);
+    if (bytes > 0 && bytes + added > maxShardBytes) {
+      shards.push(new Map());
+      bytes = 0;
+    }
+    shards.at(-1)!.set(name, variable);
+    bytes += added;
+  }
+  return shards;
+}
+
+function shardName(number: number, count: number): string {
+  const digits = (n: number) => String(n).padStart(5, "0");
+  return count === 1
+    ? "model.safetensors"
+    : `model-${digits(number)}-of-${digits(count)}.safetensors`;
+}
+
+function writeJson(path: string, value: unknown): void {
+  try {
+    writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
+  } catch (error) {
+    throw new UserError(`cannot write ${path}: ${messageOf(error)}`);
+  }
+}
+
+/** Writes variables as safetensors, one in memory at a time. */
+export function saveVariables(
+  variables: ReadonlyMap<string, Variable>,
+  path: string,
+  dtype: FloatDtype = "F32",
+): void {
   const tensors = [...variables].map(([name, variable]) => {
     const tensor = {
-      dtype: "F32" as const,
+      dtype,
       shape: variable.shape,
       get data() {
         return variable.values();
@@ -144,7 +198,8 @@ export function saveVariables(variables: ReadonlyMap<string, Variable>, path: st
   writeSafetensors(path, new Map(tensors));
 }
 
-function weightFiles(folder: string): string[] {
+/** Paths of the files that hold a folder's weights. @throws UserError when one is missing */
+export function weightFiles(folder: string): string[] {
   const single = join(folder, "model.safetensors");
   if (existsSync(single)) return [single];
   const indexPath = join(folder, "model.safetensors.index.json");

@@ -193,7 +193,8 @@ function encodeTensor(name: string, tensor: TensorToWrite): Uint8Array {
   return bytesOf(data);
 }
 
-function narrow(data: TensorData, dtype: Dtype): TensorData {
+/** What a file holds of `data`: a Float32Array is rounded to nearest even where the dtype has 16 bits. */
+export function narrow(data: TensorData, dtype: Dtype): TensorData {
   if (!(data instanceof Float32Array)) return data;
   if (dtype === "F16") return float32ToFloat16(data);
   if (dtype === "BF16") return float32ToBfloat16(data);

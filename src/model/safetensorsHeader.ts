@@ -22,6 +22,9 @@ export const arrayTypes = {
 
 export type Dtype = keyof typeof arrayTypes;
 
+/** What weights are written as. */
+export type FloatDtype = Extract<Dtype, "F32" | "F16" | "BF16">;
+
 /** F16 and BF16 are raw bits in a Uint16Array. */
 export type TensorData =
   | BigUint64Array

@@ -1,7 +1,7 @@
 // Checkpoints: written aside, synced, hashed, renamed, and only then pointed at, so that a crash at any moment leaves one.
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { z } from "zod";
 import type { Config } from "../config.ts";
 import { UserError } from "../errors.ts";
@@ -131,13 +131,17 @@ export function removeUnreferenced(run: CheckpointOwner): void {
 
 /**
  * Finds the model that a user means: a Hugging Face folder, a checkpoint (its model files are checked against their
- * hashes), or a run's folder (its best checkpoint, else its last).
+ * hashes; `RUN/step-000020` is short for `RUN/checkpoints/step-000020`), or a run's folder (its best checkpoint, else
+ * its last).
  *
  * @throws UserError when the path is none of them, or the checkpoint is damaged
  */
 export function resolveModelFolder(path: string): string {
-  if (!fs.existsSync(path))
+  if (!fs.existsSync(path)) {
+    const checkpoint = join(checkpointsIn(dirname(path)), basename(path));
+    if (fs.existsSync(checkpoint)) return checkedModel(checkpoint);
     throw new UserError(`${path}: expected a model or a run's folder, found nothing there`);
+  }
   if (fs.existsSync(checkpointsIn(path))) return modelOfRun(path);
   if (fs.existsSync(join(path, manifestName))) return checkedModel(path);
   if (fs.existsSync(join(path, "config.json"))) return path;
@@ -161,7 +165,8 @@ function modelOfRun(runFolder: string): string {
 }
 
 function checkedModel(folder: string, manifestSha256?: string): string {
-  const isModelFile = (name: string) => !name.includes("/");
+  const isModelFile = (name: string) =>
+    !name.includes("/") || name.endsWith("/value_head.safetensors");
   const damage = damageOf(folder, { manifestSha256, includes: isModelFile });
   if (damage !== undefined) throw new UserError(`${damage}. Use another checkpoint or model.`);
   return folder;

@@ -175,6 +175,12 @@ describe("toHuggingFaceConfig", () => {
     expect(configOf(toHuggingFaceConfig(none))).toEqual(none);
   });
 
+  test("names the type of the weights as transformers 4 and as transformers 5 do", () => {
+    const config = readModelConfig(goldenPath("models", "multi-head"));
+    const json = toHuggingFaceConfig(config, "BF16");
+    expect(json).toMatchObject({ torch_dtype: "bfloat16", dtype: "bfloat16" });
+  });
+
   test("has both spellings of the rotary settings", () => {
     const json = toHuggingFaceConfig(readModelConfig(goldenPath("models", "linear-rope")));
     expect(json).toMatchObject({

@@ -1,4 +1,13 @@
-import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -70,6 +79,33 @@ describe("saveModel after loadModel", () => {
     using file = openSafetensors(path);
     expect(new Set([...file.tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(["F32"]));
   });
+
+  test.each([
+    ["sharded-bf16", "BF16", 4],
+    ["sharded-f16", "F16", 3],
+  ] as const)(
+    "gives transformers' bits and index in shards of its type: %s",
+    (name, dtype, shards) => {
+      const [original, folder] = [goldenPath("models", name), join(home, `sharded-${name}`)];
+      const model = loadModel(original);
+      saveModel(model, folder, { dtype, maxShardBytes: 20_000 });
+      disposeModel(model);
+      const files = readdirSync(folder).filter((file) => file.endsWith(".safetensors"));
+      expect(files).toHaveLength(shards);
+      for (const file of files) expect(statSync(join(folder, file)).size).toBeLessThan(22_000);
+      const [expected, actual] = [original, folder].map((at) =>
+        JSON.parse(readFileSync(join(at, "model.safetensors.index.json"), "utf8")),
+      );
+      expect(actual.metadata).toEqual(expected.metadata);
+      expect(Object.keys(actual.weight_map)).toEqual(Object.keys(expected.weight_map));
+      for (const weight of Object.keys(expected.weight_map)) {
+        using before = openSafetensors(join(original, expected.weight_map[weight]));
+        using after = openSafetensors(join(folder, actual.weight_map[weight]));
+        expect(after.tensors.get(weight)!.dtype).toBe(dtype);
+        expect(after.read(weight)).toEqual(before.read(weight));
+      }
+    },
+  );
 
   test("describes the same model in config.json", () => {
     const before = loadModel(goldenPath("models", "llama3-rope"));

@@ -293,6 +293,7 @@ describe("resolveModelFolder", () => {
     expect(resolveModelFolder(best)).toBe(join(checkpointsIn(best), "step-000001"));
     const last = await runWith(1, 2);
     expect(resolveModelFolder(last)).toBe(join(checkpointsIn(last), "step-000002"));
+    expect(resolveModelFolder(join(last, "step-000002"))).toBe(resolveModelFolder(last));
   });
 
   test("takes a checkpoint, and a folder with a config.json as it is", async () => {

@@ -1,0 +1,73 @@
+// `reft export`: a checkpoint as a Hugging Face folder for other tools, checked before it is handed over.
+import type { CommandModule, InferredOptionTypes } from "yargs";
+import { UserError } from "../errors.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import { type ExportReport, exportModel } from "../run/export.ts";
+
+const dtypes = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
+
+const options = {
+  checkpoint: {
+    type: "string",
+    demandOption: true,
+    describe: "Run (its best checkpoint), one checkpoint, or a model",
+  },
+  output: { type: "string", demandOption: true, describe: "New folder" },
+  dtype: { choices: ["f32", "bf16", "f16"] as const, default: "f32", describe: "Type of weights" },
+  "max-shard-gigabytes": {
+    type: "number",
+    default: 5,
+    describe: "Largest file of weights, in 10^9 bytes",
+  },
+  "value-head": {
+    type: "boolean",
+    default: false,
+    describe: "Keep the value head of a ReFT checkpoint, too",
+  },
+} as const;
+
+type Arguments = InferredOptionTypes<typeof options>;
+
+export interface ExportArguments {
+  readonly checkpoint: string;
+  readonly output: string;
+  readonly dtype: keyof typeof dtypes;
+  /** In 10^9 bytes. */
+  readonly maxShardGigabytes: number;
+  readonly valueHead: boolean;
+}
+
+/** Writes a Hugging Face folder, reads it back, compares. @throws UserError when it is not what was to be exported */
+export function exportCheckpoint(args: ExportArguments): ExportReport {
+  const { checkpoint, output, dtype, maxShardGigabytes, valueHead } = args;
+  if (!(maxShardGigabytes > 0)) {
+    throw new UserError(`--max-shard-gigabytes: expected more than 0, found ${maxShardGigabytes}`);
+  }
+  const source = resolveModelFolder(checkpoint);
+  const maxShardBytes = maxShardGigabytes * 1e9;
+  return exportModel(source, output, { dtype: dtypes[dtype], maxShardBytes, valueHead });
+}
+
+function short(figure: number): string {
+  return String(Number(figure.toPrecision(2)));
+}
+
+export const exportCommand: CommandModule<object, Arguments> = {
+  command: "export",
+  describe: "Write a checkpoint as a Hugging Face folder for other tools, and check it",
+  builder: (yargs) => yargs.options(options),
+  handler: (args) => {
+    const report = exportCheckpoint({
+      ...args,
+      maxShardGigabytes: args["max-shard-gigabytes"],
+      valueHead: args["value-head"],
+    });
+    const { bytes, weightFiles, maxDifference, meanKl, agreement, positions } = report;
+    const files = weightFiles === 1 ? "1 file" : `${weightFiles} files`;
+    console.log(
+      `${args.output}: ${(bytes / 1e6).toFixed(1)} MB, weights as ${args.dtype} in ${files}, read back and equal. ` +
+        `Against the checkpoint, over ${positions} positions: logits differ by at most ${short(maxDifference)}, ` +
+        `KL ${short(meanKl)} nats per token, same most likely token at ${(100 * agreement).toFixed(1)} %`,
+    );
+  },
+};

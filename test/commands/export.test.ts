@@ -1,0 +1,78 @@
+// `reft export` from the command line to the files, for a run that trained a little.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { main } from "../../src/cli.ts";
+import { saveCheckpoint } from "../../src/run/checkpoint.ts";
+import { openRun } from "../../src/run/run.ts";
+import { tinyConfig } from "../support/runs.ts";
+import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
+
+const home = mkdtempSync(join(tmpdir(), "export-"));
+afterAll(() => rmSync(home, { recursive: true }));
+const [run, output] = [join(home, "run"), join(home, "output")];
+
+let [printed, errors] = ["", ""];
+vi.spyOn(console, "log").mockImplementation((text) => {
+  printed += text;
+});
+vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+  errors += text;
+  return true;
+});
+beforeEach(() => {
+  [printed, errors] = ["", ""];
+  rmSync(output, { recursive: true, force: true });
+});
+
+/** A run whose best checkpoint is that of step 1, its last that of step 2. */
+beforeAll(async () => {
+  const problems = writeTinyData(home);
+  using opened = openRun(run, tinyConfig);
+  for (const step of [1, 2]) {
+    const writeFiles = (folder: string) => writeTinyModel(folder, problems, { padId: step - 1 });
+    await saveCheckpoint(opened, { step, isBest: step === 1, state: {}, writeFiles });
+  }
+});
+
+function exportOf(checkpoint: string, ...flags: string[]): Promise<number> {
+  return main(["export", "--checkpoint", checkpoint, "--output", output, ...flags]);
+}
+
+function configJson() {
+  return JSON.parse(readFileSync(join(output, "config.json"), "utf8"));
+}
+
+test.each([
+  ["a run's best checkpoint", "", 0],
+  ["one checkpoint", "checkpoints/step-000002", 1],
+  ["one checkpoint, in short", "step-000002", 1],
+])("exports %s", async (_, path, padId) => {
+  expect(await exportOf(join(run, path)), errors).toBe(0);
+  expect(configJson()).toMatchObject({ pad_token_id: padId, dtype: "float32" });
+  expect(printed).toContain("weights as f32 in 1 file, read back and equal.");
+  expect(printed).toContain(
+    "logits differ by at most 0, KL 0 nats per token, same most likely token at 100.0 %",
+  );
+});
+
+test("rounds and shards", async () => {
+  expect(await exportOf(run, "--dtype", "bf16", "--max-shard-gigabytes", "0.000004")).toBe(0);
+  expect(configJson()).toMatchObject({ torch_dtype: "bfloat16", dtype: "bfloat16" });
+  expect(existsSync(join(output, "model.safetensors.index.json"))).toBe(true);
+  expect(printed).toMatch(/weights as bf16 in 3 files.* differ by at most 0\.\d+, KL \d/);
+});
+
+test.each([
+  [["--max-shard-gigabytes", "0"], "--max-shard-gigabytes: expected more than 0, found 0"],
+  [
+    ["--dtype", "f8"],
+    'Invalid values:\n  Argument: dtype, Given: "f8", Choices: "f32", "bf16", "f16"',
+  ],
+  [["--value-head"], "--value-head expects a checkpoint of train-reft"],
+])("refuses %j", async (flags, message) => {
+  expect(await exportOf(run, ...flags)).toBe(1);
+  expect(errors).toContain(message);
+  expect(existsSync(output)).toBe(false);
+});

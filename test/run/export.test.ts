@@ -1,0 +1,278 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { liveTensors } from "../../src/engine/tf.ts";
+import { Variable } from "../../src/engine/variable.ts";
+import { sequenceLogits } from "../../src/model/logits.ts";
+import { disposeModel, loadModel, saveModel, saveVariables } from "../../src/model/model.ts";
+import { openSafetensors } from "../../src/model/safetensors.ts";
+import type { FloatDtype } from "../../src/model/safetensorsHeader.ts";
+import { type Disk, nodeDisk } from "../../src/run/disk.ts";
+import { type ExportOptions, exportModel } from "../../src/run/export.ts";
+import { failingDisk } from "../support/failingDisk.ts";
+import { temporaryFolder, userErrorOf } from "../support/runs.ts";
+import { weightsIn, writeTinyData, writeTinyModel } from "../support/tiny.ts";
+
+vi.mock("../../src/model/logits.ts", async (load) => {
+  const actual = await load<typeof import("../../src/model/logits.ts")>();
+  return { ...actual, sequenceLogits: vi.fn(actual.sequenceLogits) };
+});
+
+const whole = { dtype: "F32", maxShardBytes: 1e9, valueHead: false } as const;
+const dtypes: readonly FloatDtype[] = ["F32", "BF16", "F16"];
+
+let home: string;
+let source: string;
+let output: string;
+beforeEach(() => {
+  home = temporaryFolder();
+  [source, output] = [join(home, "source"), join(home, "output")];
+  writeTinyModel(source, writeTinyData(home));
+});
+
+function exported(options: Partial<ExportOptions> = {}, disk?: Disk) {
+  return exportModel(source, output, { ...whole, ...options }, disk);
+}
+
+function bytesIn(folder: string): Record<string, Buffer> {
+  return Object.fromEntries(
+    readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))]),
+  );
+}
+
+/** What an export leaves beside its output until it is done. */
+function hidden(): string[] {
+  return readdirSync(home).filter((name) => name.startsWith("."));
+}
+
+/** Sets one number of the source's first layer. */
+function setWeight(value: number): void {
+  const model = loadModel(source);
+  const variable = model.parameters.get("model.layers.0.mlp.up_proj.weight")!;
+  variable.load(variable.values().with(5, value));
+  saveModel(model, source);
+  disposeModel(model);
+}
+
+function addValueHead(): void {
+  mkdirSync(join(source, "training"));
+  const head = new Map([
+    ["value_head.weight", new Variable("weight", [1, 16], new Float32Array(16).fill(1 / 3))],
+    ["value_head.bias", new Variable("bias", [1], Float32Array.of(0.1))],
+  ]);
+  saveVariables(head, join(source, "training", "value_head.safetensors"));
+  for (const variable of head.values()) variable.dispose();
+}
+
+/** A disk that damages a file as soon as it was written. */
+function damaging(file: string, damage: (path: string) => void): Disk {
+  const sync = (path: string) => {
+    nodeDisk.sync(path);
+    if (path.endsWith(`/${file}`)) damage(path);
+  };
+  return { ...nodeDisk, sync };
+}
+
+function flipBit(offset: number) {
+  return (path: string) => {
+    const bytes = readFileSync(path);
+    bytes[offset < 0 ? bytes.length + offset : offset]! ^= 1;
+    writeFileSync(path, bytes);
+  };
+}
+
+describe("exportModel", () => {
+  test("writes the source's own files and what ends a response, and finds no difference", () => {
+    const report = exported();
+    const { "generation_config.json": generation, ...rest } = bytesIn(output);
+    expect(rest).toEqual(bytesIn(source));
+    expect(JSON.parse(String(generation))).toEqual({ eos_token_id: 2 });
+    expect(report).toMatchObject({ maxDifference: 0, meanKl: 0, agreement: 1, weightFiles: 1 });
+    expect(hidden()).toEqual([]);
+  });
+
+  test.each(dtypes)("gives the same bytes again when it exports its own export: %s", (dtype) => {
+    exported({ dtype, maxShardBytes: 3000 });
+    const again = join(home, "again");
+    const report = exportModel(output, again, { ...whole, dtype, maxShardBytes: 3000 });
+    expect(bytesIn(again)).toEqual(bytesIn(output));
+    expect(report.maxDifference).toBe(0);
+  });
+
+  test("reports what rounding does: eight times as much in bfloat16 as in float16, about", () => {
+    const coarse = exported({ dtype: "BF16" });
+    output = join(home, "fine");
+    const fine = exported({ dtype: "F16" });
+    expect(coarse.maxDifference / fine.maxDifference).toBeGreaterThan(4);
+    expect(coarse.maxDifference / fine.maxDifference).toBeLessThan(16);
+    expect(fine.meanKl).toBeGreaterThan(0);
+    expect(fine.meanKl).toBeLessThan(coarse.meanKl);
+  });
+
+  test("cuts the weights into files of at most the given size, and loads them", () => {
+    const { weightFiles } = exported({ maxShardBytes: 3000 });
+    const shards = readdirSync(output).filter((name) => name.endsWith(".safetensors"));
+    expect(shards).toHaveLength(weightFiles);
+    const last = String(weightFiles).padStart(5, "0");
+    expect(shards.at(-1)).toBe(`model-${last}-of-${last}.safetensors`);
+    expect(Object.assign({}, ...shards.map((name) => weightsIn(join(output, name))))).toEqual(
+      weightsIn(join(source, "model.safetensors")),
+    );
+    for (const name of shards) {
+      using file = openSafetensors(join(output, name));
+      const sizes = [...file.tensors.values()].map(
+        ({ shape }) => 4 * shape.reduce((a, b) => a * b),
+      );
+      const isAlone = sizes.length === 1; // the embedding is larger than a file may be
+      expect(isAlone || sizes.reduce((a, b) => a + b) <= 3000).toBe(true);
+    }
+  });
+
+  test.each(["a file", "a folder with a file"])("refuses an output that is %s", async (what) => {
+    if (what === "a file") writeFileSync(output, "");
+    else {
+      mkdirSync(output);
+      writeFileSync(join(output, "notes.txt"), "");
+    }
+    expect(await userErrorOf(() => exported())).toBe(
+      `${output}: expected a new or empty folder, found files; give another --output`,
+    );
+  });
+
+  test("fills an empty folder", () => {
+    mkdirSync(output);
+    exported();
+    expect(existsSync(join(output, "config.json"))).toBe(true);
+  });
+
+  test.each([
+    ["F16", 65_520, "export with --dtype bf16 or f32"],
+    ["F16", -1e6, "export with --dtype bf16 or f32"],
+    ["BF16", Number.NaN, "use another model"],
+    ["F32", Number.POSITIVE_INFINITY, "use another model"],
+  ] as const)("names a weight that %s cannot hold: %d", async (dtype, value, advice) => {
+    setWeight(value);
+    expect(await userErrorOf(() => exported({ dtype }))).toBe(
+      `${source}: model.layers.0.mlp.up_proj.weight holds ${value}, which ${dtype} cannot hold; ${advice}`,
+    );
+    expect(existsSync(output)).toBe(false);
+  });
+
+  test("takes the largest weight that rounds to a number", () => {
+    setWeight(65_519);
+    exported({ dtype: "F16" });
+    const weights = weightsIn(join(output, "model.safetensors"));
+    expect(weights["model.layers.0.mlp.up_proj.weight"]![5]).toBe(65_504);
+  });
+
+  test("keeps a value head under TRL's names, in float32", () => {
+    addValueHead();
+    exported({ valueHead: true, dtype: "BF16" });
+    expect(weightsIn(join(output, "value_head.safetensors"))).toEqual({
+      "v_head.summary.bias": [Math.fround(0.1)],
+      "v_head.summary.weight": Array(16).fill(Math.fround(1 / 3)),
+    });
+  });
+
+  test("says where a value head was expected", async () => {
+    expect(await userErrorOf(() => exported({ valueHead: true }))).toBe(
+      `${join(source, "training", "value_head.safetensors")}: missing, but --value-head expects ` +
+        "a checkpoint of train-reft, which has a value head",
+    );
+  });
+
+  test("leaves no tensors", () => {
+    const before = liveTensors();
+    exported();
+    expect(liveTensors()).toBe(before);
+  });
+});
+
+function replace(text: string, by: string) {
+  return (path: string) => writeFileSync(path, readFileSync(path, "utf8").replace(text, by));
+}
+
+describe("exportModel finds what changed between writing and reading:", () => {
+  const [data, header, length] = [-1, 40, 3];
+  test.each([
+    ["a bit of a weight", "model.safetensors", flipBit(data), "number 15 is not the source's"],
+    ["a bit of the header", "model.safetensors", flipBit(header), ""],
+    ["a bit of the header's length", "model.safetensors", flipBit(length), "header of"],
+    ["the value head", "value_head.safetensors", flipBit(data), "v_head.summary.weight: number 15"],
+    ["the configuration", "config.json", replace('"llama"', '"lama"'), "config.json: not what"],
+    ["the tokenizer", "tokenizer.json", replace('": 300', '": 301'), "tokenizer.json: not what"],
+    ["the way to answer", "reft.json", replace("a = 1", "a = 2"), "reft.json: not what"],
+    ["the end tokens", "generation_config.json", replace("2", "3"), "generation_config.json: not"],
+    ["a file's length", "model.safetensors", (p: string) => appendFileSync(p, "x"), "bytes after"],
+  ])("%s", async (_, file, damage, found) => {
+    addValueHead();
+    const before = liveTensors();
+    const disk = damaging(file, damage);
+    const message = await userErrorOf(() => exported({ valueHead: true }, disk));
+    expect(message).toMatch(/^the export failed its check and was removed: .*Try another disk/);
+    expect(message).toContain(found);
+    expect(message).toContain(file);
+    expect(readdirSync(home)).not.toContain("output");
+    expect(hidden()).toEqual([]);
+    expect(liveTensors()).toBe(before);
+  });
+
+  test.each([1e-3, Number.NaN])("logits that are off by %d", async (error) => {
+    const spoilt: typeof sequenceLogits = (...args) => {
+      const logits = vi.mocked(sequenceLogits).getMockImplementation()!(...args);
+      logits[1]![7]! += error;
+      return logits;
+    };
+    const asWritten = vi.mocked(sequenceLogits).getMockImplementation()!;
+    vi.mocked(sequenceLogits)
+      .mockImplementationOnce(asWritten)
+      .mockImplementationOnce(asWritten)
+      .mockImplementationOnce(spoilt);
+    expect(await userErrorOf(() => exported())).toContain("logits differ by up to ");
+    expect(existsSync(output)).toBe(false);
+  });
+});
+
+describe("exportModel on a disk that fails", () => {
+  test("leaves a whole export or none, and says what to do, wherever the disk is full", async () => {
+    for (let n = 1; ; n++) {
+      output = join(home, `full-${n}`);
+      const disk = failingDisk(n, "ENOSPC");
+      const message = await userErrorOf(() => exported({}, disk)).catch(() => "");
+      if (disk.failedAt === undefined) break;
+      expect(message).toContain(`could not write the export ${output}`);
+      expect(message).toContain("the disk is full; free some space. Then give the same");
+      expect(existsSync(output)).toBe(disk.failedAt === `sync ${home}`); // after the renaming
+      expect(hidden()).toEqual([]);
+    }
+  });
+
+  // Writing to this device fails as writing to a full disk does.
+  test.skipIf(!existsSync("/dev/full"))("leaves nothing when weights do not fit", async () => {
+    const makeFolder = (path: string) => {
+      nodeDisk.makeFolder(path);
+      symlinkSync("/dev/full", join(path, `model.safetensors.${process.pid}.tmp`));
+    };
+    const message = await userErrorOf(() => exported({}, { ...nodeDisk, makeFolder }));
+    expect(message).toContain("the disk is full; free some space and try again");
+    expect(existsSync(output)).toBe(false);
+    expect(hidden()).toEqual([]);
+  });
+
+  test("takes the same command after a crash", () => {
+    expect(() => exported({}, failingDisk(6, "crash"))).toThrow("crash");
+    expect(existsSync(output)).toBe(false);
+    expect(hidden()).toHaveLength(1);
+    exported();
+    expect(hidden()).toEqual([]);
+    expect(existsSync(join(output, "model.safetensors"))).toBe(true);
+  });
+});
