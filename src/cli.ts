@@ -61,7 +61,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "evaluate",
     {
-      describe: "Greedy accuracy on a data set, with a confidence interval",
+      describe: "Accuracy on a data set: greedy, and of votes among sampled answers",
       load: async () => register((await import("./commands/evaluate.ts")).evaluateCommand),
     },
   ],

@@ -1,28 +1,41 @@
-// `reft evaluate`: greedy Top-1 on a data set, with its uncertainty and every answer.
+// `reft evaluate`: greedy Top-1 on a data set; with samples also what choosing one of many answers brings.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
-import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
-import { createEvaluator, summariseAnswers, wilsonInterval } from "../evaluate/accuracy.ts";
-import { answerRecord, longestPrompt } from "../generate/answer.ts";
+import { writeJsonl } from "../data/jsonl.ts";
+import { createEvaluator, summariseAnswers } from "../evaluate/accuracy.ts";
+import { measurePools, poolSizes, poolsOf, type QuestionShares } from "../evaluate/pools.ts";
+import { writeReport } from "../evaluate/report.ts";
+import type { Metrics } from "../evaluate/summary.ts";
+import { methodsTable } from "../evaluate/tables.ts";
+import { type Answer, answerRecord, longestPrompt } from "../generate/answer.ts";
 import { disposeModel } from "../model/model.ts";
-import { createJudge } from "../reward/judge.ts";
+import { createJudge, type Judge } from "../reward/judge.ts";
+import { groupSamples, readSamples } from "../reward/samples.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { createProgress } from "../run/progress.ts";
 import {
+  type Asking,
   type AskingArguments,
   askingArguments,
   askingOptions,
   openAsking,
+  sampleWithProgress,
   warnOfFailures,
 } from "./asking.ts";
+import { checkCount } from "./count.ts";
 
 const options = {
   ...askingOptions,
+  samples: {
+    type: "number",
+    describe: "Also so many sampled answers per question, for votes and pass@k",
+  },
+  seed: { type: "number", default: 0, describe: "Chooses the samples" },
   output: {
     type: "string",
     demandOption: true,
-    describe: "Folder for results.json and answers.jsonl",
+    describe: "Folder for results, answers and samples; samples that are there are used again",
   },
 } as const;
 
@@ -34,65 +47,111 @@ const chunkQuestions = 128;
 export interface EvaluateArguments extends AskingArguments {
   /** A folder. */
   readonly output: string;
+  /** Sampled answers per question, beside the greedy one. */
+  readonly samples?: number | undefined;
+  /** Without it 0. */
+  readonly seed?: number | undefined;
 }
 
 export interface EvaluateResults {
   readonly questions: number;
+  /** Of the greedy answers. */
   readonly correct: number;
+  /** Of the greedy answers; the same as `metrics.top1`. */
   readonly accuracy: number;
-  /** Wilson's interval. */
-  readonly confidence95: readonly [number, number];
+  /** `top1` and, with samples, `voting@10` and so on; docs/evaluation.md defines them. */
+  readonly metrics: Metrics;
 }
 
-/** Asks every question once, greedily; writes results.json and answers.jsonl. */
+/** Asks every question once, greedily, and samples answers if told to; writes results, answers and samples. */
 export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults> {
-  const { folder, model, tokenizer, format, questions, maxNewTokens } = openAsking(args);
-  mkdirSync(args.output, { recursive: true });
+  const { output, samples, seed = 0 } = args;
+  checkCount("samples", samples ?? 1);
+  const asking = openAsking(args);
+  mkdirSync(output, { recursive: true });
+  const answers = await answerAll(args, asking, seed);
+  const summary = summariseAnswers(answers);
+  warnOfFailures(summary.infrastructureFailures, answers.length);
+  writeJsonl(join(output, "answers.jsonl"), answers.map(answerRecord));
+  const measured = samples === undefined ? [] : measureSamples(output, samples, seed);
+  const questions = answers.map(({ question: { example }, verdict }, i) => ({
+    id: example.id,
+    question: example.question,
+    shares: { top1: Number(verdict.correct), ...measured[i]?.shares },
+  }));
+  const { accuracy, ...counts } = summary;
+  const correct = Math.round(accuracy * answers.length);
+  const details = {
+    model: asking.folder,
+    data: args.data,
+    maxNewTokens: asking.maxNewTokens,
+    ...(samples !== undefined && { samples, seed }),
+    questions: answers.length,
+    correct,
+    ...counts,
+  };
+  const metrics = writeReport(output, details, questions, seed);
+  return { questions: answers.length, correct, accuracy, metrics };
+}
+
+/** Greedy answers, and samples in their file. The model is then disposed. */
+async function answerAll(args: EvaluateArguments, asking: Asking, seed: number): Promise<Answer[]> {
+  const { output, samples } = args;
   const sandbox = await createSandbox(args.sandbox);
   try {
-    const judge = createJudge(sandbox, format.cotKind, { partialReward: 0, paperParity: false });
-    const evaluator = createEvaluator(model, tokenizer, judge, longestPrompt(questions), {
-      slots: args.slots,
-      maxNewTokens,
-    });
-    const progress = createProgress("evaluate", questions.length);
-    const answers = [];
-    for (let begin = 0; begin < questions.length; begin += chunkQuestions) {
-      answers.push(...(await evaluator.evaluate(questions.slice(begin, begin + chunkQuestions))));
-      progress.update(answers.length);
-    }
-    progress.stop();
-    evaluator.dispose();
-    const shares = summariseAnswers(answers);
-    warnOfFailures(shares.infrastructureFailures, answers.length);
-    const correct = Math.round(shares.accuracy * answers.length);
-    const confidence95 = wilsonInterval(correct, answers.length);
-    const results = { questions: answers.length, correct, ...shares, confidence95 };
-    const described = { model: folder, data: args.data, maxNewTokens, ...results };
-    writeJsonl(join(args.output, "answers.jsonl"), answers.map(answerRecord));
-    writeFileAtomically(
-      join(args.output, "results.json"),
-      `${JSON.stringify(described, null, 2)}\n`,
-    );
-    return results;
+    const { cotKind } = asking.format;
+    const judge = createJudge(sandbox, cotKind, { partialReward: 0, paperParity: false });
+    const answers = await answerGreedily(args, asking, judge);
+    if (samples !== undefined)
+      await sampleWithProgress(samplesIn(output), asking, judge, { ...args, samples, seed });
+    return answers;
   } finally {
     await sandbox.close();
-    disposeModel(model);
+    disposeModel(asking.model);
   }
+}
+
+async function answerGreedily(
+  { slots }: EvaluateArguments,
+  { model, tokenizer, questions, maxNewTokens }: Asking,
+  judge: Judge,
+): Promise<Answer[]> {
+  const maxPrompt = longestPrompt(questions);
+  const evaluator = createEvaluator(model, tokenizer, judge, maxPrompt, { slots, maxNewTokens });
+  const progress = createProgress("evaluate", questions.length);
+  const answers = [];
+  for (let begin = 0; begin < questions.length; begin += chunkQuestions) {
+    answers.push(...(await evaluator.evaluate(questions.slice(begin, begin + chunkQuestions))));
+    progress.update(answers.length);
+  }
+  progress.stop();
+  evaluator.dispose();
+  return answers;
+}
+
+/** The shares of each question by method and k. */
+function measureSamples(folder: string, samples: number, seed: number): QuestionShares[] {
+  const groups = groupSamples(readSamples(samplesIn(folder)));
+  return measurePools(poolsOf(groups), poolSizes(samples), seed);
+}
+
+function samplesIn(folder: string): string {
+  return join(folder, "samples.jsonl");
 }
 
 export const evaluateCommand: CommandModule<object, Arguments> = {
   command: "evaluate",
-  describe: "Greedy accuracy on a data set, with a confidence interval",
+  describe: "Accuracy on a data set: greedy, and of votes among sampled answers",
   builder: (yargs) => yargs.options(options),
   handler: async (flags) => {
-    const { output } = flags;
-    const results = await evaluate({ ...askingArguments(flags), output });
-    const { questions, correct, accuracy, confidence95 } = results;
-    const [low, high] = confidence95.map((share) => (100 * share).toFixed(1));
+    const { output, samples, seed } = flags;
+    const results = await evaluate({ ...askingArguments(flags), output, samples, seed });
+    const { questions, correct, accuracy, metrics } = results;
+    const [low, high] = metrics.top1!.confidence95.map((share) => (100 * share).toFixed(1));
     console.log(
-      `Top-1 ${(100 * accuracy).toFixed(1)} % (${correct} of ${questions}; 95 % interval ${low} to ${high}); ` +
-        `every answer in ${join(output, "answers.jsonl")}`,
+      `Top-1 ${(100 * accuracy).toFixed(1)} % (${correct} of ${questions}; 95 % interval ${low} to ${high})`,
     );
+    if (samples !== undefined) console.log(`\n${methodsTable(metrics)}\n`);
+    console.log(`Every question in ${join(output, "questions.jsonl")}`);
   },
 };

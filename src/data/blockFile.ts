@@ -39,8 +39,8 @@ export function openBlockFile(
     writeFileAtomically(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
   }
   if (!existsSync(path)) writeFileSync(path, "");
-  const { lines, bytes } = wholeBlocks(path, linesPerBlock, totalLines);
-  truncateSync(path, bytes);
+  const { lines, bytes, allBytes } = wholeBlocks(path, linesPerBlock, totalLines);
+  if (bytes < allBytes) truncateSync(path, bytes);
   return { lines, append: (block) => appendJsonl(path, ...block) };
 }
 
@@ -59,7 +59,7 @@ function checkManifest(path: string, before: Manifest, now: Manifest): void {
   );
 }
 
-/** The lines and bytes up to the end of the last whole block. */
+/** The lines and bytes up to the end of the last whole block, and the bytes of all that is there. */
 function wholeBlocks(path: string, linesPerBlock: number, totalLines: number) {
   const newline = 0x0a;
   let whole = { lines: 0, bytes: 0 };
@@ -72,5 +72,5 @@ function wholeBlocks(path: string, linesPerBlock: number, totalLines: number) {
     }
     offset += chunk.length;
   }
-  return whole;
+  return { ...whole, allBytes: offset };
 }

@@ -1,4 +1,5 @@
 // What many sampled answers to each question are worth: by vote, by the classifier, and at best.
+import type { Sample } from "../reward/samples.ts";
 import { Rng } from "../rng.ts";
 import { passAtK, rerankAtK } from "./atK.ts";
 import { type Candidate, createVote } from "./vote.ts";
@@ -7,6 +8,17 @@ import { type Candidate, createVote } from "./vote.ts";
 export interface Pool {
   readonly id: string;
   readonly candidates: readonly Candidate[];
+}
+
+/** The pool of each question that was sampled. What is right was decided when the samples were judged. */
+export function poolsOf(groups: readonly (readonly Sample[])[]): Pool[] {
+  return groups.map((group) => ({
+    id: group[0]!.id,
+    candidates: group.map(({ outcome, correct }) => ({
+      answer: outcome.kind === "answer" ? outcome.value : undefined,
+      correct,
+    })),
+  }));
 }
 
 /** Ways to get one answer out of k; `pass` is the choice of one who knows the gold answer. */

@@ -21,23 +21,28 @@ export function markdownTable(rows: readonly (readonly string[])[]): string {
 
 /** The page of one evaluation: Top-1, then the methods by the number of samples. */
 export function resultsPage(metrics: Metrics, questions: number): string {
-  const curves = curvesOf(metrics);
-  const ks = curves[0]!.points.map(({ k }) => k);
+  const samples = curvesOf(metrics)[0]!.points.at(-1)!.k;
   const { top1 } = metrics;
   return `${[
     "# Accuracy",
-    `${questions.toLocaleString("en")} questions, ${ks.at(-1)} sampled answers to each. In percent, with 95 % intervals over questions.`,
+    `${questions.toLocaleString("en")} questions, ${samples} sampled answers to each. In percent, with 95 % intervals over questions.`,
     ...(top1
       ? [`Top-1, one greedy answer: **${percent(top1.accuracy)}** (${interval(top1)})`]
       : []),
-    markdownTable([
-      ["", ...ks.map((k) => `k = ${k}`)],
-      ...curves.map(({ method, points }) => [`${methodTitles[method]}@k`, ...points.map(cell)]),
-    ]),
-    `${tieRule} Below k = ${ks.at(-1)} the figures are means over choices of k samples. ` +
+    methodsTable(metrics),
+    `${tieRule} Below k = ${samples} the figures are means over choices of k samples. ` +
       "pass@k is the share of questions with a right answer among k, the upper bound of every choice.",
     "![Accuracy against k](accuracy.svg)",
   ].join("\n\n")}\n`;
+}
+
+/** The methods by the number of samples: "46.6 (43.5 to 49.7)". */
+export function methodsTable(metrics: Metrics): string {
+  const curves = curvesOf(metrics);
+  return markdownTable([
+    ["", ...curves[0]!.points.map(({ k }) => `k = ${k}`)],
+    ...curves.map(({ method, points }) => [`${methodTitles[method]}@k`, ...points.map(cell)]),
+  ]);
 }
 
 const cell = (metric: Metric) => `${percent(metric.accuracy)} (${interval(metric)})`;

@@ -1,5 +1,5 @@
 // A tiny run from the first command to the last, with the real sandbox: train-sft, train-reft, evaluate.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -10,7 +10,9 @@ import { readExamples } from "../../src/data/examples.ts";
 import { samplingPrompt } from "../../src/data/prompt.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
 import { wilsonInterval } from "../../src/evaluate/accuracy.ts";
+import { readQuestions } from "../../src/evaluate/report.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
+import { groupSamples, readSamples } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { readAnswerFormat } from "../../src/run/modelFolder.ts";
 import { metricsOf, tinyReft, tinySft, writeTinyData } from "../support/tiny.ts";
@@ -116,14 +118,55 @@ describe("train-sft, then train-reft, then evaluate", () => {
       data,
       questions: 8,
       correct,
-      accuracy: correct / 8,
+      metrics: { top1: { accuracy: correct / 8, confidence95: wilsonInterval(correct, 8) } },
       extractedFraction: answers.filter(({ outcome }) => outcome.kind === "answer").length / 8,
-      confidence95: wilsonInterval(correct, 8),
       truncatedFraction: answers.filter((answer) => answer.isTruncated).length / 8,
       infrastructureFailures: 0,
     });
     expect(summary.model).toContain(join("warmup", "checkpoints"));
     expect(output).toContain(`(${correct} of 8; 95 % interval `);
+  });
+
+  test("evaluate --samples votes among sampled answers, which a second call finds in the folder", async () => {
+    const folder = join(home, "voted");
+    const read = (name: string) => readFileSync(join(folder, name), "utf8");
+    const flags = ["--model", warmup, "--max-new-tokens", "60", "--samples", "7", "--seed", "3"];
+    const again = ["evaluate", "--data", data, "--output", folder, "--workers", "1", ...flags];
+    expect(await main(again), errors).toBe(0);
+    const groups = groupSamples(readSamples(join(folder, "samples.jsonl")));
+    const questions = readQuestions(folder);
+    expect(groups.map((group) => group.length)).toEqual(new Array(8).fill(7));
+    expect(questions.map(({ id }) => id)).toEqual(groups.map(([first]) => first!.id));
+    questions.forEach(({ shares }, i) => {
+      const right = groups[i]!.filter(({ correct }) => correct).length;
+      expect(shares["pass@7"]).toBe(Number(right > 0));
+      expect(shares["pass@1"]).toBeCloseTo(right / 7, 12);
+      if (right > 3) expect(shares["voting@7"]).toBe(1); // a majority; the other votes may be split
+      if (right === 0) expect(shares["voting@7"]).toBe(0);
+    });
+    const { metrics, samples, seed } = JSON.parse(read("results.json"));
+    expect([samples, seed]).toEqual([7, 3]);
+    expect(Object.keys(metrics)).toEqual([
+      "top1",
+      ...["voting", "pass"].flatMap((method) => [1, 2, 5, 7].map((k) => `${method}@${k}`)),
+    ]);
+    expect(metrics["pass@7"].accuracy).toBeGreaterThan(metrics["pass@1"].accuracy);
+    const tableLines = read("results.md").match(/^\|.*\|$/gm)!;
+    expect(tableLines.length).toBe(4);
+    for (const line of tableLines) expect(output).toContain(line);
+    expect(read("accuracy.svg")).toContain("<svg");
+
+    const [samplesBefore, resultsBefore] = [read("samples.jsonl"), read("results.json")];
+    const sampledAt = statSync(join(folder, "samples.jsonl")).mtimeMs;
+    expect(await main(again), errors).toBe(0);
+    expect(statSync(join(folder, "samples.jsonl")).mtimeMs).toBe(sampledAt);
+    expect([read("samples.jsonl"), read("results.json")]).toEqual([samplesBefore, resultsBefore]);
+
+    expect(await main(again.with(-1, "4"))).toBe(1);
+    expect(errors).toContain(
+      "samples.jsonl: was made with other settings or inputs:\n  seed: was 3, is now 4\n",
+    );
+    expect(read("samples.jsonl")).toBe(samplesBefore);
   });
 
   /** Prompt tokens of a line of the data, beginning of the program included. */
@@ -166,12 +209,15 @@ describe("train-sft, then train-reft, then evaluate", () => {
     expect(errors).toMatch(/positions leave 0 for the answer, .* 1; leave the question out\n$/);
   });
 
-  test.each(["questions", "max-new-tokens", "slots"])("evaluate refuses --%s 0", async (flag) => {
-    expect(await evaluate("--model", warmup, `--${flag}`, "0")).toBe(1);
-    expect(errors).toBe(
-      `reft evaluate: --${flag}: expected a whole number of at least 1, found 0\n`,
-    );
-  });
+  test.each(["questions", "max-new-tokens", "slots", "samples"])(
+    "evaluate refuses --%s 0",
+    async (flag) => {
+      expect(await evaluate("--model", warmup, `--${flag}`, "0")).toBe(1);
+      expect(errors).toBe(
+        `reft evaluate: --${flag}: expected a whole number of at least 1, found 0\n`,
+      );
+    },
+  );
 });
 
 describe("wilsonInterval", () => {
