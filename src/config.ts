@@ -96,6 +96,43 @@ const sftSchema = z.strictObject({
   checkpoint: z.strictObject({ everySteps: count.nullable() }), // null: at each evaluation only
 });
 
+/** Settings of the clipped objective, whatever the advantages. */
+const clippedObjective = {
+  ppoEpochs: count, // passes over each rollout
+  miniBatchSize: count, // responses per update
+  clipRange: positive,
+  klCoefficient: notNegative, // beta in the paper
+  partialReward: belowOne, // for an answer that came out but is wrong
+};
+
+const onlyWithGae = z.never({ error: 'expected none with ppo.advantages "grpo" or "rloo"' });
+
+const ppo = z.discriminatedUnion("advantages", [
+  z.strictObject({
+    advantages: z.literal("gae"), // from a value head, as in the paper
+    ...clippedObjective,
+    valueClipRange: positive,
+    valueCoefficient: notNegative, // alpha in the paper
+    gamma: fraction, // discount of rewards; the paper's text calls it lambda
+    gaeLambda: fraction, // the paper's text calls it gamma
+    valueWarmupSteps: countOrZero, // first steps in which the value head alone learns
+  }),
+  z.strictObject({
+    advantages: z.enum(["grpo", "rloo"]), // from the other responses to the same question; no value head
+    ...clippedObjective,
+    valueClipRange: onlyWithGae.optional(),
+    valueCoefficient: onlyWithGae.optional(),
+    gamma: onlyWithGae.optional(),
+    gaeLambda: onlyWithGae.optional(),
+    valueWarmupSteps: onlyWithGae.optional(),
+  }),
+]);
+
+const selfTraining = z.strictObject({
+  epochs: count, // passes over what is right of each rollout
+  miniBatchSize: count, // most responses per update
+});
+
 const reftSchema = z.strictObject({
   stage: z.literal("reft"),
   seed,
@@ -112,21 +149,12 @@ const reftSchema = z.strictObject({
     maxNewTokens: count,
     slots: count,
   }),
-  ppo: z.strictObject({
-    ppoEpochs: count, // passes over each rollout
-    miniBatchSize: count, // responses per update
-    clipRange: positive,
-    valueClipRange: positive,
-    valueCoefficient: notNegative, // alpha in the paper
-    gamma: fraction, // discount of rewards; the paper's text calls it lambda
-    gaeLambda: fraction, // the paper's text calls it gamma
-    klCoefficient: notNegative, // beta in the paper
-    partialReward: belowOne, // for an answer that came out but is wrong
-    valueWarmupSteps: countOrZero, // first steps in which the value head alone learns
-  }),
+  // How to learn from a rollout: exactly one of the two.
+  ppo: ppo.optional(),
+  selfTraining: selfTraining.optional(), // the paper's Online-ST: cross-entropy of the responses that are right
   optimizer: z.strictObject({
     ...optimizer,
-    valueHeadLearningRate: positive,
+    valueHeadLearningRate: positive.optional(), // with ppo.advantages "gae"
     warmupSteps: countOrZero, // linear from 0, then constant
   }),
   training: z.strictObject({
@@ -168,6 +196,8 @@ type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonl
 
 export type SftConfig = DeepReadonly<z.infer<typeof sftSchema>>;
 export type ReftConfig = DeepReadonly<z.infer<typeof reftSchema>>;
+export type PpoConfig = NonNullable<ReftConfig["ppo"]>;
+export type SelfTrainingConfig = NonNullable<ReftConfig["selfTraining"]>;
 export type RerankConfig = DeepReadonly<z.infer<typeof rerankSchema>>;
 export type Config = SftConfig | ReftConfig | RerankConfig;
 export type Stage = Config["stage"];
@@ -249,11 +279,42 @@ const reftRules: readonly Rule<ReftConfig>[] = [
     },
   },
   {
-    reads: ["ppo.miniBatchSize", "rollout.questionsPerStep", "rollout.samplesPerQuestion"],
-    breach: ({ ppo: { miniBatchSize }, rollout: { questionsPerStep, samplesPerQuestion } }) => {
+    reads: ["ppo", "selfTraining"],
+    breach: ({ ppo, selfTraining }) =>
+      (ppo === undefined) === (selfTraining === undefined)
+        ? `expected exactly one of "ppo" and "selfTraining", found ${ppo === undefined ? "neither" : "both"}`
+        : undefined,
+  },
+  {
+    reads: ["optimizer.valueHeadLearningRate", "ppo.advantages"],
+    breach: ({ optimizer: { valueHeadLearningRate }, ppo }) => {
+      const hasValueHead = ppo?.advantages === "gae";
+      if (hasValueHead && valueHeadLearningRate === undefined)
+        return 'missing: with ppo.advantages "gae" there is a value head to learn';
+      if (!hasValueHead && valueHeadLearningRate !== undefined)
+        return `expected none: only ppo.advantages "gae" has a value head, found ${valueHeadLearningRate}`;
+      return undefined;
+    },
+  },
+  {
+    reads: ["rollout.samplesPerQuestion", "ppo.advantages"],
+    breach: ({ rollout: { samplesPerQuestion }, ppo }) =>
+      ppo && ppo.advantages !== "gae" && samplesPerQuestion < 2
+        ? `expected at least 2, because ppo.advantages "${ppo.advantages}" compares the responses to a question, ` +
+          `found ${samplesPerQuestion}`
+        : undefined,
+  },
+  {
+    reads: [
+      "ppo.miniBatchSize",
+      "ppo.advantages",
+      "rollout.questionsPerStep",
+      "rollout.samplesPerQuestion",
+    ],
+    breach: ({ ppo, rollout: { questionsPerStep, samplesPerQuestion } }) => {
       const responses = questionsPerStep * samplesPerQuestion;
-      return responses % miniBatchSize !== 0
-        ? `expected a divisor of questionsPerStep * samplesPerQuestion = ${responses}, found ${miniBatchSize}`
+      return ppo && responses % ppo.miniBatchSize !== 0
+        ? `expected a divisor of questionsPerStep * samplesPerQuestion = ${responses}, found ${ppo.miniBatchSize}`
         : undefined;
     },
   },

@@ -156,9 +156,14 @@ const typeNames: Readonly<Record<string, string>> = {
 function expectation(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case "invalid_type":
+      if (issue.expected === "never") return issue.message;
       return `expected ${typeNames[issue.expected] ?? issue.expected}`;
     case "invalid_value":
       return `expected ${issue.values.map(show).join(" or ")}`;
+    case "invalid_union":
+      return "options" in issue && issue.options
+        ? `expected ${issue.options.map(show).join(" or ")}`
+        : issue.message;
     case "too_small":
       if (issue.origin === "string") return "expected text that is not empty";
       return `expected ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;

@@ -51,6 +51,7 @@ describe("configs/", () => {
   test("gsm8k-codellama-7b has the paper's values", () => {
     const config = loadConfig("reft", "configs/gsm8k-codellama-7b/reft.yaml");
     expect(config.ppo).toEqual({
+      advantages: "gae",
       ppoEpochs: 2,
       miniBatchSize: 32,
       clipRange: 0.2,
@@ -88,9 +89,9 @@ describe("loadConfig", () => {
   test("takes overrides in their order, the last one winning", () => {
     const overrides = set("ppo.gamma=0.5", "ppo.gamma=0.9", "training.maxSteps=null");
     const config = loadConfig("reft", reft, overrides);
-    expect(config.ppo.gamma).toBe(0.9);
+    expect(config.ppo!.gamma).toBe(0.9);
     expect(config.training.maxSteps).toBeNull();
-    expect(config.ppo.gaeLambda).toBe(0.95);
+    expect(config.ppo!.gaeLambda).toBe(0.95);
   });
 
   test("replaces a whole section, so a model can start elsewhere", () => {
@@ -176,6 +177,53 @@ describe("loadConfig", () => {
   ])("refuses %s=%s for ReFT", (path, value, expected) => {
     const message = mistakeOf(() => loadConfig("reft", reft, set(`${path}=${value}`)));
     expect(message).toContain(expected);
+  });
+
+  const grpo = "configs/tiny-grpo/reft.yaml";
+  const selfTraining = "configs/tiny-self-training/reft.yaml";
+  test.each([
+    [
+      reft,
+      "ppo.advantages=vtrace",
+      'ppo.advantages: expected "gae" or "grpo" or "rloo", found "vtrace"',
+    ],
+    [reft, "ppo={}", 'ppo.advantages: missing, expected "gae" or "grpo" or "rloo"'],
+    [
+      reft,
+      "ppo.advantages=rloo",
+      'ppo.gaeLambda: expected none with ppo.advantages "grpo" or "rloo", found 0.95',
+    ],
+    [grpo, "ppo.valueWarmupSteps=0", 'expected none with ppo.advantages "grpo" or "rloo", found 0'],
+    [
+      grpo,
+      "optimizer.valueHeadLearningRate=1",
+      'only ppo.advantages "gae" has a value head, found 1',
+    ],
+    [
+      grpo,
+      "rollout.samplesPerQuestion=1",
+      'ppo.advantages "grpo" compares the responses to a question, found 1',
+    ],
+    [grpo, "ppo.advantages=gae", "optimizer.valueHeadLearningRate: missing"],
+    [grpo, "ppo.advantages=gae", "ppo.gamma: missing, expected a number"],
+    [
+      grpo,
+      "selfTraining={epochs: 1, miniBatchSize: 8}",
+      'expected exactly one of "ppo" and "selfTraining", found both',
+    ],
+    [selfTraining, "selfTraining.clipRange=0.2", "selfTraining.clipRange: unknown key"],
+    [
+      selfTraining,
+      "optimizer.valueHeadLearningRate=1",
+      'only ppo.advantages "gae" has a value head, found 1',
+    ],
+  ])("%s refuses %s", (file, override, expected) => {
+    expect(mistakeOf(() => loadConfig("reft", file, set(override)))).toContain(expected);
+  });
+
+  test("takes ppo.advantages rloo for grpo, with the same settings", () => {
+    const config = loadConfig("reft", grpo, set("ppo.advantages=rloo"));
+    expect(config.ppo!.advantages).toBe("rloo");
   });
 
   test.each([

@@ -139,7 +139,7 @@ describe("names", () => {
 
   test("every setting that is named exists", () => {
     const sections =
-      "data|model|rollout|ppo|optimizer|training|evaluation|sandbox|checkpoint|alarms";
+      "data|model|rollout|ppo|selfTraining|optimizer|training|evaluation|sandbox|checkpoint|alarms";
     const named = findAll(
       new RegExp(`\`((?:${sections})\\.(?!(?:ts|md|json|safetensors)\\b)\\w+)[:\`]`, "g"),
     );
@@ -166,7 +166,8 @@ describe("metrics", () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     vi.spyOn(process.stderr, "write").mockImplementation(() => true);
     writeTinySamples(home, writeTinyData(home));
-    const folders = ["sft", "reft", "rerank"].map((name) => join(home, name));
+    const names = ["sft", "reft", "rerank", "grpo", "self-training"];
+    const folders = names.map((name) => join(home, name));
     const sft = tinySft(home);
     await trainSft({ ...sft, training: { ...sft.training, epochs: 1 } }, folders[0]!);
     const reft = tinyReft(home, folders[0]!);
@@ -174,6 +175,13 @@ describe("metrics", () => {
     const training = { ...reft.training, maxSteps: 1 };
     await trainReft({ ...reft, paperParity: true, data, training }, folders[1]!);
     await trainRerank(tinyRerank(home, folders[0]!), folders[2]!);
+    const { ppo, optimizer, ...others } = reft;
+    const { valueHeadLearningRate, ...policyOptimizer } = optimizer;
+    const { gamma, gaeLambda, valueClipRange, valueCoefficient, valueWarmupSteps, ...clipped } =
+      ppo;
+    const criticFree = { ...others, optimizer: policyOptimizer, training };
+    await trainReft({ ...criticFree, ppo: { ...clipped, advantages: "grpo" } }, folders[3]!);
+    await trainReft({ ...criticFree, selfTraining: { epochs: 1, miniBatchSize: 4 } }, folders[4]!);
     const lines = folders.flatMap((folder) =>
       readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n"),
     );

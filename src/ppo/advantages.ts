@@ -1,4 +1,5 @@
-// From rewards and values to advantages: generalized advantage estimation, then whitening over the batch.
+// From rewards to advantages: by a value head (generalized advantage estimation, then whitening over the batch), or in comparison
+// with the other responses to the same question (GRPO, RLOO).
 // Reference: Schulman et al., High-Dimensional Continuous Control Using GAE, arXiv 1506.02438.
 
 export interface AdvantageOptions {
@@ -68,6 +69,50 @@ export function whiten(batch: readonly Float32Array[]): Float32Array[] {
   const squares = sumOver(batch, (advantage) => (advantage - mean) ** 2);
   const scale = 1 / Math.sqrt(squares / Math.max(count - 1, 1) + varianceEpsilon);
   return batch.map((advantages) => advantages.map((advantage) => (advantage - mean) * scale));
+}
+
+/** Keeps a tiny deviation from making a large advantage; TRL's value, the paper has none. */
+const deviationEpsilon = 1e-4;
+
+/**
+ * GRPO: how much better a response is than the others to its question, in standard deviations of their scores:
+ *
+ *     advantage = (score - mean) / (deviation + 1e-4)
+ *
+ * The deviation is the sample's (divided by n - 1), as in TRL; the paper says only "std".
+ * Reference: Shao et al., DeepSeekMath, arXiv 2402.03300, section 4.1.2.
+ *
+ * @param scores of all responses to one question
+ * @returns one number per response, for all of its tokens; 0 when all score the same, so for a single response, too
+ */
+export function standardise(scores: readonly number[]): number[] {
+  if (!hasSpread(scores)) return scores.map(() => 0);
+  const mean = sum(scores) / scores.length;
+  const squares = sum(scores.map((score) => (score - mean) ** 2));
+  const deviation = Math.sqrt(squares / (scores.length - 1));
+  return scores.map((score) => (score - mean) / (deviation + deviationEpsilon));
+}
+
+/**
+ * RLOO: the reward of a response less the mean reward of the others to its question.
+ * Reference: Ahmadian et al., Back to Basics, arXiv 2402.14740, section 2.2; TRL's RLOOTrainer.
+ *
+ * @param rewards of all responses to one question, each the sum over its tokens, KL penalties included
+ * @returns one number per response, for all of its tokens; 0 for a single response, which has nothing to be compared with
+ */
+export function leaveOneOut(rewards: readonly number[]): number[] {
+  if (rewards.length === 1) return [0];
+  const total = sum(rewards);
+  return rewards.map((reward) => reward - (total - reward) / (rewards.length - 1));
+}
+
+/** Do the numbers differ at all? */
+export function hasSpread(values: readonly number[]): boolean {
+  return values.some((value) => value !== values[0]);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
 }
 
 /** In double precision. */

@@ -5,19 +5,42 @@ import type { ReftConfig } from "../config.ts";
 export interface StepSigns {
   /** Did all responses of the step score the same? */
   readonly isScoreConstant: boolean;
+  /** Share of questions whose responses all scored the same. */
+  readonly groupsWithoutSpread: number;
+  readonly correctFraction: number;
   /** Mean k1 per token. */
   readonly klReference: number;
   readonly extractedFraction: number;
   readonly truncatedFraction: number;
 }
 
+/** When a step has nothing to learn from. */
+const lessons = {
+  gae: {
+    isMissing: (signs: StepSigns) => signs.isScoreConstant,
+    text: "all responses of a step score the same",
+  },
+  grpo: {
+    isMissing: (signs: StepSigns) => signs.groupsWithoutSpread === 1,
+    text: "all responses to the same question score the same",
+  },
+  selfTraining: {
+    isMissing: (signs: StepSigns) => signs.correctFraction === 0,
+    text: "no response of a step is right",
+  },
+};
+
 /** Warnings about a run, from its steps so far; each is given when it begins, not at every step. */
-export function createAlarms(limits: ReftConfig["alarms"]): (signs: StepSigns) => string[] {
+export function createAlarms(
+  limits: ReftConfig["alarms"],
+  learning: "gae" | "grpo" | "rloo" | "selfTraining",
+): (signs: StepSigns) => string[] {
+  const lesson = lessons[learning === "rloo" ? "grpo" : learning];
   const watches = [
     {
       steps: limits.constantScoreSteps,
-      holds: (signs: StepSigns) => signs.isScoreConstant,
-      text: "all responses of a step score the same, so there is nothing to learn from: look at samples/ and the outcomes",
+      holds: lesson.isMissing,
+      text: `${lesson.text}, so there is nothing to learn from: look at samples/ and the outcomes`,
     },
     {
       steps: limits.negativeKlSteps,
@@ -27,7 +50,7 @@ export function createAlarms(limits: ReftConfig["alarms"]): (signs: StepSigns) =
     {
       steps: 1,
       holds: (signs: StepSigns) => signs.extractedFraction < limits.minExtractedFraction,
-      text: `fewer than ${100 * limits.minExtractedFraction} % of the responses give an answer: warm up longer if it was so from the start, else the policy collapses: lower the learning rate or raise ppo.klCoefficient`,
+      text: `fewer than ${100 * limits.minExtractedFraction} % of the responses give an answer: warm up longer if it was so from the start, else the policy collapses: lower the learning rate${learning === "selfTraining" ? "" : " or raise ppo.klCoefficient"}`,
     },
     {
       steps: 1,

@@ -1,8 +1,10 @@
-// The clipped objective of PPO over the response tokens of one microbatch, all laid out as flat lists.
+// What is minimised, over the response tokens of one microbatch, all laid out as flat lists: the clipped objective of PPO and
+// what stands beside it, and the cross-entropy of self-training.
 // Reference: Schulman et al., arXiv 1707.06347; Trung et al., arXiv 2401.08967, section 3.2.
 //
 // The authors average over the tokens of a response, then over the batch. That average is a weight per token,
-// 1 / (tokens of its response · responses of the minibatch), 0 for padding; so microbatches simply add up.
+// 1 / (tokens of its response · responses of the minibatch), 0 for padding; so microbatches simply add up. Other means are other
+// weights: update.ts.
 import { type Tensor, tf } from "../engine/tf.ts";
 
 export interface PolicyLossInput {
@@ -47,6 +49,28 @@ export function valueLoss(input: ValueLossInput, clipRange: number): Tensor {
   );
   const error = tf.maximum(tf.square(tf.sub(values, returns)), tf.square(tf.sub(clipped, returns)));
   return tf.mul(tf.sum(tf.mul(error, input.weights)), 0.5);
+}
+
+/**
+ * GRPO's penalty for leaving the reference, which stands in the loss: the k3 estimate exp(-d) - 1 + d for d = logprob - reference's.
+ * Its gradient is 1 - exp(-d) per token. Reference: Shao et al., DeepSeekMath, arXiv 2402.03300, eq. 4.
+ *
+ * @param logprobs [predictions] under the policy that is trained
+ * @param referenceLogprobs [predictions]
+ * @param weights [predictions]
+ */
+export function klLoss(logprobs: Tensor, referenceLogprobs: Tensor, weights: Tensor): Tensor {
+  const drift = tf.sub(logprobs, referenceLogprobs);
+  return tf.sum(tf.mul(tf.add(tf.expm1(tf.neg(drift)), drift), weights));
+}
+
+/**
+ * Cross-entropy over the response tokens, EOS included: -sum(weight · logprob).
+ *
+ * @param weights [predictions] 1 / (response tokens of the minibatch), 0 for padding
+ */
+export function crossEntropy(logprobs: Tensor, weights: Tensor): Tensor {
+  return tf.neg(tf.sum(tf.mul(logprobs, weights)));
 }
 
 /**

@@ -1,4 +1,4 @@
-// One rollout: sampled answers, judged, with everything about them that PPO needs, as plain data.
+// One rollout: sampled answers, judged, with everything about them that learning needs, as plain data.
 import type { Sequence } from "../data/batch.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type Answer, answerQuestions, type Question } from "../generate/answer.ts";
@@ -6,8 +6,6 @@ import type { Generator } from "../generate/generate.ts";
 import type { Scorer } from "../model/score.ts";
 import type { Judge } from "../reward/judge.ts";
 import type { Rng } from "../rng.ts";
-import { estimateAdvantages, whiten } from "./advantages.ts";
-import { tokenRewards } from "./rewards.ts";
 
 /** One response and what is known of it; arrays have one number per response token, EOS included. */
 export interface Experience extends Sequence {
@@ -15,24 +13,15 @@ export interface Experience extends Sequence {
   /** Of the sampling policy, computed as in training. */
   readonly logprobs: Float32Array;
   readonly referenceLogprobs: Float32Array;
-  /** Of the value head before each token. */
+  /** Of the value head before each token; empty without one. */
   readonly values: Float32Array;
-}
-
-/** An experience with each token credited. */
-export interface CreditedExperience extends Experience {
-  /** KL penalty included. */
-  readonly rewards: Float32Array;
-  /** Whitened over the rollout. */
-  readonly advantages: Float32Array;
-  readonly returns: Float32Array;
 }
 
 export interface RolloutParts {
   readonly generator: Generator;
   readonly judge: Judge;
   readonly tokenizer: Tokenizer;
-  /** The policy with its value head. */
+  /** The policy, with its value head if there is one. */
   readonly policy: Scorer;
   readonly reference: Scorer;
 }
@@ -93,24 +82,13 @@ function meanGap(experiences: readonly Experience[]): number {
   return tokens === 0 ? 0 : sum / tokens;
 }
 
-export interface CreditOptions {
-  readonly klCoefficient: number;
-  readonly gamma: number;
-  readonly gaeLambda: number;
-}
-
-/** Credits each token: KL-shaped rewards, then GAE, then whitening over the whole rollout. */
-export function withAdvantages(
-  experiences: readonly Experience[],
-  options: CreditOptions,
-): CreditedExperience[] {
-  const credited = experiences.map((experience) => {
-    const { rewards } = tokenRewards(
-      { ...experience, score: experience.answer.verdict.score },
-      options,
-    );
-    return { ...experience, rewards, ...estimateAdvantages(rewards, experience.values, options) };
-  });
-  const whitened = whiten(credited.map(({ advantages }) => advantages));
-  return credited.map((experience, i) => ({ ...experience, advantages: whitened[i]! }));
+/** Sequences by their question, in the order in which questions first occur. */
+export function groupByQuestion<S extends Sequence>(sequences: readonly S[]): S[][] {
+  const groups = new Map<readonly number[], S[]>(); // a question's prompt is one array
+  for (const sequence of sequences) {
+    const group = groups.get(sequence.prompt);
+    if (group) group.push(sequence);
+    else groups.set(sequence.prompt, [sequence]);
+  }
+  return [...groups.values()];
 }

@@ -1,5 +1,6 @@
 // Reinforced fine-tuning: PPO on questions whose answers are known, with rewards from running what the policy writes.
 // Reference: Trung et al., arXiv 2401.08967, section 3.2 and algorithm 1; differences are listed in docs/recipe.md.
+// Beside the paper's advantages there are those of GRPO and RLOO, and the paper's online self-training in place of PPO.
 //
 // One step is one rollout and its updates. Every random choice is a function of the seed and the step alone, so a run that was
 // stopped goes on exactly as if it had not been.
@@ -7,7 +8,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ReftConfig } from "../config.ts";
 import { type Example, readExamples } from "../data/examples.ts";
-import { findSamplingFormat } from "../data/prompt.ts";
+import { checkSamplingPrefix, findSamplingFormat } from "../data/prompt.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { constantSchedule } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
@@ -41,9 +42,18 @@ import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { createProgress, percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
 import { createAlarms } from "./alarms.ts";
-import { collectRollout, withAdvantages } from "./rollout.ts";
+import { withAdvantages } from "./credit.ts";
+import { collectRollout } from "./rollout.ts";
+import {
+  createSelfTrainer,
+  goldAnswers,
+  rightAnswers,
+  type SelfTrainingMetrics,
+} from "./selfTraining.ts";
 import { summariseRollout } from "./summary.ts";
 import { createUpdater, type UpdateMetrics } from "./update.ts";
+
+const valueHeadFile = "value_head.safetensors";
 
 /** What the recipe remembers between checkpoints. */
 interface ReftState {
@@ -62,9 +72,10 @@ interface ReftState {
 export async function trainReft(config: ReftConfig, folder: string): Promise<number> {
   using run = openRun(folder, config);
   using interrupts = watchInterrupts();
-  const { data, optimizer, ppo, rollout: sampling, training, evaluation, alarms } = config;
+  const { data, optimizer, ppo, selfTraining, training, evaluation, alarms } = config;
+  const sampling = config.rollout;
 
-  // 1. the warm-up model, as policy and as frozen reference; a value head that says 0
+  // 1. the warm-up model, as policy and as frozen reference; a value head that says 0, where the advantages come from one
   const warmupFolder = resolveModelFolder(config.model.init);
   const resume = run.resumeFrom;
   const resumed = resume?.state as ReftState | undefined;
@@ -73,10 +84,10 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   checkInputs(resumed?.inputs, inputs);
   const { model: policy, tokenizer } = loadModelFolder(resume?.folder ?? warmupFolder);
   const reference = loadModel(warmupFolder);
-  const valueHead = createValueHead(policy.config);
+  const valueHead = ppo?.advantages === "gae" ? createValueHead(policy.config) : undefined;
   const eosIds = endTokens(policy, tokenizer);
 
-  // 2. questions: answers are enough, no chain of thought is read
+  // 2. questions: answers are enough; self-training alone learns chains of thought, too, where the data has them
   const train = readExamples(data.train);
   const format = readAnswerFormat(warmupFolder) ?? {
     cotKind: data.cotKind,
@@ -86,6 +97,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const prepare = (examples: readonly Example[]) =>
     prepareQuestions(tokenizer, examples, format.sampling, data.maxPromptTokens);
   const { questions, tooLong } = prepare(train);
+  if (selfTraining) checkSamplingPrefix(tokenizer, train, format.sampling);
   const dev = prepare(readExamples(devFile).slice(0, evaluation.questions ?? undefined));
   if (questions.length < sampling.questionsPerStep) {
     throw new UserError(
@@ -106,17 +118,19 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
 
   // 3. the parts of a step
   const adamW = new AdamW(
-    [{ variables: [...policy.parameters.values()] }, { variables: [...valueHead.values()] }],
+    [policy.parameters, ...(valueHead ? [valueHead] : [])].map((group) => ({
+      variables: [...group.values()],
+    })),
     optimizer,
   );
-  if (resume) {
-    using file = openSafetensors(join(resume.folder, "training", "value_head.safetensors"));
+  if (resume) loadOptimizer(adamW, join(resume.folder, "training"));
+  if (resume && valueHead) {
+    using file = openSafetensors(join(resume.folder, "training", valueHeadFile));
     for (const [name, variable] of valueHead) variable.load(file.readFloat32(name));
-    loadOptimizer(adamW, join(resume.folder, "training"));
   }
   const sandbox = await createSandbox(config.sandbox);
   const judge = createJudge(sandbox, data.cotKind, {
-    partialReward: ppo.partialReward,
+    partialReward: ppo?.partialReward ?? 0,
     paperParity: config.paperParity,
   });
   const parts = {
@@ -130,12 +144,12 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     policy: createScorer(policy, valueHead),
     reference: createScorer(reference),
   };
-  const updater = createUpdater(policy, valueHead, adamW, {
-    ...ppo,
-    microBatchTokens: training.microBatchTokens,
-  });
+  const { microBatchTokens } = training;
+  const updater = ppo && createUpdater(policy, valueHead, adamW, { ...ppo, microBatchTokens });
+  const selfTrainer =
+    selfTraining && createSelfTrainer(policy, adamW, { ...selfTraining, microBatchTokens });
   const evaluator = createEvaluator(policy, tokenizer, judge, data.maxPromptTokens, evaluation);
-  const alarm = createAlarms(alarms);
+  const alarm = createAlarms(alarms, ppo?.advantages ?? "selfTraining");
 
   const stepsPerEpoch = Math.floor(questions.length / sampling.questionsPerStep);
   const totalSteps = Math.min(
@@ -161,7 +175,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
       writeFiles: (target) => {
         saveModelFolder(target, policy, tokenizer, format);
         mkdirSync(join(target, "training"));
-        saveVariables(valueHead, join(target, "training", "value_head.safetensors"));
+        if (valueHead) saveVariables(valueHead, join(target, "training", valueHeadFile));
         saveOptimizer(adamW, join(target, "training"));
       },
     });
@@ -179,7 +193,8 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
       const startedAt = performance.now();
 
       // 4. roll out: sampled responses to this step's questions, run in the sandbox, scored by their answers
-      const requests = questionsOfStep(questions, config, step, stepsPerEpoch).flatMap((question) =>
+      const asked = questionsOfStep(questions, config, step, stepsPerEpoch);
+      const requests = asked.flatMap((question) =>
         Array.from({ length: sampling.samplesPerQuestion }, (_, i) => ({
           question,
           rng: Rng.named(config.seed, `step ${step} ${question.example.id} sample ${i}`),
@@ -188,34 +203,33 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
       const { experiences, infrastructureFailures, logprobGap } = await collectRollout(
         parts,
         requests,
-        {
-          maxNewTokens: sampling.maxNewTokens,
-          eosIds,
-          microBatchTokens: training.microBatchTokens,
-        },
+        { maxNewTokens: sampling.maxNewTokens, eosIds, microBatchTokens },
       );
       checkRollout(step + 1, requests.length, infrastructureFailures, logprobGap, alarms);
       const rolloutSeconds = (performance.now() - startedAt) / 1000;
 
-      // 5. credit each token: KL-shaped rewards, then GAE, then whitening over the batch
-      const credited = withAdvantages(experiences, ppo);
+      // 5. credit each token with its advantage; in self-training, find what is right instead
+      const credited = ppo && withAdvantages(experiences, ppo);
+      const right =
+        selfTraining &&
+        rightAnswers(experiences, goldAnswers(tokenizer, asked, sampling.maxNewTokens));
 
-      // 6. optimise the clipped objective for a few passes over that rollout
+      // 6. optimise the clipped objective for a few passes over that rollout; in self-training, the cross-entropy
       const factor = constantSchedule(step + 1, optimizer.warmupSteps);
+      const { learningRate, valueHeadLearningRate } = optimizer;
       const rates = {
-        policy: step < ppo.valueWarmupSteps ? null : optimizer.learningRate * factor,
-        valueHead: optimizer.valueHeadLearningRate * factor,
+        policy: step < (ppo?.valueWarmupSteps ?? 0) ? null : learningRate * factor,
+        valueHead: valueHeadLearningRate === undefined ? null : valueHeadLearningRate * factor,
       };
-      const update = updater.update(
-        credited,
-        rates,
-        Rng.named(config.seed, `step ${step} minibatches`),
-      );
+      const rng = Rng.named(config.seed, `step ${step} minibatches`);
+      const update = credited
+        ? updater!.update(credited, rates, rng)
+        : selfTrainer!.update(right!, rates, rng);
       if (!Number.isFinite(update.gradNorm)) throw notFinite(step + 1, update);
 
       // 7. write down what happened; now and then, measure and write a checkpoint that resumes exactly here
       const done = step + 1;
-      const summary = summariseRollout(credited);
+      const summary = summariseRollout(experiences);
       for (const warning of alarm({
         ...summary.signs,
         klReference: summary.metrics["kl/reference"]!,
@@ -227,10 +241,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
         ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
         "rollout/logprobGap": logprobGap,
         "rollout/infrastructureFailures": infrastructureFailures,
-        ...Object.fromEntries(
-          Object.entries(update).map(([name, value]) => [`ppo/${name}`, value]),
-        ),
-        "ppo/learningRate": rates.policy ?? 0,
+        ...named(ppo ? "ppo" : "selfTraining", { ...update, learningRate: rates.policy ?? 0 }),
         "time/rolloutSeconds": rolloutSeconds,
         "time/stepSeconds": (performance.now() - startedAt) / 1000,
         "memory/numTensors": liveTensors(),
@@ -260,12 +271,19 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   } finally {
     progress.stop();
     await sandbox.close();
-    for (const part of [parts.generator, parts.policy, parts.reference, updater, evaluator, adamW])
-      part.dispose();
+    const { generator, policy: scorer, reference: referenceScorer } = parts;
+    for (const part of [generator, scorer, referenceScorer, updater, selfTrainer, evaluator, adamW])
+      part?.dispose();
     for (const model of [policy, reference]) disposeModel(model);
-    for (const variable of valueHead.values()) variable.dispose();
+    for (const variable of valueHead?.values() ?? []) variable.dispose();
   }
   return bestAccuracy;
+}
+
+/** Figures under names with a prefix. */
+function named(prefix: string, figures: object): Record<string, number> {
+  const entries = Object.entries(figures) as [string, number][];
+  return Object.fromEntries(entries.map(([name, figure]) => [`${prefix}/${name}`, figure]));
 }
 
 /** The step's questions: each epoch is its own order of all of them; what does not fill a step is left for another epoch. */
@@ -314,9 +332,10 @@ function checkRollout(
   }
 }
 
-function notFinite(step: number, { policyLoss, valueLoss, gradNorm }: UpdateMetrics): UserError {
+function notFinite(step: number, update: UpdateMetrics | SelfTrainingMetrics): UserError {
+  const losses = Object.entries(update).filter(([name]) => /loss$/i.test(name));
   return new UserError(
-    `step ${step}: policy loss ${policyLoss}, value loss ${valueLoss}, gradient norm ${gradNorm}, expected finite ` +
-      "numbers; the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
+    `step ${step}: ${losses.map(([name, loss]) => `${name} ${loss}`).join(", ")}, gradient norm ${update.gradNorm}, ` +
+      "expected finite numbers; the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { estimateAdvantages, whiten } from "../../src/ppo/advantages.ts";
+import { estimateAdvantages, leaveOneOut, standardise, whiten } from "../../src/ppo/advantages.ts";
 import { type GoldenTensor, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 
 const floats = (...values: number[]) => Float32Array.from(values);
@@ -90,5 +90,29 @@ describe("whiten", () => {
     for (const [i, expected] of rowsOf(golden, "whitenedAdvantages").entries()) {
       expect(largestDifference(whitened[i]!, expected)).toBeLessThan(1e-6);
     }
+  });
+});
+
+describe("standardise", () => {
+  test("divides by the sample deviation and 1e-4", () => {
+    // mean 2, sample variance (1 + 0 + 1) / 2 = 1
+    const [low, middle, high] = standardise([1, 2, 3]);
+    expect([low, middle, high]).toEqual([-1 / 1.0001, 0, 1 / 1.0001]);
+  });
+
+  test("is exactly 0 where all score the same, whatever the mean rounds to", () => {
+    expect(standardise([0.1, 0.1, 0.1])).toEqual([0, 0, 0]); // their mean is 0.10000000000000002
+    expect(standardise([1])).toEqual([0]);
+  });
+});
+
+describe("leaveOneOut", () => {
+  test("takes the mean of the others away", () => {
+    // others of 1: (2 + 6) / 2 = 4; of 2: 3.5; of 6: 1.5
+    expect(leaveOneOut([1, 2, 6])).toEqual([-3, -1.5, 4.5]);
+  });
+
+  test("has nothing to compare a single response with", () => {
+    expect(leaveOneOut([1])).toEqual([0]);
   });
 });

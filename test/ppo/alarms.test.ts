@@ -3,21 +3,28 @@ import { createAlarms, type StepSigns } from "../../src/ppo/alarms.ts";
 
 const healthy: StepSigns = {
   isScoreConstant: false,
+  groupsWithoutSpread: 0.5,
+  correctFraction: 0.3,
   klReference: 0.01,
   extractedFraction: 0.9,
   truncatedFraction: 0.1,
 };
 
+const limits = {
+  maxLogprobGap: 1e-4,
+  maxInfrastructureFraction: 0.05,
+  constantScoreSteps: 3,
+  negativeKlSteps: 2,
+  minExtractedFraction: 0.5,
+  maxTruncatedFraction: 0.2,
+};
+
 /** The warnings of each step of a run. */
-function warnings(signs: readonly Partial<StepSigns>[]): string[][] {
-  const alarm = createAlarms({
-    maxLogprobGap: 1e-4,
-    maxInfrastructureFraction: 0.05,
-    constantScoreSteps: 3,
-    negativeKlSteps: 2,
-    minExtractedFraction: 0.5,
-    maxTruncatedFraction: 0.2,
-  });
+function warnings(
+  signs: readonly Partial<StepSigns>[],
+  learning: Parameters<typeof createAlarms>[1] = "gae",
+): string[][] {
+  const alarm = createAlarms(limits, learning);
   return signs.map((sign) => alarm({ ...healthy, ...sign }));
 }
 
@@ -58,5 +65,26 @@ describe("createAlarms", () => {
   test("starts to count again after a step without the sign", () => {
     const constant = { isScoreConstant: true };
     expect(warnings([constant, constant, {}, constant, constant]).flat()).toEqual([]);
+  });
+
+  // A step in which each question has its own score, the same for all of its responses: value heads learn from it, groups do not.
+  const flatGroups = { groupsWithoutSpread: 1 };
+  const constant = { isScoreConstant: true, groupsWithoutSpread: 1, correctFraction: 1 };
+  test.each([
+    ["gae", flatGroups, undefined],
+    ["gae", constant, "all responses of a step score the same"],
+    ["grpo", flatGroups, "all responses to the same question score the same"],
+    ["rloo", flatGroups, "all responses to the same question score the same"],
+    ["selfTraining", constant, undefined],
+    ["selfTraining", { correctFraction: 0 }, "no response of a step is right"],
+  ] as const)("%s, given %o: nothing to learn from? %s", (learning, sign, text) => {
+    const said = warnings([sign, sign, sign], learning).flat();
+    expect(said).toEqual(text === undefined ? [] : [expect.stringContaining(text)]);
+  });
+
+  test("names ppo.klCoefficient only to those who have it", () => {
+    const collapse = [{ extractedFraction: 0 }];
+    expect(warnings(collapse, "grpo").flat()[0]).toContain("or raise ppo.klCoefficient");
+    expect(warnings(collapse, "selfTraining").flat()[0]).not.toContain("klCoefficient");
   });
 });

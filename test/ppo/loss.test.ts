@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Tensor, take, tf } from "../../src/engine/tf.ts";
-import { policyLoss, ratioSums, valueLoss } from "../../src/ppo/loss.ts";
+import { klLoss, policyLoss, ratioSums, valueLoss } from "../../src/ppo/loss.ts";
 import { type GoldenTensor, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 
 // Expected values: the authors' formulas in PyTorch, scripts/golden/ppo.py.
@@ -61,6 +61,56 @@ describe.each(["program", "language", "discounted"])("golden case %s", (name) =>
     expect(sums![0]! / tokens).toBeCloseTo(scalar("clipFraction"), 5);
     expect(sums![1]! / tokens).toBeCloseTo(scalar("approxKl"), 5);
     expect(sums![2]! / tokens).toBeCloseTo(scalar("meanRatio"), 5);
+  });
+});
+
+// Expected values: TRL's formulas in PyTorch, scripts/golden/groups.py.
+describe("losses without a value head", () => {
+  const golden = readGolden("groups", "golden.safetensors");
+  const [klCoefficient, clipRange] = golden.get("settings")!.values as Float32Array;
+  const lengths = [...golden.get("lengths")!.values];
+  const real = [...lengths.keys()].filter((row) => golden.get("isReal")!.values[row] === 1);
+  const flat = (name: string) => real.flatMap((row) => rowOf(golden.get(name)!, row, lengths[row]));
+  const perToken = (of: (row: number) => number) =>
+    tf.tensor1d(real.flatMap((row) => new Array(lengths[row]!).fill(of(row))));
+  const means = perToken((row) => 1 / (lengths[row]! * real.length));
+  const sums = perToken(() => 1 / real.length);
+  const surrogate = (advantages: string, logprobs: Tensor, weights: Tensor) =>
+    policyLoss(
+      {
+        logprobs,
+        oldLogprobs: tf.tensor1d(flat("logprobs")),
+        advantages: perToken((row) => golden.get(advantages)!.values[row]!),
+        weights,
+      },
+      clipRange!,
+    );
+  const drift = (logprobs: Tensor) =>
+    klLoss(logprobs, tf.tensor1d(flat("referenceLogprobs")), means);
+  const losses: Record<string, (logprobs: Tensor) => Tensor> = {
+    klLoss: drift,
+    grpoLoss: (logprobs) =>
+      tf.add(surrogate("grpoAdvantages", logprobs, means), tf.mul(drift(logprobs), klCoefficient!)),
+    rlooLoss: (logprobs) => surrogate("rlooAdvantages", logprobs, sums),
+  };
+
+  test.each(Object.entries(losses))("%s and its gradient equal PyTorch's", (name, loss) => {
+    const logprobs = tf.tensor1d(flat("newLogprobs"));
+    const { value, grads } = tf.engine().gradients(() => loss(logprobs), [logprobs]);
+    expect(value.dataSync()[0]).toBeCloseTo(golden.get(name)!.values[0]!, 5);
+    expect(largestDifference(grads[0]!.dataSync(), flat(`grad.${name}`))).toBeLessThan(1e-6);
+  });
+
+  test("where nothing has moved, RLOO's gradient is that of TRL's ratio of whole responses", () => {
+    const logprobs = tf.tensor1d(flat("logprobs"));
+    const { grads } = tf.engine().gradients(() => losses.rlooLoss!(logprobs), [logprobs]);
+    expect(largestDifference(grads[0]!.dataSync(), flat("grad.trlRlooLoss"))).toBeLessThan(1e-7);
+  });
+
+  test("klLoss keeps the digits of a small drift", () => {
+    // d = 1e-3 and weight 1: exp(-d) - 1 + d = 4.99833e-7; exp(-d) - 1 in float32 is off by up to 6e-8
+    const loss = klLoss(tf.tensor1d([0]), tf.tensor1d([-1e-3]), tf.tensor1d([1])).dataSync()[0]!;
+    expect(Math.abs(loss - 4.99833e-7)).toBeLessThan(2e-10);
   });
 });
 

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -201,6 +201,114 @@ test("the value-only warm-up moves the value head alone", async () => {
   await train("values", { ...config, training: steps(3) });
   expect(lastWeights("values").policy).not.toEqual(warmupWeights);
   expect(lastWeights("values").valueHead).not.toEqual(head);
+});
+
+const { valueHeadLearningRate, ...policyOptimizer } = base.optimizer;
+const { gamma, gaeLambda, valueClipRange, valueCoefficient, valueWarmupSteps, ...clipped } = ppo;
+const { ppo: _, ...rest } = { ...fiveSteps, optimizer: policyOptimizer };
+const withoutValueHead: Record<string, ReftConfig> = {
+  grpo: { ...rest, ppo: { ...clipped, advantages: "grpo" } },
+  rloo: { ...rest, ppo: { ...clipped, advantages: "rloo" } },
+  selfTraining: { ...rest, selfTraining: { epochs: 2, miniBatchSize: 4 } },
+};
+
+describe.each(Object.entries(withoutValueHead))("%s", (name, config) => {
+  let lines: MetricsLine[] = [];
+  let weights: Weights[] = [];
+  beforeAll(async () => {
+    lines = (await train(name, config)).slice(1);
+    weights = finalWeights;
+  });
+
+  test("has as many live tensors after every step", () => {
+    expect(lines).toHaveLength(5);
+    expect(new Set(lines.map((line) => line["memory/numTensors"])).size).toBe(1);
+  });
+
+  test("moves the policy and not the reference", () => {
+    const [policy, reference] = weights;
+    expect(reference).toEqual(warmupWeights);
+    expect(policy).not.toEqual(warmupWeights);
+    expect(lines.at(-1)!["kl/referenceK3"]).toBeGreaterThan(1e-6);
+  });
+
+  test("makes, saves and measures no value head", () => {
+    const { folder } = loadCheckpoint(folderOf(name), "last")!;
+    expect(readdirSync(join(folder, "training"))).toEqual([
+      "optimizer.json",
+      "optimizer.safetensors",
+    ]);
+    const moments = Object.keys(weightsIn(join(folder, "training", "optimizer.safetensors")));
+    expect(moments.filter((moment) => moment.startsWith("value_head"))).toEqual([]);
+    const figures = new Set(lines.flatMap((line) => Object.keys(line)));
+    expect([...figures].filter((figure) => /value|explained/i.test(figure))).toEqual([]);
+  });
+
+  test("goes on after Ctrl-C as if never stopped, bit for bit", async () => {
+    const folder = folderOf(`${name}-interrupted`);
+    interruptAfter(folder, 2);
+    await expect(trainReft(config, folder)).rejects.toThrow(InterruptedError);
+    expect([2, 3, 4]).toContain(loadCheckpoint(folder, "last")!.step);
+    await trainReft(config, folder);
+    expect(contentOf(folder)).toEqual(contentOf(folderOf(name)));
+  });
+});
+
+test.each(["grpo", "rloo"] as const)(
+  "%s: groups whose responses score alike teach nothing, whatever the sandbox left of them",
+  async (advantages) => {
+    outcomeOf = (program) =>
+      !isEvaluating && shareOf(program) < 0.5
+        ? { kind: "infrastructure", message: "down" }
+        : { kind: "answer", value: gold };
+    const config = withoutValueHead[advantages]!;
+    const lines = await train(`flat-${advantages}`, {
+      ...config,
+      ppo: { ...clipped, advantages, klCoefficient: 0 },
+      alarms: { ...alarms, maxInfrastructureFraction: 0.99, constantScoreSteps: 2 },
+      training: steps(2),
+    });
+    for (const line of lines.slice(1)) {
+      expect(line["rollout/infrastructureFailures"]).toBeGreaterThan(0);
+      expect(line["rollout/groupsWithoutSpread"]).toBe(1);
+      expect(line["ppo/gradNorm"]).toBe(0);
+    }
+    expect(errors).toContain("for 2 steps, all responses to the same question score the same");
+  },
+);
+
+describe("self-training", () => {
+  const config = withoutValueHead.selfTraining!;
+
+  test("learns each right text once per question, beside the chains of thought of the data", async () => {
+    outcomeOf = () => ({ kind: "answer", value: gold });
+    const lines = await train("all-right", { ...config, training: steps(3) });
+    for (const line of lines.slice(1)) {
+      expect(line["reward/score"]).toBe(1);
+      expect(line["selfTraining/keptResponses"]).toBeGreaterThan(0);
+      expect(line["selfTraining/keptResponses"]).toBeLessThanOrEqual(8);
+    }
+    const rollout = { ...config.rollout, maxNewTokens: 100 }; // room for all of the data's
+    const withGold = await train("gold", { ...config, rollout, training: steps(2) });
+    for (const line of withGold.slice(1)) expect(line["selfTraining/goldAnswers"]).toBe(4);
+  });
+
+  test("without anything right makes no update, and says so", async () => {
+    outcomeOf = () => ({ kind: "answer", value: 7 });
+    const answers = join(home, "answers.jsonl");
+    const text = readFileSync(base.data.train, "utf8");
+    writeFileSync(answers, text.replace(/"cot":"(?:[^"\\]|\\.)*",/g, ""));
+    const [, line] = await train("all-wrong", {
+      ...config,
+      data: { ...base.data, train: answers },
+      alarms: { ...alarms, constantScoreSteps: 2 },
+      training: steps(2),
+    });
+    expect(line).toMatchObject({ "selfTraining/keptResponses": 0, "selfTraining/gradNorm": 0 });
+    expect(line!["reward/score"]).toBe(0);
+    expect(finalWeights[0]).toEqual(warmupWeights);
+    expect(errors).toContain("for 2 steps, no response of a step is right");
+  });
 });
 
 describe("paperParity", () => {

@@ -64,7 +64,7 @@ export function tinySft(dataFolder: string): SftConfig {
 }
 
 /** Settings for the data in a folder and a warm-up model: 3 steps per epoch of 12 problems. */
-export function tinyReft(dataFolder: string, init: string): ReftConfig {
+export function tinyReft(dataFolder: string, init: string) {
   return {
     stage: "reft",
     seed: 1,
@@ -79,6 +79,7 @@ export function tinyReft(dataFolder: string, init: string): ReftConfig {
     },
     rollout: { questionsPerStep: 4, samplesPerQuestion: 2, maxNewTokens: 8, slots: 8 },
     ppo: {
+      advantages: "gae",
       ppoEpochs: 2,
       miniBatchSize: 4,
       clipRange: 0.2,
@@ -103,7 +104,7 @@ export function tinyReft(dataFolder: string, init: string): ReftConfig {
       minExtractedFraction: 0,
       maxTruncatedFraction: 1,
     },
-  };
+  } satisfies ReftConfig;
 }
 
 /** Writes samples.jsonl and devSamples.jsonl: three judged answers to each problem, every third one wrong. */

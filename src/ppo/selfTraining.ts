@@ -1,0 +1,118 @@
+// Online self-training, the paper's Online-ST: learn the responses that are right as supervised fine-tuning would.
+// Reference: Trung et al., arXiv 2401.08967, section 4.2. No clipping, no advantages, nothing that holds the policy to the reference.
+import type { SelfTrainingConfig } from "../config.ts";
+import { packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
+import { encodeExample } from "../data/prompt.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { compile } from "../engine/compile.ts";
+import type { AdamW } from "../engine/optimizer.ts";
+import { take, tf } from "../engine/tf.ts";
+import type { Question } from "../generate/answer.ts";
+import type { Model } from "../model/model.ts";
+import { batchTensors, predictingStates, responseLogprobs } from "../model/score.ts";
+import { readWeights } from "../model/transformer.ts";
+import type { Rng } from "../rng.ts";
+import { crossEntropy } from "./loss.ts";
+import { type Experience, groupByQuestion } from "./rollout.ts";
+import { countTokens, type LearningRates, miniBatches } from "./update.ts";
+
+/** A right answer to a question: a response that the policy sampled, or the chain of thought that the data has. */
+export interface RightAnswer extends Sequence {
+  /** The given beginning included. */
+  readonly text: string;
+  readonly isGold: boolean;
+}
+
+/**
+ * The chains of thought that the data has for questions, as what follows their prompts. Those longer than a response may be are
+ * left out.
+ */
+export function goldAnswers(
+  tokenizer: Tokenizer,
+  questions: readonly Question[],
+  maxNewTokens: number,
+): RightAnswer[] {
+  return questions.flatMap(({ example, prompt }) => {
+    if (example.cot === undefined) return [];
+    const { completionTokens } = encodeExample(tokenizer, example);
+    const response = completionTokens.slice(prompt.prefixTokens.length);
+    if (response.length > maxNewTokens) return [];
+    return [{ prompt: prompt.tokens, response, text: example.cot, isGold: true }];
+  });
+}
+
+/** What a step learns: gold answers, and the responses of the rollout that are right; each text once per question. */
+export function rightAnswers(
+  experiences: readonly Experience[],
+  gold: readonly RightAnswer[],
+): RightAnswer[] {
+  const sampled = experiences
+    .filter(({ answer }) => answer.verdict.correct)
+    .map(({ prompt, response, answer: { text } }) => ({ prompt, response, text, isGold: false }));
+  return groupByQuestion([...gold, ...sampled]).flatMap((group) =>
+    group.filter(({ text }, i) => group.findIndex((other) => other.text === text) === i),
+  );
+}
+
+/** Means over the updates of one rollout; 0 when nothing was right, and no update was made. */
+export interface SelfTrainingMetrics {
+  /** Distinct responses of the rollout that were learned. */
+  readonly keptResponses: number;
+  readonly goldAnswers: number;
+  /** Cross-entropy per token. */
+  readonly loss: number;
+  readonly gradNorm: number;
+}
+
+export interface SelfTrainer {
+  update(answers: readonly RightAnswer[], rates: LearningRates, rng: Rng): SelfTrainingMetrics;
+  dispose(): void;
+}
+
+/** @param optimizer of one group: the policy's variables */
+export function createSelfTrainer(
+  policy: Model,
+  optimizer: AdamW,
+  options: SelfTrainingConfig & { readonly microBatchTokens: number },
+): SelfTrainer {
+  const backward = compile("self_training", (...inputs) => {
+    const weights = readWeights(policy.parameters);
+    const loss = () => {
+      const states = predictingStates(policy.config, weights, inputs);
+      return crossEntropy(responseLogprobs(policy.config, weights, states, inputs[4]!), inputs[5]!);
+    };
+    const names = [...weights.keys()];
+    const { value, grads } = tf.engine().gradients(loss, [...weights.values()]);
+    optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
+    return [value];
+  });
+  return {
+    update(answers, rates, rng) {
+      // As few updates as miniBatchSize allows, all about as large: a small last one would weigh its answers more.
+      const updates = Math.ceil(answers.length / options.miniBatchSize);
+      const size = Math.ceil(answers.length / updates);
+      let [loss, gradNorm, count] = [0, 0, 0];
+      for (const miniBatch of miniBatches(answers, options.epochs, size, rng)) {
+        const tokens = countTokens(miniBatch);
+        for (const part of splitByTokens(miniBatch, options.microBatchTokens)) {
+          const batch = packSequences(part, options.microBatchTokens);
+          const tokenWeights = new Float32Array(batch.targets.length);
+          tokenWeights.fill(1 / tokens, 0, batch.predictions);
+          const inputs = [...batchTensors(batch), tf.tensor1d(tokenWeights)];
+          loss += take(backward(...inputs))[0]![0]!;
+          tf.dispose(inputs);
+        }
+        gradNorm += optimizer.update([rates.policy]);
+        count++;
+      }
+      const gold = answers.filter(({ isGold }) => isGold).length;
+      return {
+        keptResponses: answers.length - gold,
+        goldAnswers: gold,
+        loss: loss / Math.max(1, count),
+        gradNorm: gradNorm / Math.max(1, count),
+      };
+    },
+    dispose: () => backward.dispose(),
+  };
+}

@@ -1,0 +1,80 @@
+import { describe, expect, test } from "vitest";
+import { withAdvantages } from "../../src/ppo/credit.ts";
+import { experienceOf } from "../support/experiences.ts";
+import { largestDifference, readGolden, rowOf } from "../support/golden.ts";
+
+// Expected values: TRL's formulas in PyTorch, scripts/golden/groups.py.
+const golden = readGolden("groups", "golden.safetensors");
+const [klCoefficient] = golden.get("settings")!.values as Float32Array;
+const settings = {
+  ppoEpochs: 1,
+  miniBatchSize: 12,
+  clipRange: 0.2,
+  klCoefficient: klCoefficient!,
+  partialReward: 0.1,
+};
+const samples = 4;
+const prompts = Array.from({ length: 4 }, (_, question) => [question]);
+
+/** The golden responses that the sandbox could judge, question by question, with their rows. */
+const rows = [...golden.get("isReal")!.values.keys()].filter(
+  (row) => golden.get("isReal")!.values[row] === 1,
+);
+const experiences = rows.map((row) => {
+  const of = (name: string) => rowOf(golden.get(name)!, row, golden.get("lengths")!.values[row]!);
+  return experienceOf({
+    prompt: prompts[Math.floor(row / samples)]!,
+    // As the reward has it: 0.1 is a double, the golden file holds the nearest float.
+    score: Math.round(10 * golden.get("scores")!.values[row]!) / 10,
+    logprobs: of("logprobs"),
+    referenceLogprobs: of("referenceLogprobs"),
+  });
+});
+
+describe.each(["grpo", "rloo"] as const)("withAdvantages, %s", (advantages) => {
+  const credited = withAdvantages(experiences, { advantages, ...settings });
+
+  test("equals TRL, groups that lost responses included", () => {
+    const expected = golden.get(`${advantages}Advantages`)!.values;
+    expect(
+      largestDifference(
+        credited.map((experience) => experience.advantages[0]!),
+        rows.map((row) => expected[row]!),
+      ),
+    ).toBeLessThan(1e-6);
+  });
+
+  test("gives all tokens of a response the same, and has nothing for a value head", () => {
+    for (const { advantages, returns, response } of credited) {
+      expect(advantages).toEqual(new Float32Array(response.length).fill(advantages[0]!));
+      expect(returns).toHaveLength(0);
+    }
+  });
+
+  test("a response that is alone with its question has advantage 0", () => {
+    const [alone] = withAdvantages([experiences.at(-1)!], { advantages, ...settings });
+    expect([...new Set(alone!.advantages)]).toEqual([0]);
+  });
+
+  test("groups by question, in whatever order the responses come", () => {
+    const interleaved = experiences.toSorted((a, b) => b.response.length - a.response.length);
+    const again = withAdvantages(interleaved, { advantages, ...settings });
+    const byLogprobs = (list: typeof credited) =>
+      new Map(list.map((e) => [e.answer, e.advantages[0]!]));
+    for (const [answer, advantage] of byLogprobs(again))
+      expect(advantage).toBeCloseTo(byLogprobs(credited).get(answer)!, 6);
+  });
+});
+
+test("grpo ignores the reference, rloo takes the summed penalty off the reward", () => {
+  const prompt = [1];
+  const pair = [
+    { prompt, score: 1, logprobs: [-1, -1], referenceLogprobs: [-2, -2] }, // penalty 0.5 * 2
+    { prompt, score: 0, logprobs: [-1, -1], referenceLogprobs: [-1, -1] },
+  ].map(experienceOf);
+  const advantageOf = (advantages: "grpo" | "rloo") =>
+    withAdvantages(pair, { advantages, ...settings, klCoefficient: 0.5 })[0]!.advantages[0];
+  // deviation of 1 and 0: sqrt(0.5); 0.5 / (0.7071 + 0.0001)
+  expect(advantageOf("grpo")).toBeCloseTo(0.7070068, 6);
+  expect(advantageOf("rloo")).toBe(0); // 1 - 1 against 0
+});
