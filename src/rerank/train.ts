@@ -113,12 +113,13 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
       probability: probabilities[i]!,
     }));
     const table = reliabilityTable(predictions);
-    writeSamples(run, step, predictions);
-    writeCalibration(run, step, table);
     const loss = meanLoss(
       logits,
       predictions.map(({ correct }) => correct),
     );
+    if (!Number.isFinite(loss)) throw notFinite(step, "dev loss", loss);
+    writeSamples(run, step, predictions);
+    writeCalibration(run, step, table);
     const choices = measureChoices(poolsOf(devGroups, dev.sequences, probabilities));
     const accuracy = choices.rerankingAccuracy;
     const isBest =
@@ -286,7 +287,7 @@ function measureChoices(pools: readonly (readonly Candidate[])[]) {
 
 function notFinite(step: number, name: string, value: number): UserError {
   return new UserError(
-    `step ${step}: the ${name} is ${value}, expected a finite number; nothing was ` +
-      "changed by this step and the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
+    `step ${step}: the ${name} is ${value}, expected a finite number; the last checkpoint is intact. ` +
+      "Lower optimizer.learningRate and start again with another --output",
   );
 }

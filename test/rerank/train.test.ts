@@ -226,6 +226,10 @@ test("a loss that is not finite stops the run; the last checkpoint is a classifi
     /^step 2: the (loss|gradient's norm) is (NaN|Infinity), expected .* Lower optimizer.learningRate/,
   );
   disposeClassifier(loadClassifier(loadCheckpoint(folder, "last")!.folder));
+  const atEnd = { ...config, training: { ...training, epochs: 1, batchSize: 18 } };
+  expect(await userErrorOf(() => trainRerank(atEnd, folderOf("atEnd")))).toMatch(
+    /^step 1: the dev loss is NaN, expected .* Lower optimizer.learningRate/,
+  );
 });
 
 describe("train-rerank", () => {

@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
 import { loadConfig, parseOverride } from "../../src/config.ts";
 import { saveCheckpoint } from "../../src/run/checkpoint.ts";
-import { logMetrics, writeSamples } from "../../src/run/metrics.ts";
+import { logMetrics, writeCalibration, writeSamples } from "../../src/run/metrics.ts";
 import { blockingDifferences, defaultRunFolder, openRun } from "../../src/run/run.ts";
 import { failingDisk } from "../support/failingDisk.ts";
 import { checkpointOf, temporaryFolder, tinyConfig, userErrorOf } from "../support/runs.ts";
@@ -27,11 +27,12 @@ function tinyWith(...overrides: string[]) {
 function records(folder: string) {
   const lines = readFileSync(join(folder, "metrics.jsonl"), "utf8").split("\n").slice(0, -1);
   const metrics = lines.map((line) => ({ ...JSON.parse(line), time: "" }));
-  const samples = readdirSync(join(folder, "samples")).map((name) => [
-    name,
-    readFileSync(join(folder, "samples", name), "utf8"),
-  ]);
-  return { metrics, samples };
+  const filesOf = (kind: string) =>
+    readdirSync(join(folder, kind)).map((name) => [
+      name,
+      readFileSync(join(folder, kind, name), "utf8"),
+    ]);
+  return { metrics, samples: filesOf("samples"), calibration: filesOf("calibration") };
 }
 
 /** Steps of a run that saves at every third, as a recipe would make them; ends after `until` as a crash would. */
@@ -40,6 +41,7 @@ async function train(folder: string, until: number): Promise<void> {
   for (let step = (run.resumeFrom?.step ?? 0) + 1; step <= until; step++) {
     logMetrics(run, { step, epoch: step / 4 }, { "ppo/policyLoss": 1 / step });
     writeSamples(run, step, [{ question: `${step}`, outcome: { kind: "answer", value: step } }]);
+    writeCalibration(run, step, [{ from: 0, to: 1, count: step }]);
     if (step % 3 === 0) await saveCheckpoint(run, checkpointOf(step));
   }
 }
@@ -69,6 +71,7 @@ describe("openRun", () => {
     const before = records(folder);
     writeFileSync(join(folder, "metrics.jsonl"), '{"step":4,"ep', { flag: "a" });
     writeFileSync(join(folder, "samples", ".step-000004.jsonl.tmp"), '{"quest');
+    writeFileSync(join(folder, "calibration", "step-000004.jsonl"), '{"from":0}\n');
     await train(folder, 3);
     expect(records(folder)).toEqual(before);
   });
