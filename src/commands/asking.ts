@@ -138,11 +138,7 @@ export function warnOfFailures(failures: number, programs: number): void {
   );
 }
 
-/**
- * Samples answers into a file, with progress, or goes on where that was stopped.
- *
- * @throws UserError as sampleToFile, or when another process writes the file; InterruptedError after Ctrl-C
- */
+/** Samples answers into a file. @throws as sampleToFile and growFile */
 export async function sampleWithProgress(
   output: string,
   { folder, model, tokenizer, format, questions, maxNewTokens }: Asking,
@@ -152,20 +148,37 @@ export async function sampleWithProgress(
   const { cotKind, sampling } = format;
   const inputs = { ...hashInputs({ model: folder, data }), cotKind, ...sampling };
   const options = { samples, seed, maxNewTokens, slots, eosIds: endTokens(model, tokenizer) };
+  await growFile("sample", output, questions.length, (onBlock) =>
+    sampleToFile(output, model, tokenizer, judge, questions, options, inputs, onBlock),
+  );
+}
+
+/**
+ * Writes a file block by block, with progress.
+ *
+ * @param write calls its argument with the number of questions done, at the start and after each block
+ * @throws UserError when another process writes the file; InterruptedError after Ctrl-C
+ */
+export async function growFile(
+  label: string,
+  output: string,
+  questions: number,
+  write: (onBlock: (done: number) => Promise<void>) => Promise<void>,
+): Promise<void> {
   using interrupts = watchInterrupts();
   const giveBack = takeLock(`${output}.lock`);
   let progress: ReturnType<typeof createProgress> | undefined;
   const onBlock = async (done: number) => {
-    progress ??= createProgress("sample", questions.length, { start: done });
+    progress ??= createProgress(label, questions, { start: done });
     progress.update(done);
-    if (done < questions.length && (await interrupts.requested())) {
+    if (done < questions && (await interrupts.requested())) {
       throw new InterruptedError(
-        `stopped after ${done} of ${questions.length} questions; the same command goes on from there`,
+        `stopped after ${done} of ${questions} questions; the same command goes on from there`,
       );
     }
   };
   try {
-    await sampleToFile(output, model, tokenizer, judge, questions, options, inputs, onBlock);
+    await write(onBlock);
   } finally {
     progress?.stop();
     giveBack();

@@ -1,24 +1,32 @@
-// `reft evaluate`: greedy Top-1 on a data set; with samples also what choosing one of many answers brings.
+// `reft evaluate`: greedy Top-1 on a data set; with samples also what choosing one of many answers brings, by vote or reranker.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { writeJsonl } from "../data/jsonl.ts";
+import { loadTokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
 import { createEvaluator, summariseAnswers } from "../evaluate/accuracy.ts";
-import { measurePools, poolSizes, poolsOf, type QuestionShares } from "../evaluate/pools.ts";
+import { measurePools, type Pool, poolSizes, poolsOf } from "../evaluate/pools.ts";
 import { writeReport } from "../evaluate/report.ts";
 import type { Metrics } from "../evaluate/summary.ts";
 import { methodsTable } from "../evaluate/tables.ts";
 import { type Answer, answerRecord, longestPrompt } from "../generate/answer.ts";
+import { disposeClassifier, loadClassifier } from "../model/classifier.ts";
+import { readModelConfig } from "../model/config.ts";
 import { disposeModel } from "../model/model.ts";
+import { classifyToFile, readProbabilities } from "../rerank/classify.ts";
 import { createJudge, type Judge } from "../reward/judge.ts";
 import { groupSamples, readSamples } from "../reward/samples.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import { hashInputs } from "../run/inputs.ts";
 import { createProgress } from "../run/progress.ts";
 import {
   type Asking,
   type AskingArguments,
   askingArguments,
   askingOptions,
+  growFile,
   openAsking,
   sampleWithProgress,
   warnOfFailures,
@@ -30,6 +38,10 @@ const options = {
   samples: {
     type: "number",
     describe: "Also so many sampled answers per question, for votes and pass@k",
+  },
+  reranker: {
+    type: "string",
+    describe: "Classifier, or run of train-rerank, that chooses among the samples",
   },
   seed: { type: "number", default: 0, describe: "Chooses the samples" },
   output: {
@@ -49,6 +61,8 @@ export interface EvaluateArguments extends AskingArguments {
   readonly output: string;
   /** Sampled answers per question, beside the greedy one. */
   readonly samples?: number | undefined;
+  /** A classifier, or its run, that chooses among the samples. */
+  readonly reranker?: string | undefined;
   /** Without it 0. */
   readonly seed?: number | undefined;
 }
@@ -67,13 +81,17 @@ export interface EvaluateResults {
 export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults> {
   const { output, samples, seed = 0 } = args;
   checkCount("samples", samples ?? 1);
+  const reranker = rerankerIn(args);
   const asking = openAsking(args);
   mkdirSync(output, { recursive: true });
   const answers = await answerAll(args, asking, seed);
   const summary = summariseAnswers(answers);
   warnOfFailures(summary.infrastructureFailures, answers.length);
   writeJsonl(join(output, "answers.jsonl"), answers.map(answerRecord));
-  const measured = samples === undefined ? [] : measureSamples(output, samples, seed);
+  const measured =
+    samples === undefined
+      ? []
+      : measurePools(await poolsIn(output, reranker), poolSizes(samples), seed);
   const questions = answers.map(({ question: { example }, verdict }, i) => ({
     id: example.id,
     question: example.question,
@@ -86,6 +104,7 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
     data: args.data,
     maxNewTokens: asking.maxNewTokens,
     ...(samples !== undefined && { samples, seed }),
+    ...(reranker !== undefined && { reranker }),
     questions: answers.length,
     correct,
     ...counts,
@@ -129,10 +148,33 @@ async function answerGreedily(
   return answers;
 }
 
-/** The shares of each question by method and k. */
-function measureSamples(folder: string, samples: number, seed: number): QuestionShares[] {
+/** The folder of the classifier, looked at before any answer is sampled for it. */
+function rerankerIn({ reranker, samples }: EvaluateArguments): string | undefined {
+  if (reranker === undefined) return undefined;
+  if (samples === undefined) {
+    throw new UserError("--reranker chooses among sampled answers: give --samples, too");
+  }
+  const folder = resolveModelFolder(reranker);
+  readModelConfig(folder, "LlamaForSequenceClassification");
+  return folder;
+}
+
+/** The samples of each question, with the classifier's probabilities if there is one. */
+async function poolsIn(folder: string, reranker: string | undefined): Promise<Pool[]> {
   const groups = groupSamples(readSamples(samplesIn(folder)));
-  return measurePools(poolsOf(groups), poolSizes(samples), seed);
+  if (reranker === undefined) return poolsOf(groups);
+  const output = join(folder, "probabilities.jsonl");
+  const inputs = hashInputs({ reranker, samples: samplesIn(folder) });
+  const tokenizer = loadTokenizer(reranker);
+  const classifier = loadClassifier(reranker);
+  try {
+    await growFile("rerank", output, groups.length, (onBlock) =>
+      classifyToFile(output, classifier, tokenizer, groups, inputs, onBlock),
+    );
+  } finally {
+    disposeClassifier(classifier);
+  }
+  return poolsOf(groups, readProbabilities(output, groups));
 }
 
 function samplesIn(folder: string): string {
@@ -144,8 +186,8 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
   describe: "Accuracy on a data set: greedy, and of votes among sampled answers",
   builder: (yargs) => yargs.options(options),
   handler: async (flags) => {
-    const { output, samples, seed } = flags;
-    const results = await evaluate({ ...askingArguments(flags), output, samples, seed });
+    const { output, samples, seed, reranker } = flags;
+    const results = await evaluate({ ...askingArguments(flags), output, samples, seed, reranker });
     const { questions, correct, accuracy, metrics } = results;
     const [low, high] = metrics.top1!.confidence95.map((share) => (100 * share).toFixed(1));
     console.log(

@@ -10,13 +10,21 @@ export interface Pool {
   readonly candidates: readonly Candidate[];
 }
 
-/** The pool of each question that was sampled. What is right was decided when the samples were judged. */
-export function poolsOf(groups: readonly (readonly Sample[])[]): Pool[] {
-  return groups.map((group) => ({
+/**
+ * The pool of each question that was sampled. What is right was decided when the samples were judged.
+ *
+ * @param probabilities of a classifier for each sample, if there is one
+ */
+export function poolsOf(
+  groups: readonly (readonly Sample[])[],
+  probabilities?: readonly (readonly number[])[],
+): Pool[] {
+  return groups.map((group, g) => ({
     id: group[0]!.id,
-    candidates: group.map(({ outcome, correct }) => ({
+    candidates: group.map(({ outcome, correct }, i) => ({
       answer: outcome.kind === "answer" ? outcome.value : undefined,
       correct,
+      ...(probabilities && { probability: probabilities[g]![i]! }),
     })),
   }));
 }

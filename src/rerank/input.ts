@@ -11,6 +11,22 @@ export interface LabelledSequence extends Sequence {
 
 export type LabelledSample = LabelledSequence & Pick<Sample, "id" | "sample" | "text">;
 
+/**
+ * A classifier's probabilities of all samples: copies of a text have its probability, what the classifier does not read has 0.
+ *
+ * @param sequences of these groups, as `labelSamples` gives them
+ * @param probabilities of the sequences
+ */
+export function spreadProbabilities(
+  groups: readonly (readonly Sample[])[],
+  sequences: readonly LabelledSample[],
+  probabilities: Float32Array,
+): number[][] {
+  const keyOf = ({ id, text }: Pick<Sample, "id" | "text">) => `${id}\n${text}`;
+  const known = new Map(sequences.map((sample, i) => [keyOf(sample), probabilities[i]!]));
+  return groups.map((group) => group.map((sample) => known.get(keyOf(sample)) ?? 0));
+}
+
 /** Samples that have a label and can be read, and how many were left out. */
 export interface LabelledSamples {
   readonly sequences: readonly LabelledSample[];

@@ -12,6 +12,7 @@ import { constantSchedule, linearSchedule } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { rerankAtK } from "../evaluate/atK.ts";
+import { type Pool, poolsOf } from "../evaluate/pools.ts";
 import { type Candidate, createVote } from "../evaluate/vote.ts";
 import {
   type Classifier,
@@ -23,7 +24,7 @@ import {
   probabilitiesOf,
   saveClassifier,
 } from "../model/classifier.ts";
-import { groupSamples, readSamples, type Sample } from "../reward/samples.ts";
+import { groupSamples, readSamples } from "../reward/samples.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
@@ -40,7 +41,7 @@ import {
   reliabilityTable,
   summarisePredictions,
 } from "./calibration.ts";
-import { type LabelledSample, type LabelledSamples, labelSamples } from "./input.ts";
+import { type LabelledSamples, labelSamples, spreadProbabilities } from "./input.ts";
 
 /** What the recipe remembers between checkpoints. */
 interface RerankState {
@@ -120,7 +121,9 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
     if (!Number.isFinite(loss)) throw notFinite(step, "dev loss", loss);
     writeSamples(run, step, predictions);
     writeCalibration(run, step, table);
-    const choices = measureChoices(poolsOf(devGroups, dev.sequences, probabilities));
+    const choices = measureChoices(
+      poolsOf(devGroups, spreadProbabilities(devGroups, dev.sequences, probabilities)),
+    );
     const accuracy = choices.rerankingAccuracy;
     const isBest =
       best === null || accuracy > best.accuracy || (accuracy === best.accuracy && loss < best.loss);
@@ -251,30 +254,10 @@ function checkBothLabels(path: string, { sequences }: LabelledSamples): void {
   );
 }
 
-/**
- * All samples of each dev question, as voting and reranking see them: copies of a text with its probability, and 0 for what the
- * classifier does not read.
- */
-function poolsOf(
-  groups: readonly (readonly Sample[])[],
-  sequences: readonly LabelledSample[],
-  probabilities: Float32Array,
-): Candidate[][] {
-  const keyOf = ({ id, text }: Pick<Sample, "id" | "text">) => `${id}\n${text}`;
-  const known = new Map(sequences.map((sample, i) => [keyOf(sample), probabilities[i]!]));
-  return groups.map((group) =>
-    group.map((sample) => ({
-      answer: sample.outcome.kind === "answer" ? sample.outcome.value : undefined,
-      correct: sample.correct,
-      probability: known.get(keyOf(sample)) ?? 0,
-    })),
-  );
-}
-
 /** Shares of the questions answered right when one answer is chosen from all samples; at best, by who knows the gold answer. */
-function measureChoices(pools: readonly (readonly Candidate[])[]) {
+function measureChoices(pools: readonly Pool[]) {
   const share = (isRight: (pool: readonly Candidate[]) => boolean) =>
-    pools.filter(isRight).length / pools.length;
+    pools.filter(({ candidates }) => isRight(candidates)).length / pools.length;
   const isVoteRight = (pool: readonly Candidate[], weightOf: (candidate: Candidate) => number) =>
     createVote(pool)([...pool.keys()], weightOf)?.correct ?? false;
   return {

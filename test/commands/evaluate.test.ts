@@ -8,13 +8,15 @@ import { main } from "../../src/cli.ts";
 import type { Config } from "../../src/config.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import { samplingPrompt } from "../../src/data/prompt.ts";
-import { loadTokenizer } from "../../src/data/tokenizer.ts";
+import { loadTokenizer, saveTokenizer } from "../../src/data/tokenizer.ts";
 import { wilsonInterval } from "../../src/evaluate/accuracy.ts";
 import { readQuestions } from "../../src/evaluate/report.ts";
+import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
+import { readProbabilities } from "../../src/rerank/classify.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { groupSamples, readSamples } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
-import { readAnswerFormat } from "../../src/run/modelFolder.ts";
+import { loadModelFolder, readAnswerFormat } from "../../src/run/modelFolder.ts";
 import { metricsOf, tinyReft, tinySft, writeTinyData } from "../support/tiny.ts";
 
 interface AnswerLine {
@@ -167,6 +169,44 @@ describe("train-sft, then train-reft, then evaluate", () => {
       "samples.jsonl: was made with other settings or inputs:\n  seed: was 3, is now 4\n",
     );
     expect(read("samples.jsonl")).toBe(samplesBefore);
+  });
+
+  test("evaluate --reranker takes the sample that the classifier likes best, among samples that are there", async () => {
+    const [folder, reranker] = [join(home, "voted"), join(home, "reranker")];
+    const { model, tokenizer } = loadModelFolder(loadCheckpoint(warmup, "best")!.folder);
+    const classifier = createClassifier(model, 1);
+    saveClassifier(classifier, reranker);
+    saveTokenizer(tokenizer, reranker);
+    disposeClassifier(classifier);
+    const before = readFileSync(join(folder, "samples.jsonl"), "utf8");
+    const flags = ["--model", warmup, "--max-new-tokens", "60", "--samples", "7", "--seed", "3"];
+    const all = ["evaluate", "--data", data, "--output", folder, "--workers", "1", ...flags];
+    expect(await main([...all, "--reranker", reranker]), errors).toBe(0);
+    expect(readFileSync(join(folder, "samples.jsonl"), "utf8")).toBe(before);
+    const groups = groupSamples(readSamples(join(folder, "samples.jsonl")));
+    const probabilities = readProbabilities(join(folder, "probabilities.jsonl"), groups);
+    readQuestions(folder).forEach(({ shares }, i) => {
+      const answered = groups[i]!.map((sample, j) => ({ sample, p: probabilities[i]![j]! }))
+        .filter(({ sample }) => sample.outcome.kind === "answer")
+        .toSorted((a, b) => b.p - a.p);
+      expect(shares["reranking@7"]).toBe(Number(answered[0]?.sample.correct ?? false));
+      expect(shares).toHaveProperty("weightedVoting@7");
+    });
+    expect(output).toContain("| Rerank@k");
+    const { metrics, reranker: used } = JSON.parse(
+      readFileSync(join(folder, "results.json"), "utf8"),
+    );
+    expect(used).toBe(reranker);
+    expect(metrics["reranking@7"].accuracy).toBeLessThanOrEqual(metrics["pass@7"].accuracy);
+  });
+
+  test.each([
+    [["--reranker", warmup, "--samples", "7"], /LlamaForSequenceClassification/],
+    [["--reranker", warmup], /--reranker chooses among sampled answers: give --samples, too\n$/],
+  ])("evaluate refuses %j, and writes nothing", async (flags, message) => {
+    expect(await evaluate("--model", warmup, ...flags)).toBe(1);
+    expect(errors).toMatch(message);
+    expect(existsSync(join(home, "evaluated"))).toBe(false);
   });
 
   /** Prompt tokens of a line of the data, beginning of the program included. */
