@@ -94,6 +94,13 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "run",
+    {
+      describe: "The whole recipe, from the data to the table of all models",
+      load: async () => register((await import("./commands/run.ts")).runCommand),
+    },
+  ],
+  [
     "execute",
     {
       describe: "Run Python programs in the sandbox and write what came out of each",

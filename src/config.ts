@@ -13,15 +13,15 @@ import {
 
 export { type Override, parseOverride } from "./settings.ts";
 
-const path = z.string().min(1); // relative paths start at the working directory
-const count = z.int().min(1);
+export const path = z.string().min(1); // relative paths start at the working directory
+export const count = z.int().min(1);
 const countOrZero = z.int().min(0);
-const positive = z.number().gt(0);
+export const positive = z.number().gt(0);
 const notNegative = z.number().min(0);
 const fraction = z.number().min(0).max(1);
 const belowOne = z.number().min(0).lt(1);
 
-const seed = z.int().min(0).max(0xffffffff);
+export const seed = z.int().min(0).max(0xffffffff);
 
 const scratch = z.strictObject({
   vocabSize: count, // size of the tokenizer trained on the training texts, special tokens included
@@ -74,7 +74,7 @@ const evaluation = {
   maxNewTokens: count,
 };
 
-const sandbox = z.strictObject({
+export const sandbox = z.strictObject({
   timeoutSeconds: positive,
   workers: count,
   memoryMegabytes: z.int().min(64),
@@ -192,7 +192,9 @@ const rerankSchema = z.strictObject({
 
 const schemas = { sft: sftSchema, reft: reftSchema, rerank: rerankSchema };
 
-type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+export type DeepReadonly<T> = T extends object
+  ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+  : T;
 
 export type SftConfig = DeepReadonly<z.infer<typeof sftSchema>>;
 export type ReftConfig = DeepReadonly<z.infer<typeof reftSchema>>;

@@ -128,7 +128,7 @@ function withOverride(settings: unknown, override: Override): unknown {
 }
 
 /** Is the path the section itself or something in it? The empty path is the whole file. */
-function isWithin(path: string, section: string): boolean {
+export function isWithin(path: string, section: string): boolean {
   return section === "" || `${path}.`.startsWith(`${section}.`);
 }
 

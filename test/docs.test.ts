@@ -11,12 +11,14 @@ import { exportCommand } from "../src/commands/export.ts";
 import { generateCommand } from "../src/commands/generate.ts";
 import { importModelCommand } from "../src/commands/importModel.ts";
 import { prepareDataCommand } from "../src/commands/prepareData.ts";
+import { runCommand } from "../src/commands/run.ts";
 import { sampleCommand } from "../src/commands/sample.ts";
 import { scoreCommand } from "../src/commands/score.ts";
 import { trainReftCommand, trainRerankCommand, trainSftCommand } from "../src/commands/train.ts";
 import { loadConfig, parseOverride, type Stage } from "../src/config.ts";
 import { messageOf } from "../src/errors.ts";
 import { trainReft } from "../src/ppo/train.ts";
+import { loadRecipe } from "../src/recipe/config.ts";
 import { trainRerank } from "../src/rerank/train.ts";
 import { trainSft } from "../src/sft/train.ts";
 import { fakeSandbox, shareOf } from "./support/fakeSandbox.ts";
@@ -63,6 +65,7 @@ describe("commands", () => {
       scoreCommand,
       executeCommand,
       exportCommand,
+      runCommand,
     ].map((command) => {
       const name = String(command.command).split(" ")[0]!;
       return [name, vi.spyOn(command as CommandModule, "handler").mockResolvedValue(undefined)];
@@ -98,8 +101,11 @@ describe("commands", () => {
         ...(init === undefined ? [] : [{ path: "model", value: { init }, source: "--init" }]),
         ...set.map(parseOverride),
       ];
-      const stage = name.replace("train-", "") as Stage;
-      expect(() => loadConfig(stage, config, overrides)).not.toThrow();
+      const load = () =>
+        name === "run"
+          ? loadRecipe(config, overrides)
+          : loadConfig(name.replace("train-", "") as Stage, config, overrides);
+      expect(load).not.toThrow();
     },
   );
 
@@ -145,10 +151,12 @@ describe("names", () => {
     );
     expect(named.length).toBeGreaterThan(20);
     const isKnown = (path: string) =>
-      (["sft", "reft", "rerank"] as const).some((stage) => {
+      (["sft", "reft", "rerank", "recipe"] as const).some((stage) => {
         const file = `configs/tiny/${stage}.yaml`;
+        const overrides = [{ path, value: {}, source: "test" }];
         try {
-          loadConfig(stage, file, [{ path, value: {}, source: "test" }]);
+          if (stage === "recipe") loadRecipe(file, overrides);
+          else loadConfig(stage, file, overrides);
         } catch (error) {
           return !messageOf(error).includes("unknown key");
         }

@@ -23,6 +23,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "reward/sandbox/pool.ts": ["data"],
   "generate/generate.ts": ["engine", "data", "model", "reward"],
   "run/run.ts": ["engine", "data", "model"],
+  "recipe/stages.ts": ["engine", "data", "model", "run"],
   "sft/loss.ts": parts,
   "sft/train.ts": [...parts, "run", "evaluate"],
   "ppo/loss.ts": parts,
@@ -30,13 +31,13 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "rerank/loss.ts": parts,
   "rerank/train.ts": [...parts, "run", "evaluate"],
   "evaluate/evaluate.ts": [...parts, "run"],
-  "commands/trainSft.ts": [...parts, "run", "evaluate", "sft", "ppo", "rerank"],
-  "cli.ts": [...parts, "run", "evaluate", "sft", "ppo", "rerank", "commands", "bin"],
+  "commands/trainSft.ts": [...parts, "run", "evaluate", "sft", "ppo", "rerank", "recipe"],
+  "cli.ts": [...parts, "run", "evaluate", "sft", "ppo", "rerank", "recipe", "commands", "bin"],
 };
 
 const targets = [
   ...lowest,
-  ...[...parts, "run", "sft", "ppo", "rerank", "evaluate", "commands", "bin"].map(
+  ...[...parts, "run", "sft", "ppo", "rerank", "evaluate", "recipe", "commands", "bin"].map(
     (name) => `${name}/any.ts`,
   ),
   "cli.ts",

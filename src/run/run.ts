@@ -62,21 +62,39 @@ export function defaultRunFolder(configFile: string): string {
   return join("runs", experiment === "" || experiment === "." ? stage : `${experiment}-${stage}`);
 }
 
+/** A setting that is not what it was; undefined where it is or was not set. */
+export interface Difference {
+  readonly path: string;
+  readonly before: unknown;
+  readonly now: unknown;
+}
+
+/** Every setting by its path (`ppo.gamma`) that two sets of settings do not have in common. */
+export function differences(before: unknown, now: unknown): Difference[] {
+  const old = settingsByPath(before);
+  const fresh = settingsByPath(now);
+  return [...new Set([...old.keys(), ...fresh.keys()])]
+    .map((path) => ({ path, before: old.get(path), now: fresh.get(path) }))
+    .filter(({ before, now }) => before !== now);
+}
+
+/** "ppo.gamma: was 1, is now 0.9" */
+export function describeDifference({ path, before, now }: Difference): string {
+  const show = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
+  return `${path}: was ${show(before)}, is now ${show(now)}`;
+}
+
 /**
  * Lists the settings that keep a run from going on: all that differ, except that a run may become longer
  * (`training.epochs`, `training.maxSteps`) and its evaluations larger or rarer (`evaluation.*`). null is no limit.
  */
 export function blockingDifferences(before: unknown, now: unknown): string[] {
-  const old = flatten(before);
-  const fresh = flatten(now);
-  const show = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
-  return [...new Set([...old.keys(), ...fresh.keys()])]
-    .filter((path) => old.get(path) !== fresh.get(path))
-    .filter((path) => !hasGrown(path, old.get(path), fresh.get(path)))
-    .map((path) => `${path}: was ${show(old.get(path))}, is now ${show(fresh.get(path))}`);
+  return differences(before, now)
+    .filter((difference) => !hasGrown(difference))
+    .map(describeDifference);
 }
 
-function hasGrown(path: string, before: unknown, now: unknown): boolean {
+function hasGrown({ path, before, now }: Difference): boolean {
   const mayGrow = /^(training\.(epochs|maxSteps)|evaluation\..*)$/.test(path);
   const limit = (value: unknown) => (value === null ? Number.POSITIVE_INFINITY : value);
   const [from, to] = [limit(before), limit(now)];
@@ -84,10 +102,10 @@ function hasGrown(path: string, before: unknown, now: unknown): boolean {
 }
 
 /** Every setting by its path: `ppo.gamma` to 1. */
-function flatten(settings: unknown, prefix = ""): Map<string, unknown> {
+export function settingsByPath(settings: unknown, prefix = ""): Map<string, unknown> {
   if (typeof settings !== "object" || settings === null) return new Map([[prefix, settings]]);
   const inner = Object.entries(settings).map(([key, value]) =>
-    flatten(value, prefix === "" ? key : `${prefix}.${key}`),
+    settingsByPath(value, prefix === "" ? key : `${prefix}.${key}`),
   );
   return new Map(inner.flatMap((entries) => [...entries]));
 }

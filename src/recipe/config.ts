@@ -1,0 +1,214 @@
+// What a recipe can be told: the data, the seeds, each stage's own file with what is different in it, sampling and evaluation.
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import {
+  type Config,
+  count,
+  type DeepReadonly,
+  loadConfig,
+  path,
+  positive,
+  type ReftConfig,
+  type RerankConfig,
+  type SftConfig,
+  type Stage,
+  sandbox,
+  seed,
+} from "../config.ts";
+import { settingsByPath } from "../run/run.ts";
+import {
+  findMistakes,
+  isWithin,
+  mistakesError,
+  type Override,
+  type Rule,
+  readSettings,
+} from "../settings.ts";
+
+const stage = z.strictObject({
+  config: path, // relative to the recipe's file
+  set: z.record(z.string(), z.unknown()).optional(), // settings that differ from that file
+});
+
+const questionFile = z.enum(["train.jsonl", "answers.jsonl"]);
+
+const common = {
+  cot: z.enum(["python", "nl"]),
+  seed, // of the dev split, or of what is generated
+  dev: count,
+  timeoutSeconds: positive,
+  workers: count,
+};
+const publicSets = z.enum(["svamp", "gsm8k", "mathqa", "mathqa-numeric"]);
+const prepare = z.discriminatedUnion(
+  "dataset",
+  [
+    z.strictObject({
+      dataset: z.literal("generated"),
+      ...common,
+      train: count, // problems with a program
+      answerOnly: count, // problems without one
+      test: count,
+    }),
+    z.strictObject({ dataset: publicSets, ...common, from: path }), // folder with the set's files
+  ],
+  { error: `expected "generated" or "${publicSets.options.join('" or "')}"` },
+);
+
+const recipeSchema = z.strictObject({
+  seeds: z.array(seed).min(1), // the whole chain of stages runs once per seed, on the same data
+  data: z.strictObject({
+    // exactly one of the two
+    folder: path.optional(), // as prepare-data made it
+    prepare: prepare.optional(), // what prepare-data is told, to make it within the recipe's folder
+    reft: questionFile, // what ReFT learns from
+    rerank: questionFile, // what the rerankers learn to judge answers to
+  }),
+  stages: z.strictObject({
+    warmup: stage,
+    sft: stage, // goes on from the warm-up
+    reft: stage,
+    rerankSft: stage, // judges the answers of sft
+    rerankReft: stage,
+  }),
+  // Answers of the warm-up model, which both rerankers learn from.
+  samples: z.strictObject({
+    perQuestion: count,
+    questions: count.nullable(), // the first so many of data.rerank; null takes all
+    devQuestions: count.nullable(), // of dev.jsonl
+  }),
+  // Of the warm-up, SFT and ReFT on test.jsonl.
+  evaluation: z.strictObject({
+    samples: count, // answers per question, for votes and reranking
+    questions: count.nullable(),
+  }),
+  // How models are asked, in samples and evaluation.
+  answers: z.strictObject({
+    maxNewTokens: count,
+    slots: count, // answers generated side by side
+  }),
+  sandbox,
+});
+
+export type Recipe = DeepReadonly<z.infer<typeof recipeSchema>>;
+type StageName = keyof Recipe["stages"];
+const stageNames: readonly StageName[] = ["warmup", "sft", "reft", "rerankSft", "rerankReft"];
+
+/** Where the stages of one seed find each other. */
+export interface Places {
+  readonly seed: number;
+  /** Folder with train.jsonl, dev.jsonl and test.jsonl. */
+  readonly data: string;
+  /** Has one folder per stage, under the stage's name. */
+  readonly stages: string;
+}
+
+export interface StageConfigs {
+  readonly warmup: SftConfig;
+  readonly sft: SftConfig;
+  readonly reft: ReftConfig;
+  readonly rerankSft: RerankConfig;
+  readonly rerankReft: RerankConfig;
+}
+
+/** The file of the warm-up model's answers to the training or dev questions. */
+export function samplesFile({ stages }: Places, split: "trainSamples" | "devSamples"): string {
+  return join(stages, split, "samples.jsonl");
+}
+
+/** What the recipe itself decides in the stages' settings, by path. A `model` takes the place of the whole section. */
+function filledIn(recipe: Pick<Recipe, "data">, places: Places) {
+  const { seed, data, stages } = places;
+  const texts = { "data.train": join(data, "train.jsonl"), "data.dev": join(data, "dev.jsonl") };
+  const samples = {
+    "data.samples": samplesFile(places, "trainSamples"),
+    "data.devSamples": samplesFile(places, "devSamples"),
+  };
+  const from = (name: StageName) => ({ model: { init: join(stages, name) } });
+  return {
+    warmup: { seed, ...texts },
+    sft: { seed, ...texts, ...from("warmup") },
+    reft: { seed, ...texts, "data.train": join(data, recipe.data.reft), ...from("warmup") },
+    rerankSft: { seed, ...samples, ...from("sft") },
+    rerankReft: { seed, ...samples, ...from("reft") },
+  } satisfies Readonly<Record<StageName, Readonly<Record<string, unknown>>>>;
+}
+
+const rules: readonly Rule<Recipe>[] = [
+  {
+    reads: ["data"],
+    breach: ({ data: { folder, prepare } }) =>
+      (folder === undefined) === (prepare === undefined)
+        ? `expected exactly one of "folder" and "prepare", found ${folder === undefined ? "neither" : "both"}`
+        : undefined,
+  },
+  {
+    reads: ["seeds"],
+    breach: ({ seeds }) =>
+      new Set(seeds).size < seeds.length
+        ? `expected different seeds, found ${seeds.join(", ")}`
+        : undefined,
+  },
+  ...stageNames.map(
+    (name): Rule<Recipe> => ({
+      reads: [`stages.${name}.set`, "data"],
+      breach: (recipe) => {
+        const filled = Object.keys(filledIn(recipe, { seed: 0, data: "", stages: "" })[name]);
+        const set = [...settingsByPath(recipe.stages[name].set ?? {}).keys()];
+        const refused = set.filter((path) => filled.some((place) => isWithin(path, place)));
+        return refused.length > 0
+          ? `expected no ${refused.join(", ")}: the recipe itself fills that in`
+          : undefined;
+      },
+    }),
+  ),
+];
+
+/**
+ * Reads a recipe: the file, then the overrides in their order.
+ *
+ * @returns the recipe, the stages' files found from the working directory
+ * @throws UserError that lists all mistakes
+ */
+export function loadRecipe(file: string, overrides: readonly Override[] = []): Recipe {
+  const settings = readSettings(file, overrides);
+  const mistakes = findMistakes(recipeSchema, rules, settings.values);
+  if (mistakes.length > 0) throw mistakesError(settings, mistakes);
+  const recipe = recipeSchema.parse(settings.values);
+  for (const name of stageNames)
+    recipe.stages[name].config = join(dirname(file), recipe.stages[name].config);
+  return recipe;
+}
+
+/**
+ * Reads the stages' settings for one seed: each stage's file, what the recipe sets differently, what it fills in.
+ *
+ * @throws UserError that lists the mistakes of the first stage that has any
+ */
+export function loadStages(recipe: Recipe, places: Places): StageConfigs {
+  const filled = filledIn(recipe, places);
+  const overrides = (name: StageName): Override[] => {
+    const set = [...settingsByPath(recipe.stages[name].set ?? {})];
+    return [
+      ...set.map(([path, value]) => ({ path, value, source: `stages.${name}.set.${path}` })),
+      ...Object.entries(filled[name]).map(([path, value]) => ({ path, value, source: "recipe" })),
+    ];
+  };
+  const load = <S extends Stage>(stage: S, name: StageName) =>
+    loadConfig(stage, recipe.stages[name].config, overrides(name));
+  return {
+    warmup: load("sft", "warmup"),
+    sft: load("sft", "sft"),
+    reft: load("reft", "reft"),
+    rerankSft: load("rerank", "rerankSft"),
+    rerankReft: load("rerank", "rerankReft"),
+  };
+}
+
+const places = /^(data\.(train|dev|test|samples|devSamples)|model\.init)$/;
+
+/** A stage's settings by path, without the places of what it reads. */
+export function settingsWithoutPlaces(config: Config): Record<string, unknown> {
+  const settings = [...settingsByPath(config)];
+  return Object.fromEntries(settings.filter(([path]) => !places.test(path)));
+}
