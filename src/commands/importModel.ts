@@ -1,6 +1,6 @@
 // `reft import-model`: a GGUF file, or another tool's Hugging Face folder, becomes a model folder.
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { tokenizerFromGguf } from "../data/ggufTokenizer.ts";
 import { writeFileAtomically } from "../data/jsonl.ts";
@@ -11,7 +11,8 @@ import { openGguf } from "../model/gguf.ts";
 import { ggufConfig, ggufWeights } from "../model/ggufModel.ts";
 import { disposeModel, parameterCount, saveModel } from "../model/model.ts";
 import { writeSafetensors } from "../model/safetensors.ts";
-import { explainDiskErrors, nodeDisk } from "../run/disk.ts";
+import { nodeDisk } from "../run/disk.ts";
+import { writeFreshFolder } from "../run/freshFolder.ts";
 import { checkVocabulary, loadModelFolder } from "../run/modelFolder.ts";
 
 /**
@@ -25,26 +26,12 @@ export function importModel(source: string, output: string): string {
   if (!existsSync(source)) {
     throw new UserError(`${source}: expected a GGUF file or a model's folder, found nothing there`);
   }
-  if (existsSync(output) && !(statSync(output).isDirectory() && readdirSync(output).length === 0)) {
-    throw new UserError(`${output}: expected a new or empty folder; give another --output`);
-  }
-  const target = resolve(output);
-  const aside = join(dirname(target), `.${basename(target)}.tmp`);
   const write = statSync(source).isDirectory() ? importFolder : importGguf;
-  try {
-    return explainDiskErrors(output, "Then give the same command again.", () => {
-      nodeDisk.remove(aside); // of an import that was killed
-      nodeDisk.makeFolder(aside);
-      const config = write(source, aside);
-      for (const name of readdirSync(aside)) nodeDisk.sync(join(aside, name));
-      nodeDisk.rename(aside, target);
-      nodeDisk.sync(dirname(target));
-      return describe(config, output);
-    });
-  } catch (error) {
-    if (existsSync(aside)) nodeDisk.remove(aside); // half a model would keep a full disk full
-    throw error;
-  }
+  return writeFreshFolder(output, nodeDisk, (folder) => {
+    const config = write(source, folder);
+    for (const name of readdirSync(folder)) nodeDisk.sync(join(folder, name));
+    return describe(config, output);
+  });
 }
 
 function importGguf(path: string, folder: string): ModelConfig {

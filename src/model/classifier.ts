@@ -2,8 +2,9 @@
 // LlamaForSequenceClassification. Label 0 is wrong, label 1 is right.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { packClasses, type Sequence, splitByTokens, withClass } from "../data/batch.ts";
-import { writeFileAtomically } from "../data/jsonl.ts";
+import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { type Compiled, compile } from "../engine/compile.ts";
 import { linear } from "../engine/ops.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
@@ -18,6 +19,7 @@ import {
   parameterShapes,
   saveVariables,
 } from "./model.ts";
+import type { FloatDtype } from "./safetensorsHeader.ts";
 import { batchTensors, predictingStates } from "./score.ts";
 import { readWeights, type Weights } from "./transformer.ts";
 
@@ -30,6 +32,8 @@ export interface Classifier {
 }
 
 const headName = "score.weight";
+const architecture = "LlamaForSequenceClassification";
+const architecturesSchema = z.looseObject({ architectures: z.array(z.string()).nullish() });
 
 /** The weights before the head. A model with tied embeddings has no output matrix of its own. */
 function backboneShapes(config: ModelConfig): Map<string, readonly number[]> {
@@ -64,13 +68,20 @@ export function classifierParameters({ model, head }: Classifier): Map<string, V
   return new Map([...model.parameters, [head.name, head]]);
 }
 
+/** Whether a model's folder says that it holds a classifier. @throws UserError when its config.json cannot be read */
+export function isClassifier(folder: string): boolean {
+  const path = join(folder, "config.json");
+  const { architectures } = parseJson(readText(path), path, architecturesSchema);
+  return architectures?.[0] === architecture;
+}
+
 /**
  * Reads a Hugging Face folder of a LlamaForSequenceClassification with two labels.
  *
  * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
  */
 export function loadClassifier(folder: string): Classifier {
-  const config = readModelConfig(folder, "LlamaForSequenceClassification");
+  const config = readModelConfig(folder, architecture);
   const shapes = backboneShapes(config).set(headName, [2, config.dim]);
   const parameters = loadVariables(folder, shapes);
   const head = parameters.get(headName)!;
@@ -80,17 +91,24 @@ export function loadClassifier(folder: string): Classifier {
 
 /** Writes config.json and model.safetensors (float32) as transformers does. */
 export function saveClassifier(classifier: Classifier, folder: string): void {
-  const { config } = classifier.model;
-  const json = {
-    ...toHuggingFaceConfig(config),
-    architectures: ["LlamaForSequenceClassification"],
+  const json = toClassifierConfig(classifier.model.config);
+  mkdirSync(folder, { recursive: true });
+  writeFileAtomically(join(folder, "config.json"), `${JSON.stringify(json, null, 2)}\n`);
+  saveVariables(classifierParameters(classifier), join(folder, "model.safetensors"));
+}
+
+/** A config.json that transformers loads as a LlamaForSequenceClassification with weights of the given type. */
+export function toClassifierConfig(
+  config: ModelConfig,
+  dtype?: FloatDtype,
+): Record<string, unknown> {
+  return {
+    ...toHuggingFaceConfig(config, dtype),
+    architectures: [architecture],
     pad_token_id: paddingId(config),
     id2label: { 0: "wrong", 1: "right" },
     label2id: { wrong: 0, right: 1 },
   };
-  mkdirSync(folder, { recursive: true });
-  writeFileAtomically(join(folder, "config.json"), `${JSON.stringify(json, null, 2)}\n`);
-  saveVariables(classifierParameters(classifier), join(folder, "model.safetensors"));
 }
 
 /** transformers takes the last token that is not this one for the end of a sequence, so no sequence may end in it. */

@@ -116,6 +116,13 @@ export function loadVariables(
   return new Map([...shapes.keys()].map((name) => [name, parameters.get(name)!]));
 }
 
+/** Writes config.json and model.safetensors (float32) as transformers does. */
+export function saveModel(model: Model, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  writeJson(join(folder, "config.json"), toHuggingFaceConfig(model.config));
+  saveVariables(model.parameters, join(folder, "model.safetensors"));
+}
+
 export interface WeightFormat {
   /** 16-bit weights are rounded to nearest even. */
   readonly dtype: FloatDtype;
@@ -123,36 +130,35 @@ export interface WeightFormat {
   readonly maxShardBytes: number;
 }
 
-/** Writes config.json and model.safetensors, or shards and their index, as transformers does. */
-export function saveModel(
-  model: Model,
+/** Writes model.safetensors, or shards and their index, as transformers does. */
+export function saveWeights(
+  parameters: ReadonlyMap<string, Variable>,
   folder: string,
-  { dtype, maxShardBytes }: WeightFormat = { dtype: "F32", maxShardBytes: Number.MAX_VALUE },
+  { dtype, maxShardBytes }: WeightFormat,
 ): void {
-  mkdirSync(folder, { recursive: true });
-  writeJson(join(folder, "config.json"), toHuggingFaceConfig(model.config, dtype));
-  const shards = splitIntoShards(model, { dtype, maxShardBytes });
+  const shards = splitIntoShards(parameters, { dtype, maxShardBytes });
   const names = shards.map((_, i) => shardName(i + 1, shards.length));
   shards.forEach((shard, i) => {
     saveVariables(shard, join(folder, names[i]!), dtype);
   });
   if (shards.length === 1) return;
   const places = shards.flatMap((shard, i) => [...shard.keys()].map((name) => [name, names[i]!]));
-  const size = parameterCount(model.config);
+  const sizes = [...parameters.values()].map(({ size }) => size);
+  const size = sizes.reduce((a, b) => a + b);
   writeJson(join(folder, "model.safetensors.index.json"), {
     metadata: { total_parameters: size, total_size: byteLengthOf(dtype, [size]) },
     weight_map: Object.fromEntries(places.toSorted(([a], [b]) => (a! < b! ? -1 : 1))),
   });
 }
 
-/** In the model's order: a shard is closed when the next weight does not fit. */
+/** In the order given: a shard is closed when the next weight does not fit. */
 function splitIntoShards(
-  model: Model,
+  parameters: ReadonlyMap<string, Variable>,
   { dtype, maxShardBytes }: WeightFormat,
 ): Map<string, Variable>[] {
   const shards = [new Map<string, Variable>()];
   let bytes = 0;
-  for (const [name, variable] of model.parameters) {
+  for (const [name, variable] of parameters) {
     const added = byteLengthOf(dtype, variable.shape);
     if (bytes > 0 && bytes + added > maxShardBytes) {
       shards.push(new Map());

@@ -1,15 +1,13 @@
 // Export: a model leaves as a Hugging Face folder for other tools, and gets its name only when it was read back and found to be
 // its source. One model is in memory at a time, one weight of it twice.
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
 import { parseJson, readText } from "../data/jsonl.ts";
 import { formatPrompt } from "../data/prompt.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { type ModelConfig, toGenerationConfig, toHuggingFaceConfig } from "../model/config.ts";
-import { compareLogits, type LogitComparison, sequenceLogits } from "../model/logits.ts";
-import { disposeModel, type Model, type WeightFormat, weightFiles } from "../model/model.ts";
+import { compareLogits, type LogitComparison } from "../model/logits.ts";
+import { saveWeights, type WeightFormat, weightFiles } from "../model/model.ts";
 import {
   narrow,
   openSafetensors,
@@ -18,8 +16,9 @@ import {
 } from "../model/safetensors.ts";
 import type { FloatDtype, TensorData } from "../model/safetensorsHeader.ts";
 import { Rng } from "../rng.ts";
-import { type Disk, explainDiskErrors, nodeDisk } from "./disk.ts";
-import { endTokens, loadModelFolder, readAnswerFormat, saveModelFolder } from "./modelFolder.ts";
+import { type Disk, nodeDisk } from "./disk.ts";
+import { type Exportable, openExportable } from "./exportable.ts";
+import { writeFreshFolder } from "./freshFolder.ts";
 
 export interface ExportOptions extends WeightFormat {
   /** Whether the value head of a ReFT checkpoint goes along. */
@@ -37,7 +36,6 @@ export interface ExportReport extends LogitComparison {
 const valueHeadSource = join("training", "value_head.safetensors");
 /** The names by which LLaMA-Factory and TRL's AutoModelForCausalLMWithValueHead know file and weights. */
 const valueHeadFile = "value_head.safetensors";
-const generationFile = "generation_config.json";
 const valueHeadNames = [
   ["value_head.weight", "v_head.summary.weight"],
   ["value_head.bias", "v_head.summary.bias"],
@@ -51,7 +49,7 @@ const logitTolerance = 1e-6;
  * rounded to nearest even, bit for bit. And the logits of the folder, loaded anew, equal those of the source's configuration with
  * these weights. So rounding is all that sets the export apart from its source, and the report says what it does to the logits.
  *
- * @param source folder of a model or checkpoint
+ * @param source folder of a model, a classifier or a checkpoint of either
  * @returns the comparison of the export with its source on fixed prompts
  * @throws UserError when the output is in use, a weight does not fit into the type, the disk refuses, or the comparison fails;
  * no file is left then
@@ -62,42 +60,12 @@ export function exportModel(
   options: ExportOptions,
   disk: Disk = nodeDisk,
 ): ExportReport {
-  checkFresh(output);
-  const target = resolve(output);
-  const aside = join(dirname(target), `.${basename(target)}.tmp`);
-  const remove = () => disk.remove(aside);
-  try {
-    return explainDiskErrors(`the export ${output}`, "Then give the same command again.", () => {
-      remove();
-      disk.makeFolder(aside);
-      const comparison = writeAndCompare(source, aside, options, disk);
-      const files = readdirSync(aside).map((name) => statSync(join(aside, name)));
-      const bytes = files.reduce((sum, { size }) => sum + size, 0);
-      const report = { ...comparison, bytes, weightFiles: weightFiles(aside).length };
-      disk.rename(aside, target);
-      disk.sync(dirname(target));
-      return report;
-    });
-  } catch (error) {
-    attemptTo(remove); // half an export would keep a full disk full
-    throw error;
-  }
-}
-
-function checkFresh(output: string): void {
-  if (!existsSync(output)) return;
-  if (statSync(output).isDirectory() && readdirSync(output).length === 0) return;
-  throw new UserError(
-    `${output}: expected a new or empty folder, found files; give another --output`,
-  );
-}
-
-function attemptTo(action: () => void): void {
-  try {
-    action();
-  } catch {
-    // The first error is the one to report; the next export to the same place removes what is left.
-  }
+  return writeFreshFolder(output, disk, (folder) => {
+    const comparison = writeAndCompare(source, folder, options, disk);
+    const sizes = readdirSync(folder).map((name) => statSync(join(folder, name)).size);
+    const bytes = sizes.reduce((a, b) => a + b);
+    return { ...comparison, bytes, weightFiles: weightFiles(folder).length };
+  });
 }
 
 function writeAndCompare(
@@ -106,37 +74,31 @@ function writeAndCompare(
   options: ExportOptions,
   disk: Disk,
 ): LogitComparison {
-  const { dtype } = options;
-  const valueHead = options.valueHead ? readValueHead(source) : new Map();
-  const format = readAnswerFormat(source);
-  const { model, tokenizer } = loadModelFolder(source);
+  const valueHead = options.valueHead ? readValueHead(source) : undefined;
+  const model = openExportable(source);
   try {
-    const { config } = model;
-    checkRange(model, dtype, source);
-    const prompts = fixedPrompts(config, tokenizer);
-    const original = sequenceLogits(model, prompts);
-    const generation = toGenerationConfig(config, endTokens(model, tokenizer));
-    saveModelFolder(folder, model, tokenizer, format, options);
-    disk.write(join(folder, generationFile), `${JSON.stringify(generation, null, 2)}\n`);
-    if (options.valueHead) writeSafetensors(join(folder, valueHeadFile), valueHead);
+    checkRange(model, options.dtype, source);
+    const prompts = fixedPrompts(model);
+    const original = model.logits(prompts);
+    const jsonFiles = Object.entries(model.jsonFiles(options.dtype));
+    for (const [name, value] of jsonFiles)
+      disk.write(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+    saveWeights(model.parameters, folder, options);
+    if (valueHead) writeSafetensors(join(folder, valueHeadFile), valueHead);
     for (const name of readdirSync(folder)) disk.sync(join(folder, name));
     disk.sync(folder);
     return asFailedCheck(() => {
-      checkJson(join(folder, "config.json"), toHuggingFaceConfig(config, dtype));
-      checkJson(join(folder, generationFile), generation);
-      checkJson(join(folder, "tokenizer.json"), tokenizer.files.tokenizerJson);
-      checkJson(join(folder, "tokenizer_config.json"), tokenizer.files.tokenizerConfig);
-      if (format) checkJson(join(folder, "reft.json"), format);
-      if (options.valueHead) checkValueHead(join(folder, valueHeadFile), valueHead);
-      for (const path of weightFiles(folder)) takeWeights(model, path, dtype);
-      const expected = sequenceLogits(model, prompts);
-      disposeModel(model);
+      for (const [name, value] of jsonFiles) checkJson(join(folder, name), value);
+      if (valueHead) checkValueHead(join(folder, valueHeadFile), valueHead);
+      for (const path of weightFiles(folder)) takeWeights(model, path, options.dtype);
+      const expected = model.logits(prompts);
+      model.dispose();
       const found = reloadedLogits(folder, prompts);
       checkLogits(expected, found);
-      return compareLogits(original, found, config.vocabSize);
+      return compareLogits(original, found, model.width);
     });
   } finally {
-    disposeModel(model);
+    model.dispose();
   }
 }
 
@@ -147,7 +109,7 @@ const overflows: Readonly<Record<FloatDtype, number>> = {
   BF16: (2 - 2 ** -8) * 2 ** 127,
 };
 
-function checkRange(model: Model, dtype: FloatDtype, source: string): void {
+function checkRange(model: Exportable, dtype: FloatDtype, source: string): void {
   for (const [name, variable] of model.parameters) {
     const value = variable.values().find((v) => !(Math.abs(v) < overflows[dtype]));
     if (value === undefined) continue;
@@ -169,6 +131,17 @@ function readValueHead(source: string): Map<string, TensorToWrite> {
     return [exported, { dtype: "F32", shape: file.tensors.get(name)!.shape, data }] as const;
   });
   return new Map(tensors);
+}
+
+/** Random tokens, which reach rows of the embedding that no text does, and a text. */
+function fixedPrompts({ config, tokenizer }: Exportable): number[][] {
+  const rng = Rng.named(0, "export");
+  const length = Math.min(32, config.maxPositions);
+  const random = Array.from({ length: 8 }, () =>
+    Array.from({ length }, () => rng.integer(config.vocabSize)),
+  );
+  const text = formatPrompt("Ann has 3 boxes of 12 pens and gives 5 away. How many are left?");
+  return [...random, tokenizer.encode(text).slice(0, config.maxPositions)];
 }
 
 // --- The comparison ---
@@ -197,7 +170,7 @@ function checkValueHead(path: string, expected: ReadonlyMap<string, TensorToWrit
 }
 
 /** Checks a file's weights against the model's, then gives the model those of the file, which are rounded. */
-function takeWeights(model: Model, path: string, dtype: FloatDtype): void {
+function takeWeights(model: Exportable, path: string, dtype: FloatDtype): void {
   using file = openSafetensors(path);
   for (const [name, found] of file.tensors) {
     const variable = model.parameters.get(name);
@@ -215,23 +188,12 @@ function checkEqual(found: TensorData, expected: TensorData, name: string, path:
   throw new Error(`${path}: ${name}: number ${place} is not the source's`);
 }
 
-/** Random tokens, which reach rows of the embedding that no text does, and a text. */
-function fixedPrompts(config: ModelConfig, tokenizer: Tokenizer): number[][] {
-  const rng = Rng.named(0, "export");
-  const length = Math.min(32, config.maxPositions);
-  const random = Array.from({ length: 4 }, () =>
-    Array.from({ length }, () => rng.integer(config.vocabSize)),
-  );
-  const text = formatPrompt("Ann has 3 boxes of 12 pens and gives 5 away. How many are left?");
-  return [...random, tokenizer.encode(text).slice(0, config.maxPositions)];
-}
-
 function reloadedLogits(folder: string, prompts: readonly number[][]): Float32Array[] {
-  const { model } = loadModelFolder(folder);
+  const model = openExportable(folder);
   try {
-    return sequenceLogits(model, prompts);
+    return model.logits(prompts);
   } finally {
-    disposeModel(model);
+    model.dispose();
   }
 }
 

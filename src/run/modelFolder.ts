@@ -7,7 +7,7 @@ import type { CotKind, SamplingFormat } from "../data/prompt.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { loadModel, type Model, saveModel, type WeightFormat } from "../model/model.ts";
+import { loadModel, type Model, saveModel } from "../model/model.ts";
 
 /** How a model was taught to answer: what evaluation needs to ask in the same way. */
 export interface AnswerFormat {
@@ -54,17 +54,14 @@ export function readAnswerFormat(folder: string): AnswerFormat | undefined {
   return existsSync(path) ? parseJson(readText(path), path, answerFormatSchema) : undefined;
 }
 
-/** @param format undefined where nothing is known of it; reft.json is then left out */
 export function saveModelFolder(
   folder: string,
   model: Model,
   tokenizer: Tokenizer,
-  format: AnswerFormat | undefined,
-  weights?: WeightFormat,
+  format: AnswerFormat,
 ): void {
-  saveModel(model, folder, weights);
+  saveModel(model, folder);
   saveTokenizer(tokenizer, folder);
-  if (format === undefined) return;
   writeFileAtomically(join(folder, "reft.json"), `${JSON.stringify(format, null, 2)}\n`);
 }
 

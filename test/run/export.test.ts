@@ -4,13 +4,16 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { loadTokenizer, saveTokenizer } from "../../src/data/tokenizer.ts";
 import { liveTensors } from "../../src/engine/tf.ts";
 import { Variable } from "../../src/engine/variable.ts";
+import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
 import { sequenceLogits } from "../../src/model/logits.ts";
 import { disposeModel, loadModel, saveModel, saveVariables } from "../../src/model/model.ts";
 import { openSafetensors } from "../../src/model/safetensors.ts";
@@ -143,7 +146,7 @@ describe("exportModel", () => {
       writeFileSync(join(output, "notes.txt"), "");
     }
     expect(await userErrorOf(() => exported())).toBe(
-      `${output}: expected a new or empty folder, found files; give another --output`,
+      `${output}: expected a new or empty folder; give another --output`,
     );
   });
 
@@ -200,6 +203,45 @@ function replace(text: string, by: string) {
   return (path: string) => writeFileSync(path, readFileSync(path, "utf8").replace(text, by));
 }
 
+describe("exportModel of a classifier", () => {
+  beforeEach(() => {
+    const tokenizer = loadTokenizer(source);
+    const classifier = createClassifier(loadModel(source), 3);
+    rmSync(source, { recursive: true });
+    saveClassifier(classifier, source);
+    saveTokenizer(tokenizer, source);
+    disposeClassifier(classifier);
+  });
+
+  test("writes the source's own files, and finds no difference", () => {
+    const before = liveTensors();
+    const report = exported();
+    expect(bytesIn(output)).toEqual(bytesIn(source));
+    expect(report).toMatchObject({ positions: 9, maxDifference: 0, weightFiles: 1 });
+    expect(liveTensors()).toBe(before);
+  });
+
+  test("rounds the head with the rest, and gives the same bytes again from there", () => {
+    const report = exported({ dtype: "BF16", maxShardBytes: 3000 });
+    expect(report.maxDifference).toBeGreaterThan(0);
+    const shards = readdirSync(output).filter((name) => name.endsWith(".safetensors"));
+    using last = openSafetensors(join(output, shards.at(-1)!));
+    expect(last.tensors.get("score.weight")).toMatchObject({ dtype: "BF16", shape: [2, 16] });
+    const config = JSON.parse(readFileSync(join(output, "config.json"), "utf8"));
+    const architectures = ["LlamaForSequenceClassification"];
+    expect(config).toMatchObject({ architectures, dtype: "bfloat16", id2label: { 1: "right" } });
+    const again = join(home, "again");
+    exportModel(output, again, { ...whole, dtype: "BF16", maxShardBytes: 3000 });
+    expect(bytesIn(again)).toEqual(bytesIn(output));
+  });
+
+  test("finds a changed head", async () => {
+    const disk = damaging("model.safetensors", flipBit(-1));
+    expect(await userErrorOf(() => exported({}, disk))).toContain("score.weight: number 31 is not");
+    expect(existsSync(output)).toBe(false);
+  });
+});
+
 describe("exportModel finds what changed between writing and reading:", () => {
   const [data, header, length] = [-1, 40, 3];
   test.each([
@@ -248,7 +290,7 @@ describe("exportModel on a disk that fails", () => {
       const disk = failingDisk(n, "ENOSPC");
       const message = await userErrorOf(() => exported({}, disk)).catch(() => "");
       if (disk.failedAt === undefined) break;
-      expect(message).toContain(`could not write the export ${output}`);
+      expect(message).toContain(`could not write ${output}`);
       expect(message).toContain("the disk is full; free some space. Then give the same");
       expect(existsSync(output)).toBe(disk.failedAt === `sync ${home}`); // after the renaming
       expect(hidden()).toEqual([]);

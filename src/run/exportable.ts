@@ -1,0 +1,87 @@
+// What can be exported: a language model or a classifier, as one kind of thing.
+import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import type { Variable } from "../engine/variable.ts";
+import {
+  classifierParameters,
+  createClassifierScorer,
+  disposeClassifier,
+  isClassifier,
+  loadClassifier,
+  toClassifierConfig,
+} from "../model/classifier.ts";
+import { type ModelConfig, toGenerationConfig, toHuggingFaceConfig } from "../model/config.ts";
+import { sequenceLogits } from "../model/logits.ts";
+import { disposeModel } from "../model/model.ts";
+import type { FloatDtype } from "../model/safetensorsHeader.ts";
+import { checkVocabulary, endTokens, loadModelFolder, readAnswerFormat } from "./modelFolder.ts";
+
+/** Whoever opens it disposes it. */
+export interface Exportable {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly parameters: ReadonlyMap<string, Variable>;
+  /** Logits per position: the vocabulary's or the labels'. */
+  readonly width: number;
+  /** Of one or more positions per sequence, with the current parameters. */
+  logits(sequences: readonly (readonly number[])[]): Float32Array[];
+  /** Everything but the weights: the value of each JSON file, by its name. */
+  jsonFiles(dtype: FloatDtype): Record<string, unknown>;
+  dispose(): void;
+}
+
+/** @throws UserError when a file is missing or damaged, or tokenizer and model do not belong together */
+export function openExportable(folder: string): Exportable {
+  return isClassifier(folder) ? openClassifier(folder) : openLanguageModel(folder);
+}
+
+function openLanguageModel(folder: string): Exportable {
+  const format = readAnswerFormat(folder);
+  const { model, tokenizer } = loadModelFolder(folder);
+  const { config, parameters } = model;
+  return {
+    config,
+    tokenizer,
+    parameters,
+    width: config.vocabSize,
+    logits: (sequences) => sequenceLogits(model, sequences),
+    jsonFiles: (dtype) => ({
+      "config.json": toHuggingFaceConfig(config, dtype),
+      "generation_config.json": toGenerationConfig(config, endTokens(model, tokenizer)),
+      ...tokenizerFiles(tokenizer),
+      ...(format && { "reft.json": format }),
+    }),
+    dispose: () => disposeModel(model),
+  };
+}
+
+function openClassifier(folder: string): Exportable {
+  const tokenizer = loadTokenizer(folder);
+  const classifier = loadClassifier(folder);
+  const { config } = classifier.model;
+  checkVocabulary(tokenizer, config, folder);
+  return {
+    config,
+    tokenizer,
+    parameters: classifierParameters(classifier),
+    width: 2,
+    logits: (sequences) => {
+      const scorer = createClassifierScorer(classifier);
+      const whole = sequences.map((tokens) => ({
+        prompt: tokens.slice(0, 1),
+        response: tokens.slice(1),
+      }));
+      const logits = scorer.logits(whole, 1024);
+      scorer.dispose();
+      return [logits];
+    },
+    jsonFiles: (dtype) => ({
+      "config.json": toClassifierConfig(config, dtype),
+      ...tokenizerFiles(tokenizer),
+    }),
+    dispose: () => disposeClassifier(classifier),
+  };
+}
+
+function tokenizerFiles({ files }: Tokenizer): Record<string, unknown> {
+  return { "tokenizer.json": files.tokenizerJson, "tokenizer_config.json": files.tokenizerConfig };
+}

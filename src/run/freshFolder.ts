@@ -1,0 +1,40 @@
+// A folder that appears under its name only when it is complete.
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { UserError } from "../errors.ts";
+import { type Disk, explainDiskErrors } from "./disk.ts";
+
+/**
+ * Makes a folder: filled aside (`.NAME.tmp` beside it), then renamed. What a killed process left aside is replaced.
+ *
+ * @param fill writes the files, and waits until the disk has them
+ * @throws UserError when the output is in use or the disk refuses; nothing is left aside then, nor when `fill` throws
+ */
+export function writeFreshFolder<T>(output: string, disk: Disk, fill: (folder: string) => T): T {
+  if (existsSync(output) && !(statSync(output).isDirectory() && readdirSync(output).length === 0)) {
+    throw new UserError(`${output}: expected a new or empty folder; give another --output`);
+  }
+  const target = resolve(output);
+  const aside = join(dirname(target), `.${basename(target)}.tmp`);
+  try {
+    return explainDiskErrors(output, "Then give the same command again.", () => {
+      disk.remove(aside);
+      disk.makeFolder(aside);
+      const result = fill(aside);
+      disk.rename(aside, target);
+      disk.sync(dirname(target));
+      return result;
+    });
+  } catch (error) {
+    tryRemove(disk, aside); // half a folder would keep a full disk full
+    throw error;
+  }
+}
+
+function tryRemove(disk: Disk, folder: string): void {
+  try {
+    if (existsSync(folder)) disk.remove(folder);
+  } catch {
+    // The first error is the one to report; the same command removes what is left.
+  }
+}
