@@ -67,7 +67,7 @@ export const exportCommand: CommandModule<object, Arguments> = {
     console.log(
       `${args.output}: ${(bytes / 1e6).toFixed(1)} MB, weights as ${args.dtype} in ${files}, read back and equal. ` +
         `Against the checkpoint, over ${positions} positions: logits differ by at most ${short(maxDifference)}, ` +
-        `KL ${short(meanKl)} nats per token, same most likely token at ${(100 * agreement).toFixed(1)} %`,
+        `mean KL ${short(meanKl)} nats, same choice at ${(100 * agreement).toFixed(1)} %`,
     );
   },
 };
