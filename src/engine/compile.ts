@@ -34,6 +34,11 @@ interface Traced {
 
 let functions = 0;
 
+/** Functions traced so far in this process, by all compiled steps; constant once every shape has been seen. */
+export function tracedFunctions(): number {
+  return functions;
+}
+
 /**
  * Compiles a step.
  *

@@ -1,0 +1,64 @@
+// What the benchmark and the measurement of growth share: the folder of models, our side's process, list options.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf, UserError } from "../../src/errors.ts";
+import { type Side, startSide } from "./side.ts";
+import type { Job, ModelName } from "./workloads.ts";
+
+export const root = join(import.meta.dirname, "..", "..");
+export const cache = join(root, ".cache", "bench");
+
+const tsx = [process.execPath, "--import", "tsx"];
+
+/** The folder of a model, written once. */
+export function modelFolder(name: ModelName): string {
+  const folder = join(cache, name);
+  if (!existsSync(folder)) {
+    mkdirSync(cache, { recursive: true });
+    const temporary = `${folder}.tmp`;
+    rmSync(temporary, { recursive: true, force: true });
+    const script = join(import.meta.dirname, "createModel.ts");
+    execFileSync(tsx[0]!, [...tsx.slice(1), script, name, temporary]);
+    renameSync(temporary, folder);
+  }
+  return folder;
+}
+
+/** Writes a job for the processes of a measurement; returns its path. */
+export function writeJob(job: Job): string {
+  const path = join(cache, "job.json");
+  writeFileSync(path, JSON.stringify(job));
+  return path;
+}
+
+export function startOurs(jobPath: string, threads: number): Side {
+  return startSide("ours", [...tsx, join(import.meta.dirname, "ours.ts"), jobPath], threads);
+}
+
+/** The items of a list option. @throws UserError for one that there is not */
+export function chosen<T extends string>(option: string, text: string, known: readonly T[]): T[] {
+  return text.split(",").map((name) => {
+    const found = known.find((one) => one === name);
+    if (found !== undefined) return found;
+    throw new UserError(`--${option}: expected some of ${known.join(", ")}, found ${name}`);
+  });
+}
+
+/** A whole number from 1. @throws UserError for anything else */
+export function countFrom(option: string, text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0) return count;
+  throw new UserError(`--${option}: expected a whole number from 1, found ${text}`);
+}
+
+/** Prints a mistake of the user without a stack. */
+export async function runScript(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    console.error(messageOf(error));
+    process.exitCode = 1;
+  }
+}

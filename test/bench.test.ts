@@ -1,0 +1,117 @@
+// The benchmark's own arithmetic: what it compares, what it counts, what it draws.
+import { describe, expect, test } from "vitest";
+import {
+  compareAnswers,
+  compareLengths,
+  compareTokens,
+  compareUpdates,
+  requireAgreement,
+} from "../scripts/bench/agreement.ts";
+import { growthPicture } from "../scripts/bench/growthPicture.ts";
+import { median, type Result, ratios, table } from "../scripts/bench/report.ts";
+import { drawBatches, modelConfig, unitsOf, works } from "../scripts/bench/workloads.ts";
+import { parameterCount } from "../src/model/model.ts";
+
+const workOf = (name: string) => works.find((work) => work.name === name)!;
+
+describe("agreement", () => {
+  const reply = { losses: [2, 4], gradNorms: [1, 1] };
+
+  test("losses that differ by 2 in 1,000 do not agree, by 1 in 2,000 they do", () => {
+    const near = compareUpdates({ ...reply, losses: [2.001, 4] }, reply);
+    expect(() => requireAgreement("sft", near)).not.toThrow();
+    const far = compareUpdates({ ...reply, losses: [2, 4.008] }, reply);
+    expect(() => requireAgreement("sft", far)).toThrow(/sft: .* losses differ by 0.002/);
+  });
+
+  test("a number that is not finite, a missing number or a missing token never agrees", () => {
+    const checks = [
+      ...compareUpdates({ ...reply, losses: [Number.NaN, 4] }, reply),
+      ...compareUpdates(reply, { ...reply, gradNorms: [1] }),
+      compareTokens("logprobs", { logprobs: [[-1], [-2]] }, { logprobs: [[-1, -2]] }),
+    ];
+    const failed = checks.filter(({ value, limit }) => !(value <= limit));
+    expect(failed.map(({ name }) => name)).toEqual(["losses", "gradNorms", "logprobs"]);
+  });
+
+  test("no answer equals no answer, and nothing else", () => {
+    const [none, zero] = [{ answers: [null] }, { answers: [0] }];
+    expect(compareAnswers("answers", none, none).value).toBe(0);
+    expect(compareAnswers("answers", none, zero).value).toBeGreaterThan(1);
+  });
+
+  test("a response that ends early is noticed", () => {
+    expect(compareLengths({ responses: [[1, 2], [3]] }, [2, 2]).value).toBe(1);
+  });
+});
+
+describe("workloads", () => {
+  test.each([
+    ["tiny", 1.07e6],
+    ["small", 13.8e6],
+    ["medium", 134e6],
+  ] as const)("%s has about %d weights", (name, weights) => {
+    expect(Math.abs(parameterCount(modelConfig(name)) / weights - 1)).toBeLessThan(0.01);
+  });
+
+  test("only the last token of a response is EOS, and none is padding", () => {
+    for (const { prompt, response } of drawBatches(workOf("rollout-svamp"), "tiny").flat()) {
+      expect(response.at(-1)).toBe(1023);
+      for (const token of [...prompt, ...response.slice(0, -1)]) {
+        expect(token).toBeGreaterThan(0);
+        expect(token).toBeLessThan(1023);
+      }
+    }
+  });
+
+  test("full batches are 32 x (100 + 80), of which 80 carry loss", () => {
+    const work = workOf("sft-full");
+    const batches = drawBatches(work, "tiny");
+    expect(batches.map((batch) => batch.length)).toEqual([32]);
+    expect(batches[0]![0]!.prompt).toHaveLength(100);
+    expect(unitsOf(work, batches)).toBe(32 * 80);
+  });
+
+  test("SFT learns the program's start, a rollout is given it", () => {
+    const lengths = (name: string) =>
+      drawBatches(workOf(name), "tiny")[0]!.map(({ prompt, response }) => [
+        prompt.length,
+        response.length,
+      ]);
+    const [sft, rollout] = [lengths("sft-svamp"), lengths("rollout-svamp")];
+    sft.forEach(([prompt, response], i) => {
+      expect(rollout[i]![0]).toBeGreaterThan(prompt!);
+      expect(rollout[i]![0]! + rollout[i]![1]!).toBe(prompt! + response!);
+    });
+  });
+});
+
+describe("report", () => {
+  const figures = { seconds: [1, 2, 4], firstSeconds: 3, peakMegabytes: 60 };
+  const peer = { seconds: [3, 3, 4], firstSeconds: 5, peakMegabytes: 100 };
+
+  test("throughput is compared within a round: 3/1, 3/2 and 4/4", () => {
+    expect(ratios(figures.seconds, peer.seconds)).toEqual([3, 1.5, 1]);
+    expect(median([3, 1.5, 1])).toBe(1.5);
+  });
+
+  test("a row has throughput, ratio with its spread, and both goals", () => {
+    const result: Result = {
+      ...{ work: "sft-full", model: "tiny", date: "2026-01-01", commit: "abc", load: [0, 1] },
+      ...{ units: 2560, ours: { ...figures, traces: 4 }, peers: { eager: peer }, checks: [] },
+    };
+    const [, , row] = table([result]).split("\n");
+    expect(row).toContain(
+      "| 1280 | 853 | 1.50 (1.00 to 3.00) |  | 1.1 met | 60 | 100 | 0.60 met |",
+    );
+  });
+
+  test("a picture has one panel per axis and quantity, on logarithmic scales", () => {
+    const at = (x: number, y: number) => ({ at: x, tokensPerSecond: y, peakMegabytes: y });
+    const points = [at(1, 100), at(10, 100), at(100, 100)];
+    const svg = growthPicture([{ name: "batch", title: "t", xLabel: "x", points }]);
+    expect(svg.match(/<polyline/g)).toHaveLength(2);
+    const [, line] = /<polyline class="line" points="([^"]+)"/.exec(svg)!;
+    expect(line!.split(" ").map((place) => place.split(",")[0])).toEqual(["0", "125", "250"]);
+  });
+});
