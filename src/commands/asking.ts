@@ -10,16 +10,14 @@ import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
 import type { SandboxOptions } from "../reward/sandbox/sandbox.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
+import { growFile } from "../run/growFile.ts";
 import { hashInputs } from "../run/inputs.ts";
-import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
-import { takeLock } from "../run/lock.ts";
 import {
   type AnswerFormat,
   endTokens,
   loadModelFolder,
   readAnswerFormat,
 } from "../run/modelFolder.ts";
-import { createProgress } from "../run/progress.ts";
 import { checkCount } from "./count.ts";
 
 /** Longest answer in tokens, where the model has the positions and nothing else is asked for. */
@@ -148,39 +146,8 @@ export async function sampleWithProgress(
   const { cotKind, sampling } = format;
   const inputs = { ...hashInputs({ model: folder, data }), cotKind, ...sampling };
   const options = { samples, seed, maxNewTokens, slots, eosIds: endTokens(model, tokenizer) };
+  const parts = { model, tokenizer, judge, questions };
   await growFile("sample", output, questions.length, (onBlock) =>
-    sampleToFile(output, model, tokenizer, judge, questions, options, inputs, onBlock),
+    sampleToFile(output, parts, options, inputs, onBlock),
   );
-}
-
-/**
- * Writes a file block by block, with progress.
- *
- * @param write calls its argument with the number of questions done, at the start and after each block
- * @throws UserError when another process writes the file; InterruptedError after Ctrl-C
- */
-export async function growFile(
-  label: string,
-  output: string,
-  questions: number,
-  write: (onBlock: (done: number) => Promise<void>) => Promise<void>,
-): Promise<void> {
-  using interrupts = watchInterrupts();
-  const giveBack = takeLock(`${output}.lock`);
-  let progress: ReturnType<typeof createProgress> | undefined;
-  const onBlock = async (done: number) => {
-    progress ??= createProgress(label, questions, { start: done });
-    progress.update(done);
-    if (done < questions && (await interrupts.requested())) {
-      throw new InterruptedError(
-        `stopped after ${done} of ${questions} questions; the same command goes on from there`,
-      );
-    }
-  };
-  try {
-    await write(onBlock);
-  } finally {
-    progress?.stop();
-    giveBack();
-  }
 }

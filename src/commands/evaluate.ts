@@ -19,6 +19,7 @@ import { createJudge, type Judge } from "../reward/judge.ts";
 import { groupSamples, readSamples } from "../reward/samples.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
+import { growFile } from "../run/growFile.ts";
 import { hashInputs } from "../run/inputs.ts";
 import { createProgress } from "../run/progress.ts";
 import {
@@ -26,7 +27,6 @@ import {
   type AskingArguments,
   askingArguments,
   askingOptions,
-  growFile,
   openAsking,
   sampleWithProgress,
   warnOfFailures,

@@ -15,6 +15,13 @@ import {
 } from "./answer.ts";
 import { createGenerator } from "./generate.ts";
 
+export interface SampleParts {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly judge: Judge;
+  readonly questions: readonly Question[];
+}
+
 export interface SampleOptions {
   /** Answers per question. */
   readonly samples: number;
@@ -35,10 +42,7 @@ export interface SampleOptions {
  */
 export async function sampleToFile(
   path: string,
-  model: Model,
-  tokenizer: Tokenizer,
-  judge: Judge,
-  questions: readonly Question[],
+  { model, tokenizer, judge, questions }: SampleParts,
   options: SampleOptions,
   inputs: Manifest,
   onBlock: (questionsDone: number) => void | Promise<void>,

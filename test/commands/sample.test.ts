@@ -3,6 +3,7 @@ import {
   appendFileSync,
   existsSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
@@ -14,6 +15,7 @@ import { main } from "../../src/cli.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { groupSamples, readSamples } from "../../src/reward/samples.ts";
+import { takeLock } from "../../src/run/lock.ts";
 import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
@@ -145,6 +147,16 @@ describe("a sampling that was stopped goes on, and the file becomes the same byt
     expect(await sample("whole"), errors).toBe(0);
     expect(said).toContain("12 questions, 60 samples");
   });
+});
+
+test("a file that another process writes is left to it", async () => {
+  const giveBack = takeLock(`${outputOf("shared")}.lock`);
+  expect(await sample("shared")).toBe(1);
+  expect(errors).toContain(`shared.jsonl.lock: in use by process ${process.pid}`);
+  expect(existsSync(outputOf("shared"))).toBe(false);
+  giveBack();
+  expect(await sample("shared"), errors).toBe(0);
+  expect(readdirSync(home).filter((name) => name.includes("lock"))).toEqual([]);
 });
 
 test("samples of another kind never get into one file", async () => {

@@ -24,6 +24,13 @@ describe("readJsonl", () => {
     ]);
   });
 
+  test("reads characters and lines that lie across the pieces in which a file is read", () => {
+    const values = Array.from({ length: 3 }, (_, a) => ({ a, text: "ä€😀".repeat(100_000 + a) }));
+    writeJsonl(path, values);
+    const lines = readJsonl(path, z.strictObject({ a: z.number(), text: z.string() }));
+    expect(lines).toEqual(values.map((value, i) => ({ line: i + 1, value })));
+  });
+
   test("ignores a byte order mark", () => {
     writeFileSync(path, '\uFEFF{"a":1}\n');
     expect(readJsonl(path, schema)).toHaveLength(1);
