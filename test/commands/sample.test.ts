@@ -15,6 +15,7 @@ import { main } from "../../src/cli.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { groupSamples, readSamples } from "../../src/reward/samples.ts";
+import { Rng } from "../../src/rng.ts";
 import { takeLock } from "../../src/run/lock.ts";
 import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
@@ -101,10 +102,12 @@ test("a sample is marked as a duplicate when one before it, of the same question
   expect(said).toContain(`${duplicates} (${(duplicates / 7.2).toFixed(1)}%) duplicates`);
 });
 
-test("the samples depend on the seed, not on the slots", async () => {
+test("the samples depend on the seed, the question's id and their number, not on the slots", async () => {
   await sample("whole");
+  const named = vi.spyOn(Rng, "named");
   expect(await sample("wide", "--slots", "7")).toBe(0);
   expect(textOf("wide")).toBe(textOf("whole"));
+  expect(named).toHaveBeenCalledWith(1, `${readExamples(data)[11]!.id} sample 4`);
   expect(await sample("other", "--seed", "2")).toBe(0);
   expect(textOf("other")).not.toBe(textOf("whole"));
 });
@@ -156,7 +159,7 @@ test("a file that another process writes is left to it", async () => {
   expect(existsSync(outputOf("shared"))).toBe(false);
   giveBack();
   expect(await sample("shared"), errors).toBe(0);
-  expect(readdirSync(home).filter((name) => name.includes("lock"))).toEqual([]);
+  expect(readdirSync(home).filter((name) => name.endsWith(".lock"))).toEqual([]);
 });
 
 test("samples of another kind never get into one file", async () => {
