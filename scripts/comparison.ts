@@ -1,5 +1,5 @@
 // One comparison on generated problems: a warm-up by SFT, then from that warm-up ReFT and its controls. SFT going on gets at least
-// as many samples as ReFT, SFT on own programs samples as many; both get at least as much time. Every model is the one that was
+// as many samples as ReFT, SFT on own programs samples as many; both get at least as much CPU time. Every model is the one that was
 // best on dev, the warm-up included. Used by the demo and by reproduce-generated.ts.
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -39,7 +39,7 @@ export interface ComparisonOptions {
 export interface Row {
   readonly name: string;
   readonly folder: string;
-  /** Seconds of training, sampling included, after the warm-up. */
+  /** CPU seconds of training, sampling and programs included, after the warm-up. */
   readonly seconds: number;
   /** Sequences learned from or sampled, repetitions counted. */
   readonly samples: number;
@@ -99,7 +99,7 @@ export async function compare(options: ComparisonOptions): Promise<Row[]> {
   const { questionsPerStep, samplesPerQuestion } = reftConfig.rollout;
   const reftSamples = options.reftSteps * questionsPerStep * samplesPerQuestion;
 
-  /** SFT from the warm-up for at least so many samples and seconds. */
+  /** SFT from the warm-up for at least so many samples and CPU seconds. */
   const continueSft = async (name: string, train: string, rows: number, least: Budget) => {
     // The warm-up's rate is too low, because starting up is in it: hence the margin, and a second try where it is not enough.
     let samplesPerSecond = (1.5 * warmupSamples) / warmupRun.seconds;
@@ -184,7 +184,15 @@ interface Done<T> {
   readonly seconds: number;
 }
 
-/** Runs each named job once: result and seconds are kept in `<folder>/comparison/<name>.json`. */
+/** CPU time of this process and of the sandbox's processes that have ended: the clock would count the neighbours on shared cores. */
+function cpuSeconds(): number {
+  const stat = readFileSync("/proc/self/stat", "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third, the state, on: proc(5)
+  const ticks = fields.slice(11, 15).map(Number); // utime, stime, cutime, cstime
+  return ticks.reduce((a, b) => a + b, 0) / 100; // Linux on x86 counts in 100ths
+}
+
+/** Runs each named job once: result and CPU seconds are kept in `<folder>/comparison/<name>.json`. */
 function rememberIn(folder: string) {
   return async <T>(name: string, job: () => Promise<T>): Promise<Done<T>> => {
     const path = join(folder, "comparison", `${name}.json`);
@@ -192,8 +200,8 @@ function rememberIn(folder: string) {
       existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : { seconds: 0 }
     ) as Partial<Done<T>> & { seconds: number };
     if (before.result !== undefined) return before as Done<T>;
-    const start = performance.now();
-    const seconds = () => before.seconds + (performance.now() - start) / 1000;
+    const start = cpuSeconds();
+    const seconds = () => before.seconds + cpuSeconds() - start;
     const keep = (done: object) => writeFileAtomically(path, `${JSON.stringify(done, null, 2)}\n`);
     try {
       const result = await job();
@@ -226,7 +234,7 @@ export function table(comparisons: readonly (readonly Row[])[]): string {
     return `| ${row.name} | ${seconds.toFixed(0)} | ${samples.toFixed(0)} | ${dev} | ${test} |`;
   });
   return [
-    "| model | seconds after the warm-up | samples | dev accuracy, % | test accuracy, % |",
+    "| model | CPU seconds after the warm-up | samples | dev accuracy, % | test accuracy, % |",
     "| --- | --- | --- | --- | --- |",
     ...lines,
   ].join("\n");
