@@ -5,7 +5,7 @@ import type { CommandModule } from "yargs";
 import { type Override, parseOverride } from "../config.ts";
 import { writeFileAtomically } from "../data/jsonl.ts";
 import { readQuestions } from "../evaluate/report.ts";
-import { type Metrics, summariseShares } from "../evaluate/summary.ts";
+import { summariseShares } from "../evaluate/summary.ts";
 import { modelTable } from "../evaluate/tables.ts";
 import { trainReft } from "../ppo/train.ts";
 import {
@@ -64,7 +64,7 @@ export async function runRecipe(
 async function runPlan(folder: string, stages: readonly Stage[]): Promise<void> {
   const planned = planStages(folder, stages);
   console.error(describePlan(planned));
-  await runStages(folder, planned, (text) => console.error(`\n${text}`));
+  await runStages(folder, planned, console.error);
 }
 
 function seedFolder(seed: number): string {
@@ -135,7 +135,7 @@ function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs): Stage[
         output,
         ...(reranker && { reranker: at(reranker) }),
       });
-      return { accuracy };
+      return { top1: accuracy };
     };
     const reads = [model, ...Object.values(reranked ?? {})];
     return { name, settings, inputs: inputs("test.jsonl"), reads, run };
@@ -178,22 +178,26 @@ const rows = [
   { model: "ReFT + its reranker", stage: "testReftReranked" },
 ] as const;
 
-/** Writes results.json (every metric of every model and seed) and results.md (the table). Returns the table. */
+/** Writes results.json (every metric of every model and seed) and results.md (the table). Returns the latter. */
 function writeResults({ seeds }: Recipe, folder: string): string {
   const measured = rows.map(({ model, stage }) => ({
     model,
-    seeds: seeds.map((seed): Metrics => {
-      const questions = readQuestions(join(folder, seedFolder(seed), stage));
-      return summariseShares(questions, seed);
-    }),
+    evaluations: seeds.map((seed) => readQuestions(join(folder, seedFolder(seed), stage))),
   }));
-  const table = modelTable(measured);
-  const models = Object.fromEntries(measured.map(({ model, seeds }) => [model, seeds]));
-  const write = (name: string, text: string) =>
-    writeFileAtomically(join(folder, name), `${text}\n`);
-  write("results.json", JSON.stringify({ seeds, models }, null, 2));
-  write("results.md", table);
-  return table;
+  const models = measured.map(({ model, evaluations }) => ({
+    model,
+    seeds: evaluations.map((questions, i) => summariseShares(questions, seeds[i]!)),
+  }));
+  const questions = measured[0]!.evaluations[0]!.length.toLocaleString("en");
+  const spread =
+    seeds.length === 1
+      ? "with 95 % intervals over the questions"
+      : `mean ± standard error over the seeds ${seeds.join(", ")}`;
+  const page = `${questions} test questions; in percent, ${spread}.\n\n${modelTable(models)}\n`;
+  const results = `${JSON.stringify({ seeds, models }, null, 2)}\n`;
+  writeFileAtomically(join(folder, "results.json"), results);
+  writeFileAtomically(join(folder, "results.md"), page);
+  return page;
 }
 
 interface Arguments {
@@ -223,6 +227,6 @@ export const runCommand: CommandModule<object, Arguments> = {
   handler: async ({ config, set = [], output }) => {
     const folder = output ?? defaultRunFolder(config);
     const table = await runRecipe(config, set.map(parseOverride), folder);
-    console.log(`${table}\n\nin ${join(folder, "results.md")}; every metric in results.json`);
+    console.log(`\n${table}\nin ${join(folder, "results.md")}; every metric in results.json`);
   },
 };

@@ -56,8 +56,8 @@ export interface ModelRow {
 }
 
 /**
- * Several models in one table: Top-1, and every method that any of them has, at the largest k that all have. With several
- * seeds a cell is the mean ± its standard error over the seeds; it is empty where a model lacks the method.
+ * Several models in one table: Top-1, and every method that any of them has, at the largest k that all have. A
+ * cell has the 95 % interval, or of several seeds the mean ± its standard error; it is empty where a model lacks the method.
  */
 export function modelTable(rows: readonly ModelRow[]): string {
   const curves = rows.flatMap(({ seeds }) => seeds.flatMap(curvesOf));
@@ -72,8 +72,11 @@ export function modelTable(rows: readonly ModelRow[]): string {
     })),
   ];
   const cellOf = (seeds: readonly Metrics[], name: string) => {
-    const shares = seeds.flatMap((metrics) => metrics[name]?.accuracy ?? []);
-    return shares.length === 0 ? "" : percentWithError(shares);
+    const found = seeds.flatMap((metrics) => metrics[name] ?? []);
+    if (found.length === 0) return "";
+    return found.length === 1
+      ? cell(found[0]!)
+      : percentWithError(found.map(({ accuracy }) => accuracy));
   };
   return markdownTable([
     ["model", ...columns.map(({ title }) => title)],

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import type { InputHashes } from "../run/inputs.ts";
+import { InterruptedError, takeInterrupt } from "../run/interrupts.ts";
 import { describeDifference, differences } from "../run/run.ts";
 
 /** What came out of a stage, by name. */
@@ -81,7 +82,7 @@ function changesBetween(
   return [
     ...differences(before.settings, now.settings).map(describeDifference),
     ...differences(before.inputs, now.inputs).map(({ path }) => `${path} has other content`),
-    ...differences(before.reads, now.reads).map(({ path }) => `${path} is made anew`),
+    ...differences(before.reads, now.reads).map(({ path }) => `${path} changed`),
   ];
 }
 
@@ -89,18 +90,20 @@ function changesBetween(
  * Runs what is not done, in the order given.
  *
  * @param say told what is about to happen
- * @throws what a stage throws; the same call then goes on with that stage
+ * @throws what a stage throws, and InterruptedError after Ctrl-C; the same call then goes on with that stage
  */
 export async function runStages(
   folder: string,
   planned: readonly PlannedStage[],
   say: (text: string) => void,
 ): Promise<void> {
+  takeInterrupt(); // one of an earlier call is over
   for (const { stage, state, changes, record } of planned) {
     if (state === "done") continue;
-    say(stage.name);
-    if (changes.length > 0)
-      say(`${stage.name}: what was there before is now in ${moveAside(folder, stage.name)}`);
+    if (takeInterrupt())
+      throw new InterruptedError(`stopped before ${stage.name}; the same command goes on with it`);
+    say(`\n${stage.name}`);
+    if (changes.length > 0) say(`what was there before is now in ${moveAside(folder, stage.name)}`);
     const path = recordIn(folder, stage.name);
     const keep = (result?: Figures) => {
       const seconds = record.seconds + (performance.now() - begin) / 1000;

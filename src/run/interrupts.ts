@@ -14,6 +14,18 @@ export interface Interrupts {
 
 const signals = ["SIGINT", "SIGTERM"] as const;
 
+let wasRequested = false;
+
+/**
+ * Has the user asked any watching loop to stop since the last call? For what runs one loop after the other: a loop that was asked
+ * in its last step just ends.
+ */
+export function takeInterrupt(): boolean {
+  const taken = wasRequested;
+  wasRequested = false;
+  return taken;
+}
+
 /** Watches for Ctrl-C (SIGINT) and SIGTERM until disposed. Hold it with `using`. */
 export function watchInterrupts(): Interrupts {
   let isRequested = false;
@@ -22,6 +34,7 @@ export function watchInterrupts(): Interrupts {
   };
   const onSignal = () => {
     isRequested = true;
+    wasRequested = true;
     // From here on the system's own handling applies, which ends the process even in the middle of a step.
     stopWatching();
     process.stderr.write(

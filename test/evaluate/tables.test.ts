@@ -71,7 +71,7 @@ describe("modelTable", () => {
       "| model | Top-1 | Voting@100 | Rerank@100 | pass@100 |",
       expect.stringMatching(/^[|\s-]+$/),
       "| SFT | 44.0 ± 2.3 | 50.0 ± 0.0 | | 90.0 ± 0.0 |",
-      "| ReFT | 50.0 | 60.0 | 70.0 | 95.0 |",
+      "| ReFT | 50.0 (40.0 to 60.0) | 60.0 (50.0 to 70.0) | 70.0 (60.0 to 80.0) | 95.0 (85.0 to 105.0) |",
     ]);
   });
 
@@ -84,13 +84,13 @@ describe("modelTable", () => {
       { model: "b", seeds: of(1, 20, 30) },
     ]);
     expect(table).toContain("Voting@20");
-    expect(table).toMatch(/^\| a +\| +\| 20\.0 +\|$/m);
+    expect(table).toMatch(/^\| a +\| +\| 20\.0 \(10\.0 to 30\.0\) +\|$/m);
   });
 
   test("of models without samples shows Top-1 alone", () => {
     const table = modelTable([{ model: "a", seeds: [metricsOf({ top1: 0.25 })] }]);
-    expect(table).toMatch(/^\| model \| Top-1 \|$/m);
-    expect(table).toMatch(/^\| a +\| 25\.0 +\|$/m);
+    expect(table).toMatch(/^\| model \| Top-1 +\|$/m);
+    expect(table).toMatch(/^\| a +\| 25\.0 \(15\.0 to 35\.0\) \|$/m);
   });
 });
 

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { planStages, runStages, type Stage } from "../../src/recipe/stages.ts";
+import { watchInterrupts } from "../../src/run/interrupts.ts";
 import { temporaryFolder } from "../support/runs.ts";
 
 /** What each stage is told; a stage writes it into its folder. */
@@ -87,7 +88,7 @@ test("a changed setting redoes its stage and those that read from it, and names 
     [],
     ["optimizer.rate: was 3, is now 4"],
     [],
-    ["reft is made anew"],
+    ["reft changed"],
   ]);
   expect((await call(folder, { changed })).ran).toEqual([]);
 });
@@ -105,7 +106,7 @@ test("what is made anew is moved aside with its record, each time to another pla
   await call(folder);
   const { said } = await call(folder, { changed: { reft: { optimizer: { rate: 4 } } } });
   const place = join(folder, "replaced", "reft-1");
-  expect(said).toContain(`reft: what was there before is now in ${place}`);
+  expect(said).toContain(`what was there before is now in ${place}`);
   const made = JSON.parse(readFileSync(join(place, "made.json"), "utf8"));
   expect(made.reft).toEqual(settings.reft);
   expect(JSON.parse(readFileSync(`${place}.json`, "utf8")).settings).toEqual(settings.reft);
@@ -132,6 +133,26 @@ test("a stage that was stopped and then told something else starts anew", async 
   const { ran } = await call(folder, { changed: { reft: { optimizer: { rate: 4 } } } });
   expect(ran).toEqual(["reft", "test-sft", "test-reft"]);
   expect(existsSync(join(folder, "replaced", "reft-1", "made.json"))).toBe(true);
+});
+
+test("Ctrl-C in the last step of a stage keeps the next one from starting", async () => {
+  const folder = temporaryFolder();
+  vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  const ran: string[] = [];
+  const stages = ["first", "second"].map((name): Stage => {
+    const run = async () => {
+      ran.push(name);
+      using interrupts = watchInterrupts();
+      if (name === "first") process.kill(process.pid, "SIGINT");
+      while (name === "first" && !(await interrupts.requested()));
+      return {};
+    };
+    return { name, settings: {}, inputs: {}, reads: [], run };
+  });
+  const call = () => runStages(folder, planStages(folder, stages), () => {});
+  await expect(call).rejects.toThrow("stopped before second; the same command goes on with it");
+  await call();
+  expect(ran).toEqual(["first", "second"]);
 });
 
 test("a stage whose folder was removed runs again, alone", async () => {
