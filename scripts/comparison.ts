@@ -18,6 +18,7 @@ import { createJudge } from "../src/reward/judge.ts";
 import { createSandbox } from "../src/reward/sandbox/sandbox.ts";
 import { Rng } from "../src/rng.ts";
 import { resolveModelFolder } from "../src/run/checkpoint.ts";
+import { InterruptedError } from "../src/run/interrupts.ts";
 import { endTokens, loadModelFolder, readAnswerFormat } from "../src/run/modelFolder.ts";
 import { createProgress } from "../src/run/progress.ts";
 import { trainSft } from "../src/sft/train.ts";
@@ -102,7 +103,7 @@ export async function compare(options: ComparisonOptions): Promise<Row[]> {
   /** SFT from the warm-up for at least so many samples and CPU seconds. */
   const continueSft = async (name: string, train: string, rows: number, least: Budget) => {
     // The warm-up's rate is too low, because starting up is in it: hence the margin, and a second try where it is not enough.
-    let samplesPerSecond = (1.5 * warmupSamples) / warmupRun.seconds;
+    let samplesPerSecond = (2 * warmupSamples) / warmupRun.seconds;
     for (let attempt = 1; ; attempt++) {
       const label = `${name}-${attempt}`;
       const planned = await once(`${label}-epochs`, async () =>
@@ -312,6 +313,17 @@ function asRow({ seconds, result }: { seconds: number; result: number }) {
 
 function set(values: Readonly<Record<string, string | number>>): Override[] {
   return Object.entries(values).map(([path, value]) => ({ path, value, source: "comparison" }));
+}
+
+/** Runs a script's work: a mistake of the user or Ctrl-C becomes one line and an exit code. */
+export async function runScript(name: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof UserError || error instanceof InterruptedError)) throw error;
+    console.error(`${name}: ${error.message}`);
+    process.exitCode = error instanceof InterruptedError ? 130 : 1;
+  }
 }
 
 function say(text: string): void {

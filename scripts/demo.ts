@@ -2,13 +2,11 @@
 // cores, no network. Ends with a table and where to look next. The measured comparison, three seeds, is reproduce-generated.ts.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { UserError } from "../src/errors.ts";
-import { InterruptedError } from "../src/run/interrupts.ts";
-import { compare, table } from "./comparison.ts";
+import { compare, runScript, table } from "./comparison.ts";
 
 const folder = join("runs", "demo");
 const start = performance.now();
-try {
+await runScript("demo", async () => {
   if (process.argv.includes("--again")) rmSync(folder, { recursive: true, force: true });
   const rows = await compare({
     seed: 1,
@@ -29,8 +27,4 @@ the README has the measured comparison, with a control that is as good as ReFT a
   ${join(folder, "reft", "metrics.jsonl")}  every figure of every step; docs/metrics.md explains them
   ${join(folder, "reft", "config.yaml")}    every setting; your own run: npx reft train-reft --config configs/tiny/reft.yaml --init ${join(folder, "warmup")}
   npm run demo -- --again              starts over`);
-} catch (error) {
-  if (!(error instanceof UserError || error instanceof InterruptedError)) throw error;
-  console.error(`demo: ${error.message}`);
-  process.exitCode = error instanceof InterruptedError ? 130 : 1;
-}
+});

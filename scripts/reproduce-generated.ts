@@ -3,7 +3,7 @@
 // A stopped run goes on with the same command. Results: <folder>/seed-N/comparison.json and the table on standard output.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { compare, type Row, table } from "./comparison.ts";
+import { compare, type Row, runScript, table } from "./comparison.ts";
 
 const { values } = parseArgs({
   options: {
@@ -12,18 +12,20 @@ const { values } = parseArgs({
     folder: { type: "string", default: join("runs", "generated") },
   },
 });
-const comparisons: Row[][] = [];
-for (const seed of values.seeds.split(",").map(Number)) {
-  comparisons.push(
-    await compare({
-      seed,
-      folder: join(values.folder, `seed-${seed}`),
-      programs: 500,
-      answers: 20_000,
-      testQuestions: 1000,
-      reftSteps: Number(values.steps),
-      selfTraining: true,
-    }),
-  );
-  console.log(`\nseeds so far: ${comparisons.length}\n${table(comparisons)}`);
-}
+await runScript("reproduce-generated", async () => {
+  const comparisons: Row[][] = [];
+  for (const seed of values.seeds.split(",").map(Number)) {
+    comparisons.push(
+      await compare({
+        seed,
+        folder: join(values.folder, `seed-${seed}`),
+        programs: 500,
+        answers: 20_000,
+        testQuestions: 1000,
+        reftSteps: Number(values.steps),
+        selfTraining: true,
+      }),
+    );
+    console.log(`\nseeds so far: ${comparisons.length}\n${table(comparisons)}`);
+  }
+});
