@@ -1,5 +1,5 @@
 // Variables that live in TensorFlow, so that a compiled step changes them in place.
-import { attribute, backend, executeOp, FLOAT, native, type Tensor, tf } from "./tf.ts";
+import { attribute, backend, executeOp, FLOAT, native, type Tensor, take, tf } from "./tf.ts";
 
 let created = 0;
 const registered = new Map<number, Variable>();
@@ -78,7 +78,7 @@ export class Variable {
 
   /** A copy of the current value, row-major. */
   values(): Float32Array {
-    return tf.tidy(() => Float32Array.from(this.read().dataSync()));
+    return take([this.read()])[0]!; // tf.tidy would look for tensors in every number that it returns
   }
 
   dispose(): void {
