@@ -73,6 +73,13 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "ask",
+    {
+      describe: "Ask a trained model one question; prints its program and the answer",
+      load: async () => register((await import("./commands/ask.ts")).askCommand),
+    },
+  ],
+  [
     "generate",
     {
       describe: "Write responses to prompts",

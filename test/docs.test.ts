@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { CommandModule } from "yargs";
 import { main } from "../src/cli.ts";
+import { askCommand } from "../src/commands/ask.ts";
 import { compareCommand } from "../src/commands/compare.ts";
 import { evaluateCommand } from "../src/commands/evaluate.ts";
 import { executeCommand } from "../src/commands/execute.ts";
@@ -61,6 +62,7 @@ describe("commands", () => {
       sampleCommand,
       evaluateCommand,
       compareCommand,
+      askCommand,
       generateCommand,
       scoreCommand,
       executeCommand,
@@ -74,7 +76,8 @@ describe("commands", () => {
 
   /** Parses a line as the command would. Returns the command's name and what it is given. */
   async function parse(line: string) {
-    const [, program, ...args] = line.trim().split(/ +/);
+    const words = line.match(/"[^"]*"|\S+/g)!.map((word) => word.replaceAll('"', ""));
+    const [, program, ...args] = words;
     const name = program === "reft" ? args[0]! : program!;
     const code = await main(args, program === "reft" ? undefined : program);
     expect(code, line).toBe(0);

@@ -1,5 +1,6 @@
 """What the scripts of golden values share: where they write, how, and determinism."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -32,3 +33,18 @@ def right_pad(rows, value=0):
     return torch.nn.utils.rnn.pad_sequence(
         [torch.as_tensor(row) for row in rows], batch_first=True, padding_value=value
     )
+
+
+def real_texts(data):
+    """Every text of SVAMP and GSM8K, in the order of test/support/realData.ts."""
+    for name in ["svamp_python_sdp", "svamp_nl", "svamp_test_set"]:
+        for record in json.loads((data / "svamp" / f"{name}.json").read_text("utf8")):
+            yield record["question"]
+            if "answer_cot" in record:
+                yield record["answer_cot"]
+    for name in ["train", "test"]:
+        for line in (data / "gsm8k" / f"{name}.jsonl").read_text("utf8").split("\n"):
+            if line.strip():
+                record = json.loads(line)
+                yield record["question"]
+                yield record["answer"]

@@ -18,6 +18,7 @@ from gguf.quants import dequantize
 from safetensors.numpy import load_file, save_file
 
 from common import GOLDEN
+from llamacpp import gguf_name, interleave
 
 OUT = GOLDEN / "gguf"
 ROWS, COLUMNS = 3, 512
@@ -89,35 +90,6 @@ def write_types():
     writer.add_tensor("Q2_K", np.zeros((1, GGML_QUANT_SIZES[Type.Q2_K][1]), np.uint8), raw_dtype=Type.Q2_K)
     write(writer)
     save_file(expected, OUT / "types.safetensors", {"format": "pt"})
-
-
-def interleave(weights, heads):
-    """What convert_hf_to_gguf.py calls permute: halves of a head become neighbours."""
-    rows, columns = weights.shape
-    halves = weights.reshape(heads, 2, rows // heads // 2, columns)
-    return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows, columns))
-
-
-LAYER_NAMES = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
-
-
-def gguf_name(name):
-    stem = name.removesuffix(".weight")
-    if stem in NAMES:
-        return NAMES[stem] + ".weight"
-    _, _, layer, rest = stem.split(".", 3)
-    return f"blk.{layer}.{LAYER_NAMES[rest]}.weight"
 
 
 def llama3_divisors(rope, head_dim):

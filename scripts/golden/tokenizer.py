@@ -16,6 +16,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer
 
+from common import real_texts
+
 OUT = Path(__file__).resolve().parents[2] / "test" / "golden" / "tokenizers"
 SPECIALS = ["<pad>", "<s>", "</s>"]
 CONFIG = {
@@ -89,20 +91,6 @@ def trained_golden():
         "tokenizerConfig": CONFIG,
         "edges": [{"text": text, "ids": tokenizer.encode(text).ids} for text in EDGES],
     }
-
-
-def real_texts(data):
-    for name in ["svamp_python_sdp", "svamp_nl", "svamp_test_set"]:
-        for record in json.loads((data / "svamp" / f"{name}.json").read_text("utf8")):
-            yield record["question"]
-            if "answer_cot" in record:
-                yield record["answer_cot"]
-    for name in ["train", "test"]:
-        for line in (data / "gsm8k" / f"{name}.jsonl").read_text("utf8").split("\n"):
-            if line.strip():
-                record = json.loads(line)
-                yield record["question"]
-                yield record["answer"]
 
 
 def codellama_golden(data):

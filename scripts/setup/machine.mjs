@@ -31,11 +31,11 @@ const install = (debian, fedora) =>
 function missingForDownload() {
   if (!works("python3", "--version")) {
     const how = install("python3 python3-pip", "python3 python3-pip");
-    return [`Python 3 is missing, whose pip fetches TensorFlow and sympy: ${how}.`];
+    return [`Python 3 is missing, whose pip does the download: ${how}.`];
   }
   if (works("python3", "-m", "pip", "--version")) return [];
   const how = install("python3-pip", "python3-pip");
-  return [`pip is missing for python3; it fetches TensorFlow and sympy: ${how}.`];
+  return [`pip is missing for python3; it does the download: ${how}.`];
 }
 
 /** The program that applies a unified diff: patch, else git. */
@@ -59,7 +59,7 @@ function missingSpace(root, needed) {
   const free = bavail * bsize;
   if (free >= needed) return [];
   return [
-    `Disk space is missing: the set-up needs ${size(needed)} in ${root} and ${size(free)} are ` +
+    `Disk space is missing: this needs ${size(needed)} in ${root} and ${size(free)} are ` +
       `free; make ${size(needed - free)} more free.`,
   ];
 }

@@ -11,7 +11,7 @@ import {
 } from "../../src/data/tokenizer.ts";
 import { UserError } from "../../src/errors.ts";
 import { goldenPath } from "../support/golden.ts";
-import { realData } from "../support/realData.ts";
+import { realData, realTexts } from "../support/realData.ts";
 
 interface Encoded {
   readonly text: string;
@@ -194,22 +194,3 @@ describe.skipIf(realData === undefined)("CodeLlama's tokenizer on real data (REF
     });
   });
 });
-
-/** The order of scripts/golden/tokenizer.py. */
-function* realTexts(data: string): Generator<string> {
-  for (const name of ["svamp_python_sdp", "svamp_nl", "svamp_test_set"]) {
-    const records = JSON.parse(readFileSync(join(data, "svamp", `${name}.json`), "utf8"));
-    for (const record of records as { question: string; answer_cot?: string }[]) {
-      yield record.question;
-      if (record.answer_cot !== undefined) yield record.answer_cot;
-    }
-  }
-  for (const name of ["train", "test"]) {
-    const lines = readFileSync(join(data, "gsm8k", `${name}.jsonl`), "utf8").split("\n");
-    for (const line of lines.filter((text) => text.trim() !== "")) {
-      const record: { question: string; answer: string } = JSON.parse(line);
-      yield record.question;
-      yield record.answer;
-    }
-  }
-}
