@@ -122,7 +122,7 @@ export async function compare(options: ComparisonOptions): Promise<Row[]> {
       const run = await once(label, () => trainSft(config, join(folder, label)));
       if (run.seconds >= least.seconds)
         return { ...run, folder: join(folder, label), samples: epochs * rows };
-      samplesPerSecond = (1.1 * epochs * rows) / run.seconds;
+      samplesPerSecond = (1.3 * epochs * rows) / run.seconds;
     }
   };
 
