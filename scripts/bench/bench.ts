@@ -1,7 +1,7 @@
 // The benchmark: our side and PyTorch's take turns at the same work with the same weights and tokens. docs/performance.md.
 //   npm run bench -- [--peer] [--compile] [--models tiny,small,medium] [--work sft-full,...] [--rounds 5] [--threads 2]
 //     [--python PATH]
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -90,6 +90,8 @@ async function measure(work: Work, model: ModelName, options: Options): Promise<
       }
     }
     requireAgreement(`${work.name} ${model}`, checks);
+    // So far the peer has not sampled.
+    if (work.kind === "reft") for (const side of sides) await side.ask({ do: "step" });
 
     const replies = new Map<Side, Reply[]>(sides.map((side) => [side, []]));
     for (let round = 0; round < rounds; round++) {
@@ -122,6 +124,7 @@ async function measure(work: Work, model: ModelName, options: Options): Promise<
     };
   } finally {
     for (const side of sides) await side.close();
+    rmSync(jobPath);
   }
 }
 

@@ -25,9 +25,9 @@ export function modelFolder(name: ModelName): string {
   return folder;
 }
 
-/** Writes a job for the processes of a measurement; returns its path. */
+/** Writes a job for the processes of a measurement; returns its path. Whoever asks for it removes it. */
 export function writeJob(job: Job): string {
-  const path = join(cache, "job.json");
+  const path = join(cache, `job-${process.pid}.json`);
   writeFileSync(path, JSON.stringify(job));
   return path;
 }

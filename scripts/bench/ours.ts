@@ -26,8 +26,8 @@ import type { Job } from "./workloads.ts";
 
 /** Tokens per microbatch: what the project's configurations for a CPU have. */
 const microBatchTokens = 4096;
-/** Responses in the making at once: the peer's batch. */
-const slots = 32;
+/** Responses in the making at once, if there are as many: the peer's batch. */
+const mostSlots = 32;
 
 interface Worker {
   /** One pass over all batches. */
@@ -100,6 +100,7 @@ function startRollout({ model: folder, batches, endsAtEos }: Job): Worker {
     eosIds: endsAtEos ? model.config.eosIds : [],
   };
   const maxTokens = longestPrompt(rows) + options.maxNewTokens;
+  const slots = Math.min(mostSlots, rows.length);
   const generator = createGenerator(model, { slots, maxTokens, temperature: 1 });
   let steps = 0;
   return {
@@ -156,7 +157,7 @@ async function startReft(job: Job): Promise<Worker> {
   const maxNewTokens = longestResponse(rows);
   const parts = {
     generator: createGenerator(policy, {
-      slots,
+      slots: Math.min(mostSlots, rows.length),
       maxTokens: longestPrompt(rows) + maxNewTokens,
       temperature: 1,
     }),

@@ -1,7 +1,7 @@
 // How cost grows: throughput and peak memory of our side against weights, length, batch and samples per prompt.
 //   npx tsx scripts/bench/scaling.ts [--axes weights,length,batch,samples] [--model tiny] [--points 4] [--rounds 3]
 // Each point is a process of its own. Writes docs/scaling.md and docs/scaling.svg.
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -84,7 +84,8 @@ async function measure(
   rounds: number,
 ): Promise<Point> {
   const job = createJob({ kind, model: modelFolder(model), threads, batches: [rows] });
-  const side = startOurs(writeJob(job), threads);
+  const jobPath = writeJob(job);
+  const side = startOurs(jobPath, threads);
   try {
     await side.ask({ do: "step" });
     const seconds: number[] = [];
@@ -98,6 +99,7 @@ async function measure(
     return { at, tokensPerSecond: tokens / median(seconds), peakMegabytes: peakMegabytes! };
   } finally {
     await side.close();
+    rmSync(jobPath);
   }
 }
 

@@ -107,6 +107,7 @@ function spawnWithThreads([program, ...args]: readonly string[], threads: number
 }
 
 function watch(child: ChildProcess): { tail: () => string; ended: Promise<string> } {
+  child.stdin!.on("error", () => {}); // that it has ended is told below
   let errors = "";
   child.stderr!.setEncoding("utf8").on("data", (text: string) => {
     errors = (errors + text).slice(-4000);
