@@ -11,7 +11,7 @@ import { bindingIsReady, buildBinding } from "./setup/binding.mjs";
 import { buildDist, distIsReady } from "./setup/build.mjs";
 import { checkGlibc, checkMachine, checkNode } from "./setup/machine.mjs";
 import { installPackages, packagesAreReady } from "./setup/packages.mjs";
-import { readIfThere, SetupError, say, stopTools } from "./setup/support.mjs";
+import { readIfThere, runSetup, SetupError, say } from "./setup/support.mjs";
 import { installSympy, sympyIsReady } from "./setup/sympy.mjs";
 import { installedSite, installSite, siteBytes, siteIsReady } from "./setup/tensorflow.mjs";
 import { TENSORFLOW_VERSION, wheelsFor } from "./setup/wheels.mjs";
@@ -127,21 +127,4 @@ async function main() {
   say(`Set up${time}: TensorFlow ${TENSORFLOW_VERSION} for the ${flavour.toUpperCase()}.`);
 }
 
-for (const [signal, number] of [
-  ["SIGINT", 2],
-  ["SIGTERM", 15],
-]) {
-  process.once(signal, () => {
-    stopTools();
-    process.stderr.write("Set-up interrupted: run it again and it goes on where it was.\n");
-    process.exit(128 + number);
-  });
-}
-
-try {
-  await main();
-} catch (error) {
-  if (!(error instanceof SetupError)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exit(1);
-}
+await runSetup(main, "Set-up interrupted: run it again and it goes on where it was.");

@@ -6,7 +6,7 @@ import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { checkMachine } from "./setup/machine.mjs";
-import { runTool, SetupError, say, sha256, size, stopTools } from "./setup/support.mjs";
+import { runSetup, runTool, say, sha256, size } from "./setup/support.mjs";
 import { downloadWheel, unpackWheel } from "./setup/tensorflow.mjs";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
@@ -61,21 +61,4 @@ async function main() {
   fs.rmSync(gguf);
 }
 
-for (const [signal, number] of [
-  ["SIGINT", 2],
-  ["SIGTERM", 15],
-]) {
-  process.once(signal, () => {
-    stopTools();
-    process.stderr.write("Interrupted: run it again and it goes on where it was.\n");
-    process.exit(128 + number);
-  });
-}
-
-try {
-  await main();
-} catch (error) {
-  if (!(error instanceof SetupError)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exit(1);
-}
+await runSetup(main, "Interrupted: run it again and it goes on where it was.");

@@ -56,8 +56,29 @@ export function readIfThere(file) {
 const running = new Set();
 
 /** Ends the tools that are still running, and what they started: for a set-up that is being ended. */
-export function stopTools() {
+function stopTools() {
   for (const child of running) process.kill(-child.pid, "SIGTERM");
+}
+
+/** Runs a script's work. Of a failure only its message is printed; when interrupted, its tools end with it. */
+export async function runSetup(work, whenInterrupted) {
+  for (const [signal, number] of [
+    ["SIGINT", 2],
+    ["SIGTERM", 15],
+  ]) {
+    process.once(signal, () => {
+      stopTools();
+      process.stderr.write(`${whenInterrupted}\n`);
+      process.exit(128 + number);
+    });
+  }
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
 }
 
 const TAIL_LINES = 15;

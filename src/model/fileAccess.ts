@@ -5,6 +5,35 @@ import { UserError } from "../errors.ts";
 /** Node reads and writes less than 2 GiB in one call. */
 const maxTransferBytes = 2 ** 30;
 
+/** What reads from an open file: close it, or hold it with `using`. */
+export interface OpenFile {
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Opens a file for a reader, which closes it; closed again when the reader cannot be made.
+ *
+ * @throws UserError if it cannot be opened; what `readerOf` throws
+ */
+export function openToRead<R extends object>(
+  path: string,
+  readerOf: (descriptor: number) => R,
+): R & OpenFile {
+  const descriptor = attempt(`open ${path}`, () => openSync(path, "r"));
+  let open = true;
+  const close = () => {
+    if (open) closeSync(descriptor);
+    open = false;
+  };
+  try {
+    return { ...readerOf(descriptor), close, [Symbol.dispose]: close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
 /** Fills `target` from `position` on. */
 export function readFully(
   descriptor: number,

@@ -1,23 +1,21 @@
 // Reads GGUF files, llama.cpp's format: metadata, then a list of tensors, then the tensors' bytes.
 // Every tensor is read by its position and widened to float32, so that a file larger than the memory can be opened.
 // Reference: ggml-org/ggml, docs/gguf.md.
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { UserError } from "../errors.ts";
-import { attempt, readFully } from "./fileAccess.ts";
+import { type OpenFile, openToRead, readFully } from "./fileAccess.ts";
 import { type BlockFormat, blockFormats, blockTypeName } from "./ggufBlocks.ts";
 
 export type GgufValue = number | boolean | string | readonly GgufValue[];
 
 /** An open file. Every read gives a fresh array that the caller owns. */
-export interface GgufFile {
+export interface GgufFile extends OpenFile {
   readonly path: string;
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** Shape of each tensor as PyTorch has it, the innermost dimension last. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   /** @throws UserError for a tensor that the file has not, or of a type that is not supported */
   readFloat32(name: string): Float32Array;
-  close(): void;
-  [Symbol.dispose](): void;
 }
 
 interface Tensor {
@@ -38,14 +36,8 @@ const defaultAlignment = 32;
  * @throws UserError if the file is missing, truncated, big-endian, of version 1, or no GGUF file
  */
 export function openGguf(path: string): GgufFile {
-  const descriptor = attempt(`open ${path}`, () => openSync(path, "r"));
-  try {
+  return openToRead(path, (descriptor) => {
     const { metadata, tensors, dataStart } = readHeader(descriptor, path);
-    let open = true;
-    const close = () => {
-      if (open) closeSync(descriptor);
-      open = false;
-    };
     return {
       path,
       metadata,
@@ -55,13 +47,8 @@ export function openGguf(path: string): GgufFile {
         if (tensor === undefined) throw new UserError(`${path}: has no tensor ${name}`);
         return readTensor(descriptor, path, name, tensor, dataStart);
       },
-      close,
-      [Symbol.dispose]: close,
     };
-  } catch (error) {
-    closeSync(descriptor);
-    throw error;
-  }
+  });
 }
 
 // --- Tensors ---

@@ -3,7 +3,14 @@
 import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { UserError } from "../errors.ts";
-import { attempt, readFully, syncFolder, writeFully } from "./fileAccess.ts";
+import {
+  attempt,
+  type OpenFile,
+  openToRead,
+  readFully,
+  syncFolder,
+  writeFully,
+} from "./fileAccess.ts";
 import {
   bfloat16ToFloat32,
   float16ToFloat32,
@@ -36,7 +43,7 @@ export interface TensorToWrite extends TensorInfo {
 }
 
 /** An open file. Every read gives a fresh array that the caller owns. */
-export interface SafetensorsFile {
+export interface SafetensorsFile extends OpenFile {
   readonly path: string;
   readonly metadata: Readonly<Record<string, string>>;
   /** In the order of the bytes in the file. */
@@ -45,8 +52,6 @@ export interface SafetensorsFile {
   read(name: string): TensorData;
   /** The values of an F32, F16 or BF16 tensor, widened exactly. */
   readFloat32(name: string): Float32Array;
-  close(): void;
-  [Symbol.dispose](): void;
 }
 
 /** 16-bit floats are widened piece by piece, so that only the result is held whole. */
@@ -59,8 +64,7 @@ const pieceElements = 2 ** 22;
  * @throws UserError if the file is missing, truncated, or its header is not valid
  */
 export function openSafetensors(path: string): SafetensorsFile {
-  const descriptor = attempt(`open ${path}`, () => openSync(path, "r"));
-  try {
+  return openToRead(path, (descriptor) => {
     const { metadata, entries } = readHeader(descriptor, path);
     const entryOf = (name: string): Entry => {
       const entry = entries.get(name);
@@ -69,24 +73,14 @@ export function openSafetensors(path: string): SafetensorsFile {
         `${path}: has no tensor ${quote(name)}; it has ${listNames(entries.keys())}`,
       );
     };
-    let open = true;
-    const close = () => {
-      if (open) closeSync(descriptor);
-      open = false;
-    };
     return {
       path,
       metadata,
       tensors: entries,
       read: (name) => readRaw(descriptor, path, entryOf(name)),
       readFloat32: (name) => readFloat32(descriptor, path, name, entryOf(name)),
-      close,
-      [Symbol.dispose]: close,
     };
-  } catch (error) {
-    closeSync(descriptor);
-    throw error;
-  }
+  });
 }
 
 function listNames(names: Iterable<string>): string {
