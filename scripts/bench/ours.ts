@@ -9,6 +9,7 @@ import { tracedFunctions } from "../../src/engine/compile.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import type { Question } from "../../src/generate/answer.ts";
 import { createGenerator, type Prompt } from "../../src/generate/generate.ts";
+import { createResponseBackward } from "../../src/model/backward.ts";
 import { classifierParameters, loadClassifier } from "../../src/model/classifier.ts";
 import { loadModel } from "../../src/model/model.ts";
 import { openSafetensors } from "../../src/model/safetensors.ts";
@@ -20,7 +21,6 @@ import { createBackward as createRerankBackward } from "../../src/rerank/backwar
 import { createJudge, type Judge } from "../../src/reward/judge.ts";
 import { createSandbox } from "../../src/reward/sandbox/sandbox.ts";
 import { Rng } from "../../src/rng.ts";
-import { createBackward } from "../../src/sft/backward.ts";
 import { type Command, peakMegabytes, type Reply } from "./side.ts";
 import type { Job } from "./workloads.ts";
 
@@ -40,7 +40,7 @@ interface Worker {
 function startSft({ model: folder, batches, settings }: Job): Worker {
   const model = loadModel(folder);
   const adamW = new AdamW([{ variables: [...model.parameters.values()] }], settings);
-  const backward = createBackward(model, adamW, { microBatchTokens });
+  const backward = createResponseBackward("sft", model, adamW, { microBatchTokens });
   return { step: () => updateOn(batches, backward, adamW, settings) };
 }
 

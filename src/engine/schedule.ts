@@ -1,5 +1,19 @@
 // Learning-rate schedules: the factor by which the peak rate is multiplied.
 
+export type Schedule = "linear" | "constant";
+
+/** The factor at a step, by the schedule's name. */
+export function scheduleFactor(
+  schedule: Schedule,
+  step: number,
+  warmupSteps: number,
+  totalSteps: number,
+): number {
+  return schedule === "linear"
+    ? linearSchedule(step, warmupSteps, totalSteps)
+    : constantSchedule(step, warmupSteps);
+}
+
 /**
  * Rises linearly over the warm-up, then falls linearly to 0 at the horizon. The first update (step 0) of a warm-up has rate 0,
  * as transformers' get_linear_schedule_with_warmup.

@@ -65,15 +65,6 @@ export function klLoss(logprobs: Tensor, referenceLogprobs: Tensor, weights: Ten
 }
 
 /**
- * Cross-entropy over the response tokens, EOS included: -sum(weight · logprob).
- *
- * @param weights [predictions] 1 / (response tokens of the minibatch), 0 for padding
- */
-export function crossEntropy(logprobs: Tensor, weights: Tensor): Tensor {
-  return tf.neg(tf.sum(tf.mul(logprobs, weights)));
-}
-
-/**
  * How far the update has moved the policy, summed over tokens so that microbatches add up.
  *
  * @returns [3]: tokens whose ratio left the clip range; sum of ratio - 1 - log ratio (the k3 estimate of KL(old || new));

@@ -1,20 +1,16 @@
 // Online self-training, the paper's Online-ST: learn the responses that are right as supervised fine-tuning would.
 // Reference: Trung et al., arXiv 2401.08967, section 4.2. No clipping, no advantages, nothing that holds the policy to the reference.
 import type { SelfTrainingConfig } from "../config.ts";
-import { packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
+import type { Sequence } from "../data/batch.ts";
 import { encodeExample } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { compile } from "../engine/compile.ts";
 import type { AdamW } from "../engine/optimizer.ts";
-import { take, tf } from "../engine/tf.ts";
 import type { Question } from "../generate/answer.ts";
+import { createResponseBackward } from "../model/backward.ts";
 import type { Model } from "../model/model.ts";
-import { batchTensors, predictingStates, responseLogprobs } from "../model/score.ts";
-import { readWeights } from "../model/transformer.ts";
 import type { Rng } from "../rng.ts";
-import { crossEntropy } from "./loss.ts";
 import { type Experience, groupByQuestion } from "./rollout.ts";
-import { countTokens, type LearningRates, miniBatches } from "./update.ts";
+import { type LearningRates, miniBatches } from "./update.ts";
 
 /** A right answer to a question: a response that the policy sampled, or the chain of thought that the data has. */
 export interface RightAnswer extends Sequence {
@@ -75,17 +71,7 @@ export function createSelfTrainer(
   optimizer: AdamW,
   options: SelfTrainingConfig & { readonly microBatchTokens: number },
 ): SelfTrainer {
-  const backward = compile("self_training", (...inputs) => {
-    const weights = readWeights(policy.parameters);
-    const loss = () => {
-      const states = predictingStates(policy.config, weights, inputs);
-      return crossEntropy(responseLogprobs(policy.config, weights, states, inputs[4]!), inputs[5]!);
-    };
-    const names = [...weights.keys()];
-    const { value, grads } = tf.engine().gradients(loss, [...weights.values()]);
-    optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
-    return [value];
-  });
+  const backward = createResponseBackward("self_training", policy, optimizer, options);
   return {
     update(answers, rates, rng) {
       // As few updates as miniBatchSize allows, all about as large: a small last one would weigh its answers more.
@@ -93,15 +79,7 @@ export function createSelfTrainer(
       const size = Math.ceil(answers.length / updates);
       let [loss, gradNorm, count] = [0, 0, 0];
       for (const miniBatch of miniBatches(answers, options.epochs, size, rng)) {
-        const tokens = countTokens(miniBatch);
-        for (const part of splitByTokens(miniBatch, options.microBatchTokens)) {
-          const batch = packSequences(part, options.microBatchTokens);
-          const tokenWeights = new Float32Array(batch.targets.length);
-          tokenWeights.fill(1 / tokens, 0, batch.predictions);
-          const inputs = [...batchTensors(batch), tf.tensor1d(tokenWeights)];
-          loss += take(backward(...inputs))[0]![0]!;
-          tf.dispose(inputs);
-        }
+        loss += backward(miniBatch);
         gradNorm += optimizer.update([rates.policy]);
         count++;
       }

@@ -7,6 +7,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ReftConfig } from "../config.ts";
+import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import { checkSamplingPrefix, findSamplingFormat } from "../data/prompt.ts";
 import { AdamW } from "../engine/optimizer.ts";
@@ -14,12 +15,7 @@ import { constantSchedule } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
-import {
-  answerRecord,
-  longestPrompt,
-  prepareQuestions,
-  type Question,
-} from "../generate/answer.ts";
+import { answerRecord, longestPrompt, prepareQuestions } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
 import { openSafetensors } from "../model/safetensors.ts";
@@ -152,6 +148,12 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const alarm = createAlarms(alarms, ppo?.advantages ?? "selfTraining");
 
   const stepsPerEpoch = Math.floor(questions.length / sampling.questionsPerStep);
+  const questionsOf = createEpochs(
+    questions,
+    sampling.questionsPerStep,
+    stepsPerEpoch,
+    config.seed,
+  );
   const totalSteps = Math.min(
     stepsPerEpoch * training.epochs,
     training.maxSteps ?? Number.POSITIVE_INFINITY,
@@ -193,7 +195,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
       const startedAt = performance.now();
 
       // 4. roll out: sampled responses to this step's questions, run in the sandbox, scored by their answers
-      const asked = questionsOfStep(questions, config, step, stepsPerEpoch);
+      const asked = questionsOf(step);
       const requests = asked.flatMap((question) =>
         Array.from({ length: sampling.samplesPerQuestion }, (_, i) => ({
           question,
@@ -284,18 +286,6 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
 function named(prefix: string, figures: object): Record<string, number> {
   const entries = Object.entries(figures) as [string, number][];
   return Object.fromEntries(entries.map(([name, figure]) => [`${prefix}/${name}`, figure]));
-}
-
-/** The step's questions: each epoch is its own order of all of them; what does not fill a step is left for another epoch. */
-function questionsOfStep(
-  questions: readonly Question[],
-  { seed, rollout: { questionsPerStep } }: ReftConfig,
-  step: number,
-  stepsPerEpoch: number,
-): Question[] {
-  const order = Rng.named(seed, `epoch ${Math.floor(step / stepsPerEpoch)}`).shuffled(questions);
-  const begin = (step % stepsPerEpoch) * questionsPerStep;
-  return order.slice(begin, begin + questionsPerStep);
 }
 
 /** @throws UserError when the model was taught to answer in another way than this run asks */

@@ -1,14 +1,15 @@
 // The loss of the correctness classifier.
 import { logProbabilityOf } from "../engine/ops.ts";
-import { type Tensor, tf } from "../engine/tf.ts";
+import type { Tensor } from "../engine/tf.ts";
+import { crossEntropy } from "../model/backward.ts";
 
 /**
- * Cross-entropy of the classes: -sum(weight · log p(class)).
+ * Cross-entropy of the classes.
  *
  * @param logits [predictions, 2]
  * @param classes int32 [predictions] 0 wrong, 1 right
  * @param weights [predictions] 1 / (sequences of the global batch), 0 for padding; so microbatches simply add up
  */
 export function classLoss(logits: Tensor, classes: Tensor, weights: Tensor): Tensor {
-  return tf.neg(tf.sum(tf.mul(logProbabilityOf(logits, classes), weights)));
+  return crossEntropy(logProbabilityOf(logits, classes), weights);
 }

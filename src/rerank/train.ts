@@ -6,9 +6,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { RerankConfig } from "../config.ts";
+import { createEpochs } from "../data/epochs.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { AdamW } from "../engine/optimizer.ts";
-import { constantSchedule, linearSchedule } from "../engine/schedule.ts";
+import { scheduleFactor } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { rerankAtK } from "../evaluate/atK.ts";
@@ -25,7 +26,6 @@ import {
   saveClassifier,
 } from "../model/classifier.ts";
 import { groupSamples, readSamples } from "../reward/samples.ts";
-import { Rng } from "../rng.ts";
 import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
@@ -88,6 +88,7 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   const scorer = createClassifierScorer(classifier);
 
   const stepsPerEpoch = Math.ceil(train.sequences.length / training.batchSize);
+  const batchOf = createEpochs(train.sequences, training.batchSize, stepsPerEpoch, config.seed);
   const totalSteps = stepsPerEpoch * training.epochs;
   const horizon = stepsPerEpoch * training.scheduleEpochs;
   const warmupSteps = Math.round(optimizer.warmupFraction * horizon);
@@ -145,16 +146,9 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
       const startedAt = performance.now();
 
       // 3. one update: the mean loss over the samples of the global batch
-      const epoch = Math.floor(step / stepsPerEpoch);
-      const begin = (step % stepsPerEpoch) * training.batchSize;
-      const batch = Rng.named(config.seed, `epoch ${epoch}`)
-        .shuffled(train.sequences)
-        .slice(begin, begin + training.batchSize);
+      const batch = batchOf(step);
       const loss = backward(batch);
-      const factor =
-        optimizer.schedule === "linear"
-          ? linearSchedule(step, warmupSteps, horizon)
-          : constantSchedule(step, warmupSteps);
+      const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
       const learningRate = optimizer.learningRate * factor;
       if (!Number.isFinite(loss)) throw notFinite(step + 1, "loss", loss);
       const gradNorm = adamW.update([learningRate]);

@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { SftConfig } from "../config.ts";
 import type { Sequence } from "../data/batch.ts";
+import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import {
   checkSamplingPrefix,
@@ -15,11 +16,12 @@ import {
 } from "../data/prompt.ts";
 import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
 import { AdamW } from "../engine/optimizer.ts";
-import { constantSchedule, linearSchedule } from "../engine/schedule.ts";
+import { scheduleFactor } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
 import { answerRecord, prepareQuestions } from "../generate/answer.ts";
+import { createResponseBackward } from "../model/backward.ts";
 import { createModel, disposeModel, parameterCount } from "../model/model.ts";
 import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
@@ -32,7 +34,6 @@ import { checkPositions, loadModelFolder, saveModelFolder } from "../run/modelFo
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { createProgress, percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
-import { createBackward } from "./backward.ts";
 
 /** What the recipe remembers between checkpoints. */
 interface SftState {
@@ -77,7 +78,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   // 2. optimizer and compiled step
   const adamW = new AdamW([{ variables: [...model.parameters.values()] }], optimizer);
   if (resume) loadOptimizer(adamW, join(resume.folder, "training"));
-  const backward = createBackward(model, adamW, training);
+  const backward = createResponseBackward("sft", model, adamW, training);
 
   // 3. evaluation by running programs
   const sandbox = await createSandbox(config.sandbox);
@@ -85,6 +86,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const evaluator = createEvaluator(model, tokenizer, judge, data.maxPromptTokens, evaluation);
 
   const stepsPerEpoch = Math.ceil(sequences.length / training.batchSize);
+  const batchOf = createEpochs(sequences, training.batchSize, stepsPerEpoch, config.seed);
   const totalSteps = stepsPerEpoch * training.epochs;
   const horizon = stepsPerEpoch * training.scheduleEpochs;
   const warmupSteps = Math.round(optimizer.warmupFraction * horizon);
@@ -123,19 +125,12 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
     }
     for (let step = firstStep; step < totalSteps; step++) {
       const startedAt = performance.now();
-      const epoch = Math.floor(step / stepsPerEpoch);
 
       // 4. one update: the mean loss over all completion tokens of the global batch
-      const batch = epochOrder(sequences, config.seed, epoch).slice(
-        (step % stepsPerEpoch) * training.batchSize,
-        ((step % stepsPerEpoch) + 1) * training.batchSize,
-      );
+      const batch = batchOf(step);
       const lossTokens = batch.reduce((sum, { response }) => sum + response.length, 0);
       const loss = backward(batch);
-      const factor =
-        optimizer.schedule === "linear"
-          ? linearSchedule(step, warmupSteps, horizon)
-          : constantSchedule(step, warmupSteps);
+      const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
       const learningRate = optimizer.learningRate * factor;
       if (!Number.isFinite(loss)) throw notFinite(step + 1, "loss", loss);
       const gradNorm = adamW.update([learningRate]);
@@ -240,10 +235,6 @@ function encodeAll(
     `${data.train}: none of the ${train.length} examples has a prompt of at most ${data.maxPromptTokens} tokens and a ` +
       `completion of at most ${data.maxCompletionTokens}; raise data.maxPromptTokens or data.maxCompletionTokens`,
   );
-}
-
-function epochOrder<T>(items: readonly T[], seed: number, epoch: number): T[] {
-  return Rng.named(seed, `epoch ${epoch}`).shuffled(items);
 }
 
 function notFinite(step: number, name: string, value: number): UserError {

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import type { Sequence } from "../../src/data/batch.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import { linearSchedule } from "../../src/engine/schedule.ts";
+import { createResponseBackward } from "../../src/model/backward.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
-import { createBackward } from "../../src/sft/backward.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 
 // Expected values: PyTorch and transformers, scripts/golden/sft.py.
@@ -25,7 +25,7 @@ function train(microBatchTokens: number) {
   const model = loadModel(goldenPath("models", "multi-head"));
   const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
   const optimizer = new AdamW([{ variables: [...model.parameters.values()] }], options);
-  const backward = createBackward(model, optimizer, { microBatchTokens });
+  const backward = createResponseBackward("sft", model, optimizer, { microBatchTokens });
   const losses: number[] = [];
   const norms: number[] = [];
   for (let step = 0; step < 5; step++) {

@@ -1,0 +1,88 @@
+// Loss and gradients of one global batch, microbatch by microbatch: what every stage that learns by cross-entropy shares.
+import { type PackedBatch, packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
+import { compile } from "../engine/compile.ts";
+import type { AdamW } from "../engine/optimizer.ts";
+import { type Tensor, take, tf } from "../engine/tf.ts";
+import type { Variable } from "../engine/variable.ts";
+import type { Model } from "./model.ts";
+import { batchTensors, predictingStates, responseLogprobs } from "./score.ts";
+import { readWeights, type Weights } from "./transformer.ts";
+
+export interface Backward {
+  /**
+   * Adds the batch's gradients to what the optimizer has gathered.
+   *
+   * @returns the mean loss over all predictions of the batch
+   */
+  (batch: readonly Sequence[]): number;
+  dispose(): void;
+}
+
+/**
+ * Cross-entropy: -sum(weight · logprob).
+ *
+ * @param logprobs [predictions] of what should have been predicted
+ * @param weights [predictions] 1 / (predictions of the global batch), 0 for padding; so microbatches simply add up
+ */
+export function crossEntropy(logprobs: Tensor, weights: Tensor): Tensor {
+  return tf.neg(tf.sum(tf.mul(logprobs, weights)));
+}
+
+/**
+ * @param name appears in TensorFlow's error messages
+ * @param pack makes a microbatch: what is predicted, and where
+ * @param lossOf of a microbatch's tensors, the last of them the weights of its predictions
+ */
+export function createBackward(
+  name: string,
+  parameters: ReadonlyMap<string, Variable>,
+  optimizer: AdamW,
+  { microBatchTokens }: { readonly microBatchTokens: number },
+  pack: (part: readonly Sequence[], maxTokens: number) => PackedBatch,
+  lossOf: (weights: Weights, inputs: readonly Tensor[]) => Tensor,
+): Backward {
+  const backward = compile(name, (...inputs) => {
+    const weights = readWeights(parameters);
+    const names = [...weights.keys()];
+    const loss = () => lossOf(weights, inputs);
+    const { value, grads } = tf.engine().gradients(loss, [...weights.values()]);
+    optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
+    return [value];
+  });
+  const run = (batch: readonly Sequence[]): number => {
+    const parts = splitByTokens(batch, microBatchTokens).map((part) =>
+      pack(part, microBatchTokens),
+    );
+    const predictions = parts.reduce((sum, part) => sum + part.predictions, 0);
+    let loss = 0;
+    for (const part of parts) {
+      const weights = new Float32Array(part.targets.length);
+      weights.fill(1 / predictions, 0, part.predictions);
+      const inputs = [...batchTensors(part), tf.tensor1d(weights)];
+      loss += take(backward(...inputs))[0]![0]!;
+      tf.dispose(inputs);
+    }
+    return loss;
+  };
+  return Object.assign(run, { dispose: () => backward.dispose() });
+}
+
+/** Cross-entropy of the response tokens, EOS included. */
+export function createResponseBackward(
+  name: string,
+  model: Model,
+  optimizer: AdamW,
+  options: { readonly microBatchTokens: number },
+): Backward {
+  return createBackward(
+    name,
+    model.parameters,
+    optimizer,
+    options,
+    packSequences,
+    (weights, inputs) => {
+      const states = predictingStates(model.config, weights, inputs);
+      return crossEntropy(responseLogprobs(model.config, weights, states, inputs[4]!), inputs[5]!);
+    },
+  );
+}
