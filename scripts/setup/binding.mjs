@@ -8,6 +8,8 @@ import { filesBelow, fingerprint, readIfThere, runTool, SetupError } from "./sup
 const PACKAGE = path.join("node_modules", "@tensorflow", "tfjs-node-gpu");
 /** Where the package looks for it: Node-API version 8 is the one that its package.json names. */
 const OUTPUT = path.join(PACKAGE, "lib", "napi-v8", "tfjs_binding.node");
+/** Loaded before it. */
+const QUIET = path.join(path.dirname(OUTPUT), "quiet.node");
 const TENSORFLOW = path.join(".engine", "site", "tensorflow");
 const FLAGS = ["-O2", "-std=c++17", "-shared", "-fPIC", "-DNAPI_VERSION=8"];
 const INCLUDES = [
@@ -18,6 +20,13 @@ const INCLUDES = [
   path.join("node_modules", "node-api-headers", "include"),
 ];
 const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
+/** What is compiled: tfjs-node-gpu's sources, patched, and ours. */
+const SOURCES = [
+  ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) =>
+    path.join(".engine", "build", "binding", file),
+  ),
+  path.join("native", "graph.cc"),
+];
 
 /** Relative to the binding itself, so that a moved checkout still works. */
 const RUN_PATH = `$ORIGIN/${path.relative(path.dirname(OUTPUT), TENSORFLOW)}`;
@@ -66,15 +75,9 @@ async function preparePatchedSources(root) {
   await runTool("Patching the binding", tool, args, { cwd: build, env });
 }
 
-async function compile(root, output) {
-  const sources = [
-    ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) =>
-      path.join(".engine", "build", "binding", file),
-    ),
-    ...sourcesIn(path.join(root, "native"), ".cc").map((file) => path.relative(root, file)),
-  ];
+async function compile(root, output, sources, libraries) {
   const includes = INCLUDES.map((folder) => `-I${folder}`);
-  const link = [`-L${TENSORFLOW}`, ...LIBRARIES.map((name) => `-l:${name}`)];
+  const link = [`-L${TENSORFLOW}`, ...libraries.map((name) => `-l:${name}`)];
   const args = [...FLAGS, ...includes, ...sources, "-o", output, ...link];
   await runTool("Compiling the binding", "g++", [...args, `-Wl,-rpath,${RUN_PATH}`], { cwd: root });
 }
@@ -113,7 +116,8 @@ export async function buildBinding(root, wheels) {
   fs.mkdirSync(path.dirname(output), { recursive: true });
   fs.rmSync(recordOf(root), { force: true });
   await preparePatchedSources(root);
-  await compile(root, partial);
+  await compile(root, path.join(root, QUIET), [path.join("native", "quiet.cc")], []);
+  await compile(root, partial, SOURCES, LIBRARIES);
   fs.renameSync(partial, output);
   const loaded = await checkBinding(root);
   fs.writeFileSync(recordOf(root), bindingFingerprint(root, wheels));

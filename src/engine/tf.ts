@@ -108,8 +108,11 @@ function loadTensorFlow(): typeof TensorFlow {
   legacy.isArray = Array.isArray;
   legacy.isNullOrUndefined = (value: unknown) => value === null || value === undefined;
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2"; // warnings about CPU features and missing GPUs
+  // By itself TensorFlow uses oneDNN's kernels on some CPUs only; they are the faster ones on all (docs/performance.md).
+  process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
   const require = createRequire(import.meta.url);
   try {
+    require("@tensorflow/tfjs-node-gpu/lib/napi-v8/quiet.node"); // native/quiet.cc
     const loaded = require("@tensorflow/tfjs-node-gpu") as typeof TensorFlow;
     loaded.enableProdMode();
     if (!("graphNew" in (loaded.backend() as unknown as Backend).binding))

@@ -126,7 +126,8 @@ describe.each(variants)("$name", ({ name, gradients }) => {
       expect(relativeDifference(compiled[i]!, golden.get(`grad.${n}`)!.values), n).toBeLessThan(
         1e-4,
       );
-      expect(eager[i], n).toEqual(compiled[i]);
+      // Not bit for bit: TensorFlow fuses ops in a function only.
+      expect(relativeDifference(compiled[i]!, eager[i]!), n).toBeLessThan(1e-5);
     });
   });
 });
