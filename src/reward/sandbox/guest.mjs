@@ -7,7 +7,7 @@ import { readFileSync, constants as systemConstants } from "node:fs";
  * @typedef {object} GuestSettings Given as JSON in the first argument.
  * @property {string} pyodide - URL of pyodide's module.
  * @property {string[]} wheels - Python wheels to unpack before the boundary closes.
- * @property {string[]} modules - Modules imported at boot, so that programs find them loaded.
+ * @property {string} prepare - Python run at boot; programs find loaded what it loads.
  * @property {string[]} names - Modules that a program finds in its globals without importing them.
  * @property {string} [snapshot] - Memory snapshot of an earlier boot with the same settings.
  * @property {boolean} makeSnapshot - Send such a snapshot to the parent instead of running programs.
@@ -208,7 +208,8 @@ async function boot() {
   for (const wheel of settings.wheels) {
     python.unpackArchive(new Uint8Array(readFileSync(wheel)), "wheel");
   }
-  if (!snapshot) python.runPython(`import ${settings.modules.join(", ")}`);
+  // In a scope of its own; what JSON quotes, Python reads as the same text.
+  if (!snapshot) python.runPython(`exec(${JSON.stringify(settings.prepare)}, {})`);
   return python;
 }
 

@@ -9,7 +9,7 @@ import { z } from "zod";
 /** What guest.mjs reads from its first argument; documented there. */
 export interface GuestSettings {
   readonly wheels: readonly string[];
-  readonly modules: readonly string[];
+  readonly prepare: string;
   readonly names: readonly string[];
   readonly maxMemoryBytes: number;
   readonly snapshot?: string;

@@ -1,10 +1,10 @@
 // Runs generated Python programs where they can do no harm. What it stops, and what not: docs/sandbox.md.
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Outcome } from "../outcome.ts";
-import { type Guest, type GuestSettings, startGuest } from "./guestProcess.ts";
+import { type GuestKind, plainGuest, sympyGuest } from "./guestKinds.ts";
+import { type Guest, startGuest } from "./guestProcess.ts";
 import { bootGuest, createPool, type Pool } from "./pool.ts";
 import { selfTest } from "./selfTest.ts";
 import { cachedSnapshot } from "./snapshot.ts";
@@ -25,26 +25,11 @@ export interface Sandbox {
   close(): Promise<void>;
 }
 
-const STANDARD_MODULES = [
-  "bisect calendar cmath collections copy datetime decimal fractions functools heapq itertools",
-  "json math operator random re statistics string time typing",
-].flatMap((line) => line.split(" "));
-
 // Written there by the set-up, pinned by hash.
 const wheelFolder = fileURLToPath(new URL("../../../.engine/python/", import.meta.url));
-const SYMPY_WHEELS = ["mpmath-1.3.0-py3-none-any.whl", "sympy-1.14.0-py3-none-any.whl"];
 
 // A tenth of a second on a quiet machine.
 const SELF_TEST_SECONDS = 30;
-
-type GuestKind = Pick<GuestSettings, "wheels" | "modules" | "names">;
-
-const plainGuest: GuestKind = { wheels: [], modules: STANDARD_MODULES, names: ["math"] };
-const sympyGuest = (folder: string): GuestKind => ({
-  wheels: SYMPY_WHEELS.map((wheel) => join(folder, wheel)),
-  modules: [...STANDARD_MODULES, "mpmath", "sympy", "sympy.abc"],
-  names: ["math", "sympy"],
-});
 
 const mentionsSympy = (program: string) => /\b(sympy|mpmath)\b/.test(program);
 

@@ -12,11 +12,11 @@ export const cacheFolder = fileURLToPath(new URL("../../../.cache/", import.meta
 /** Changes with everything that a snapshot depends on. */
 export function snapshotName(settings: GuestSettings): string {
   const key = createHash("sha256")
-    .update(JSON.stringify([pyodideVersion, process.version, process.arch, settings.modules]))
+    .update(JSON.stringify([pyodideVersion, process.version, process.arch, settings.prepare]))
     .update(JSON.stringify(settings.wheels.map((wheel) => basename(wheel))))
     .update(readFileSync(guestFile))
     .digest("hex");
-  return `python-${settings.modules.includes("sympy") ? "sympy-" : ""}${key.slice(0, 16)}.snapshot`;
+  return `python-${settings.names.includes("sympy") ? "sympy-" : ""}${key.slice(0, 16)}.snapshot`;
 }
 
 /**

@@ -230,6 +230,24 @@ describe("sympy", () => {
     expect(await sandbox.run(text)).toEqual({ kind: "answer", value });
   });
 
+  // One after the other, they run in the same guest: the last one to fall idle.
+  test("a program that patches sympy affects no other", async () => {
+    const patch =
+      "import sympy, sys\ndef solution():\n    sympy.Integer.__add__ = lambda a, b: sympy.Integer(9)\n" +
+      "    sympy.solve = sympy.sqrt = None\n    sympy.leak = 1\n    return sympy.Integer(1) + 1";
+    const check =
+      "import sympy\nfrom sympy import solve, sqrt\nx = sympy.Symbol('x')\ndef solution():\n" +
+      "    return solve(x - 2)[0] + sqrt(25) + hasattr(sympy, 'leak')";
+    expect(await sandbox.run(patch)).toMatchObject({ value: 9 });
+    expect(await sandbox.run(check)).toMatchObject({ value: 7 });
+  });
+
+  test("programs start with the modules that solve() loads when it is first called", async () => {
+    const text =
+      "import sys\n# sympy\ndef solution():\n    return int('sympy.combinatorics.polyhedron' in sys.modules)";
+    expect(await sandbox.run(text)).toMatchObject({ value: 1 });
+  });
+
   test("a symbol is no answer", async () => {
     const text = "from sympy import Symbol\ndef solution():\n    return Symbol('x')";
     expect(await sandbox.run(text)).toMatchObject({ kind: "no-answer" });

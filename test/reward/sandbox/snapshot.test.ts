@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { cachedSnapshot, snapshotName } from "../../../src/reward/sandbox/snapshot.ts";
 
-const settings = { wheels: [], modules: ["math"], names: ["math"], maxMemoryBytes: 2 ** 28 };
+const settings = { wheels: [], prepare: "import math", names: ["math"], maxMemoryBytes: 2 ** 28 };
 
 test("a snapshot's name changes with what is in it", () => {
   expect(snapshotName(settings)).toMatch(/^python-[0-9a-f]{16}\.snapshot$/);
-  expect(snapshotName({ ...settings, modules: ["json"] })).not.toBe(snapshotName(settings));
+  expect(snapshotName({ ...settings, prepare: "import json" })).not.toBe(snapshotName(settings));
   expect(snapshotName({ ...settings, wheels: ["/a/x.whl"] })).not.toBe(snapshotName(settings));
   expect(snapshotName({ ...settings, maxMemoryBytes: 2 ** 29 })).toBe(snapshotName(settings));
 });
