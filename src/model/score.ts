@@ -7,7 +7,7 @@ import {
   splitPredictions,
 } from "../data/batch.ts";
 import { type Compiled, compile } from "../engine/compile.ts";
-import { gatherRows, linear, logProbabilityOf } from "../engine/ops.ts";
+import { linear, logProbabilityOf } from "../engine/ops.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import type { ModelConfig } from "./config.ts";
@@ -35,7 +35,7 @@ export function predictingStates(
 ): Tensor {
   const [segments, contexts] = tf.unstack(visible!);
   const attention = causalAttention(config, segments!, contexts!);
-  return gatherRows(hiddenStates(config, weights, tokens!, positions!, attention), places!);
+  return hiddenStates(config, weights, tokens!, positions!, attention, places!);
 }
 
 /** Natural log-probabilities of the response tokens: [predictions]. */

@@ -33,11 +33,12 @@ export function readWeights(parameters: ReadonlyMap<string, Variable>): Map<stri
 }
 
 /**
- * The hidden state of every token after the last norm.
+ * The hidden state of every token, or of some, after the last norm.
  *
  * @param tokens int32 [tokens]
  * @param positions int32 [tokens], from 0 at a sequence's first token
- * @returns [tokens, dim]
+ * @param places int32 [n] the tokens whose states are wanted: the others end with the last layer's attention, which reads them
+ * @returns [tokens, dim] or [n, dim]
  */
 export function hiddenStates(
   config: ModelConfig,
@@ -45,6 +46,7 @@ export function hiddenStates(
   tokens: Tensor,
   positions: Tensor,
   attention: Attention,
+  places?: Tensor,
 ): Tensor {
   const rotation = rotationAt(config, positions);
   let x = gatherRows(weight(weights, "model.embed_tokens.weight"), tokens);
@@ -52,7 +54,9 @@ export function hiddenStates(
     const at = (name: string) => weight(weights, `model.layers.${layer}.${name}.weight`);
     const attentionInput = rmsNorm(x, at("input_layernorm"), config.normEpsilon);
     const [queries, keys, values] = projectHeads(config, at, attentionInput, rotation);
-    const attended = attention(queries, keys, values, layer);
+    let attended = attention(queries, keys, values, layer);
+    if (places && layer === config.layers - 1)
+      [x, attended] = [gatherRows(x, places), gatherRows(attended, places)];
     x = tf.add(x, linear(attended, at("self_attn.o_proj")));
     const ffnInput = rmsNorm(x, at("post_attention_layernorm"), config.normEpsilon);
     const gated = swiGlu(
