@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../src/cli.ts";
 import { UserError } from "../src/errors.ts";
 import { InterruptedError } from "../src/run/interrupts.ts";
-import { temporaryFolder } from "./support/runs.ts";
+import { temporaryFolder } from "./support/temporaryFolder.ts";
 
 let handler: () => void = () => {};
 vi.mock("../src/commands/execute.ts", () => ({

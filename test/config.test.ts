@@ -1,13 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { loadConfig, type Override, parseOverride } from "../src/config.ts";
 import { UserError } from "../src/errors.ts";
+import { temporaryFolder } from "./support/temporaryFolder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "config-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 const warmup = "test/support/sft.yaml";
 const reft = "test/support/reft.yaml";

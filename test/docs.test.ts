@@ -1,7 +1,6 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { CommandModule } from "yargs";
 import { main } from "../src/cli.ts";
 import { askCommand } from "../src/commands/ask.ts";
@@ -23,6 +22,7 @@ import { loadRecipe } from "../src/recipe/config.ts";
 import { trainRerank } from "../src/rerank/train.ts";
 import { trainSft } from "../src/sft/train.ts";
 import { fakeSandbox, shareOf } from "./support/fakeSandbox.ts";
+import { temporaryFolder } from "./support/temporaryFolder.ts";
 import { tinyReft, tinyRerank, tinySft, writeTinyData, writeTinySamples } from "./support/tiny.ts";
 
 vi.mock("../src/reward/sandbox/sandbox.ts", () => ({
@@ -170,8 +170,7 @@ describe("names", () => {
 });
 
 describe("metrics", () => {
-  const home = mkdtempSync(join(tmpdir(), "reft-"));
-  afterAll(() => rmSync(home, { recursive: true }));
+  const home = temporaryFolder();
   let logged = new Set<string>();
   beforeAll(async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});

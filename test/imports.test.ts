@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
-import { temporaryFolder } from "./support/runs.ts";
+import { temporaryFolder } from "./support/temporaryFolder.ts";
 
 const lowest = ["errors.ts", "rng.ts", "settings.ts", "config.ts"];
 const parts = ["engine", "data", "model", "reward", "generate"];

@@ -3,7 +3,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -121,14 +120,13 @@ ${download}`;
 }
 
 beforeEach(() => {
-  root = fs.mkdtempSync(path.join(os.tmpdir(), "reft-setup-"));
+  root = temporaryFolder();
   tools = path.join(root, "tools");
   fs.mkdirSync(tools);
 });
 afterEach(() => {
   vi.unstubAllEnvs();
   vi.restoreAllMocks();
-  fs.rmSync(root, { recursive: true });
 });
 
 describe("the machine", () => {
@@ -307,6 +305,8 @@ with zipfile.ZipFile(file, "w") as archive:
         entry.external_attr = mode << 16
         archive.writestr(entry, path)
 `;
+
+import { temporaryFolder } from "./support/temporaryFolder.ts";
 
 describe("a set-up checkout", () => {
   // A compilation runs g++ twice: for the binding and for what is loaded before it.

@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
@@ -7,6 +5,7 @@ import { ask } from "../../src/commands/ask.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { fakeSandbox } from "../support/fakeSandbox.ts";
 import { goldenPath } from "../support/golden.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 const programs: string[] = [];
@@ -22,14 +21,13 @@ vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
 describe("ask", () => {
   let home: string;
   beforeEach(() => {
-    home = mkdtempSync(join(tmpdir(), "reft-ask-"));
+    home = temporaryFolder();
     writeTinyModel(home, writeTinyData(join(home, "data")));
     programs.length = 0;
     outcome = { kind: "answer", value: 7 };
   });
   afterEach(() => {
     vi.restoreAllMocks();
-    rmSync(home, { recursive: true });
   });
 
   const question = "Tom has 3 apples and buys 4. How many has he?";

@@ -4,7 +4,8 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
 import { compare } from "../../src/commands/compare.ts";
 import { writeReport } from "../../src/evaluate/report.ts";
-import { temporaryFolder, userErrorOf } from "../support/runs.ts";
+import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 let output = "";
 beforeEach(() => {

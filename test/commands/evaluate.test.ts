@@ -1,8 +1,7 @@
 // A tiny run from the first command to the last, with the real sandbox: train-sft, train-reft, evaluate.
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { Config } from "../../src/config.ts";
@@ -17,6 +16,7 @@ import type { Outcome } from "../../src/reward/outcome.ts";
 import { groupSamples, readSamples } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { loadModelFolder, readAnswerFormat } from "../../src/run/modelFolder.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { metricsOf, tinyReft, tinySft, writeTinyData } from "../support/tiny.ts";
 
 interface AnswerLine {
@@ -28,8 +28,7 @@ interface AnswerLine {
   readonly isTruncated: boolean;
 }
 
-const home = mkdtempSync(join(tmpdir(), "evaluate-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const home = temporaryFolder();
 const [warmup, reft] = [join(home, "warmup"), join(home, "reft")];
 const data = join(home, "all.jsonl");
 

@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { execute, summary } from "../../src/commands/execute.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "reft-execute-"));
+const folder = temporaryFolder();
 const limits = { timeoutSeconds: 1, workers: 1, memoryMegabytes: 128 };
 
 test("outcomes come in the order of the programs, with their ids", async () => {

@@ -1,16 +1,15 @@
 // `reft export` from the command line to the files, for a run that trained a little.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
 import { saveCheckpoint } from "../../src/run/checkpoint.ts";
 import { openRun } from "../../src/run/run.ts";
 import { tinyConfig } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
-const home = mkdtempSync(join(tmpdir(), "export-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const home = temporaryFolder();
 const [run, output] = [join(home, "run"), join(home, "output")];
 
 let [printed, errors] = ["", ""];

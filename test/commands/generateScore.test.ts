@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
 import { writeJsonl } from "../../src/data/jsonl.ts";
 import { goldenPath, largestDifference } from "../support/golden.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 interface Generated {
@@ -22,8 +22,7 @@ interface Scored {
   readonly logprobs: readonly number[];
 }
 
-const home = mkdtempSync(join(tmpdir(), "generate-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const home = temporaryFolder();
 let errors = "";
 vi.spyOn(process.stderr, "write").mockImplementation((text) => {
   errors += text;

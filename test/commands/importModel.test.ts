@@ -1,7 +1,6 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { importModel } from "../../src/commands/importModel.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
 import { UserError } from "../../src/errors.ts";
@@ -10,15 +9,15 @@ import { disposeModel } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
 import { loadModelFolder } from "../../src/run/modelFolder.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { weightsIn, writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 let home: string;
 let output: string;
 beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), "reft-import-"));
+  home = temporaryFolder();
   output = join(home, "models", "new");
 });
-afterEach(() => rmSync(home, { recursive: true }));
 
 const gguf = (name: string) => goldenPath("gguf", `${name}.gguf`);
 

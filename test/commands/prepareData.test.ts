@@ -1,15 +1,15 @@
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type PrepareDataArguments, prepareData } from "../../src/commands/prepareData.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import { UserError } from "../../src/errors.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 let from: string;
 let output: string;
 beforeEach(() => {
-  const folder = mkdtempSync(join(tmpdir(), "reft-prepare-"));
+  const folder = temporaryFolder();
   from = folder;
   output = join(folder, "out");
 });

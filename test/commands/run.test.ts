@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
 import { runRecipe } from "../../src/commands/run.ts";
 import { parseOverride } from "../../src/settings.ts";
-import { temporaryFolder } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const fake = vi.hoisted(() => {
   const calls: { stage: string; given: unknown }[] = [];

@@ -2,15 +2,13 @@
 import {
   appendFileSync,
   existsSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
@@ -18,6 +16,7 @@ import { groupSamples, readSamples } from "../../src/reward/samples.ts";
 import { Rng } from "../../src/rng.ts";
 import { takeLock } from "../../src/run/lock.ts";
 import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 /** A quarter of the programs is right for a gold answer of 0, 1, 2 or 3. */
@@ -30,8 +29,7 @@ vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => fakeSandbox((program) => outcomeOf(program)),
 }));
 
-const home = mkdtempSync(join(tmpdir(), "sample-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const home = temporaryFolder();
 const [model, data] = [join(home, "model"), join(home, "train.jsonl")];
 writeTinyModel(model, writeTinyData(home, 12));
 

@@ -2,7 +2,8 @@ import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync }
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { openBlockFile } from "../../src/data/blockFile.ts";
-import { temporaryFolder, userErrorOf } from "../support/runs.ts";
+import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const manifest = { seed: 1, data: "abc" };
 let path: string;

@@ -1,10 +1,10 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readExamples } from "../../src/data/examples.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
-const path = join(mkdtempSync(join(tmpdir(), "reft-examples-")), "x.jsonl");
+const path = join(temporaryFolder(), "x.jsonl");
 const read = (...lines: string[]) => {
   writeFileSync(path, lines.join("\n"));
   return readExamples(path);

@@ -1,17 +1,17 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { appendJsonl, readJsonl, readText, writeJsonl } from "../../src/data/jsonl.ts";
 import { UserError } from "../../src/errors.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const schema = z.strictObject({ a: z.number() });
 let folder: string;
 let path: string;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "reft-jsonl-"));
+  folder = temporaryFolder();
   path = join(folder, "x.jsonl");
 });
 

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
@@ -12,6 +11,7 @@ import {
 import { UserError } from "../../src/errors.ts";
 import { goldenPath } from "../support/golden.ts";
 import { realData, realTexts } from "../support/realData.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 interface Encoded {
   readonly text: string;
@@ -28,7 +28,7 @@ const golden: {
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "reft-tokenizer-"));
+  folder = temporaryFolder();
 });
 
 describe("trainTokenizer", () => {

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readQuestions, writeReport } from "../../src/evaluate/report.ts";
 import { summariseShares } from "../../src/evaluate/summary.ts";
-import { temporaryFolder, userErrorOf } from "../support/runs.ts";
+import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const questions = [0, 1, 1].map((top1, i) => ({
   id: `q${i}`,

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { packClasses, type Sequence, splitByTokens, withClass } from "../../src/data/batch.ts";
@@ -22,9 +21,9 @@ import { readWeights } from "../../src/model/transformer.ts";
 import { classLoss } from "../../src/rerank/loss.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
-const home = mkdtempSync(join(tmpdir(), "classifier-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const home = temporaryFolder();
 
 // Expected values: transformers in float32, a padded batch, scripts/golden/classifier.py.
 describe.each(["multi-head", "grouped-query", "wide-heads"])("%s", (name) => {

@@ -1,7 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/errors.ts";
 import {
   type ModelConfig,
@@ -10,6 +9,7 @@ import {
   toHuggingFaceConfig,
 } from "../../src/model/config.ts";
 import { goldenPath, readGolden } from "../support/golden.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const variants = [
   "multi-head",
@@ -21,11 +21,7 @@ const variants = [
   "sharded-f16",
 ];
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "config-"));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 type Json = Record<string, unknown>;
 

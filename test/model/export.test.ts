@@ -2,16 +2,14 @@ import {
   copyFileSync,
   cpSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { disposeModel, loadModel, saveModel, saveWeights } from "../../src/model/model.ts";
 import {
   openSafetensors,
@@ -20,10 +18,10 @@ import {
 } from "../../src/model/safetensors.ts";
 import { goldenPath } from "../support/golden.ts";
 import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { weightsIn } from "../support/tiny.ts";
 
-const home = mkdtempSync(join(tmpdir(), "export-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const home = temporaryFolder();
 
 /** Loads the model and saves it into a new folder. */
 function exported(name: string): string {

@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/errors.ts";
 import { openGguf } from "../../src/model/gguf.ts";
 import { goldenPath, readGolden } from "../support/golden.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 // Written, and dequantised, by llama.cpp's own Python package: scripts/golden/gguf_files.py.
 const path = goldenPath("gguf", "types.gguf");
@@ -69,11 +69,7 @@ describe("readFloat32", () => {
 });
 
 describe("a file that is damaged or of another kind", () => {
-  let folder: string;
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "reft-gguf-"));
-  });
-  afterAll(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder();
 
   const bytes = readFileSync(path);
   const written = (content: Uint8Array): string => {

@@ -1,33 +1,27 @@
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 // @ts-expect-error the package has no types
 import untypedPackage from "safetensors";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/errors.ts";
 import { openSafetensors, writeSafetensors } from "../../src/model/safetensors.ts";
 import { goldenPath } from "../support/golden.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 /** What the npm package `safetensors` can do: raw bytes out of a file without metadata. */
 const { SafeTensor } = untypedPackage as {
   SafeTensor: new (bytes: Uint8Array) => { getTensor(name: string): Uint8Array };
 };
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "safetensors-"));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 const dtypesFile = goldenPath("formats", "dtypes.safetensors");
 const pair = new Map([

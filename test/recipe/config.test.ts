@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { loadRecipe, loadStages, settingsWithoutPlaces } from "../../src/recipe/config.ts";
 import { parseOverride } from "../../src/settings.ts";
-import { temporaryFolder, userErrorOf } from "../support/runs.ts";
+import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const tiny = "configs/tiny/recipe.yaml";
 const places = { seed: 7, data: "all/data", stages: "all/seed-7" };

@@ -4,7 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import { planStages, runStages, type Stage } from "../../src/recipe/stages.ts";
 import { watchInterrupts } from "../../src/run/interrupts.ts";
-import { temporaryFolder } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 /** What each stage is told; a stage writes it into its folder. */
 const settings = {

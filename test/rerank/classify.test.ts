@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import {
@@ -12,9 +11,10 @@ import { classifierSequence } from "../../src/rerank/input.ts";
 import { groupSamples, readSamples } from "../../src/reward/samples.ts";
 import { loadModelFolder } from "../../src/run/modelFolder.ts";
 import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel, writeTinySamples } from "../support/tiny.ts";
 
-const home = mkdtempSync(join(tmpdir(), "classify-"));
+const home = temporaryFolder();
 const problems = writeTinyData(home, 40);
 writeTinyModel(home, problems);
 writeTinySamples(home, problems);
@@ -22,7 +22,6 @@ const { model, tokenizer } = loadModelFolder(home);
 const classifier = createClassifier(model, 1);
 afterAll(() => {
   disposeClassifier(classifier);
-  rmSync(home, { recursive: true });
 });
 
 /** Three samples to each of 20 questions, the last one with the text of the first. */

@@ -8,7 +8,8 @@ import {
   type Sample,
   summariseSamples,
 } from "../../src/reward/samples.ts";
-import { temporaryFolder, userErrorOf } from "../support/runs.ts";
+import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 function sampleOf(id: string, sample: number, correct: boolean, isDuplicate = false): Sample {
   return {

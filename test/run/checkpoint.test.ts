@@ -19,7 +19,8 @@ import {
 import { logMetrics } from "../../src/run/metrics.ts";
 import { openRun, type Run } from "../../src/run/run.ts";
 import { type Failure, failingDisk } from "../support/failingDisk.ts";
-import { checkpointOf, temporaryFolder, tinyConfig, userErrorOf } from "../support/runs.ts";
+import { checkpointOf, tinyConfig, userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 /** A run with the given checkpoints; the best ones are marked by a minus sign. */
 async function runWith(...steps: number[]): Promise<string> {

@@ -21,7 +21,8 @@ import type { FloatDtype } from "../../src/model/safetensorsHeader.ts";
 import { type Disk, nodeDisk } from "../../src/run/disk.ts";
 import { type ExportOptions, exportModel } from "../../src/run/export.ts";
 import { failingDisk } from "../support/failingDisk.ts";
-import { temporaryFolder, userErrorOf } from "../support/runs.ts";
+import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { weightsIn, writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 vi.mock("../../src/model/logits.ts", async (load) => {

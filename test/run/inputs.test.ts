@@ -2,7 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { checkInputs, hashInputs } from "../../src/run/inputs.ts";
-import { temporaryFolder, userErrorOf } from "../support/runs.ts";
+import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 test("a changed file is named, a moved one is not noticed", async () => {
   const folder = temporaryFolder();

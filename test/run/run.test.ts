@@ -9,7 +9,8 @@ import { saveCheckpoint } from "../../src/run/checkpoint.ts";
 import { logMetrics, writeCalibration, writeSamples } from "../../src/run/metrics.ts";
 import { blockingDifferences, defaultRunFolder, openRun } from "../../src/run/run.ts";
 import { failingDisk } from "../support/failingDisk.ts";
-import { checkpointOf, temporaryFolder, tinyConfig, userErrorOf } from "../support/runs.ts";
+import { checkpointOf, tinyConfig, userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 /** The folder of a run that has a checkpoint and is closed. */
 async function runWithCheckpoint(): Promise<string> {

@@ -1,19 +1,11 @@
-// Small runs for tests: a folder that is removed afterwards, settings, and checkpoints of a few bytes.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+// Small runs for tests: settings, and checkpoints of a few bytes.
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { UserError } from "../../src/errors.ts";
 import type { NewCheckpoint } from "../../src/run/checkpoint.ts";
 
 export const tinyConfig = loadConfig("reft", "configs/tiny/reft.yaml");
-
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "run-"));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
 
 /** A checkpoint whose every file tells its step. */
 export function checkpointOf(step: number, isBest = false): NewCheckpoint {

@@ -1,5 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { readGsm8k, toProgram } from "../../../src/data/datasets/gsm8k.ts";
@@ -7,10 +6,11 @@ import { readMathqa } from "../../../src/data/datasets/mathqa.ts";
 import { readSvamp } from "../../../src/data/datasets/svamp.ts";
 import { UserError } from "../../../src/errors.ts";
 import { realData } from "../../support/realData.ts";
+import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "reft-datasets-"));
+  folder = temporaryFolder();
 });
 const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
 const writeJson = (name: string, value: unknown) => write(name, JSON.stringify(value, null, 2));

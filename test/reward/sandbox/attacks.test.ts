@@ -2,17 +2,17 @@
 // Each attack runs in a guest that is then NOT replaced (the sandbox would replace it): the next program must be right in
 // spite of it, and nothing may have happened on this machine.
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Guest } from "../../../src/reward/sandbox/guestProcess.ts";
 import { plainGuestStarter } from "../../../src/reward/sandbox/sandbox.ts";
+import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
 const MEGABYTE = 1024 * 1024;
-const folder = mkdtempSync(join(tmpdir(), "reft-attacks-"));
+const folder = temporaryFolder();
 const marker = join(folder, "marker");
 const secretFile = join(folder, "secret");
 const secret = "a secret of 4711 words";
@@ -43,7 +43,6 @@ beforeAll(async () => {
 afterAll(() => {
   guest.kill();
   server.close();
-  rmSync(folder, { recursive: true, force: true });
   delete process.env.REFT_TEST_VARIABLE;
 });
 

@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Guest, GuestReply } from "../../../src/reward/sandbox/guestProcess.ts";
 import { bootGuest, createPool, outcomeOf } from "../../../src/reward/sandbox/pool.ts";
+import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
 /** How a fake guest takes a program: a reply, the signal that ends it, or silence. */
 type Behaviour = (program: string) => Partial<GuestReply> | string | undefined;
@@ -124,7 +124,7 @@ describe("createPool", () => {
 
 describe("bootGuest", () => {
   test("removes a snapshot that does not load and boots without it", async () => {
-    const snapshot = join(mkdtempSync(join(tmpdir(), "reft-boot-")), "broken.snapshot");
+    const snapshot = join(temporaryFolder(), "broken.snapshot");
     writeFileSync(snapshot, "not a snapshot");
     const seen: (string | undefined)[] = [];
     const guest = await bootGuest((path) => {

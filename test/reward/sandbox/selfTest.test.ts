@@ -1,9 +1,8 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { selfTest } from "../../../src/reward/sandbox/selfTest.ts";
+import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
 /** No sandbox at all: the machine's own Python. */
 const unprotected = (program: string): Promise<string> =>
@@ -35,13 +34,18 @@ describe("selfTest", () => {
     await selfTest(async (program) => (program.includes("6 * 7") ? "42" : "denied"));
   });
 
+  test("accepts a guest that repeats what it was asked, the folder for temporary files in it", async () => {
+    expect(process.env.TMPDIR!.length).toBeGreaterThan(12);
+    await selfTest(async (program) => (program.includes("6 * 7") ? "42" : program));
+  });
+
   test("refuses a guest that does not compute", async () => {
     await expect(selfTest(async () => "")).rejects.toThrow('6 * 7 gave ""');
   });
 
   test("leaves no bait behind", async () => {
     const temporary = process.env.TMPDIR;
-    process.env.TMPDIR = mkdtempSync(join(tmpdir(), "reft-bait-"));
+    process.env.TMPDIR = temporaryFolder();
     await selfTest(async (program) => (program.includes("6 * 7") ? "42" : ""));
     expect(readdirSync(process.env.TMPDIR)).toEqual([]);
     if (temporary === undefined) delete process.env.TMPDIR;

@@ -1,8 +1,8 @@
-import { chmodSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { cachedSnapshot, snapshotName } from "../../../src/reward/sandbox/snapshot.ts";
+import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
 const settings = { wheels: [], prepare: "import math", names: ["math"], maxMemoryBytes: 2 ** 28 };
 
@@ -14,7 +14,7 @@ test("a snapshot's name changes with what is in it", () => {
 });
 
 test("a snapshot is made once and whole", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "reft-snapshot-"));
+  const folder = temporaryFolder();
   const path = await cachedSnapshot(settings, join(folder, "new"));
   expect(readdirSync(join(folder, "new"))).toEqual([snapshotName(settings)]);
   writeFileSync(path!, "kept");
@@ -22,7 +22,7 @@ test("a snapshot is made once and whole", async () => {
 });
 
 test("where it cannot be kept there is none, and a warning says so", async () => {
-  const file = join(mkdtempSync(join(tmpdir(), "reft-snapshot-")), "file");
+  const file = join(temporaryFolder(), "file");
   writeFileSync(file, "");
   chmodSync(file, 0o400);
   const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
