@@ -18,7 +18,6 @@ import { createJudge } from "../src/reward/judge.ts";
 import { createSandbox } from "../src/reward/sandbox/sandbox.ts";
 import { Rng } from "../src/rng.ts";
 import { resolveModelFolder } from "../src/run/checkpoint.ts";
-import { InterruptedError } from "../src/run/interrupts.ts";
 import { endTokens, loadModelFolder, readAnswerFormat } from "../src/run/modelFolder.ts";
 import { createProgress } from "../src/run/progress.ts";
 import { trainSft } from "../src/sft/train.ts";
@@ -313,17 +312,6 @@ function asRow({ seconds, result }: { seconds: number; result: number }) {
 
 function set(values: Readonly<Record<string, string | number>>): Override[] {
   return Object.entries(values).map(([path, value]) => ({ path, value, source: "comparison" }));
-}
-
-/** Runs a script's work: a mistake of the user or Ctrl-C becomes one line and an exit code. */
-export async function runScript(name: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof UserError || error instanceof InterruptedError)) throw error;
-    console.error(`${name}: ${error.message}`);
-    process.exitCode = error instanceof InterruptedError ? 130 : 1;
-  }
 }
 
 function say(text: string): void {

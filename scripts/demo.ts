@@ -2,12 +2,16 @@
 // cores, no network. Ends with a table and where to look next. The measured comparison, three seeds, is reproduce-generated.ts.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { compare, runScript, table } from "./comparison.ts";
+import { compare, table } from "./comparison.ts";
+import { readOptions, runScript } from "./script.ts";
 
 const folder = join("runs", "demo");
 const start = performance.now();
+const { again } = readOptions("npm run demo --", {
+  again: { type: "boolean", default: false, describe: "Start over" },
+});
 await runScript("demo", async () => {
-  if (process.argv.includes("--again")) rmSync(folder, { recursive: true, force: true });
+  if (again) rmSync(folder, { recursive: true, force: true });
   const rows = await compare({
     seed: 1,
     folder,

@@ -1,20 +1,23 @@
 // The measured comparison on generated problems, as in the README:
-//   npx tsx scripts/reproduce-generated.ts [--steps 400] [--seeds 1,2,3] [--folder runs/generated]
+//   npx tsx scripts/reproduce-generated.ts
 // A stopped run goes on with the same command. Results: <folder>/seed-N/comparison.json and the table on standard output.
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { compare, type Row, runScript, table } from "./comparison.ts";
+import { compare, type Row, table } from "./comparison.ts";
+import { countFrom, readOptions, runScript } from "./script.ts";
 
-const { values } = parseArgs({
-  options: {
-    steps: { type: "string", default: "400" },
-    seeds: { type: "string", default: "1,2,3" },
-    folder: { type: "string", default: join("runs", "generated") },
+const values = readOptions("npx tsx scripts/reproduce-generated.ts", {
+  steps: { type: "string", default: "400", describe: "Of ReFT" },
+  seeds: { type: "string", default: "1,2,3", describe: "One comparison each" },
+  folder: {
+    type: "string",
+    default: join("runs", "generated"),
+    describe: "Data, runs and results",
   },
 });
 await runScript("reproduce-generated", async () => {
   const comparisons: Row[][] = [];
-  for (const seed of values.seeds.split(",").map(Number)) {
+  const reftSteps = countFrom("steps", values.steps);
+  for (const seed of values.seeds.split(",").map((text) => countFrom("seeds", text))) {
     comparisons.push(
       await compare({
         seed,
@@ -22,7 +25,7 @@ await runScript("reproduce-generated", async () => {
         programs: 500,
         answers: 20_000,
         testQuestions: 1000,
-        reftSteps: Number(values.steps),
+        reftSteps,
         selfTraining: true,
       }),
     );

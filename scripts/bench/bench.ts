@@ -1,10 +1,9 @@
 // The benchmark: our side and PyTorch's take turns at the same work with the same weights and tokens. docs/performance.md.
-//   npm run bench -- [--peer] [--compile] [--models tiny,small,medium] [--work sft-full,...] [--rounds 5] [--threads 2]
-//     [--python PATH]
+//   npm run bench -- --help
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { countFrom, readOptions, runScript } from "../script.ts";
 import {
   type Check,
   compareAnswers,
@@ -13,16 +12,7 @@ import {
   compareUpdates,
   requireAgreement,
 } from "./agreement.ts";
-import {
-  cache,
-  chosen,
-  countFrom,
-  modelFolder,
-  root,
-  runScript,
-  startOurs,
-  writeJob,
-} from "./common.ts";
+import { cache, chosen, modelFolder, root, startOurs, writeJob } from "./common.ts";
 import { commit, describeMachine, load } from "./machine.ts";
 import { preparePeer } from "./python.ts";
 import { type Figures, type Result, saveResult, table } from "./report.ts";
@@ -226,18 +216,17 @@ function describe(work: Work, model: ModelName, loadBefore: number) {
   };
 }
 
-await runScript(async () => {
+await runScript("bench", async () => {
   const names = works.map(({ name }) => name);
-  const { values } = parseArgs({
-    options: {
-      peer: { type: "boolean", default: false },
-      compile: { type: "boolean", default: false },
-      python: { type: "string" },
-      models: { type: "string", default: "tiny,small" },
-      work: { type: "string", default: names.join(",") },
-      rounds: { type: "string", default: "5" },
-      threads: { type: "string", default: String(availableParallelism()) },
-    },
+  const threads = String(availableParallelism());
+  const values = readOptions("npm run bench --", {
+    peer: { type: "boolean", default: false, describe: "Also PyTorch's side" },
+    compile: { type: "boolean", default: false, describe: "Also PyTorch with torch.compile" },
+    python: { type: "string", describe: "A Python with PyTorch's side's packages" },
+    models: { type: "string", default: "tiny,small", describe: `Some of ${modelNames}` },
+    work: { type: "string", default: names.join(","), describe: "What to measure" },
+    rounds: { type: "string", default: "5", describe: "How often each side does the work" },
+    threads: { type: "string", default: threads, describe: "Of each side" },
   });
   const models = chosen("models", values.models, modelNames);
   const chosenWorks = chosen("work", values.work, names);

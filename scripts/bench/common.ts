@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf, UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/errors.ts";
 import { type Side, startSide } from "./side.ts";
 import type { Job, ModelName } from "./workloads.ts";
 
@@ -43,22 +43,4 @@ export function chosen<T extends string>(option: string, text: string, known: re
     if (found !== undefined) return found;
     throw new UserError(`--${option}: expected some of ${known.join(", ")}, found ${name}`);
   });
-}
-
-/** A whole number from 1. @throws UserError for anything else */
-export function countFrom(option: string, text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count > 0) return count;
-  throw new UserError(`--${option}: expected a whole number from 1, found ${text}`);
-}
-
-/** Prints a mistake of the user without a stack. */
-export async function runScript(main: () => Promise<void>): Promise<void> {
-  try {
-    await main();
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    console.error(messageOf(error));
-    process.exitCode = 1;
-  }
 }

@@ -1,23 +1,14 @@
 // How cost grows: throughput and peak memory of our side against weights, length, batch and samples per prompt.
-//   npx tsx scripts/bench/scaling.ts [--axes weights,length,batch,samples] [--model tiny] [--points 4] [--rounds 3]
+//   npx tsx scripts/bench/scaling.ts --help
 // Each point is a process of its own. Writes docs/scaling.md and docs/scaling.svg.
 import { mkdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import type { Sequence } from "../../src/data/batch.ts";
 import { writeFileAtomically } from "../../src/data/jsonl.ts";
 import { parameterCount } from "../../src/model/model.ts";
-import {
-  cache,
-  chosen,
-  countFrom,
-  modelFolder,
-  root,
-  runScript,
-  startOurs,
-  writeJob,
-} from "./common.ts";
+import { countFrom, readOptions, runScript } from "../script.ts";
+import { cache, chosen, modelFolder, root, startOurs, writeJob } from "./common.ts";
 import { type Axis, growthPicture, type Point } from "./growthPicture.ts";
 import { commit, describeMachine, load } from "./machine.ts";
 import { median } from "./report.ts";
@@ -130,15 +121,13 @@ function tables(measured: readonly Axis[]): string {
     .join("\n");
 }
 
-await runScript(async () => {
+await runScript("scaling", async () => {
   const names = Object.keys(axes) as AxisName[];
-  const { values } = parseArgs({
-    options: {
-      axes: { type: "string", default: names.join(",") },
-      model: { type: "string", default: "tiny" },
-      points: { type: "string", default: "100" },
-      rounds: { type: "string", default: "3" },
-    },
+  const values = readOptions("npx tsx scripts/bench/scaling.ts", {
+    axes: { type: "string", default: names.join(","), describe: "What grows" },
+    model: { type: "string", default: "tiny", describe: `One of ${modelNames}` },
+    points: { type: "string", default: "100", describe: "The first points of each axis alone" },
+    rounds: { type: "string", default: "3", describe: "Steps per point" },
   });
   const [model] = chosen("model", values.model, modelNames) as [ModelName];
   const points = countFrom("points", values.points);
