@@ -10,6 +10,7 @@ import type { ReftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import { checkSamplingPrefix, findSamplingFormat } from "../data/prompt.ts";
+import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { constantSchedule } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
@@ -247,6 +248,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
         "time/rolloutSeconds": rolloutSeconds,
         "time/stepSeconds": (performance.now() - startedAt) / 1000,
         "memory/numTensors": liveTensors(),
+        "memory/tracedFunctions": tracedFunctions(),
       };
       const stops = await interrupts.requested();
       const isLast = done === totalSteps;

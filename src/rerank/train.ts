@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { RerankConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { scheduleFactor } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
@@ -163,6 +164,7 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
         "rerank/correctFraction": correctFraction(batch),
         "time/stepSeconds": (performance.now() - startedAt) / 1000,
         "memory/numTensors": liveTensors(),
+        "memory/tracedFunctions": tracedFunctions(),
       };
       const isLast = done === totalSteps;
       const endsEpoch = done % stepsPerEpoch === 0;

@@ -15,6 +15,7 @@ import {
   formatPrompt,
 } from "../data/prompt.ts";
 import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
+import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { scheduleFactor } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
@@ -146,6 +147,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
         "sft/lossTokens": lossTokens,
         "time/stepSeconds": seconds,
         "memory/numTensors": liveTensors(),
+        "memory/tracedFunctions": tracedFunctions(),
       };
       const isLast = done === totalSteps;
       const endsEpoch = done % stepsPerEpoch === 0;

@@ -1,7 +1,6 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ReftConfig } from "../../src/config.ts";
 import type { Model } from "../../src/model/model.ts";
 import { trainReft } from "../../src/ppo/train.ts";
@@ -10,12 +9,14 @@ import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
 import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
 import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import {
   contentOf,
   interruptAfter,
   type MetricsLine,
   metricsOf,
   tinyReft,
+  tracedFunctionsOf,
   weightsIn,
   writeTinyData,
   writeTinyModel,
@@ -64,8 +65,7 @@ vi.mock(import("../../src/model/model.ts"), async (importOriginal) => {
   return { ...original, disposeModel };
 });
 
-const home = mkdtempSync(join(tmpdir(), "reft-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const home = temporaryFolder();
 let errors = "";
 vi.spyOn(console, "error").mockImplementation((text) => {
   errors += `${text}\n`;
@@ -124,6 +124,11 @@ describe("a run of 200 steps", () => {
   test("has as many live tensors after every step", () => {
     expect(lines).toHaveLength(200);
     expect(new Set(lines.map((line) => line["memory/numTensors"])).size).toBe(1);
+  });
+
+  test("has traced nearly all of its functions after half of the steps", () => {
+    const traced = tracedFunctionsOf(folderOf("long"));
+    expect(traced.at(-1)! - traced[traced.length >> 1]!).toBeLessThan(10);
   });
 
   test("recomputes the log-probabilities of each rollout to 1e-4, and clips nothing at first", () => {

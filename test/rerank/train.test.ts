@@ -1,7 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { RerankConfig } from "../../src/config.ts";
@@ -18,19 +17,20 @@ import { readSamples, type Sample } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
 import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import {
   contentOf,
   interruptAfter,
   type MetricsLine,
   metricsOf,
   tinyRerank,
+  tracedFunctionsOf,
   writeTinyData,
   writeTinyModel,
   writeTinySamples,
 } from "../support/tiny.ts";
 
-const home = mkdtempSync(join(tmpdir(), "rerank-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const home = temporaryFolder();
 let errors = "";
 let report = "";
 vi.spyOn(console, "log").mockImplementation(() => {});
@@ -83,6 +83,11 @@ describe("a run of 90 steps", () => {
 
   test("has as many live tensors after every step", () => {
     expect(new Set(lines.map((line) => line["memory/numTensors"])).size).toBe(1);
+  });
+
+  test("has traced nearly all of its functions after half of the steps", () => {
+    const traced = tracedFunctionsOf(folder);
+    expect(traced.at(-1)! - traced[traced.length >> 1]!).toBeLessThan(10);
   });
 
   test("reports the balance of the labels", () => {

@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { SftConfig } from "../../src/config.ts";
+import { writeJsonl } from "../../src/data/jsonl.ts";
 import { disposeModel } from "../../src/model/model.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
@@ -12,12 +12,14 @@ import { loadModelFolder } from "../../src/run/modelFolder.ts";
 import { trainSft } from "../../src/sft/train.ts";
 import { shareOf } from "../support/fakeSandbox.ts";
 import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 import {
   contentOf,
   interruptAfter,
   type MetricsLine,
   metricsOf,
   tinySft,
+  tracedFunctionsOf,
   writeTinyData,
   writeTinyModel,
 } from "../support/tiny.ts";
@@ -36,8 +38,7 @@ vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => ({ close: async () => {} }),
 }));
 
-const home = mkdtempSync(join(tmpdir(), "sft-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const home = temporaryFolder();
 let errors = "";
 vi.spyOn(console, "log").mockImplementation(() => {});
 vi.spyOn(console, "error").mockImplementation(() => {});
@@ -84,6 +85,11 @@ describe("a run of 201 steps", () => {
     expect(new Set(lines.map((line) => line["memory/numTensors"])).size).toBe(1);
   });
 
+  test("has traced nearly all of its functions after half of the steps", () => {
+    const traced = tracedFunctionsOf(folderOf("long"));
+    expect(traced.at(-1)! - traced[traced.length >> 1]!).toBeLessThan(10);
+  });
+
   test("keeps the first checkpoint of the best accuracy, and the last one", () => {
     const measured = lines.filter((line) => "eval/accuracy" in line);
     expect(measured.map((line) => line.step)).toEqual([30, 60, 90, 120, 150, 180, 201]);
@@ -92,6 +98,19 @@ describe("a run of 201 steps", () => {
     expect(loadCheckpoint(folderOf("long"), "best")!.step).toBe(60);
     expect(loadCheckpoint(folderOf("long"), "last")!.step).toBe(201);
   });
+});
+
+test("a second epoch over examples of one length traces nothing that the first did not", async () => {
+  const train = join(home, "one-length.jsonl");
+  writeJsonl(
+    train,
+    problems.map(({ id }) => ({ ...problems[0], id })),
+  );
+  const folder = folderOf("one-length");
+  await trainSft({ ...base, data: { ...base.data, train } }, folder);
+  const second = tracedFunctionsOf(folder).slice(3); // the first one's measurement included
+  expect(second).toHaveLength(3);
+  expect(new Set(second).size).toBe(1);
 });
 
 describe("a run that goes on", () => {

@@ -178,15 +178,24 @@ export interface MetricsLine {
   readonly [name: string]: number;
 }
 
-/** The lines of metrics.jsonl without what a clock says. */
+/** The lines of metrics.jsonl without what depends on the process: its clock, and how much of the run it has computed. */
 export function metricsOf(folder: string): MetricsLine[] {
+  const ofProcess = /^time(\/|$)|^memory\/tracedFunctions$/;
+  return allMetricsOf(folder).map((line) =>
+    Object.fromEntries(Object.entries(line).filter(([name]) => !ofProcess.test(name))),
+  );
+}
+
+/** Functions traced by the process, after each step of the run. */
+export function tracedFunctionsOf(folder: string): number[] {
+  return allMetricsOf(folder).flatMap((line) => line["memory/tracedFunctions"] ?? []);
+}
+
+function allMetricsOf(folder: string): MetricsLine[] {
   const path = join(folder, "metrics.jsonl");
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, "utf8").trimEnd().split("\n");
-  return lines.map((line) => {
-    const entries = Object.entries(JSON.parse(line) as Record<string, number>);
-    return Object.fromEntries(entries.filter(([name]) => !/^time(\/|$)/.test(name)));
-  });
+  return lines.map((line) => JSON.parse(line));
 }
 
 /** All that a run leaves, but for what a clock says; it must not depend on interruptions. */
