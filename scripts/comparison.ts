@@ -9,7 +9,7 @@ import { loadConfig, type Override } from "../src/config.ts";
 import { type Example, readExamples } from "../src/data/examples.ts";
 import { writeFileAtomically, writeJsonl } from "../src/data/jsonl.ts";
 import { UserError } from "../src/errors.ts";
-import { percentWithError } from "../src/evaluate/tables.ts";
+import { markdownTable, percentWithError } from "../src/evaluate/tables.ts";
 import { answerQuestions, prepareQuestions } from "../src/generate/answer.ts";
 import { createGenerator } from "../src/generate/generate.ts";
 import { disposeModel } from "../src/model/model.ts";
@@ -225,19 +225,19 @@ function checkOptions(folder: string, before: ComparisonOptions, now: Comparison
 
 /** The rows as a Markdown table; several comparisons give means with standard errors. */
 export function table(comparisons: readonly (readonly Row[])[]): string {
-  const lines = comparisons[0]!.map((row, i) => {
+  const cells = comparisons[0]!.map((row, i) => {
     const all = comparisons.map((rows) => rows[i]!);
     const seconds = mean(all.map((r) => r.seconds));
     const samples = mean(all.map((r) => r.samples));
     const dev = percentWithError(all.map((r) => r.devAccuracy));
     const test = percentWithError(all.map((r) => r.testAccuracy));
-    return `| ${row.name} | ${seconds.toFixed(0)} | ${samples.toFixed(0)} | ${dev} | ${test} |`;
+    return [row.name, seconds.toFixed(0), samples.toFixed(0), dev, test];
   });
-  return [
-    "| model | CPU seconds after the warm-up | samples | dev accuracy, % | test accuracy, % |",
-    "| --- | --- | --- | --- | --- |",
-    ...lines,
-  ].join("\n");
+  const accuracies = ["dev accuracy, %", "test accuracy, %"];
+  return markdownTable([
+    ["model", "CPU seconds after the warm-up", "samples", ...accuracies],
+    ...cells,
+  ]);
 }
 
 function mean(values: readonly number[]): number {

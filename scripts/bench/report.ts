@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomically } from "../../src/data/jsonl.ts";
+import { markdownTable } from "../../src/evaluate/tables.ts";
 import type { Check } from "./agreement.ts";
 import type { Machine } from "./machine.ts";
 import { type ModelName, type Variant, type Work, works } from "./workloads.ts";
@@ -95,9 +96,7 @@ export function table(results: readonly Result[]): string {
       ? variants.map((variant) => row(work, result, variant))
       : [row(work, result)];
   });
-  return [heads, heads.map(() => "---"), ...rows]
-    .map((cells) => `| ${cells.join(" | ")} |`)
-    .join("\n");
+  return markdownTable([heads, ...rows]);
 }
 
 function row(work: Work, { model, units, ours, peers }: Result, variant?: Variant): string[] {

@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Sequence } from "../../src/data/batch.ts";
 import { writeFileAtomically } from "../../src/data/jsonl.ts";
+import { markdownTable } from "../../src/evaluate/tables.ts";
 import { parameterCount } from "../../src/model/model.ts";
 import { countFrom, readOptions, runScript } from "../script.ts";
 import { cache, chosen, modelFolder, root, startOurs, writeJob } from "./common.ts";
@@ -100,23 +101,15 @@ function tables(measured: readonly Axis[]): string {
     .map(({ title, xLabel, points, name }) => {
       const cost = ({ at, tokensPerSecond }: Point) =>
         (name === "weights" ? 1 / at : 1) / tokensPerSecond;
-      const rows = points.map((point) =>
-        [
-          point.at,
-          point.tokensPerSecond.toPrecision(3),
-          point.peakMegabytes.toFixed(0),
-          (cost(point) / cost(points[0]!)).toFixed(2),
-        ].join(" | "),
-      );
+      const rows = points.map((point) => [
+        String(point.at),
+        point.tokensPerSecond.toPrecision(3),
+        point.peakMegabytes.toFixed(0),
+        (cost(point) / cost(points[0]!)).toFixed(2),
+      ]);
       const per = name === "weights" ? "token and weight" : "token";
-      return [
-        `## ${title}`,
-        "",
-        `| ${xLabel} | tokens/s | peak memory, MB | seconds per ${per}, first row 1 |`,
-        "| --- | --- | --- | --- |",
-        ...rows.map((row) => `| ${row} |`),
-        "",
-      ].join("\n");
+      const heads = [xLabel, "tokens/s", "peak memory, MB", `seconds per ${per}, first row 1`];
+      return `## ${title}\n\n${markdownTable([heads, ...rows])}\n`;
     })
     .join("\n");
 }
