@@ -2,7 +2,7 @@
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { writeFileAtomically } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
-import { bootstrapIntervals, type Interval } from "../evaluate/bootstrap.ts";
+import { bootstrapIntervals, type Interval } from "../evaluate/intervals.ts";
 import { type PairedTest, pairedTest } from "../evaluate/pairedTest.ts";
 import { type MeasuredQuestion, readQuestions } from "../evaluate/report.ts";
 import { markdownTable, percent } from "../evaluate/tables.ts";

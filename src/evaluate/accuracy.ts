@@ -71,13 +71,3 @@ export function evaluationMetrics(answers: readonly Answer[]): Record<string, nu
   const entries = Object.entries(summariseAnswers(answers));
   return Object.fromEntries(entries.map(([name, value]) => [`eval/${name}`, value]));
 }
-
-/** Wilson's 95 % interval of a share. Reference: Wilson, JASA 22 (1927), p. 209. */
-export function wilsonInterval(successes: number, trials: number): [low: number, high: number] {
-  const z = 1.959963984540054;
-  const share = successes / trials;
-  const scale = 1 / (1 + z ** 2 / trials);
-  const centre = scale * (share + z ** 2 / (2 * trials));
-  const half = scale * z * Math.sqrt((share * (1 - share)) / trials + z ** 2 / (4 * trials ** 2));
-  return [Math.max(0, centre - half), Math.min(1, centre + half)];
-}

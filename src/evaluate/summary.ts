@@ -1,7 +1,6 @@
 // From shares per question to accuracies with intervals.
 import { Rng } from "../rng.ts";
-import { wilsonInterval } from "./accuracy.ts";
-import { bootstrapIntervals, type Interval } from "./bootstrap.ts";
+import { bootstrapIntervals, type Interval, wilsonInterval } from "./intervals.ts";
 import { type Method, methods, type QuestionShares } from "./pools.ts";
 
 export interface Metric {

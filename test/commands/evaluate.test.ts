@@ -8,7 +8,7 @@ import type { Config } from "../../src/config.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import { samplingPrompt } from "../../src/data/prompt.ts";
 import { loadTokenizer, saveTokenizer } from "../../src/data/tokenizer.ts";
-import { wilsonInterval } from "../../src/evaluate/accuracy.ts";
+import { wilsonInterval } from "../../src/evaluate/intervals.ts";
 import { readQuestions } from "../../src/evaluate/report.ts";
 import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
 import { readProbabilities } from "../../src/rerank/classify.ts";
@@ -257,19 +257,4 @@ describe("train-sft, then train-reft, then evaluate", () => {
       );
     },
   );
-});
-
-describe("wilsonInterval", () => {
-  // By hand for 8 of 10: z² = 3.8415; centre (0.8 + 0.19207) / 1.38415 = 0.71674;
-  // half 1.95996 * sqrt(0.016 + 0.0096036) / 1.38415 = 0.22658. The others: scipy.stats.binomtest, scipy 1.17.1.
-  test.each([
-    [8, 10, 0.490162, 0.943318],
-    [0, 10, 0, 0.277533],
-    [10, 10, 0.722467, 1],
-    [755, 1319, 0.545532, 0.598854],
-  ])("of %d out of %d", (successes, trials, low, high) => {
-    const interval = wilsonInterval(successes, trials);
-    expect(interval[0]).toBeCloseTo(low, 6);
-    expect(interval[1]).toBeCloseTo(high, 6);
-  });
 });

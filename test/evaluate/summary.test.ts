@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { wilsonInterval } from "../../src/evaluate/accuracy.ts";
+import { wilsonInterval } from "../../src/evaluate/intervals.ts";
 import { curvesOf, type Metric, summariseShares } from "../../src/evaluate/summary.ts";
 
 describe("summariseShares", () => {

@@ -3,6 +3,16 @@ import type { Rng } from "../rng.ts";
 
 export type Interval = readonly [low: number, high: number];
 
+/** Wilson's 95 % interval of a share. Reference: Wilson, JASA 22 (1927), p. 209. */
+export function wilsonInterval(successes: number, trials: number): Interval {
+  const z = 1.959963984540054;
+  const share = successes / trials;
+  const scale = 1 / (1 + z ** 2 / trials);
+  const centre = scale * (share + z ** 2 / (2 * trials));
+  const half = scale * z * Math.sqrt((share * (1 - share)) / trials + z ** 2 / (4 * trials ** 2));
+  return [Math.max(0, centre - half), Math.min(1, centre + half)];
+}
+
 const resamples = 2000;
 
 /**

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { bootstrapIntervals } from "../../src/evaluate/bootstrap.ts";
+import { bootstrapIntervals, wilsonInterval } from "../../src/evaluate/intervals.ts";
 import { Rng } from "../../src/rng.ts";
 import { goldenPath } from "../support/golden.ts";
 
@@ -50,5 +50,20 @@ describe("bootstrapIntervals", () => {
     const [alone] = bootstrapIntervals([b], rng());
     expect(bootstrapIntervals([a, b, b], rng()).slice(1)).toEqual([alone, alone]);
     expect(bootstrapIntervals([a], rng(2))).not.toEqual(bootstrapIntervals([a], rng()));
+  });
+});
+
+describe("wilsonInterval", () => {
+  // By hand for 8 of 10: z² = 3.8415; centre (0.8 + 0.19207) / 1.38415 = 0.71674;
+  // half 1.95996 * sqrt(0.016 + 0.0096036) / 1.38415 = 0.22658. The others: scipy.stats.binomtest, scipy 1.17.1.
+  test.each([
+    [8, 10, 0.490162, 0.943318],
+    [0, 10, 0, 0.277533],
+    [10, 10, 0.722467, 1],
+    [755, 1319, 0.545532, 0.598854],
+  ])("of %d out of %d", (successes, trials, low, high) => {
+    const interval = wilsonInterval(successes, trials);
+    expect(interval[0]).toBeCloseTo(low, 6);
+    expect(interval[1]).toBeCloseTo(high, 6);
   });
 });
