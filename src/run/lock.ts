@@ -1,6 +1,6 @@
 // One process at a time works on a run's folder, or on a file that is resumed. The lock names its holder, so one left by a crash
 // is recognised.
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
@@ -44,29 +44,21 @@ function tryLink(from: string, to: string): boolean {
   }
 }
 
-/** Returns false when there is no such file. */
-function tryRename(from: string, to: string): boolean {
-  try {
-    renameSync(from, to);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
-    throw error;
-  }
-}
-
+/**
+ * Removes a lock whose holder is dead. Two processes that see the same dead holder must not both remove: the second one would
+ * remove what the first has taken since. So removing needs a lock of its own, which a crash may leave behind like any other.
+ */
 function removeIfStale(lock: string): void {
   const text = readIfThere(lock);
   if (text === undefined) return; // given back in between
   const holder = parseHolder(text);
   if (holder === undefined || isAlive(holder, lock)) throw inUse(lock, holder);
-  const aside = `${lock}.${process.pid}`;
-  if (!tryRename(lock, aside)) return; // somebody else was quicker
-  // Another process may have taken the stale lock over between the look and the move: then this one is live, put it back.
-  const taken = readFileSync(aside, "utf8");
-  if (taken !== text) tryLink(aside, lock);
-  rmSync(aside, { force: true });
-  if (taken !== text) throw inUse(lock, parseHolder(taken));
+  const giveBack = takeLock(`${lock}.takeover`);
+  try {
+    if (readIfThere(lock) === text) rmSync(lock);
+  } finally {
+    giveBack();
+  }
 }
 
 function isAlive(holder: Holder, lock: string): boolean {

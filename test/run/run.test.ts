@@ -1,11 +1,21 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  type BigIntStats,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { loadConfig, parseOverride } from "../../src/config.ts";
 import { saveCheckpoint } from "../../src/run/checkpoint.ts";
+import { takeLock } from "../../src/run/lock.ts";
 import { logMetrics, writeCalibration, writeSamples } from "../../src/run/metrics.ts";
 import { blockingDifferences, defaultRunFolder, openRun } from "../../src/run/run.ts";
 import { failingDisk } from "../support/failingDisk.ts";
@@ -174,6 +184,43 @@ describe("the lock of a run", () => {
     expect(readFileSync(join(folder, "run.lock"), "utf8")).toBe(text);
   });
 
+  const stale = JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: "1" });
+
+  test("that another process has taken since it was found stale stays in its place", () => {
+    const folder = temporaryFolder();
+    const [lock, taken] = [join(folder, "run.lock"), join(folder, "taken")];
+    writeFileSync(lock, stale);
+    let before: BigIntStats | undefined;
+    using kill = vi.spyOn(process, "kill").mockImplementationOnce(() => {
+      takeLock(taken); // meanwhile another start takes the lock over: this process stands for it
+      renameSync(taken, lock);
+      before = statSync(lock, { bigint: true });
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20); // longer than a tick of the file system's clock
+      throw Object.assign(new Error(), { code: "ESRCH" });
+    });
+    expect(() => takeLock(lock)).toThrow(`run.lock: in use by process ${process.pid}`);
+    expect(kill).toHaveBeenCalled();
+    expect(statSync(lock, { bigint: true }).ctimeNs).toBe(before!.ctimeNs); // not even moved aside and back
+  });
+
+  test("is left to another process that is taking it over", () => {
+    const lock = join(temporaryFolder(), "run.lock");
+    writeFileSync(lock, stale);
+    const giveBack = takeLock(`${lock}.takeover`);
+    expect(() => takeLock(lock)).toThrow(`in use by process ${process.pid}`);
+    expect(readFileSync(lock, "utf8")).toBe(stale);
+    giveBack();
+    takeLock(lock)();
+  });
+
+  test("is taken over also after a crash in a takeover", () => {
+    const folder = temporaryFolder();
+    const lock = join(folder, "run.lock");
+    for (const path of [lock, `${lock}.takeover`]) writeFileSync(path, stale);
+    takeLock(lock)();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   test("goes to exactly one of several processes that find a stale one at the same moment", async () => {
     // Each says when it is up; told a folder and a moment, it tries. It stays until its input ends.
     const script = `
@@ -191,10 +238,9 @@ describe("the lock of a run", () => {
     });
     const nextLines = () => Promise.all(children.map(({ nextLine }) => nextLine()));
     expect(await nextLines()).toEqual(["up", "up", "up", "up"]);
-    const stale = { pid: 2 ** 22 + 1, host: hostname(), started: "1" };
     for (let round = 0; round < 20; round++) {
       const folder = temporaryFolder();
-      writeFileSync(join(folder, "run.lock"), JSON.stringify(stale));
+      writeFileSync(join(folder, "run.lock"), stale);
       const line = JSON.stringify({ folder, moment: Date.now() + 30 });
       for (const { child } of children) child.stdin.write(line);
       const outcomes = (await nextLines()).toSorted();
