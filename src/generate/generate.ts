@@ -58,7 +58,7 @@ export interface Generator {
 }
 
 /** Tokens sampled per call of the decoding step: fewer calls against a few tokens past EOS that are thrown away. */
-const DECODE_STEPS = 4;
+const DECODE_STEPS = 2;
 
 type Tokens = readonly number[];
 
