@@ -102,7 +102,7 @@ export async function compare(options: ComparisonOptions): Promise<Row[]> {
   /** SFT from the warm-up for at least so many samples and CPU seconds. */
   const continueSft = async (name: string, train: string, rows: number, least: Budget) => {
     // The warm-up's rate is too low, because starting up is in it: hence the margin, and a second try where it is not enough.
-    let samplesPerSecond = (3 * warmupSamples) / warmupRun.seconds;
+    let samplesPerSecond = (2.5 * warmupSamples) / warmupRun.seconds;
     for (let attempt = 1; ; attempt++) {
       const label = `${name}-${attempt}`;
       const planned = await once(`${label}-epochs`, async () =>
