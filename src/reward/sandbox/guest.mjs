@@ -1,7 +1,10 @@
 // The child process that runs generated programs: Python (pyodide) behind a WebAssembly boundary that is
 // closed, once and for all, before the first program. Plain JavaScript, because Node starts it as it is.
 // docs/sandbox.md tells what each layer stops.
+import { Buffer } from "node:buffer";
 import { readFileSync, constants as systemConstants } from "node:fs";
+import { deserialize, serialize } from "node:v8";
+import { CARDS, PAGE, REACH, trackWrites } from "./trackWrites.mjs";
 
 /**
  * @typedef {object} GuestSettings Given as JSON in the first argument.
@@ -12,6 +15,7 @@ import { readFileSync, constants as systemConstants } from "node:fs";
  * @property {string} [snapshot] - Memory snapshot of an earlier boot with the same settings.
  * @property {boolean} makeSnapshot - Send such a snapshot to the parent instead of running programs.
  * @property {number} maxMemoryBytes - Python's memory may not grow beyond this.
+ * @property {number} verifyEvery - After every so many programs all of memory is compared with its clean state.
  */
 
 const host = globalThis.process;
@@ -61,6 +65,8 @@ let violation;
 let guardedImports = 0;
 /** @type {WebAssembly.Exports | undefined} */
 let wasm;
+/** Python's WebAssembly, rewritten to keep account of what it writes, and where it keeps it. */
+let tracked;
 
 function expel(reason) {
   violation ??= reason;
@@ -108,17 +114,25 @@ function guardImports(imports) {
 const instantiate = WebAssembly.instantiate;
 WebAssembly.instantiate = async (source, imports, ...rest) => {
   const isPython = imports?.env !== undefined;
-  if (isPython) guardImports(imports);
-  const result = await instantiate.call(WebAssembly, source, imports, ...rest);
-  if (isPython && !wasm) {
-    wasm = (result.instance ?? result).exports;
-    growTo(wasm.memory, snapshot?.length ?? 0);
-  }
+  if (!isPython) return instantiate.call(WebAssembly, source, imports, ...rest);
+  if (wasm) throw new Error("a second Python");
+  resizeHeap = imports.env.emscripten_resize_heap;
+  guardImports(imports);
+  tracked = snapshot?.tracked ?? trackWrites(new Uint8Array(source));
+  const result = await instantiate.call(WebAssembly, tracked.bytes, imports, ...rest);
+  wasm = result.instance.exports;
+  // Python's heap begins above the cards, before anything has been taken from it.
+  const heapStart = wasm.sbrk(tracked.cards + CARDS - wasm.sbrk(0));
+  if (heapStart > tracked.cards - PAGE) throw new Error("the cards lie in Python's heap");
+  growTo(wasm.memory, snapshot?.memory.length ?? 0);
   return result;
 };
 
+let resizeHeap;
+let renewing = false;
 const grow = WebAssembly.Memory.prototype.grow;
 WebAssembly.Memory.prototype.grow = function (pages) {
+  if (renewing) return grow.call(this, 0);
   if (this.buffer.byteLength + pages * PAGE_BYTES > settings.maxMemoryBytes) {
     throw new RangeError("the program's memory is used up"); // Python turns it into a MemoryError
   }
@@ -129,6 +143,103 @@ WebAssembly.Memory.prototype.grow = function (pages) {
 function growTo(memory, bytes) {
   const missing = bytes - memory.buffer.byteLength;
   if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
+}
+
+// The real one, for what must not mark.
+const Bytes = globalThis.Uint8Array;
+const VIEWS = [
+  "Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array",
+  "Float32Array Float64Array BigInt64Array BigUint64Array",
+].flatMap((line) => line.split(" "));
+
+/** Sets the cards of bytes that JavaScript has written, as the rewritten WebAssembly does for its own. */
+function mark(start, length) {
+  if (length <= 0) return;
+  const last = Math.floor((start + length - 1) / PAGE);
+  new Bytes(wasm.memory.buffer, tracked.cards, CARDS).fill(1, Math.floor(start / PAGE), last + 1);
+}
+
+/** The view behind each marking one. */
+const realViews = new WeakMap();
+const real = (value) => realViews.get(value) ?? value;
+
+/** A view of Python's memory that marks what is written through it; a method that is not known marks everything. */
+function markingView(view) {
+  const { BYTES_PER_ELEMENT: size, byteOffset } = view;
+  const called = (name, method, values) => {
+    const result = method.apply(view, values.map(real));
+    if (name === "set") mark(byteOffset + (values[1] ?? 0) * size, values[0].length * size);
+    else if (name === "subarray") mark(result.byteOffset, result.byteLength);
+    else if (name !== "slice") mark(0, wasm.memory.buffer.byteLength);
+    return result;
+  };
+  const marking = new Proxy(view, {
+    get(_, name) {
+      const value = view[name];
+      return typeof value === "function" ? (...values) => called(name, value, values) : value;
+    },
+    set(_, index, value) {
+      view[index] = value;
+      mark(byteOffset + Number(index) * size, size);
+      return true;
+    },
+    defineProperty: () => false,
+  });
+  realViews.set(marking, view);
+  return marking;
+}
+
+/**
+ * From now on JavaScript gets marking views of Python's memory, whoever makes them. Those made before come to their
+ * end with the buffer that they look at: pyodide makes its own anew, as it does when memory grows.
+ */
+function markViews() {
+  for (const name of VIEWS) {
+    globalThis[name] = new Proxy(globalThis[name], {
+      construct(View, values) {
+        const view = new View(...values.map(real));
+        return values[0] === wasm.memory.buffer ? markingView(view) : view;
+      },
+    });
+  }
+  const { isView } = ArrayBuffer;
+  ArrayBuffer.isView = (value) => isView(real(value));
+  const { buffer } = wasm.memory;
+  renewing = true;
+  resizeHeap(buffer.byteLength + 1);
+  renewing = false;
+  if (buffer.byteLength > 0) throw new Error("old views of Python's memory are still open");
+}
+
+/** Keeps a copy of Python's memory; returns what puts it back. */
+function keepMemory() {
+  const { cards: address } = tracked;
+  const cardsOf = (memory) => memory.subarray(address, address + memory.length / PAGE);
+  // The cards of the cards' own pages and of the page before: one is set if anything stores into them.
+  const areMeddledWith = (cards) =>
+    cards.subarray(address / PAGE - 1, (address + CARDS) / PAGE).includes(1);
+  const booted = new Bytes(wasm.memory.buffer);
+  if (areMeddledWith(cardsOf(booted))) throw new Error("Python takes the memory of the cards");
+  cardsOf(booted).fill(0);
+  const clean = booted.slice();
+  let programs = 0;
+  return () => {
+    const memory = new Bytes(wasm.memory.buffer);
+    const cards = cardsOf(memory);
+    const putBack = (start, end) => {
+      memory.set(clean.subarray(start, end), Math.min(start, clean.length));
+      memory.fill(0, Math.max(start, clean.length), end);
+    };
+    if (areMeddledWith(cards)) putBack(0, memory.length);
+    for (let page = cards.indexOf(1); page >= 0; page = cards.indexOf(1, page + 1)) {
+      putBack(page * PAGE, page * PAGE + REACH);
+    }
+    cards.fill(0);
+    if (++programs % settings.verifyEvery > 0) return;
+    const rest = memory.subarray(clean.length);
+    const isClean = Buffer.compare(memory.subarray(0, clean.length), clean) === 0;
+    if (!isClean || rest.some((byte) => byte !== 0)) throw new Error("memory was not put back");
+  };
 }
 
 // Runs one program and packs what came of it into one string: a letter for the kind, then value or message.
@@ -202,7 +313,7 @@ async function boot() {
     stdin: () => null,
     stdout: () => {},
     stderr: () => {},
-    ...(snapshot ? { _loadSnapshot: snapshot } : {}),
+    ...(snapshot ? { _loadSnapshot: snapshot.memory.slice() } : {}),
     ...(settings.makeSnapshot ? { _makeSnapshot: true } : {}),
   });
   for (const wheel of settings.wheels) {
@@ -217,7 +328,7 @@ async function boot() {
 function dropHostGlobals() {
   for (const name of Object.getOwnPropertyNames(globalThis)) {
     if (
-      /^(fetch|require|process|Buffer|[A-Z].*(Socket|Source|Request|Channel|Port|Worker)|Worker|Request|Response)$/.test(
+      /^(fetch|require|process|Buffer|DataView|[A-Z].*(Socket|Source|Request|Channel|Port|Worker)|Worker|Request|Response)$/.test(
         name,
       )
     ) {
@@ -243,16 +354,15 @@ function closeBoundary(python) {
   run();
   if (!wasm || guardedImports < 150) throw new Error("pyodide's imports were not intercepted");
   dropHostGlobals();
+  markViews();
   latched = true;
 
-  const cleanMemory = new Uint8Array(wasm.memory.buffer).slice();
+  const putMemoryBack = keepMemory();
   const cleanStack = wasm.__stack_pointer.value;
   const cleanStreams = FS.streams.map((stream) => ({ stream, position: stream?.position }));
   const restore = () => {
     wasm.__stack_pointer.value = cleanStack;
-    const memory = new Uint8Array(wasm.memory.buffer);
-    memory.set(cleanMemory);
-    memory.fill(0, cleanMemory.length);
+    putMemoryBack();
     FS.streams.length = 0;
     for (const { stream, position } of cleanStreams) {
       if (stream) stream.position = position;
@@ -288,11 +398,13 @@ const cpuSeconds = () => (cpuUsage().user + cpuUsage().system) / 1e6;
 
 host.on("SIGINT", () => {}); // Ctrl-C reaches the whole group; the parent decides what ends
 host.on("disconnect", () => exit(0));
-const snapshot = settings.snapshot ? readFileSync(settings.snapshot) : undefined;
+let snapshot = settings.snapshot ? deserialize(readFileSync(settings.snapshot)) : undefined;
 const python = await boot();
 if (settings.makeSnapshot) {
-  send({ snapshot: python.makeMemorySnapshot() }); // the parent ends this process once it has it
+  send({ snapshot: serialize({ memory: python.makeMemorySnapshot(), tracked }) }); // the parent ends this process once it has it
 } else {
+  snapshot = undefined;
+  tracked.bytes = undefined;
   const { execute, restore } = closeBoundary(python);
   host.on("message", ({ id, program }) => {
     send({ id, ...execute(program) });

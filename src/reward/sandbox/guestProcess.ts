@@ -12,6 +12,7 @@ export interface GuestSettings {
   readonly prepare: string;
   readonly names: readonly string[];
   readonly maxMemoryBytes: number;
+  readonly verifyEvery: number;
   readonly snapshot?: string;
 }
 

@@ -28,6 +28,9 @@ export interface Sandbox {
 // Written there by the set-up, pinned by hash.
 const wheelFolder = fileURLToPath(new URL("../../../.engine/python/", import.meta.url));
 
+// Comparing all of memory takes the time of five programs.
+const VERIFY_EVERY = 1000;
+
 // A tenth of a second on a quiet machine.
 const SELF_TEST_SECONDS = 30;
 
@@ -47,8 +50,12 @@ function checkOptions({ timeoutSeconds, workers, memoryMegabytes }: SandboxOptio
 }
 
 /** How guests of one kind are started; the snapshot is looked up, or made, once. */
-function guestStarter(kind: GuestKind, maxMemoryBytes: number): () => Promise<Guest> {
-  const settings = { ...kind, maxMemoryBytes };
+function guestStarter(
+  kind: GuestKind,
+  maxMemoryBytes: number,
+  verifyEvery = VERIFY_EVERY,
+): () => Promise<Guest> {
+  const settings = { ...kind, maxMemoryBytes, verifyEvery };
   let snapshot: Promise<string | undefined> | undefined;
   return async () => {
     snapshot ??= cachedSnapshot(settings);
@@ -60,8 +67,10 @@ function guestStarter(kind: GuestKind, maxMemoryBytes: number): () => Promise<Gu
 }
 
 /** Starts guests for programs that need the standard library only, outside any pool. */
-export const plainGuestStarter = (maxMemoryBytes: number): (() => Promise<Guest>) =>
-  guestStarter(plainGuest, maxMemoryBytes);
+export const plainGuestStarter = (
+  maxMemoryBytes: number,
+  verifyEvery?: number,
+): (() => Promise<Guest>) => guestStarter(plainGuest, maxMemoryBytes, verifyEvery);
 
 /** Boots one guest, attacks it, and throws it away. */
 async function proveClosed(boot: () => Promise<Guest>): Promise<void> {

@@ -1,7 +1,7 @@
 // A cache of Python's memory right after its boot: a guest starts from it in a quarter of a second instead of three.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../../errors.ts";
 import { type GuestSettings, guestFile, makeSnapshot, pyodideVersion } from "./guestProcess.ts";
@@ -15,6 +15,7 @@ export function snapshotName(settings: GuestSettings): string {
     .update(JSON.stringify([pyodideVersion, process.version, process.arch, settings.prepare]))
     .update(JSON.stringify(settings.wheels.map((wheel) => basename(wheel))))
     .update(readFileSync(guestFile))
+    .update(readFileSync(join(dirname(guestFile), "trackWrites.mjs")))
     .digest("hex");
   return `python-${settings.names.includes("sympy") ? "sympy-" : ""}${key.slice(0, 16)}.snapshot`;
 }

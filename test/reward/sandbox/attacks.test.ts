@@ -25,7 +25,7 @@ let server: Server;
 let port: number;
 let connections = 0;
 let guest: Guest;
-const startGuest = plainGuestStarter(512 * MEGABYTE);
+const startGuest = plainGuestStarter(512 * MEGABYTE, 1);
 
 beforeAll(async () => {
   writeFileSync(secretFile, secret);

@@ -4,7 +4,13 @@ import { expect, test } from "vitest";
 import { cachedSnapshot, snapshotName } from "../../../src/reward/sandbox/snapshot.ts";
 import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
-const settings = { wheels: [], prepare: "import math", names: ["math"], maxMemoryBytes: 2 ** 28 };
+const settings = {
+  wheels: [],
+  prepare: "import math",
+  names: ["math"],
+  maxMemoryBytes: 2 ** 28,
+  verifyEvery: 1,
+};
 
 test("a snapshot's name changes with what is in it", () => {
   expect(snapshotName(settings)).toMatch(/^python-[0-9a-f]{16}\.snapshot$/);
