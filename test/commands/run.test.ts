@@ -84,7 +84,7 @@ test("runs every stage once, each on what the others made", async () => {
     model: join(stages, "warmup"),
     data: join(folder, "data", "answers.jsonl"),
     samples: 8,
-    questions: 2000,
+    questions: 1000,
     seed: 1,
   });
   expect(given("rerankReft")).toMatchObject({
