@@ -1,6 +1,6 @@
 // What the scripts share: reading options, and how a mistake of the user ends.
 import yargs, { type Options } from "yargs";
-import { UserError } from "../src/errors.ts";
+import { asUserError, UserError } from "../src/errors.ts";
 import { InterruptedError } from "../src/run/interrupts.ts";
 
 /**
@@ -34,8 +34,9 @@ export async function runScript(name: string, work: () => Promise<void>): Promis
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof UserError || error instanceof InterruptedError)) throw error;
-    console.error(`${name}: ${error.message}`);
-    process.exitCode = error instanceof InterruptedError ? 130 : 1;
+    const expected = error instanceof InterruptedError ? error : asUserError(error);
+    if (expected === undefined) throw error;
+    console.error(`${name}: ${expected.message}`);
+    process.exitCode = expected instanceof InterruptedError ? 130 : 1;
   }
 }

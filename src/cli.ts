@@ -3,7 +3,7 @@
 import { readFileSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import yargs, { type Argv, type CommandModule } from "yargs";
-import { UserError } from "./errors.ts";
+import { asUserError, UserError } from "./errors.ts";
 import { InterruptedError } from "./run/interrupts.ts";
 
 interface Entry {
@@ -183,9 +183,10 @@ function everyOptionHasOneValue(parsed: Readonly<Record<string, unknown>>): bool
 
 /** Prints what went wrong to standard error. Returns the exit code. */
 function report(error: unknown, name: string): number {
-  if (error instanceof UserError || error instanceof InterruptedError) {
-    process.stderr.write(`${name}: ${error.message}\n`);
-    return error instanceof InterruptedError ? 130 : 1;
+  const expected = error instanceof InterruptedError ? error : asUserError(error);
+  if (expected !== undefined) {
+    process.stderr.write(`${name}: ${expected.message}\n`);
+    return expected instanceof InterruptedError ? 130 : 1;
   }
   const stack = error instanceof Error ? error.stack : String(error);
   process.stderr.write(`${name}: an error of the program itself, not of its input:\n${stack}\n`);

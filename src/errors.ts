@@ -10,3 +10,48 @@ export class UserError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+const space = "free some space and try again";
+const permission = "give another path, or the permission";
+const fileInTheWay = "a file stands where a folder is expected; give another path";
+
+/** What a file system refuses and a user can repair, with what to do. */
+const repairs: Readonly<Record<string, string>> = {
+  ENOSPC: space,
+  EDQUOT: space,
+  EACCES: permission,
+  EPERM: permission,
+  EROFS: "give a path that can be written",
+  EEXIST: fileInTheWay,
+  ENOTDIR: fileInTheWay,
+  EISDIR: "a folder stands where a file is expected; give another path",
+  ENAMETOOLONG: "give a shorter path",
+  EFBIG: "the file would be larger than the disk or a limit allows; give another path",
+  EMFILE: "raise the limit of open files (ulimit -n)",
+  EIO: "the disk reports an error; give a path on another one",
+};
+
+/**
+ * Explains what went wrong as a mistake of the user, where it is one. What a file system refuses need not be caught where it
+ * happens: Node's message has the operation and the path, and every command ends here.
+ *
+ * @returns undefined for a defect of the program
+ */
+export function asUserError(error: unknown): UserError | undefined {
+  if (error instanceof UserError) return error;
+  if (!(error instanceof Error && "code" in error)) return undefined;
+  const repair = repairs[String(error.code)];
+  if (repair === undefined) return undefined;
+  return new UserError(`${error.message}: ${repair}`, { cause: error });
+}
+
+/** Adds the path to the message of a failed write or read: Node names it only when a file is opened, made or moved. */
+export function withPath<T>(path: string, access: () => T): T {
+  try {
+    return access();
+  } catch (error) {
+    if (error instanceof Error && "syscall" in error && !("path" in error))
+      error.message += ` '${path}'`;
+    throw error;
+  }
+}

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../src/cli.ts";
@@ -7,7 +7,7 @@ import { UserError } from "../src/errors.ts";
 import { InterruptedError } from "../src/run/interrupts.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
 
-let handler: () => void = () => {};
+let handler: () => unknown = () => {};
 vi.mock("../src/commands/execute.ts", () => ({
   executeCommand: {
     command: "execute",
@@ -98,6 +98,14 @@ describe("main", () => {
     };
     expect(await main(["execute", "--input", "a"])).toBe(1);
     expect(errors).toBe("reft execute: a.jsonl:3: expected text, found null\n");
+  });
+
+  test("prints what the file system refuses with what to do, exit code 1", async () => {
+    handler = () => mkdirSync("package.json", { recursive: true });
+    expect(await main(["execute", "--input", "a"])).toBe(1);
+    expect(errors).toMatch(
+      /^reft execute: EEXIST: .* mkdir '.*package.json': a file stands where a folder is expected; give another path\n$/,
+    );
   });
 
   test("prints its own mistake with a stack, exit code 2", async () => {

@@ -1,17 +1,13 @@
 // The output file of a command that writes JSON lines.
 import { existsSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { messageOf, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 
-/** Empties the output file, or makes it. @throws UserError if it is the input or cannot be written */
+/** Empties the output file, or makes it. @throws UserError if it is the input */
 export function prepareOutput(output: string, input: string): void {
   if (existsSync(output) && realpathSync(output) === realpathSync(input)) {
     throw new UserError(`--output: expected another file than --input, found ${output} for both`);
   }
-  try {
-    mkdirSync(dirname(output), { recursive: true });
-    writeFileSync(output, "");
-  } catch (error) {
-    throw new UserError(`${output}: cannot be written (${messageOf(error)})`);
-  }
+  mkdirSync(dirname(output), { recursive: true });
+  writeFileSync(output, "");
 }

@@ -11,7 +11,7 @@ export type Manifest = Readonly<Record<string, string | number>>;
 export interface BlockFile {
   /** Lines that are there, of whole blocks alone. */
   readonly lines: number;
-  /** Adds a block. @throws UserError if the disk does not take it */
+  /** Adds a block. */
   append(block: readonly unknown[]): void;
 }
 

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type { ZodError, ZodType } from "zod";
-import { messageOf, UserError } from "../errors.ts";
+import { messageOf, UserError, withPath } from "../errors.ts";
 
 /** One value of a JSONL file with the line, counted from 1, that it stands on. */
 export interface Line<T> {
@@ -76,7 +76,8 @@ export function readText(path: string): string {
   return reading(path, () => readFileSync(path, "utf8").replace(/^\uFEFF/, ""));
 }
 
-function reading<T>(path: string, read: () => T): T {
+/** Runs a call that reads a file. @throws UserError if it cannot be read */
+export function reading<T>(path: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
@@ -121,16 +122,14 @@ function excerpt(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
-/** Appends values, each as a line of its own, in one piece. @throws UserError if the disk does not take it */
+/** Appends values, each as a line of its own, in one piece. */
 export function appendJsonl(path: string, ...values: readonly unknown[]): void {
-  writing(path, () => appendFileSync(path, linesFrom(values)));
+  withPath(path, () => appendFileSync(path, linesFrom(values)));
 }
 
 /**
  * Writes one line per value. The file appears under its name only when it is complete, so an
  * interruption or a full disk leaves the old file, or none.
- *
- * @throws UserError if the disk does not take it
  */
 export function writeJsonl(path: string, values: Iterable<unknown>): void {
   writeFileAtomically(path, linesFrom(values));
@@ -145,23 +144,13 @@ function linesFrom(values: Iterable<unknown>): string {
 /** Writes a text file under a temporary name, then renames it; makes its folder if need be. */
 export function writeFileAtomically(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
-  writing(path, () => {
-    try {
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(temporary, text);
-      renameSync(temporary, path);
-    } catch (error) {
-      rmSync(temporary, { force: true });
-      throw error;
-    }
-  });
-}
-
-function writing(path: string, write: () => void): void {
+  mkdirSync(dirname(path), { recursive: true });
   try {
-    write();
+    withPath(path, () => writeFileSync(temporary, text));
+    renameSync(temporary, path);
   } catch (error) {
-    throw new UserError(`${path}: cannot be written (${messageOf(error)})`);
+    rmSync(temporary, { force: true });
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
-// Reading and writing at a position of an open file; what the file system refuses becomes a UserError that says what to do.
+// Reading and writing at a position of an open file, with its path in what the file system refuses.
 import { closeSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
-import { UserError } from "../errors.ts";
+import { reading } from "../data/jsonl.ts";
+import { UserError, withPath } from "../errors.ts";
 
 /** Node reads and writes less than 2 GiB in one call. */
 const maxTransferBytes = 2 ** 30;
@@ -20,7 +21,7 @@ export function openToRead<R extends object>(
   path: string,
   readerOf: (descriptor: number) => R,
 ): R & OpenFile {
-  const descriptor = attempt(`open ${path}`, () => openSync(path, "r"));
+  const descriptor = reading(path, () => openSync(path, "r"));
   let open = true;
   const close = () => {
     if (open) closeSync(descriptor);
@@ -44,9 +45,7 @@ export function readFully(
   let done = 0;
   while (done < target.length) {
     const wanted = Math.min(target.length - done, maxTransferBytes);
-    const count = attempt(`read ${path}`, () =>
-      readSync(descriptor, target, done, wanted, position + done),
-    );
+    const count = reading(path, () => readSync(descriptor, target, done, wanted, position + done));
     if (count === 0) throw new UserError(`${path}: became shorter while it was being read`);
     done += count;
   }
@@ -57,7 +56,7 @@ export function writeFully(descriptor: number, path: string, bytes: Uint8Array):
   let done = 0;
   while (done < bytes.length) {
     const wanted = Math.min(bytes.length - done, maxTransferBytes);
-    done += attempt(`write ${path}`, () => writeSync(descriptor, bytes, done, wanted));
+    done += withPath(path, () => writeSync(descriptor, bytes, done, wanted));
   }
 }
 
@@ -67,37 +66,9 @@ export function syncFolder(folder: string): void {
   try {
     fsyncSync(descriptor);
   } catch (error) {
-    if (!isSystemError(error) || !["EINVAL", "ENOTSUP", "EPERM"].includes(error.code)) throw error;
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (!["EINVAL", "ENOTSUP", "EPERM"].includes(code)) throw error;
   } finally {
     closeSync(descriptor);
   }
-}
-
-const advice: Readonly<Record<string, string>> = {
-  ENOENT: "no such file or folder",
-  EISDIR: "it is a folder",
-  ENOTDIR: "a part of the path is not a folder",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full; free some space and try again",
-  EDQUOT: "the disk quota is used up; free some space and try again",
-  EFBIG: "the file would be larger than the system allows",
-  EMFILE: "too many open files",
-  EIO: "the disk reports an error",
-};
-
-/** Runs a call of the file system; what it refuses becomes a UserError that says what to do. */
-export function attempt<T>(action: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-    const reason = advice[error.code] ?? error.message;
-    throw new UserError(`cannot ${action}: ${reason}`, { cause: error });
-  }
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException & { code: string } {
-  return error instanceof Error && "syscall" in error && "code" in error;
 }

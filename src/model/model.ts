@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Variable } from "../engine/variable.ts";
-import { messageOf, UserError } from "../errors.ts";
+import { messageOf, UserError, withPath } from "../errors.ts";
 import type { Rng } from "../rng.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safetensors.ts";
@@ -178,11 +178,7 @@ function shardName(number: number, count: number): string {
 }
 
 function writeJson(path: string, value: unknown): void {
-  try {
-    writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
-  } catch (error) {
-    throw new UserError(`cannot write ${path}: ${messageOf(error)}`);
-  }
+  withPath(path, () => writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`));
 }
 
 /** Writes variables as safetensors, one in memory at a time. */

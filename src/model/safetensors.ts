@@ -2,15 +2,8 @@
 // Every tensor is read by its position, so that a file larger than the memory can be opened.
 import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { UserError } from "../errors.ts";
-import {
-  attempt,
-  type OpenFile,
-  openToRead,
-  readFully,
-  syncFolder,
-  writeFully,
-} from "./fileAccess.ts";
+import { UserError, withPath } from "../errors.ts";
+import { type OpenFile, openToRead, readFully, syncFolder, writeFully } from "./fileAccess.ts";
 import {
   bfloat16ToFloat32,
   float16ToFloat32,
@@ -147,7 +140,6 @@ function readHeader(descriptor: number, path: string): Header {
  * The file appears whole or not at all, and is on the disk when this returns.
  *
  * @param metadata further entries beside `format`
- * @throws UserError if the file cannot be written, for one because the disk is full
  */
 export function writeSafetensors(
   path: string,
@@ -158,17 +150,17 @@ export function writeSafetensors(
   const header = encodeHeader(ordered, { format: "pt", ...metadata });
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    const descriptor = attempt(`create ${path}`, () => openSync(temporary, "w"));
+    const descriptor = openSync(temporary, "w");
     try {
       writeFully(descriptor, path, header);
       for (const [name, tensor] of ordered) {
         writeFully(descriptor, path, encodeTensor(name, tensor));
       }
-      attempt(`write ${path}`, () => fsyncSync(descriptor));
+      withPath(path, () => fsyncSync(descriptor));
     } finally {
       closeSync(descriptor);
     }
-    attempt(`write ${path}`, () => renameSync(temporary, path));
+    renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;

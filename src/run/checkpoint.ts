@@ -4,8 +4,8 @@ import * as fs from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { z } from "zod";
 import type { Config } from "../config.ts";
-import { UserError } from "../errors.ts";
-import { type Disk, explainDiskErrorsAsync, replaceFile } from "./disk.ts";
+import { asUserError, UserError } from "../errors.ts";
+import { type Disk, replaceFile } from "./disk.ts";
 import { syncMetrics } from "./metrics.ts";
 
 export type JsonValue =
@@ -97,10 +97,13 @@ export async function saveCheckpoint(run: CheckpointOwner, made: NewCheckpoint):
     ? `The checkpoint of step ${last.step} is intact: the same command goes on from it.`
     : "The same command starts again.";
   try {
-    return await explainDiskErrorsAsync(`the checkpoint of step ${made.step}`, assurance, write);
+    return await write();
   } catch (error) {
     tryCleanUp(run); // half a checkpoint would keep a full disk full
-    throw error;
+    const explained = asUserError(error);
+    if (explained === undefined) throw error;
+    const message = `could not write the checkpoint of step ${made.step}: ${explained.message}. ${assurance}`;
+    throw new UserError(message, { cause: error });
   }
 }
 

@@ -2,13 +2,13 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { UserError } from "../errors.ts";
-import { type Disk, explainDiskErrors } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 
 /**
  * Makes a folder: filled aside (`.NAME.tmp` beside it), then renamed. What a killed process left aside is replaced.
  *
  * @param fill writes the files, and waits until the disk has them
- * @throws UserError when the output is in use or the disk refuses; nothing is left aside then, nor when `fill` throws
+ * @throws UserError when the output is in use; whatever is thrown, nothing is left aside
  */
 export function writeFreshFolder<T>(output: string, disk: Disk, fill: (folder: string) => T): T {
   if (existsSync(output) && !(statSync(output).isDirectory() && readdirSync(output).length === 0)) {
@@ -17,14 +17,12 @@ export function writeFreshFolder<T>(output: string, disk: Disk, fill: (folder: s
   const target = resolve(output);
   const aside = join(dirname(target), `.${basename(target)}.tmp`);
   try {
-    return explainDiskErrors(output, "Then give the same command again.", () => {
-      disk.remove(aside);
-      disk.makeFolder(aside);
-      const result = fill(aside);
-      disk.rename(aside, target);
-      disk.sync(dirname(target));
-      return result;
-    });
+    disk.remove(aside);
+    disk.makeFolder(aside);
+    const result = fill(aside);
+    disk.rename(aside, target);
+    disk.sync(dirname(target));
+    return result;
   } catch (error) {
     tryRemove(disk, aside); // half a folder would keep a full disk full
     throw error;

@@ -3,7 +3,7 @@
 import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { UserError } from "../errors.ts";
+import { UserError, withPath } from "../errors.ts";
 
 interface Holder {
   readonly pid: number;
@@ -22,8 +22,8 @@ interface Holder {
 export function takeLock(lock: string): () => void {
   const own = JSON.stringify(describeProcess(process.pid));
   const temporary = join(dirname(lock), `.${basename(lock)}.${process.pid}`);
-  writeFileSync(temporary, own);
   try {
+    withPath(temporary, () => writeFileSync(temporary, own));
     while (!tryLink(temporary, lock)) removeIfStale(lock);
   } finally {
     rmSync(temporary, { force: true });

@@ -1,7 +1,7 @@
 // What a run writes down as it goes: one line of figures per step, and samples of what the model wrote.
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { type Disk, explainDiskErrors, replaceFile } from "./disk.ts";
+import { type Disk, replaceFile } from "./disk.ts";
 
 /** What of a run its records need. */
 interface Recorder {
@@ -16,13 +16,9 @@ export interface StepPosition {
   readonly epoch: number;
 }
 
-const assurance = "The same command goes on from the last checkpoint.";
-
 /**
  * Appends `{step, epoch, time, ...metrics}` to metrics.jsonl. Call it before the step's checkpoint is saved.
  * JSON has no NaN and no infinities: they are written as text.
- *
- * @throws UserError when the disk is full
  */
 export function logMetrics(
   run: Recorder,
@@ -33,13 +29,11 @@ export function logMetrics(
   const plain = (_: string, value: unknown) =>
     typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
   const line = `${JSON.stringify({ step, epoch, time, ...metrics }, plain)}\n`;
-  explainDiskErrors("metrics.jsonl", assurance, () => run.disk.append(metricsIn(run.folder), line));
+  run.disk.append(metricsIn(run.folder), line);
 }
 
 /**
  * Writes samples/step-000123.jsonl: what the model wrote at a step, with the outcomes.
- *
- * @throws UserError when the disk is full
  */
 export function writeSamples(run: Recorder, step: number, samples: readonly object[]): void {
   writeRecords(run, "samples", step, samples);
@@ -47,8 +41,6 @@ export function writeSamples(run: Recorder, step: number, samples: readonly obje
 
 /**
  * Writes calibration/step-000123.jsonl: a reliability table, one bin per line.
- *
- * @throws UserError when the disk is full
  */
 export function writeCalibration(run: Recorder, step: number, bins: readonly object[]): void {
   writeRecords(run, "calibration", step, bins);
@@ -65,10 +57,8 @@ function writeRecords(
 ): void {
   const name = `step-${String(step).padStart(6, "0")}.jsonl`;
   const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
-  explainDiskErrors(`${kind}/${name}`, assurance, () => {
-    run.disk.makeFolder(join(run.folder, kind));
-    replaceFile(run.disk, join(run.folder, kind, name), text);
-  });
+  run.disk.makeFolder(join(run.folder, kind));
+  replaceFile(run.disk, join(run.folder, kind, name), text);
 }
 
 /**

@@ -11,7 +11,7 @@ import {
   loadCheckpoint,
   removeUnreferenced,
 } from "./checkpoint.ts";
-import { type Disk, explainDiskErrors, nodeDisk, replaceFile } from "./disk.ts";
+import { type Disk, nodeDisk, replaceFile } from "./disk.ts";
 import { takeLock } from "./lock.ts";
 import { dropRecordsAfter } from "./metrics.ts";
 
@@ -30,29 +30,27 @@ export interface Run<C extends Config = Config> {
  * the files end up as those of a run that was never stopped. Hold it with `using`.
  *
  * @throws UserError when another process uses the folder, when it holds something else, when it was made with other
- * settings, when its last checkpoint is damaged, or when it cannot be written
+ * settings, or when its last checkpoint is damaged
  */
 export function openRun<C extends Config>(
   folder: string,
   config: C,
   disk: Disk = nodeDisk,
 ): Run<C> {
-  return explainDiskErrors(`the run's folder ${folder}`, "", () => {
-    assertRunOrEmpty(folder);
-    disk.makeFolder(checkpointsIn(folder));
-    const unlock = takeLock(join(folder, "run.lock"));
-    try {
-      const run = { folder, config, disk };
-      removeUnreferenced(run);
-      const resumeFrom = loadCheckpoint(folder, "last");
-      writeConfig(run, resumeFrom !== undefined);
-      dropRecordsAfter(run, resumeFrom?.step ?? -1);
-      return { ...run, resumeFrom, [Symbol.dispose]: unlock };
-    } catch (error) {
-      unlock();
-      throw error;
-    }
-  });
+  assertRunOrEmpty(folder);
+  disk.makeFolder(checkpointsIn(folder));
+  const unlock = takeLock(join(folder, "run.lock"));
+  try {
+    const run = { folder, config, disk };
+    removeUnreferenced(run);
+    const resumeFrom = loadCheckpoint(folder, "last");
+    writeConfig(run, resumeFrom !== undefined);
+    dropRecordsAfter(run, resumeFrom?.step ?? -1);
+    return { ...run, resumeFrom, [Symbol.dispose]: unlock };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
 }
 
 /** The folder of a run that got no --output: `configs/tiny/reft.yaml` gives `runs/tiny-reft`. */

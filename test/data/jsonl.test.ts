@@ -78,8 +78,10 @@ describe("writeJsonl", () => {
     writeJsonl(join(folder, "new", "x.jsonl"), [{ a: 1 }]);
     expect(readdirSync(join(folder, "new"))).toEqual(["x.jsonl"]);
     writeJsonl(path, [{ a: 1 }]);
-    expect(() => writeJsonl(join(path, "x"), [])).toThrow(/cannot be written/);
-    expect(() => writeJsonl(join(folder, "new"), [])).toThrow(/new: cannot be written/);
+    expect(() => writeJsonl(join(path, "x"), [])).toThrow(
+      `EEXIST: file already exists, mkdir '${path}'`,
+    );
+    expect(() => writeJsonl(join(folder, "new"), [])).toThrow(/EISDIR: .*new'/);
     expect(readdirSync(folder).sort()).toEqual(["new", "x.jsonl"]);
   });
 });

@@ -169,7 +169,7 @@ describe("saveCheckpoint", () => {
       saveCheckpoint(run, { ...checkpointOf(3), writeFiles }),
     );
     expect(message).toBe(
-      "could not write the checkpoint of step 3: ENOSPC, the disk is full; free some space. " +
+      "could not write the checkpoint of step 3: ENOSPC: no space left on device, write: free some space and try again. " +
         "The checkpoint of step 2 is intact: the same command goes on from it.",
     );
     expect(checkpointFolders(folder)).toEqual(["step-000002"]);
@@ -193,7 +193,7 @@ describe("saveCheckpoint", () => {
     const safe = Number(child.stdout.trim().split("\n").at(-1));
     expect(safe).toBeGreaterThanOrEqual(3);
     expect(child.stderr).toContain(`could not write the checkpoint of step ${safe + 1}`);
-    expect(child.stderr).toContain("ENOSPC, the disk is full");
+    expect(child.stderr).toContain("ENOSPC: no space left on device");
     expect(child.stderr).toContain(`The checkpoint of step ${safe} is intact`);
     expect(loadCheckpoint(copy, "last")!.step).toBe(safe);
   });

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig } from "../../src/config.ts";
-import { UserError } from "../../src/errors.ts";
+import { asUserError } from "../../src/errors.ts";
 import type { NewCheckpoint } from "../../src/run/checkpoint.ts";
 
 export const tinyConfig = loadConfig("reft", "configs/tiny/reft.yaml");
@@ -30,7 +30,8 @@ export async function userErrorOf(action: () => unknown): Promise<string> {
   try {
     await action();
   } catch (error) {
-    if (error instanceof UserError) return error.message;
+    const explained = asUserError(error);
+    if (explained !== undefined) return explained.message;
     throw error;
   }
   throw new Error("expected a UserError, but nothing was thrown");
