@@ -29,9 +29,10 @@ async function load<T>(module: string): Promise<T> {
 const { matchesLock } = await load<{ matchesLock(lock: Lock, installed: Lock): boolean }>(
   "packages.mjs",
 );
-const { checkNode, checkGlibc } = await load<{
+const { checkNode, checkGlibc, checkMachine } = await load<{
   checkNode(running: string, required: string): void;
   checkGlibc(version: string | undefined): void;
+  checkMachine(work: { root: string; download: boolean; compile: boolean; bytes: number }): void;
 }>("machine.mjs");
 const { wheelsFor } = await load<{ wheelsFor(machine: string, flavour: string): Wheel[] }>(
   "wheels.mjs",
@@ -153,6 +154,15 @@ describe("the machine", () => {
   it("asks for no tool that the remaining work does not need", () => {
     makeEngine();
     expect(setup().stderr).not.toContain("Python");
+  });
+
+  it("says how much disk space is missing, and is content with what is there", () => {
+    const { bavail, bsize } = fs.statfsSync(root);
+    const check = (bytes: number) => checkMachine({ root, download: false, compile: false, bytes });
+    check((bavail * bsize) / 2);
+    expect(() => check(bavail * bsize + 5e9)).toThrow(
+      /^Disk space is missing: this needs \S+ GB in \/.* and \S+ [GM]B are free; make (4\.9|5\.\d) GB more free\.\nThen run it again\.$/,
+    );
   });
 
   it("refuses a Node that is too old, a Linux without glibc 2.27 and other systems", () => {

@@ -7,8 +7,11 @@ import { fingerprint } from "./checkpoint.ts";
 /** SHA-256 per file. */
 export type InputHashes = Readonly<Record<string, string>>;
 
+/** What of a model's folder decides how it answers. */
+const modelFile = /\.safetensors$|^(config|tokenizer|tokenizer_config|reft)\.json$/;
+
 /**
- * Hashes data files, and the weights of model folders.
+ * Hashes data files, and what is read of model folders.
  *
  * @param paths by what the run calls them
  * @throws UserError when one is missing
@@ -17,10 +20,10 @@ export function hashInputs(paths: Readonly<Record<string, string>>): InputHashes
   const entries = Object.entries(paths).flatMap(([name, path]) => {
     if (!existsSync(path)) throw new UserError(`${name}: expected ${path}, found nothing there`);
     if (!statSync(path).isDirectory()) return [[name, fingerprint(path).sha256] as const];
-    const weights = readdirSync(path).filter((file) => file.endsWith(".safetensors"));
-    return weights.map(
-      (file) => [`${name}/${file}`, fingerprint(join(path, file)).sha256] as const,
-    );
+    return readdirSync(path)
+      .filter((file) => modelFile.test(file))
+      .toSorted()
+      .map((file) => [`${name}/${file}`, fingerprint(join(path, file)).sha256] as const);
   });
   return Object.fromEntries(entries);
 }

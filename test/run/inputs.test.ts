@@ -11,16 +11,22 @@ test("a changed file is named, a moved one is not noticed", async () => {
   mkdirSync(model);
   writeFileSync(data, "1\n");
   writeFileSync(join(model, "model.safetensors"), "weights");
+  writeFileSync(join(model, "tokenizer.json"), "{}");
   writeFileSync(join(model, "notes.txt"), "of no account");
   const before = hashInputs({ train: data, "model.init": model });
-  expect(Object.keys(before)).toEqual(["train", "model.init/model.safetensors"]);
+  expect(Object.keys(before)).toEqual([
+    "train",
+    "model.init/model.safetensors",
+    "model.init/tokenizer.json",
+  ]);
   const copy = join(folder, "copy.jsonl");
   writeFileSync(copy, "1\n");
   checkInputs(before, hashInputs({ train: copy, "model.init": model }));
-  writeFileSync(join(model, "model.safetensors"), "other weights");
+  writeFileSync(join(model, "tokenizer.json"), "other merges");
+  writeFileSync(join(model, "reft.json"), "{}");
   const now = hashInputs({ train: data, "model.init": model });
   expect(await userErrorOf(() => checkInputs(before, now))).toBe(
-    "this run began with other contents of model.init/model.safetensors: " +
+    "this run began with other contents of model.init/tokenizer.json, model.init/reft.json: " +
       "give it the same files again, or another --output",
   );
 });

@@ -1,0 +1,38 @@
+// What createSandbox does where a way out is open: here every guest tells the host's environment.
+import { expect, test, vi } from "vitest";
+import type { Guest } from "../../../src/reward/sandbox/guestProcess.ts";
+import { createSandbox } from "../../../src/reward/sandbox/sandbox.ts";
+
+const killed = vi.hoisted(() => vi.fn());
+vi.mock(import("../../../src/reward/sandbox/snapshot.ts"), async (original) => ({
+  ...(await original()),
+  cachedSnapshot: async () => undefined,
+}));
+vi.mock(import("../../../src/reward/sandbox/guestProcess.ts"), async (original) => ({
+  ...(await original()),
+  startGuest: (): Guest => {
+    let end: (how: string) => void;
+    const exited = new Promise<string>((resolve) => {
+      end = resolve;
+    });
+    return {
+      ready: Promise.resolve(),
+      exited,
+      isAlive: () => true,
+      ask: async () => ({ id: 1, kind: "S", text: process.env.REFT_TEST_VARIABLE!, retire: false }),
+      kill: () => {
+        killed();
+        end("SIGKILL");
+      },
+    };
+  },
+}));
+
+test("a sandbox with a way out is not handed over, and all its guests are killed", async () => {
+  vi.stubEnv("REFT_TEST_VARIABLE", "a long enough value");
+  const options = { timeoutSeconds: 10, workers: 2, memoryMegabytes: 256 };
+  await expect(createSandbox(options)).rejects.toThrow(
+    /the sandbox does not hold on this machine.*environment through os\.environ/,
+  );
+  expect(killed).toHaveBeenCalledTimes(3); // those of two workers, and the one that was attacked
+});
