@@ -1,6 +1,6 @@
 // A JSONL file that grows block by block and goes on where it was stopped. Beside it stands a manifest that says what its lines
 // depend on, so that lines of two kinds never get into one file.
-import { existsSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
 import { appendJsonl, parseJson, readChunks, readText, writeFileAtomically } from "./jsonl.ts";
@@ -28,9 +28,9 @@ export function openBlockFile(
   linesPerBlock: number,
   totalLines: number,
 ): BlockFile {
-  const manifestPath = `${path.replace(/\.jsonl$/, "")}.manifest.json`;
+  const manifestPath = manifestOf(path);
   if (existsSync(manifestPath)) {
-    checkManifest(path, parseJson(readText(manifestPath), manifestPath, manifestSchema), manifest);
+    checkManifest(path, manifest);
   } else if (existsSync(path)) {
     throw new UserError(
       `${path}: expected nothing there, or a file with ${manifestPath} beside it to go on with; give another --output`,
@@ -44,19 +44,38 @@ export function openBlockFile(
   return { lines, append: (block) => appendJsonl(path, ...block) };
 }
 
+/** Removes a file that was made with another manifest: for lines that are cheap beside those that they are about. */
+export function removeOther(path: string, manifest: Manifest): void {
+  if (!existsSync(manifestOf(path)) || differences(path, manifest).length === 0) return;
+  rmSync(path, { force: true });
+  rmSync(manifestOf(path)); // last: after a crash between the two it still tells them apart
+}
+
+function manifestOf(path: string): string {
+  return `${path.replace(/\.jsonl$/, "")}.manifest.json`;
+}
+
 const manifestSchema = z.record(z.string(), z.union([z.string(), z.number()]));
 
-function checkManifest(path: string, before: Manifest, now: Manifest): void {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
-  const changed = names.filter((name) => before[name] !== now[name]);
+function checkManifest(path: string, manifest: Manifest): void {
+  const changed = differences(path, manifest);
   if (changed.length === 0) return;
-  const differences = changed.map(
-    (name) => `  ${name}: was ${before[name] ?? "not set"}, is now ${now[name] ?? "not set"}\n`,
-  );
   throw new UserError(
-    `${path}: was made with other settings or inputs:\n${differences.join("")}` +
+    `${path}: was made with other settings or inputs:\n${changed.join("")}` +
       "Give the same ones to go on, or another --output to start anew.",
   );
+}
+
+/** Of the manifest beside a file from another one, one line each. */
+function differences(path: string, now: Manifest): string[] {
+  const manifestPath = manifestOf(path);
+  const before = parseJson(readText(manifestPath), manifestPath, manifestSchema);
+  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
+  return names
+    .filter((name) => before[name] !== now[name])
+    .map(
+      (name) => `  ${name}: was ${before[name] ?? "not set"}, is now ${now[name] ?? "not set"}\n`,
+    );
 }
 
 /** The lines and bytes up to the end of the last whole block, and the bytes of all that is there. */

@@ -1,6 +1,6 @@
 // A classifier's probabilities for a file of samples, written as they come, resumable.
 import { z } from "zod";
-import { type Manifest, openBlockFile } from "../data/blockFile.ts";
+import { type Manifest, openBlockFile, removeOther } from "../data/blockFile.ts";
 import { readJsonl } from "../data/jsonl.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type Classifier, createClassifierScorer } from "../model/classifier.ts";
@@ -15,12 +15,11 @@ const batchTokens = 4096;
 
 /**
  * Writes `{"id", "sample", "probability"}` for every sample, or goes on where that was stopped. A text is scored once per
- * question; what is longer than the classifier's positions has the probability 0.
+ * question; what is longer than the classifier's positions has the probability 0. Probabilities with other inputs are replaced.
  *
  * @param groups the samples of each question, as many for each
  * @param inputs what the probabilities depend on: hashes of classifier and samples
  * @param onBlock called at the start and after each block of questions with the number that is written; may throw to stop
- * @throws UserError when the file holds probabilities of another kind
  */
 export async function classifyToFile(
   path: string,
@@ -31,6 +30,7 @@ export async function classifyToFile(
   onBlock: (questionsDone: number) => void | Promise<void>,
 ): Promise<void> {
   const samples = groups[0]!.length;
+  removeOther(path, inputs);
   const file = openBlockFile(path, inputs, blockQuestions * samples, groups.length * samples);
   const scorer = createClassifierScorer(classifier);
   try {

@@ -10,7 +10,6 @@ import { classifyToFile, readProbabilities } from "../../src/rerank/classify.ts"
 import { classifierSequence } from "../../src/rerank/input.ts";
 import { groupSamples, readSamples } from "../../src/reward/samples.ts";
 import { loadModelFolder } from "../../src/run/modelFolder.ts";
-import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel, writeTinySamples } from "../support/tiny.ts";
 
@@ -30,7 +29,12 @@ const groups = groupSamples(readSamples(join(home, "samples.jsonl"))).map((group
 );
 const fileOf = (name: string) => join(home, `${name}.jsonl`);
 
-function classify(name: string, onBlock = (_: number) => {}, of = groups, classifierHash = "a") {
+function classify(
+  name: string,
+  onBlock: (done: number) => void = () => {},
+  of = groups,
+  classifierHash = "a",
+) {
   return classifyToFile(fileOf(name), classifier, tokenizer, of, { classifierHash }, onBlock);
 }
 
@@ -75,8 +79,14 @@ test("what is longer than the classifier's positions has the probability 0", asy
   expect(second).toBe(0);
 });
 
-test("probabilities of another classifier are refused", async () => {
-  expect(await userErrorOf(() => classify("whole", () => {}, groups, "b"))).toContain(
-    "classifierHash: was a, is now b",
-  );
+test("probabilities of another classifier are replaced", async () => {
+  const starts: number[] = [];
+  const classifyBy = async (classifierHash: string) => {
+    const done: number[] = [];
+    await classify("tried", (questions) => done.push(questions), groups, classifierHash);
+    starts.push(done[0]!);
+  };
+  for (const hash of ["a", "a", "b", "b"]) await classifyBy(hash);
+  expect(starts).toEqual([0, 20, 0, 20]);
+  expect(readFileSync(fileOf("tried"), "utf8")).toBe(readFileSync(fileOf("whole"), "utf8"));
 });
