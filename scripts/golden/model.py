@@ -37,39 +37,39 @@ VARIANTS = {
     "multi-head": {
         "shape": dict(vocab_size=67, hidden_size=32, num_hidden_layers=2, intermediate_size=64,
                       num_attention_heads=4, num_key_value_heads=4),
-        "rope": DEFAULT_ROPE, "tied": False, "gradients": True, "spelling": 4,
+        "rope": DEFAULT_ROPE, "tied": False, "spelling": 4,
     },
     "grouped-query": {
         "shape": dict(vocab_size=80, hidden_size=48, num_hidden_layers=2, intermediate_size=80,
                       num_attention_heads=6, num_key_value_heads=2),
-        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": True, "gradients": True, "spelling": 5,
+        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": True, "spelling": 5,
     },
     "linear-rope": {
         "shape": dict(vocab_size=61, hidden_size=32, num_hidden_layers=2, intermediate_size=48,
                       num_attention_heads=4, num_key_value_heads=1),
         "rope": {**DEFAULT_ROPE, "rope_type": "linear", "factor": 4.0}, "tied": False,
-        "gradients": False, "spelling": 4,
+        "spelling": 4,
     },
     "llama3-rope": {
         "shape": dict(vocab_size=73, hidden_size=32, num_hidden_layers=3, intermediate_size=48,
                       num_attention_heads=2, num_key_value_heads=1),
-        "rope": LLAMA3_ROPE, "tied": True, "gradients": True, "spelling": 5,
+        "rope": LLAMA3_ROPE, "tied": True, "spelling": 5,
     },
     "wide-heads": {  # head_dim is not hidden_size / num_attention_heads
         "shape": dict(vocab_size=101, hidden_size=32, num_hidden_layers=2, intermediate_size=56,
                       num_attention_heads=2, num_key_value_heads=2, head_dim=24),
-        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": False, "gradients": True, "spelling": 5,
+        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": False, "spelling": 5,
     },
     "sharded-bf16": {
         "shape": dict(vocab_size=67, hidden_size=32, num_hidden_layers=3, intermediate_size=64,
                       num_attention_heads=4, num_key_value_heads=2),
-        "rope": DEFAULT_ROPE, "tied": False, "gradients": False, "spelling": 5,
+        "rope": DEFAULT_ROPE, "tied": False, "spelling": 5,
         "dtype": torch.bfloat16, "max_shard_size": "20KB",
     },
     "sharded-f16": {
         "shape": dict(vocab_size=95, hidden_size=32, num_hidden_layers=2, intermediate_size=64,
                       num_attention_heads=4, num_key_value_heads=4),
-        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": True, "gradients": False, "spelling": 4,
+        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": True, "spelling": 4,
         "dtype": torch.float16, "max_shard_size": "20KB",
     },
 }
@@ -153,7 +153,7 @@ def clear_prompt(model, length):
             return prompt, continuation, logprobs
 
 
-def expectations(model, with_gradients):
+def expectations(model):
     vocab_size = model.config.vocab_size
     rows = [torch.randint(0, vocab_size, (length,)) for length in LENGTHS]
     weights = [torch.randn(length - 1) for length in LENGTHS]
@@ -170,10 +170,9 @@ def expectations(model, with_gradients):
         "weightedSum": weighted_sum,
         "inverseFrequencies": model.model.rotary_emb.inv_freq,
     }
-    if with_gradients:
-        weighted_sum.backward()
-        for name, parameter in model.named_parameters():  # tied weights are listed once
-            result[f"grad.{name}"] = parameter.grad
+    weighted_sum.backward()
+    for name, parameter in model.named_parameters():  # tied weights are listed once
+        result[f"grad.{name}"] = parameter.grad
     with torch.no_grad():
         prompts, continuations, greedy_logprobs = zip(
             *(clear_prompt(model, length) for length in PROMPT_LENGTHS)
@@ -191,7 +190,7 @@ def main():
         folder = GOLDEN / "models" / name
         save_model(folder, variant)
         model = load_model(folder)
-        save(folder / "golden.safetensors", expectations(model, variant["gradients"]))
+        save(folder / "golden.safetensors", expectations(model))
 
 
 if __name__ == "__main__":

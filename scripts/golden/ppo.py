@@ -172,6 +172,7 @@ def run(kl_coefficient, gamma, gae_lambda, clip, value_clip, value_coefficient):
     # Both sides of each clip are exercised, and the explained variance is not at its floor.
     assert 0.1 < result["clipFraction"] < 0.9 and 0.05 < result["valueClipFraction"] < 0.9
     assert result["explainedVariance"] > -1
+    del result["valueClipFraction"]  # the project does not log it
     return {
         "lengths": torch.tensor(RESPONSE_LENGTHS),
         "endsWithEos": ~torch.tensor(TRUNCATED),

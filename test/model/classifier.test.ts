@@ -19,7 +19,13 @@ import { loadModel } from "../../src/model/model.ts";
 import { batchTensors } from "../../src/model/score.ts";
 import { readWeights } from "../../src/model/transformer.ts";
 import { classLoss } from "../../src/rerank/loss.ts";
-import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
+import {
+  goldenPath,
+  largestDifference,
+  readGolden,
+  relativeDifference,
+  rowOf,
+} from "../support/golden.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
@@ -66,7 +72,7 @@ describe.each(["multi-head", "grouped-query", "wide-heads"])("%s", (name) => {
       );
       for (const [weight, gradient] of gradients)
         expect(
-          largestDifference(gradient, golden.get(`grad.${weight}`)!.values),
+          relativeDifference(gradient, golden.get(`grad.${weight}`)!.values),
           weight,
         ).toBeLessThan(1e-4);
     },

@@ -66,6 +66,37 @@ describe.each(["grpo", "rloo"] as const)("withAdvantages, %s", (advantages) => {
   });
 });
 
+// Expected values: the authors' formulas in PyTorch, scripts/golden/ppo.py.
+test.each(["program", "language", "discounted"])(
+  "gae makes PyTorch's advantages and returns of scores, log-probabilities and values, %s",
+  (name) => {
+    const authors = readGolden("ppo", `${name}.safetensors`);
+    const [klCoefficient, gamma, gaeLambda] = authors.get("settings")!.values as Float32Array;
+    const lengths = [...authors.get("lengths")!.values];
+    const rowsOf = (key: string) =>
+      lengths.map((length, row) => rowOf(authors.get(key)!, row, length));
+    const given = ["logprobs", "referenceLogprobs", "values"].map(rowsOf);
+    const responses = lengths.map((_, row) => {
+      const [logprobs, referenceLogprobs, values] = given.map((rows) => rows[row]!);
+      const score = authors.get("scores")!.values[row]!;
+      return experienceOf({
+        ...{ prompt: [row], score },
+        ...{ logprobs: logprobs!, referenceLogprobs: referenceLogprobs!, values: values! },
+      });
+    });
+    const credited = withAdvantages(responses, {
+      ...{ ...settings, advantages: "gae", klCoefficient: klCoefficient! },
+      ...{ gamma: gamma!, gaeLambda: gaeLambda!, valueClipRange: 0.2, valueCoefficient: 5 },
+      valueWarmupSteps: 0,
+    });
+    const [advantages, returns] = ["whitenedAdvantages", "returns"].map(rowsOf);
+    credited.forEach((response, row) => {
+      expect(largestDifference(response.advantages, advantages![row]!)).toBeLessThan(2e-6);
+      expect(largestDifference(response.returns, returns![row]!)).toBeLessThan(1e-6);
+    });
+  },
+);
+
 test("grpo ignores the reference, rloo takes the summed penalty off the reward", () => {
   const prompt = [1];
   const pair = [

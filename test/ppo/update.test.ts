@@ -3,10 +3,11 @@ import { AdamW } from "../../src/engine/optimizer.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
 import { withAdvantages } from "../../src/ppo/credit.ts";
-import { createUpdater } from "../../src/ppo/update.ts";
+import { createUpdater, type LearningRates } from "../../src/ppo/update.ts";
 import { Rng } from "../../src/rng.ts";
 import { experienceOf } from "../support/experiences.ts";
-import { goldenPath } from "../support/golden.ts";
+import { goldenPath, largestDifference } from "../support/golden.ts";
+import { golden, responseRows, sequences as rollout, startModel } from "../support/valueGolden.ts";
 
 describe("createUpdater without a value head", () => {
   const model = loadModel(goldenPath("models", "multi-head"));
@@ -69,5 +70,77 @@ describe("createUpdater without a value head", () => {
     expect(metrics.policyLoss).toBeCloseTo(-mean(summed), 5);
     expect(Math.abs(mean(summed))).toBeGreaterThan(0.1);
     expect(metrics).not.toHaveProperty("klLoss");
+  });
+});
+
+// Expected values: the authors' formulas in PyTorch, float64, scripts/golden/ppo_update.py.
+describe("createUpdater with a value head", () => {
+  const setting = (name: string) => golden.get(name)!.values as Float32Array;
+  const [klCoefficient, gamma, gaeLambda, clipRange, valueClipRange, valueCoefficient] =
+    setting("settings");
+  const [policyRate, valueHeadRate] = setting("learningRates");
+  const ppo = {
+    ...{ advantages: "gae" as const, ppoEpochs: 2, miniBatchSize: rollout.length },
+    ...{ partialReward: 0.1, valueWarmupSteps: 0, klCoefficient: klCoefficient! },
+    ...{ gamma: gamma!, gaeLambda: gaeLambda!, clipRange: clipRange! },
+    ...{ valueClipRange: valueClipRange!, valueCoefficient: valueCoefficient! },
+  };
+
+  /** From tokens and scores to the weights after two updates. */
+  const train = (rates: LearningRates, tokens: number) => {
+    const { model, valueHead } = startModel();
+    const scorer = createScorer(model, valueHead);
+    const { logprobs, values } = scorer.score(rollout, tokens);
+    const references = responseRows("referenceLogprobs");
+    const experiences = rollout.map((sequence, i) =>
+      experienceOf({
+        ...{ ...sequence, score: setting("scores")[i]!, referenceLogprobs: references[i]! },
+        ...{ logprobs: logprobs[i]!, values: values[i]! },
+      }),
+    );
+    const groups = [model.parameters, valueHead].map((group) => ({
+      variables: [...group.values()],
+    }));
+    const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
+    const adamW = new AdamW(groups, options);
+    const updater = createUpdater(model, valueHead, adamW, { ...ppo, microBatchTokens: tokens });
+    const credited = withAdvantages(experiences, ppo);
+    const metrics = updater.update(credited, rates, Rng.named(1, "x"));
+    const variables = [...model.parameters, ...valueHead];
+    const weights = new Map(variables.map(([name, variable]) => [name, variable.values()]));
+    for (const part of [updater, adamW, scorer, ...valueHead.values()]) part.dispose();
+    disposeModel(model);
+    return { metrics, weights };
+  };
+
+  test.each([10_000, 20, 1])(
+    "two updates, the second clipped, end at PyTorch's weights, %d tokens at once",
+    (tokens) => {
+      const { metrics, weights } = train(
+        { policy: policyRate!, valueHead: valueHeadRate! },
+        tokens,
+      );
+      for (const [name, values] of weights)
+        expect(largestDifference(values, setting(`final.${name}`)), name).toBeLessThan(1e-5);
+      for (const name of ["policyLoss", "valueLoss", "approxKl", "meanRatio"] as const)
+        expect(metrics[name], name).toBeCloseTo(setting(name)[0]!, 5);
+      expect(metrics.gradNorm).toBeCloseTo(setting("gradNorm")[0]!, 4);
+      expect(metrics.clipFraction).toBeCloseTo(setting("clipFraction")[0]!, 5);
+      expect(metrics.firstClipFraction).toBe(0);
+    },
+  );
+
+  test("value warm-up trains the head as PyTorch does, and nothing else", () => {
+    const { metrics, weights } = train({ policy: null, valueHead: valueHeadRate! }, 20);
+    expect(metrics.gradNorm).toBeCloseTo(setting("warmup.gradNorm")[0]!, 4);
+    const { model, valueHead } = startModel();
+    for (const [name, variable] of model.parameters)
+      expect(weights.get(name), name).toEqual(variable.values());
+    for (const [name, variable] of valueHead) {
+      const expected = setting(`warmup.${name}`);
+      expect(largestDifference(weights.get(name)!, expected), name).toBeLessThan(1e-5);
+      variable.dispose();
+    }
+    disposeModel(model);
   });
 });

@@ -7,13 +7,14 @@ export interface GivenExperience {
   readonly score: number;
   readonly logprobs: ArrayLike<number>;
   readonly referenceLogprobs?: ArrayLike<number>;
+  readonly values?: ArrayLike<number>;
   readonly response?: readonly number[];
   readonly text?: string;
 }
 
-/** An experience without values; as the reference thinks what the policy thinks, unless told otherwise. */
+/** An experience; without values, and the reference thinks what the policy thinks, unless told otherwise. */
 export function experienceOf(given: GivenExperience): Experience {
-  const { prompt, score, logprobs, referenceLogprobs = logprobs, text = "" } = given;
+  const { prompt, score, logprobs, referenceLogprobs = logprobs, values = [], text = "" } = given;
   const tokens = given.response ?? Array.from(logprobs, () => 1);
   const example = { id: "q", question: "?", answer: 1 };
   return {
@@ -21,7 +22,7 @@ export function experienceOf(given: GivenExperience): Experience {
     response: tokens,
     logprobs: Float32Array.from(logprobs),
     referenceLogprobs: Float32Array.from(referenceLogprobs),
-    values: new Float32Array(),
+    values: Float32Array.from(values),
     answer: {
       question: { example, prompt: { tokens: [...prompt], prefixTokens: [] } },
       response: { tokens, logprobs: Float32Array.from(logprobs), isTruncated: false },
