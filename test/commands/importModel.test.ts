@@ -81,7 +81,7 @@ describe("an output", () => {
     expect(readModelConfig(output).dim).toBe(48);
     writeFileSync(join(home, "file"), "");
     expect(() => importModel(gguf("linear-rope"), join(home, "file"))).toThrow(UserError);
-    expect(() => importModel(gguf("linear-rope"), join(home, "file", "x"))).toThrow(UserError);
+    expect(() => importModel(gguf("linear-rope"), join(home, "file", "x"))).toThrow("ENOTDIR");
   });
 
   test("is not begun for a source that does not exist", () => {
