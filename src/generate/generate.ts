@@ -188,14 +188,14 @@ function runCopy(
   run(copy, [...inputs.map((slots) => tf.tensor1d(slots, "int32")), tf.zeros([length], "int32")]);
 }
 
-/** Up to one of the few sizes that are traced. What is repeated writes the same numbers to the same places. */
+/** Up to a power of two, so that few sizes are traced. What is repeated writes the same numbers to the same places. */
 function repeatLast<T>(items: readonly T[]): T[] {
-  const padding = bucketSize(items.length, 1) - items.length;
+  const padding = 2 ** Math.ceil(Math.log2(items.length)) - items.length;
   return [...items, ...new Array<T>(padding).fill(items.at(-1)!)];
 }
 
 function longestLength(prompts: readonly Tokens[]): number {
-  return bucketSize(Math.max(...prompts.map((tokens) => tokens.length)), 16);
+  return bucketSize(Math.max(...prompts.map((tokens) => tokens.length)), 32);
 }
 
 /** Samples DECODE_STEPS more tokens for every slot; those of empty slots and past the end of a response are dropped. */
