@@ -59,6 +59,8 @@ export interface Generator {
 
 /** Tokens sampled per call of the decoding step: fewer calls against a few tokens past EOS that are thrown away. */
 const DECODE_STEPS = 2;
+/** Prompts are read, and slots are made, in multiples of so many tokens; so whatever is read fits into its slot. */
+const LENGTH_UNIT = 32;
 
 type Tokens = readonly number[];
 
@@ -79,7 +81,7 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
   const cache = createCache(
     model.config,
     slotCount,
-    bucketSize(options.maxTokens + DECODE_STEPS, 16),
+    bucketSize(options.maxTokens + DECODE_STEPS, LENGTH_UNIT),
   );
   const prefill = compile("prefill", (...inputs) => prefillStep(model, cache, inputs));
   const copy = compile("copy", (...inputs) => copyStep(model.config, cache, inputs));
@@ -195,7 +197,7 @@ function repeatLast<T>(items: readonly T[]): T[] {
 }
 
 function longestLength(prompts: readonly Tokens[]): number {
-  return bucketSize(Math.max(...prompts.map((tokens) => tokens.length)), 32);
+  return bucketSize(Math.max(...prompts.map((tokens) => tokens.length)), LENGTH_UNIT);
 }
 
 /** Samples DECODE_STEPS more tokens for every slot; those of empty slots and past the end of a response are dropped. */
