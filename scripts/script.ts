@@ -37,6 +37,6 @@ export async function runScript(name: string, work: () => Promise<void>): Promis
     const expected = error instanceof InterruptedError ? error : asUserError(error);
     if (expected === undefined) throw error;
     console.error(`${name}: ${expected.message}`);
-    process.exitCode = expected instanceof InterruptedError ? 130 : 1;
+    process.exitCode = 1;
   }
 }

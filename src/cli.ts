@@ -128,7 +128,7 @@ const repeatable = ["set"];
  *
  * @param args what follows the program's name
  * @param alone runs this command under its own name, without the others: `train-sft` for `reft train-sft`
- * @returns exit code: 0 done, 1 the user's mistake, 2 ours, 130 interrupted
+ * @returns exit code: 0 done, 1 the user's mistake or Ctrl-C, 2 our mistake
  */
 export async function main(args: readonly string[], alone?: string): Promise<number> {
   const chosen = alone ?? args.find((arg) => !arg.startsWith("-"));
@@ -186,7 +186,7 @@ function report(error: unknown, name: string): number {
   const expected = error instanceof InterruptedError ? error : asUserError(error);
   if (expected !== undefined) {
     process.stderr.write(`${name}: ${expected.message}\n`);
-    return expected instanceof InterruptedError ? 130 : 1;
+    return 1;
   }
   const stack = error instanceof Error ? error.stack : String(error);
   process.stderr.write(`${name}: an error of the program itself, not of its input:\n${stack}\n`);

@@ -1,6 +1,6 @@
 // Ctrl-C between steps: the loop finishes its step, writes a checkpoint and stops; a second Ctrl-C ends at once.
 
-/** Thrown by a loop that stopped because the user asked; the message says how to go on. Exit code 130. */
+/** Thrown by a loop that stopped because the user asked; the message says how to go on. Exit code 1. */
 export class InterruptedError extends Error {
   override readonly name = "InterruptedError";
 }
