@@ -1,7 +1,6 @@
 // What the scripts share: reading options, and how a mistake of the user ends.
 import yargs, { type Options } from "yargs";
 import { asUserError, UserError } from "../src/errors.ts";
-import { InterruptedError } from "../src/run/interrupts.ts";
 
 /**
  * The options given to the script. `--help` prints all of them and ends the process, and so does one that there is not.
@@ -34,7 +33,7 @@ export async function runScript(name: string, work: () => Promise<void>): Promis
   try {
     await work();
   } catch (error) {
-    const expected = error instanceof InterruptedError ? error : asUserError(error);
+    const expected = asUserError(error);
     if (expected === undefined) throw error;
     console.error(`${name}: ${expected.message}`);
     process.exitCode = 1;

@@ -4,7 +4,6 @@ import { readFileSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import yargs, { type Argv, type CommandModule } from "yargs";
 import { asUserError, UserError } from "./errors.ts";
-import { InterruptedError } from "./run/interrupts.ts";
 
 interface Entry {
   readonly describe: string;
@@ -183,7 +182,7 @@ function everyOptionHasOneValue(parsed: Readonly<Record<string, unknown>>): bool
 
 /** Prints what went wrong to standard error. Returns the exit code. */
 function report(error: unknown, name: string): number {
-  const expected = error instanceof InterruptedError ? error : asUserError(error);
+  const expected = asUserError(error);
   if (expected !== undefined) {
     process.stderr.write(`${name}: ${expected.message}\n`);
     return 1;

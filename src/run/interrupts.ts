@@ -1,9 +1,8 @@
 // Ctrl-C between steps: the loop finishes its step, writes a checkpoint and stops; a second Ctrl-C ends at once.
+import { UserError } from "../errors.ts";
 
-/** Thrown by a loop that stopped because the user asked; the message says how to go on. Exit code 1. */
-export class InterruptedError extends Error {
-  override readonly name = "InterruptedError";
-}
+/** Thrown by a loop that stopped because the user asked; the message says how to go on. */
+export class InterruptedError extends UserError {}
 
 export interface Interrupts {
   /** Has the user asked to stop? Ask between steps: it lets pending signals in first. */

@@ -4,7 +4,13 @@ import { createGenerator, type Prompt, type Response } from "../../src/generate/
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
 import { Rng } from "../../src/rng.ts";
-import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
+import {
+  goldenPath,
+  largestDifference,
+  modelVariants,
+  readGolden,
+  rowOf,
+} from "../support/golden.ts";
 
 /** The names of the compiled steps, call by call. */
 const calls: string[] = [];
@@ -21,16 +27,6 @@ vi.mock(import("../../src/engine/compile.ts"), async (load) => {
     },
   };
 });
-
-const variants = [
-  "multi-head",
-  "grouped-query",
-  "linear-rope",
-  "llama3-rope",
-  "wide-heads",
-  "sharded-bf16",
-  "sharded-f16",
-];
 
 /** Prompts of different lengths, each with its own stream. */
 function prompts(count: number, seed: number): Prompt[] {
@@ -54,7 +50,7 @@ async function generate(
   return responses;
 }
 
-describe.each(variants)("%s", (name) => {
+describe.each(modelVariants)("%s", (name) => {
   test("64 greedy tokens equal transformers', prompts of different lengths at once", async () => {
     const golden = readGolden("models", name, "golden.safetensors");
     const model = loadModel(goldenPath("models", name));

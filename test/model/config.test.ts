@@ -8,18 +8,8 @@ import {
   ropeInverseFrequencies,
   toHuggingFaceConfig,
 } from "../../src/model/config.ts";
-import { goldenPath, readGolden } from "../support/golden.ts";
+import { goldenPath, modelVariants, readGolden } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
-
-const variants = [
-  "multi-head",
-  "grouped-query",
-  "linear-rope",
-  "llama3-rope",
-  "wide-heads",
-  "sharded-bf16",
-  "sharded-f16",
-];
 
 const folder = temporaryFolder();
 
@@ -158,7 +148,7 @@ describe("readModelConfig", () => {
 });
 
 describe("toHuggingFaceConfig", () => {
-  test.each(variants)("is read back as it was: %s", (variant) => {
+  test.each(modelVariants)("is read back as it was: %s", (variant) => {
     const config = readModelConfig(goldenPath("models", variant));
     expect(configOf(toHuggingFaceConfig(config))).toEqual(config);
   });
@@ -200,7 +190,7 @@ describe("ropeInverseFrequencies", () => {
     expect([...ropeInverseFrequencies(scaled)]).toEqual([0.5, 0.25, 0.125, 0.0625]);
   });
 
-  test.each(variants)("equals transformers for %s", (variant) => {
+  test.each(modelVariants)("equals transformers for %s", (variant) => {
     const config = readModelConfig(goldenPath("models", variant));
     const golden = readGolden("models", variant, "golden.safetensors");
     const expected = golden.get("inverseFrequencies")!.values;

@@ -14,21 +14,11 @@ import {
   type GoldenTensor,
   goldenPath,
   largestDifference,
+  modelVariants,
   readGolden,
   relativeDifference,
   rowOf,
 } from "../support/golden.ts";
-
-// Expected values: transformers in float32, scripts/golden/model.py.
-const variants = [
-  "multi-head",
-  "grouped-query",
-  "linear-rope",
-  "llama3-rope",
-  "wide-heads",
-  "sharded-bf16",
-  "sharded-f16",
-];
 
 /** The golden rows as sequences: everything after the first token is the response. */
 function goldenSequences(golden: ReadonlyMap<string, GoldenTensor>): Sequence[] {
@@ -38,7 +28,7 @@ function goldenSequences(golden: ReadonlyMap<string, GoldenTensor>): Sequence[] 
   });
 }
 
-describe.each(variants)("%s", (name) => {
+describe.each(modelVariants)("%s", (name) => {
   const golden = readGolden("models", name, "golden.safetensors");
   const model = loadModel(goldenPath("models", name));
   const sequences = goldenSequences(golden);

@@ -2,6 +2,17 @@
 import { join } from "node:path";
 import { openSafetensors } from "../../src/model/safetensors.ts";
 
+/** The LLaMAs of test/golden/models: transformers in float32, scripts/golden/model.py. */
+export const modelVariants = [
+  "multi-head",
+  "grouped-query",
+  "linear-rope",
+  "llama3-rope",
+  "wide-heads",
+  "sharded-bf16",
+  "sharded-f16",
+];
+
 /** A file of test/golden. */
 export function goldenPath(...parts: string[]): string {
   return join(import.meta.dirname, "..", "golden", ...parts);

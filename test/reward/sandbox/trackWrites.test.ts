@@ -119,7 +119,7 @@ test("a store to the cards sets a card of theirs", async () => {
   const { bytes, cards } = trackWrites(createModule());
   const { exports } = (await WebAssembly.instantiate(bytes)).instance;
   const memory = new Uint8Array(exports.memory.buffer);
-  const [fill] = [bodies.length - 2];
+  const fill = bodies.length - 2;
   const cardsOfCards = () =>
     memory.subarray(cards + cards / PAGE - 1, cards + (cards + CARDS) / PAGE);
   exports[0]!(cards + 1000, 0, 0);
