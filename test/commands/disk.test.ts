@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
+import { captureOutput } from "../support/captureOutput.ts";
 import { fakeSandbox } from "../support/fakeSandbox.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
@@ -15,16 +16,9 @@ const home = temporaryFolder();
 const [model, data] = [join(home, "model"), join(home, "train.jsonl")];
 writeTinyModel(model, writeTinyData(home, 4));
 
-let errors = "";
-vi.spyOn(console, "log").mockImplementation(() => {});
-vi.spyOn(console, "error").mockImplementation(() => {});
-vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-  errors += text;
-  return true;
-});
+const said = captureOutput();
 let folder = "";
 beforeEach(() => {
-  errors = "";
   folder = temporaryFolder();
 });
 
@@ -32,9 +26,9 @@ const asking = ["--model", model, "--data", data, "--samples", "2", "--max-new-t
 const run = ["run", "--config", "configs/tiny/recipe.yaml"];
 
 async function expectOneLine(command: readonly string[], output: string): Promise<void> {
-  expect(await main([...command, "--output", output]), errors).toBe(1);
-  expect(errors).toMatch(new RegExp(`^reft ${command[0]}: .*\n$`, "m")); // after the progress
-  expect(errors).not.toContain("    at ");
+  expect(await main([...command, "--output", output]), said.stderr).toBe(1);
+  expect(said.stderr).toMatch(new RegExp(`^reft ${command[0]}: .*\n$`, "m")); // after the progress
+  expect(said.stderr).not.toContain("    at ");
 }
 
 test.each([
@@ -45,8 +39,8 @@ test.each([
 ])("%s with --output in the place of a file says so", async (_, command, output) => {
   writeFileSync(join(folder, "taken"), "");
   await expectOneLine(command, join(folder, output));
-  expect(errors).toContain(`'${join(folder, output.replace("/samples.jsonl", ""))}'`);
-  expect(errors).toContain("a file stands where a folder is expected; give another path");
+  expect(said.stderr).toContain(`'${join(folder, output.replace("/samples.jsonl", ""))}'`);
+  expect(said.stderr).toContain("a file stands where a folder is expected; give another path");
 });
 
 // Writing to this device fails as writing to a full disk does.
@@ -59,9 +53,9 @@ describe.skipIf(!existsSync("/dev/full"))("on a full disk", () => {
     mkdirSync(join(folder, "out"));
     symlinkSync("/dev/full", join(folder, `${lock}.${process.pid}`));
     await expectOneLine(command, join(folder, output));
-    expect(errors).toContain("ENOSPC");
-    expect(errors).toContain(`'${join(folder, lock)}.${process.pid}'`);
-    expect(errors).toContain("free some space and try again");
+    expect(said.stderr).toContain("ENOSPC");
+    expect(said.stderr).toContain(`'${join(folder, lock)}.${process.pid}'`);
+    expect(said.stderr).toContain("free some space and try again");
     expect(readdirSync(join(folder, "out"))).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 // A tiny run from the first command to the last, with the real sandbox: train-sft, train-reft, evaluate.
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { Config } from "../../src/config.ts";
@@ -16,6 +16,7 @@ import type { Outcome } from "../../src/reward/outcome.ts";
 import { groupSamples, readSamples } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { loadModelFolder, readAnswerFormat } from "../../src/run/modelFolder.ts";
+import { captureOutput } from "../support/captureOutput.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { metricsOf, tinyReft, tinySft, writeTinyData } from "../support/tiny.ts";
 
@@ -32,23 +33,12 @@ const home = temporaryFolder();
 const [warmup, reft] = [join(home, "warmup"), join(home, "reft")];
 const data = join(home, "all.jsonl");
 
-let [output, errors] = ["", ""];
-vi.spyOn(console, "error").mockImplementation(() => {});
-vi.spyOn(console, "log").mockImplementation((text) => {
-  output += text;
-});
-vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-  errors += text;
-  return true;
-});
-beforeEach(() => {
-  [output, errors] = ["", ""];
-});
+const said = captureOutput();
 
 async function train(command: string, config: Config, ...flags: string[]): Promise<void> {
   const file = join(home, `${command}.yaml`);
   writeFileSync(file, stringify(config));
-  expect(await main([command, "--config", file, ...flags]), errors).toBe(0);
+  expect(await main([command, "--config", file, ...flags]), said.stderr).toBe(0);
 }
 
 async function evaluate(...flags: string[]): Promise<number> {
@@ -104,7 +94,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
   });
 
   test("evaluate writes every answer with its outcome, and their share with Wilson's interval", async () => {
-    expect(await evaluate("--model", warmup, "--max-new-tokens", "60"), errors).toBe(0);
+    expect(await evaluate("--model", warmup, "--max-new-tokens", "60"), said.stderr).toBe(0);
     const { summary, answers } = results();
     const ids = readFileSync(data, "utf8").match(/generated-\w+-\d/g);
     expect(answers.map(({ id }) => id)).toEqual(ids);
@@ -125,7 +115,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
       infrastructureFailures: 0,
     });
     expect(summary.model).toContain(join("warmup", "checkpoints"));
-    expect(output).toContain(`(${correct} of 8; 95 % interval `);
+    expect(said.log).toContain(`(${correct} of 8; 95 % interval `);
   });
 
   test("evaluate --samples votes among sampled answers, which a second call finds in the folder", async () => {
@@ -133,7 +123,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
     const read = (name: string) => readFileSync(join(folder, name), "utf8");
     const flags = ["--model", warmup, "--max-new-tokens", "60", "--samples", "7", "--seed", "3"];
     const again = ["evaluate", "--data", data, "--output", folder, "--workers", "1", ...flags];
-    expect(await main(again), errors).toBe(0);
+    expect(await main(again), said.stderr).toBe(0);
     const groups = groupSamples(readSamples(join(folder, "samples.jsonl")));
     const questions = readQuestions(folder);
     expect(groups.map((group) => group.length)).toEqual(new Array(8).fill(7));
@@ -154,17 +144,17 @@ describe("train-sft, then train-reft, then evaluate", () => {
     expect(metrics["pass@7"].accuracy).toBeGreaterThan(metrics["pass@1"].accuracy);
     const tableLines = read("results.md").match(/^\|.*\|$/gm)!;
     expect(tableLines.length).toBe(4);
-    for (const line of tableLines) expect(output).toContain(line);
+    for (const line of tableLines) expect(said.log).toContain(line);
     expect(read("accuracy.svg")).toContain("<svg");
 
     const [samplesBefore, resultsBefore] = [read("samples.jsonl"), read("results.json")];
     const sampledAt = statSync(join(folder, "samples.jsonl")).mtimeMs;
-    expect(await main(again), errors).toBe(0);
+    expect(await main(again), said.stderr).toBe(0);
     expect(statSync(join(folder, "samples.jsonl")).mtimeMs).toBe(sampledAt);
     expect([read("samples.jsonl"), read("results.json")]).toEqual([samplesBefore, resultsBefore]);
 
     expect(await main(again.with(-1, "4"))).toBe(1);
-    expect(errors).toContain(
+    expect(said.stderr).toContain(
       "samples.jsonl: was made with other settings or inputs:\n  seed: was 3, is now 4\n",
     );
     expect(read("samples.jsonl")).toBe(samplesBefore);
@@ -180,7 +170,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
     const before = readFileSync(join(folder, "samples.jsonl"), "utf8");
     const flags = ["--model", warmup, "--max-new-tokens", "60", "--samples", "7", "--seed", "3"];
     const all = ["evaluate", "--data", data, "--output", folder, "--workers", "1", ...flags];
-    expect(await main([...all, "--reranker", reranker]), errors).toBe(0);
+    expect(await main([...all, "--reranker", reranker]), said.stderr).toBe(0);
     expect(readFileSync(join(folder, "samples.jsonl"), "utf8")).toBe(before);
     const groups = groupSamples(readSamples(join(folder, "samples.jsonl")));
     const probabilities = readProbabilities(join(folder, "probabilities.jsonl"), groups);
@@ -191,7 +181,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
       expect(shares["reranking@7"]).toBe(Number(answered[0]?.sample.correct ?? false));
       expect(shares).toHaveProperty("weightedVoting@7");
     });
-    expect(output).toContain("| Rerank@k");
+    expect(said.log).toContain("| Rerank@k");
     const { metrics, reranker: used } = JSON.parse(
       readFileSync(join(folder, "results.json"), "utf8"),
     );
@@ -204,7 +194,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
     [["--reranker", warmup], /--reranker chooses among sampled answers: give --samples, too\n$/],
   ])("evaluate refuses %j, and writes nothing", async (flags, message) => {
     expect(await evaluate("--model", warmup, ...flags)).toBe(1);
-    expect(errors).toMatch(message);
+    expect(said.stderr).toMatch(message);
     expect(existsSync(join(home, "evaluated"))).toBe(false);
   });
 
@@ -218,13 +208,13 @@ describe("train-sft, then train-reft, then evaluate", () => {
 
   test("evaluate --questions takes the first so many", async () => {
     const flags = ["--model", reft, "--questions", "4", "--max-new-tokens", "60"];
-    expect(await evaluate(...flags), errors).toBe(0);
+    expect(await evaluate(...flags), said.stderr).toBe(0);
     expect(results().summary.questions).toBe(4);
     expect(results().answers.every(({ id }) => id.startsWith("generated-train"))).toBe(true);
   });
 
   test("evaluate lets answers take the positions that the longest prompt leaves, if fewer than 256", async () => {
-    expect(await evaluate("--model", warmup, "--questions", "1"), errors).toBe(0);
+    expect(await evaluate("--model", warmup, "--questions", "1"), said.stderr).toBe(0);
     expect(results().summary.maxNewTokens).toBe(256 - promptTokens(0));
   });
 
@@ -232,12 +222,12 @@ describe("train-sft, then train-reft, then evaluate", () => {
     const [tokens, room] = [promptTokens(0), 256 - promptTokens(0)];
     const flags = ["--model", warmup, "--questions", "1", "--max-new-tokens"];
     expect(await evaluate(...flags, `${room + 1}`)).toBe(1);
-    expect(errors).toBe(
+    expect(said.stderr).toBe(
       `reft evaluate: ${data}: question "generated-train-0" has ${tokens} prompt tokens, which of the model's 256 ` +
         `positions leave ${room} for the answer, expected at least ${room + 1}; lower --max-new-tokens\n`,
     );
     expect(existsSync(join(home, "evaluated"))).toBe(false);
-    expect(await evaluate(...flags, `${room}`), errors).toBe(0);
+    expect(await evaluate(...flags, `${room}`), said.stderr).toBe(0);
   });
 
   test("evaluate names a question that leaves no position for an answer", async () => {
@@ -245,14 +235,16 @@ describe("train-sft, then train-reft, then evaluate", () => {
     const long = join(home, "long.jsonl");
     writeFileSync(long, `${JSON.stringify({ id: "long", question, answer: 1 })}\n`);
     expect(await main(["evaluate", "--model", warmup, "--data", long, "--output", home])).toBe(1);
-    expect(errors).toMatch(/positions leave 0 for the answer, .* 1; leave the question out\n$/);
+    expect(said.stderr).toMatch(
+      /positions leave 0 for the answer, .* 1; leave the question out\n$/,
+    );
   });
 
   test.each(["questions", "max-new-tokens", "slots", "samples"])(
     "evaluate refuses --%s 0",
     async (flag) => {
       expect(await evaluate("--model", warmup, `--${flag}`, "0")).toBe(1);
-      expect(errors).toBe(
+      expect(said.stderr).toBe(
         `reft evaluate: --${flag}: expected a whole number of at least 1, found 0\n`,
       );
     },

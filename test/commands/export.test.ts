@@ -1,10 +1,11 @@
 // `reft export` from the command line to the files, for a run that trained a little.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { beforeAll, beforeEach, expect, test } from "vitest";
 import { main } from "../../src/cli.ts";
 import { saveCheckpoint } from "../../src/run/checkpoint.ts";
 import { openRun } from "../../src/run/run.ts";
+import { captureOutput } from "../support/captureOutput.ts";
 import { tinyConfig } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
@@ -12,16 +13,8 @@ import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
 const home = temporaryFolder();
 const [run, output] = [join(home, "run"), join(home, "output")];
 
-let [printed, errors] = ["", ""];
-vi.spyOn(console, "log").mockImplementation((text) => {
-  printed += text;
-});
-vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-  errors += text;
-  return true;
-});
+const said = captureOutput();
 beforeEach(() => {
-  [printed, errors] = ["", ""];
   rmSync(output, { recursive: true, force: true });
 });
 
@@ -48,17 +41,17 @@ test.each([
   ["one checkpoint", "checkpoints/step-000002", 1],
   ["one checkpoint, in short", "step-000002", 1],
 ])("exports %s", async (_, path, padId) => {
-  expect(await exportOf(join(run, path)), errors).toBe(0);
+  expect(await exportOf(join(run, path)), said.stderr).toBe(0);
   expect(configJson()).toMatchObject({ pad_token_id: padId, dtype: "float32" });
-  expect(printed).toContain("weights as f32 in 1 file, read back and equal.");
-  expect(printed).toContain("logits differ by at most 0, mean KL 0 nats, same choice at 100.0 %");
+  expect(said.log).toContain("weights as f32 in 1 file, read back and equal.");
+  expect(said.log).toContain("logits differ by at most 0, mean KL 0 nats, same choice at 100.0 %");
 });
 
 test("rounds and shards", async () => {
   expect(await exportOf(run, "--dtype", "bf16", "--max-shard-gigabytes", "0.000004")).toBe(0);
   expect(configJson()).toMatchObject({ torch_dtype: "bfloat16", dtype: "bfloat16" });
   expect(existsSync(join(output, "model.safetensors.index.json"))).toBe(true);
-  expect(printed).toMatch(/weights as bf16 in 3 files.* differ by at most 0\.\d+, mean KL \d/);
+  expect(said.log).toMatch(/weights as bf16 in 3 files.* differ by at most 0\.\d+, mean KL \d/);
 });
 
 test.each([
@@ -70,6 +63,6 @@ test.each([
   [["--value-head"], "--value-head expects a checkpoint of train-reft"],
 ])("refuses %j", async (flags, message) => {
   expect(await exportOf(run, ...flags)).toBe(1);
-  expect(errors).toContain(message);
+  expect(said.stderr).toContain(message);
   expect(existsSync(output)).toBe(false);
 });

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { main } from "../../src/cli.ts";
 import { writeJsonl } from "../../src/data/jsonl.ts";
+import { captureOutput } from "../support/captureOutput.ts";
 import { goldenPath, largestDifference } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
@@ -23,14 +24,7 @@ interface Scored {
 }
 
 const home = temporaryFolder();
-let errors = "";
-vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-  errors += text;
-  return true;
-});
-beforeEach(() => {
-  errors = "";
-});
+const said = captureOutput();
 
 let files = 0;
 
@@ -44,7 +38,7 @@ async function run<T>(
   const [input, output] = [join(home, `${files}.in.jsonl`), join(home, `${files++}.out.jsonl`)];
   writeJsonl(input, lines);
   const args = [command, "--model", model, "--input", input, "--output", output, ...flags];
-  expect(await main(args), errors).toBe(0);
+  expect(await main(args), said.stderr).toBe(0);
   const written = readFileSync(output, "utf8").trimEnd().split("\n");
   return written.map((line) => JSON.parse(line) as T);
 }
@@ -60,7 +54,7 @@ async function complaint(
   writeJsonl(input, lines);
   const args = [command, "--model", model, "--input", input, "--output", output, ...flags];
   expect(await main(args)).toBe(1);
-  return errors.replace(`reft ${command}: `, "").replace(`${input}:`, "line ");
+  return said.stderr.replace(`reft ${command}: `, "").replace(`${input}:`, "line ");
 }
 
 const golden = goldenPath("models", "grouped-query"); // 80 tokens, 256 positions, EOS 2

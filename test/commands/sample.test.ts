@@ -15,6 +15,7 @@ import type { Outcome } from "../../src/reward/outcome.ts";
 import { groupSamples, readSamples } from "../../src/reward/samples.ts";
 import { Rng } from "../../src/rng.ts";
 import { takeLock } from "../../src/run/lock.ts";
+import { captureOutput } from "../support/captureOutput.ts";
 import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
@@ -33,16 +34,8 @@ const home = temporaryFolder();
 const [model, data] = [join(home, "model"), join(home, "train.jsonl")];
 writeTinyModel(model, writeTinyData(home, 12));
 
-let [said, errors] = ["", ""];
-vi.spyOn(console, "log").mockImplementation((text) => {
-  said += text;
-});
-vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-  errors += text;
-  return true;
-});
+const said = captureOutput();
 beforeEach(() => {
-  [said, errors] = ["", ""];
   outcomeOf = guess;
 });
 
@@ -62,7 +55,7 @@ function sample(name: string, ...flags: string[]): Promise<number> {
 }
 
 test("reft sample writes all samples of a question together, judged and counted", async () => {
-  expect(await sample("whole"), errors).toBe(0);
+  expect(await sample("whole"), said.stderr).toBe(0);
   const samples = readSamples(outputOf("whole"));
   const groups = groupSamples(samples);
   const examples = readExamples(data);
@@ -80,13 +73,13 @@ test("reft sample writes all samples of a question together, judged and counted"
     expect(new Set(group.map(({ text }) => text)).size).toBeGreaterThan(1);
   });
   const correct = samples.filter((line) => line.correct).length;
-  expect(said).toContain(
+  expect(said.log).toContain(
     `12 questions, 60 samples: ${correct} (${(correct / 0.6).toFixed(1)}%) correct`,
   );
 });
 
 test("a sample is marked as a duplicate when one before it, of the same question, has its text", async () => {
-  expect(await sample("short", "--max-new-tokens", "1", "--samples", "60"), errors).toBe(0);
+  expect(await sample("short", "--max-new-tokens", "1", "--samples", "60"), said.stderr).toBe(0);
   const groups = groupSamples(readSamples(outputOf("short")));
   let duplicates = 0;
   for (const group of groups) {
@@ -97,7 +90,7 @@ test("a sample is marked as a duplicate when one before it, of the same question
     duplicates += group.length - new Set(texts).size;
   }
   expect(duplicates).toBeGreaterThan(10);
-  expect(said).toContain(`${duplicates} (${(duplicates / 7.2).toFixed(1)}%) duplicates`);
+  expect(said.log).toContain(`${duplicates} (${(duplicates / 7.2).toFixed(1)}%) duplicates`);
 });
 
 test("the samples depend on the seed, the question's id and their number, not on the slots", async () => {
@@ -119,11 +112,11 @@ describe("a sampling that was stopped goes on, and the file becomes the same byt
       return guess(program);
     };
     expect(await sample("interrupted")).toBe(1);
-    expect(errors).toContain(
+    expect(said.stderr).toContain(
       "stopped after 4 of 12 questions; the same command goes on from there",
     );
     expect(readSamples(outputOf("interrupted"))).toHaveLength(20);
-    expect(await sample("interrupted"), errors).toBe(0);
+    expect(await sample("interrupted"), said.stderr).toBe(0);
     expect(textOf("interrupted")).toBe(textOf("whole"));
   });
 
@@ -136,7 +129,7 @@ describe("a sampling that was stopped goes on, and the file becomes the same byt
     tear(outputOf(name));
     const judged = vi.fn(guess);
     outcomeOf = judged;
-    expect(await sample(name), errors).toBe(0);
+    expect(await sample(name), said.stderr).toBe(0);
     expect(judged.mock.calls.length).toBeLessThanOrEqual(20);
     expect(textOf(name)).toBe(textOf("whole"));
   });
@@ -144,19 +137,19 @@ describe("a sampling that was stopped goes on, and the file becomes the same byt
   test("when all is there, nothing is done again", async () => {
     await sample("whole");
     outcomeOf = () => expect.fail("nothing is left to run");
-    said = "";
-    expect(await sample("whole"), errors).toBe(0);
-    expect(said).toContain("12 questions, 60 samples");
+    said.log = "";
+    expect(await sample("whole"), said.stderr).toBe(0);
+    expect(said.log).toContain("12 questions, 60 samples");
   });
 });
 
 test("a file that another process writes is left to it", async () => {
   const giveBack = takeLock(`${outputOf("shared")}.lock`);
   expect(await sample("shared")).toBe(1);
-  expect(errors).toContain(`shared.jsonl.lock: in use by process ${process.pid}`);
+  expect(said.stderr).toContain(`shared.jsonl.lock: in use by process ${process.pid}`);
   expect(existsSync(outputOf("shared"))).toBe(false);
   giveBack();
-  expect(await sample("shared"), errors).toBe(0);
+  expect(await sample("shared"), said.stderr).toBe(0);
   expect(readdirSync(home).filter((name) => name.endsWith(".lock"))).toEqual([]);
 });
 
@@ -164,7 +157,7 @@ test("samples of another kind never get into one file", async () => {
   await sample("whole");
   const before = textOf("whole");
   expect(await sample("whole", "--seed", "2")).toBe(1);
-  expect(errors).toContain("seed: was 1, is now 2");
+  expect(said.stderr).toContain("seed: was 1, is now 2");
   expect(textOf("whole")).toBe(before);
 });
 
@@ -173,7 +166,7 @@ test("a sandbox that fails often stops the sampling, and its block is not writte
   outcomeOf = (program) =>
     ++programs > 20 ? { kind: "infrastructure", message: "down" } : guess(program);
   expect(await sample("failing")).toBe(1);
-  expect(errors).toMatch(/sampling: the sandbox could not run \d+ of 20 programs \(down\)/);
+  expect(said.stderr).toMatch(/sampling: the sandbox could not run \d+ of 20 programs \(down\)/);
   expect(readSamples(outputOf("failing"))).toHaveLength(20);
   outcomeOf = guess;
   expect(await sample("failing")).toBe(0);
@@ -183,19 +176,21 @@ test("a sandbox that fails often stops the sampling, and its block is not writte
 
 test("answers in natural language are read, not run", async () => {
   outcomeOf = () => expect.fail("nothing to run");
-  expect(await sample("nl", "--cot", "nl", "--program-prefix", "none"), errors).toBe(0);
+  expect(await sample("nl", "--cot", "nl", "--program-prefix", "none"), said.stderr).toBe(0);
   for (const { outcome } of readSamples(outputOf("nl"))) expect(outcome.kind).toBe("no-answer");
 });
 
 test("a model without reft.json needs to be told how it answers", async () => {
   rmSync(join(model, "reft.json"));
   expect(await sample("plain")).toBe(1);
-  expect(errors).toContain("give --cot and --program-prefix");
+  expect(said.stderr).toContain("give --cot and --program-prefix");
   expect(existsSync(outputOf("plain"))).toBe(false);
-  expect(await sample("plain", "--cot", "python", "--program-prefix", "def"), errors).toBe(0);
+  expect(await sample("plain", "--cot", "python", "--program-prefix", "def"), said.stderr).toBe(0);
 });
 
 test.each(["samples", "questions", "max-new-tokens", "slots"])("refuses --%s 0", async (flag) => {
   expect(await sample("none", `--${flag}`, "0")).toBe(1);
-  expect(errors).toBe(`reft sample: --${flag}: expected a whole number of at least 1, found 0\n`);
+  expect(said.stderr).toBe(
+    `reft sample: --${flag}: expected a whole number of at least 1, found 0\n`,
+  );
 });

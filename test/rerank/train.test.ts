@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { RerankConfig } from "../../src/config.ts";
@@ -16,6 +16,7 @@ import { trainRerank } from "../../src/rerank/train.ts";
 import { readSamples, type Sample } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
+import { captureOutput } from "../support/captureOutput.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import {
@@ -31,20 +32,7 @@ import {
 } from "../support/tiny.ts";
 
 const home = temporaryFolder();
-let errors = "";
-let report = "";
-vi.spyOn(console, "log").mockImplementation(() => {});
-vi.spyOn(console, "error").mockImplementation((text) => {
-  report += text;
-});
-vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-  errors += text;
-  return true;
-});
-beforeEach(() => {
-  errors = "";
-  report = "";
-});
+const said = captureOutput();
 const folderOf = (name: string) => join(home, name);
 const problems = writeTinyData(home);
 writeTinyModel(folderOf("model"), problems);
@@ -195,7 +183,7 @@ describe("samples", () => {
       return i === 2 ? { ...sample, outcome: failed, correct: false } : sample;
     });
     await trainRerank({ ...config, training: oneEpoch }, folderOf("mixed"));
-    expect(report).toContain(
+    expect(said.error).toContain(
       "16 samples, 62.5% right (left out: 1 duplicates, 1 that the sandbox could not run, 0 too long); dev: 18 samples",
     );
   });
@@ -213,8 +201,8 @@ describe("samples", () => {
     writeJsonl(devSamples, dev);
     const data2 = { ...config.data, devSamples };
     const best = await trainRerank({ ...config, data: data2, training: oneEpoch }, folderOf("cut"));
-    expect(report).toContain("12 samples, 66.7% right (left out: 0 duplicates");
-    expect(report).toContain("6 too long); dev: 12 samples");
+    expect(said.error).toContain("12 samples, 66.7% right (left out: 0 duplicates");
+    expect(said.error).toContain("6 too long); dev: 12 samples");
     expect(best).toBe(0);
     expect(metricsOf(folderOf("cut")).at(-1)).toMatchObject({ "eval/upperBound": 1 });
   });
@@ -247,7 +235,7 @@ describe("train-rerank", () => {
   };
   const refusalOf = async (name: string, config: RerankConfig, ...flags: string[]) => {
     expect(await run(name, config, ...flags)).toBe(1);
-    return errors;
+    return said.stderr;
   };
 
   test("takes samples and model from flags, in place of the file's", async () => {

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { SftConfig } from "../../src/config.ts";
@@ -10,6 +10,7 @@ import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
 import { loadModelFolder } from "../../src/run/modelFolder.ts";
 import { trainSft } from "../../src/sft/train.ts";
+import { captureOutput } from "../support/captureOutput.ts";
 import { shareOf } from "../support/fakeSandbox.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -39,16 +40,7 @@ vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
 }));
 
 const home = temporaryFolder();
-let errors = "";
-vi.spyOn(console, "log").mockImplementation(() => {});
-vi.spyOn(console, "error").mockImplementation(() => {});
-vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-  errors += text;
-  return true;
-});
-beforeEach(() => {
-  errors = "";
-});
+const said = captureOutput();
 const problems = writeTinyData(home);
 const base = tinySft(home);
 
@@ -184,7 +176,7 @@ describe("train-sft", () => {
   test("refuses a model whose vocabulary is smaller than its tokenizer's", async () => {
     writeTinyModel(folderOf("small"), problems, { vocabSize: 300 });
     expect(await run("vocabulary", { ...base, model: { init: folderOf("small") } })).toBe(1);
-    expect(errors).toBe(
+    expect(said.stderr).toBe(
       `reft train-sft: ${folderOf("small")}: the tokenizer has 400 tokens, but the model's vocabulary is 300: ` +
         "they do not belong together\n",
     );
@@ -193,7 +185,7 @@ describe("train-sft", () => {
   test("refuses a ready tokenizer that is larger than the vocabulary of the model from scratch", async () => {
     const scratch = { ...base.model.scratch!, vocabSize: 300, tokenizer: folderOf("model") };
     expect(await run("tokenizer", { ...base, model: { scratch } })).toBe(1);
-    expect(errors).toBe(
+    expect(said.stderr).toBe(
       "reft train-sft: model.scratch.vocabSize: expected at least 400, the size of the tokenizer in " +
         `${folderOf("model")}, found 300\n`,
     );
@@ -208,7 +200,7 @@ describe("train-sft", () => {
     expect(await run("dev", { ...base, data: { ...data, train: join(home, "brief.jsonl") } })).toBe(
       1,
     );
-    expect(errors).toBe(
+    expect(said.stderr).toBe(
       'reft train-sft: none of the 4 questions, of which "generated-dev-0" is the first, has a prompt of at most ' +
         "40 tokens; raise data.maxPromptTokens\n",
     );
@@ -217,7 +209,7 @@ describe("train-sft", () => {
   test("refuses prompts that the model has no positions for", async () => {
     writeTinyModel(folderOf("short"), problems, { maxPositions: 200 });
     expect(await run("positions", { ...base, model: { init: folderOf("short") } })).toBe(1);
-    expect(errors).toBe(
+    expect(said.stderr).toBe(
       "reft train-sft: the settings allow 240 tokens of prompt and answer, but the model has 200 positions; " +
         "lower data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens\n",
     );
@@ -235,7 +227,7 @@ describe("train-sft", () => {
     const train = join(home, `${name}.jsonl`);
     writeFileSync(train, text);
     expect(await run(name, { ...base, data: { ...base.data, train } })).toBe(1);
-    expect(errors).toContain(`reft train-sft: ${train}${message}`);
-    expect(errors.trimEnd()).not.toContain("\n");
+    expect(said.stderr).toContain(`reft train-sft: ${train}${message}`);
+    expect(said.stderr.trimEnd()).not.toContain("\n");
   });
 });
