@@ -7,9 +7,11 @@ import {
   compareUpdates,
   requireAgreement,
 } from "../scripts/bench/agreement.ts";
+import { operationsOf, productOperations } from "../scripts/bench/arithmetic.ts";
 import { growthPicture } from "../scripts/bench/growthPicture.ts";
 import { median, type Result, ratios, table } from "../scripts/bench/report.ts";
 import { drawBatches, modelConfig, unitsOf, works } from "../scripts/bench/workloads.ts";
+import type { ModelConfig } from "../src/model/config.ts";
 import { parameterCount } from "../src/model/model.ts";
 
 const workOf = (name: string) => works.find((work) => work.name === name)!;
@@ -86,6 +88,35 @@ describe("workloads", () => {
   });
 });
 
+describe("arithmetic", () => {
+  const config: ModelConfig = {
+    ...modelConfig("tiny"),
+    ...{ vocabSize: 7, dim: 4, layers: 2, heads: 2, kvHeads: 1, headDim: 2, ffnDim: 3 },
+  };
+  const row = { prompt: [1, 1, 1], response: [1, 1] };
+
+  test("a rollout reads 4 tokens, 2 of which predict one of 7", () => {
+    const beforeAttention = 4 * 4 + 2 * (4 * 2);
+    const afterAttention = 4 * 4 + 3 * (4 * 3);
+    const attention = 2 * (1 + 2 + 3 + 4) * 4; // scores and sums, 4 numbers each, per layer
+    const products =
+      4 * beforeAttention + 4 * afterAttention + (4 * beforeAttention + 2 * afterAttention);
+    const expected = 2 * (products + 2 * attention + 2 * 4 * 7);
+    expect(operationsOf("rollout", config, [[row]])).toBe(expected);
+    expect(operationsOf("sft", config, [[row], [row]])).toBe(2 * 3 * expected);
+  });
+
+  test("a reranker reads EOS, too, and predicts once, one of 2", () => {
+    const [first, last] = [5 * (32 + 52), 5 * 32 + 52];
+    const expected = 2 * (first + last + 2 * 2 * 15 * 4 + 4 * 2);
+    expect(operationsOf("rerank", config, [[row]])).toBe(3 * expected);
+  });
+
+  test("products alone: there and back per layer", () => {
+    expect(productOperations(config)).toBe(2 * 2 * 4096 * 4 * 3 * 2);
+  });
+});
+
 describe("report", () => {
   const figures = { seconds: [1, 2, 4], firstSeconds: 3, peakMegabytes: 60 };
   const peer = { seconds: [3, 3, 4], firstSeconds: 5, peakMegabytes: 100 };
@@ -99,11 +130,13 @@ describe("report", () => {
     const result: Result = {
       ...{ work: "sft-full", model: "tiny", date: "2026-01-01", commit: "abc", load: [0, 1] },
       ...{ units: 2560, ours: { ...figures, traces: 4 }, peers: { eager: peer }, checks: [] },
+      ...{ gigaOperations: 30, peak: 60 },
     };
     const [, , row] = table([result]).split("\n");
     expect(row!.replace(/ +/g, " ")).toContain(
       "| 1280 | 853 | 1.50 (1.00 to 3.00) | | 1.1 met | 60 | 100 | 0.60 met |",
     );
+    expect(row!.replace(/ +/g, " ")).toContain("| 4 | 15.0 | 25 % | 17 % |");
   });
 
   test("a picture has one panel per axis and quantity, on logarithmic scales", () => {

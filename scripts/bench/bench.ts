@@ -12,15 +12,19 @@ import {
   compareUpdates,
   requireAgreement,
 } from "./agreement.ts";
+import { operationsOf, productOperations } from "./arithmetic.ts";
 import { cache, chosen, modelFolder, root, startOurs, writeJob } from "./common.ts";
 import { commit, describeMachine, load } from "./machine.ts";
 import { preparePeer } from "./python.ts";
 import { type Figures, type Result, saveResult, table } from "./report.ts";
 import { type Reply, type Side, startSide, timeToOutput } from "./side.ts";
 import {
+  createJob,
   drawBatches,
   jobOf,
+  type Kind,
   type ModelName,
+  modelConfig,
   modelNames,
   unitsOf,
   type Variant,
@@ -32,6 +36,8 @@ const peerScript = join(import.meta.dirname, "peer.py");
 
 /** Steps before the clock: compared between the sides, and enough to have traced every shape. */
 const warmupSteps = 2;
+/** Steps of matrix products alone, the first of which traces. */
+const peakRounds = 6;
 /** Prompts that are also continued greedily. */
 const greedyPrompts = 4;
 
@@ -48,6 +54,10 @@ async function measure(work: Work, model: ModelName, options: Options): Promise<
   const { threads, python, rounds } = options;
   const loadBefore = load();
   const batches = drawBatches(work, model);
+  const arithmetic = work.kind !== "rewards" && {
+    gigaOperations: operationsOf(work.kind as Kind, modelConfig(model), batches) / 1e9,
+    peak: await measurePeak(model, threads),
+  };
   const jobPath = writeJob(jobOf(work, batches, modelFolder(model), threads));
   const peerCommand = [python ?? "", peerScript, jobPath];
   const ours = startOurs(jobPath, threads);
@@ -108,6 +118,7 @@ async function measure(work: Work, model: ModelName, options: Options): Promise<
     return {
       ...describe(work, model, loadBefore),
       units: unitsOf(work, batches),
+      ...arithmetic,
       ours: await figuresOf(ours),
       peers: peerFigures,
       checks: worst(checks),
@@ -135,6 +146,23 @@ function compare(work: Work, wanted: readonly number[], ours: Reply, peer: Reply
       ];
     default:
       return [compareAnswers("answers", ours, peer)];
+  }
+}
+
+/** What our side reaches with the model's largest matrix products and nothing else: 10^9 operations per second, the best of a few. */
+async function measurePeak(model: ModelName, threads: number): Promise<number> {
+  const jobPath = writeJob(
+    createJob({ kind: "products", model: modelFolder(model), threads, batches: [] }),
+  );
+  const side = startOurs(jobPath, threads);
+  try {
+    let least = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < peakRounds; round++)
+      least = Math.min(least, (await side.ask({ do: "step" })).seconds!);
+    return productOperations(modelConfig(model)) / least / 1e9;
+  } finally {
+    await side.close();
+    rmSync(jobPath);
   }
 }
 

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Sequence } from "../../src/data/batch.ts";
 import type { Tokenizer } from "../../src/data/tokenizer.ts";
-import { tracedFunctions } from "../../src/engine/compile.ts";
+import { compile, tracedFunctions } from "../../src/engine/compile.ts";
+import { linear } from "../../src/engine/ops.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
+import { take, tf } from "../../src/engine/tf.ts";
 import type { Question } from "../../src/generate/answer.ts";
 import { createGenerator, type Prompt } from "../../src/generate/generate.ts";
 import { createResponseBackward } from "../../src/model/backward.ts";
@@ -14,6 +16,7 @@ import { classifierParameters, loadClassifier } from "../../src/model/classifier
 import { loadModel } from "../../src/model/model.ts";
 import { openSafetensors } from "../../src/model/safetensors.ts";
 import { createScorer, createValueHead } from "../../src/model/score.ts";
+import { readWeights } from "../../src/model/transformer.ts";
 import { withAdvantages } from "../../src/ppo/credit.ts";
 import { collectRollout } from "../../src/ppo/rollout.ts";
 import { createUpdater } from "../../src/ppo/update.ts";
@@ -21,6 +24,7 @@ import { createBackward as createRerankBackward } from "../../src/rerank/backwar
 import { createJudge, type Judge } from "../../src/reward/judge.ts";
 import { createSandbox } from "../../src/reward/sandbox/sandbox.ts";
 import { Rng } from "../../src/rng.ts";
+import { productRows } from "./arithmetic.ts";
 import { type Command, peakMegabytes, type Reply } from "./side.ts";
 import type { Job } from "./workloads.ts";
 
@@ -222,6 +226,26 @@ async function startRewards(job: Job): Promise<Worker> {
   };
 }
 
+function startProducts({ model: folder }: Job): Worker {
+  const { config, parameters } = loadModel(folder);
+  const products = compile("products", (x) => {
+    const weights = readWeights(parameters);
+    let states = x!;
+    for (let layer = 0; layer < config.layers; layer++) {
+      for (const name of ["gate_proj", "down_proj"])
+        states = linear(states, weights.get(`model.layers.${layer}.mlp.${name}.weight`)!);
+    }
+    return [states];
+  });
+  const x = tf.ones([productRows, config.dim]);
+  return {
+    step: () => {
+      take(products(x));
+      return {};
+    },
+  };
+}
+
 function withNumber(program: string, number: number): string {
   return program.replaceAll("SUM", String(number));
 }
@@ -236,6 +260,7 @@ const start = {
   reft: startReft,
   rerank: startRerank,
   rewards: startRewards,
+  products: startProducts,
 };
 
 async function answer(worker: Worker, command: Command): Promise<Reply> {

@@ -32,6 +32,10 @@ export interface Result {
   readonly load: readonly [before: number, after: number];
   /** Units of work in a round. */
   readonly units: number;
+  /** Multiplications and additions that a round needs, 10^9; where a model works. */
+  readonly gigaOperations?: number;
+  /** What our side reaches per second with the model's largest matrix products alone, 10^9. */
+  readonly peak?: number;
   readonly ours: Figures;
   readonly peers: Partial<Record<Variant, Figures>>;
   readonly checks: readonly Check[];
@@ -85,6 +89,7 @@ const heads = [
     "PyTorch",
   ],
   "traced",
+  ...["needed GFLOP/s", "of the products' peak", "PyTorch"],
 ];
 
 /** A Markdown table: a row per result and peer, or per result where there is no peer. */
@@ -99,7 +104,8 @@ export function table(results: readonly Result[]): string {
   return markdownTable([heads, ...rows]);
 }
 
-function row(work: Work, { model, units, ours, peers }: Result, variant?: Variant): string[] {
+function row(work: Work, result: Result, variant?: Variant): string[] {
+  const { model, units, ours, peers, gigaOperations, peak } = result;
   const peer = variant && peers[variant];
   const throughput = ({ seconds }: Figures) => digits(units / median(seconds));
   const ratio = peer && ratios(ours.seconds, peer.seconds);
@@ -110,6 +116,8 @@ function row(work: Work, { model, units, ours, peers }: Result, variant?: Varian
   const goal = variant && work.goals[variant];
   // Programs run in processes of their own, whose memory is not the side's.
   const hasMemory = work.kind !== "rewards";
+  const speed = ({ seconds }: Figures) => gigaOperations! / median(seconds);
+  const share = (figures: Figures) => `${((100 * speed(figures)) / peak!).toFixed(0)} %`;
   const memory = peer && hasMemory && ours.peakMegabytes / peer.peakMegabytes;
   return [
     work.title,
@@ -129,6 +137,7 @@ function row(work: Work, { model, units, ours, peers }: Result, variant?: Varian
     ours.firstSeconds.toFixed(2),
     peer ? peer.firstSeconds.toFixed(2) : "",
     ours.traces === undefined ? "" : String(ours.traces),
+    ...(peak ? [digits(speed(ours)), share(ours), peer ? share(peer) : ""] : ["", "", ""]),
   ];
 }
 

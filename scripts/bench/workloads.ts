@@ -35,8 +35,8 @@ export function modelConfig(name: ModelName): ModelConfig {
   };
 }
 
-/** What a process of either side is told to do. */
-export type Kind = "sft" | "rollout" | "reft" | "rerank" | "rewards";
+/** What a process of either side is told to do; "products", our side alone: the model's largest matrix products and nothing else. */
+export type Kind = "sft" | "rollout" | "reft" | "rerank" | "rewards" | "products";
 
 /** One side of a measurement, as a JSON file. */
 export interface Job {
