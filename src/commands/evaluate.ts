@@ -16,11 +16,12 @@ import { readModelConfig } from "../model/config.ts";
 import { disposeModel } from "../model/model.ts";
 import { classifyToFile, readProbabilities } from "../rerank/classify.ts";
 import { createJudge, type Judge } from "../reward/judge.ts";
-import { groupSamples, readSamples } from "../reward/samples.ts";
+import { readSampleGroups, type Sample, summariseSamples } from "../reward/samples.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs } from "../run/inputs.ts";
+import { checkVocabulary } from "../run/modelFolder.ts";
 import { createProgress } from "../run/progress.ts";
 import {
   type Asking,
@@ -88,10 +89,12 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const summary = summariseAnswers(answers);
   warnOfFailures(summary.infrastructureFailures, answers.length);
   writeJsonl(join(output, "answers.jsonl"), answers.map(answerRecord));
-  const measured =
-    samples === undefined
-      ? []
-      : measurePools(await poolsIn(output, reranker), poolSizes(samples), seed);
+  const groups = samples === undefined ? [] : readSampleGroups(samplesIn(output));
+  const sampled = summariseSamples(groups);
+  warnOfFailures(sampled.infrastructureFailures, sampled.samples);
+  const measured = samples
+    ? measurePools(await poolsOfGroups(groups, output, reranker), poolSizes(samples), seed)
+    : [];
   const questions = answers.map(({ question: { example }, verdict }, i) => ({
     id: example.id,
     question: example.question,
@@ -103,7 +106,9 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
     model: asking.folder,
     data: args.data,
     maxNewTokens: asking.maxNewTokens,
-    ...(samples !== undefined && { samples, seed }),
+    ...(samples !== undefined && {
+      ...{ samples, seed, sampleInfrastructureFailures: sampled.infrastructureFailures },
+    }),
     ...(reranker !== undefined && { reranker }),
     questions: answers.length,
     correct,
@@ -155,13 +160,17 @@ function rerankerIn({ reranker, samples }: EvaluateArguments): string | undefine
     throw new UserError("--reranker chooses among sampled answers: give --samples, too");
   }
   const folder = resolveModelFolder(reranker);
-  readModelConfig(folder, "LlamaForSequenceClassification");
+  const config = readModelConfig(folder, "LlamaForSequenceClassification");
+  checkVocabulary(loadTokenizer(folder), config, folder);
   return folder;
 }
 
-/** The samples of each question, with the classifier's probabilities if there is one. */
-async function poolsIn(folder: string, reranker: string | undefined): Promise<Pool[]> {
-  const groups = groupSamples(readSamples(samplesIn(folder)));
+/** The folder's samples, with the classifier's probabilities if there is one. */
+async function poolsOfGroups(
+  groups: readonly (readonly Sample[])[],
+  folder: string,
+  reranker: string | undefined,
+): Promise<Pool[]> {
   if (reranker === undefined) return poolsOf(groups);
   const output = join(folder, "probabilities.jsonl");
   const inputs = hashInputs({ reranker, samples: samplesIn(folder) });
@@ -193,7 +202,7 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
     console.log(
       `Top-1 ${(100 * accuracy).toFixed(1)} % (${correct} of ${questions}; 95 % interval ${low} to ${high})`,
     );
-    if (samples !== undefined) console.log(`\n${methodsTable(metrics)}\n`);
+    if (samples !== undefined) console.log(`\n${methodsTable([metrics])}\n`);
     console.log(`Every question in ${join(output, "questions.jsonl")}`);
   },
 };

@@ -9,11 +9,16 @@ import { UserError } from "../errors.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
 import { openGguf } from "../model/gguf.ts";
 import { ggufConfig, ggufWeights } from "../model/ggufModel.ts";
-import { disposeModel, parameterCount, saveModel } from "../model/model.ts";
+import { disposeModel, parameterCount } from "../model/model.ts";
 import { writeSafetensors } from "../model/safetensors.ts";
 import { nodeDisk } from "../run/disk.ts";
 import { writeFreshFolder } from "../run/freshFolder.ts";
-import { checkVocabulary, loadModelFolder } from "../run/modelFolder.ts";
+import {
+  checkVocabulary,
+  loadModelFolder,
+  readAnswerFormat,
+  saveModelFolder,
+} from "../run/modelFolder.ts";
 
 /**
  * Writes a model folder with float32 weights. It appears under its name only when it is complete.
@@ -52,8 +57,8 @@ function importFolder(source: string, folder: string): ModelConfig {
   const { model, tokenizer } = loadModelFolder(source);
   try {
     const config = withPadding(model.config, tokenizer);
-    saveModel({ ...model, config }, folder);
-    saveTokenizer(tokenizer, folder);
+    const format = readAnswerFormat(source);
+    saveModelFolder(folder, { ...model, config }, tokenizer, format);
     return config;
   } finally {
     disposeModel(model);

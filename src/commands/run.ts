@@ -6,7 +6,7 @@ import { type Override, parseOverride } from "../config.ts";
 import { writeFileAtomically } from "../data/jsonl.ts";
 import { readQuestions } from "../evaluate/report.ts";
 import { summariseShares } from "../evaluate/summary.ts";
-import { modelTable } from "../evaluate/tables.ts";
+import { methodsTable, modelTable } from "../evaluate/tables.ts";
 import { trainReft } from "../ppo/train.ts";
 import {
   loadRecipe,
@@ -44,7 +44,9 @@ export async function runRecipe(
   const data = recipe.data.folder ?? join(folder, "data");
   const seeds = recipe.seeds.map((seed) => {
     const places = { seed, data, stages: join(folder, seedFolder(seed)) };
-    return { places, configs: loadStages(recipe, places) };
+    const configs = loadStages(recipe, places);
+    if (configs.warmup.model.init) resolveModelFolder(configs.warmup.model.init); // or it throws
+    return { places, configs };
   });
   mkdirSync(folder, { recursive: true });
   const unlock = takeLock(join(folder, "run.lock"));
@@ -178,7 +180,10 @@ const rows = [
   { model: "ReFT + its reranker", stage: "testReftReranked" },
 ] as const;
 
-/** Writes results.json (every metric of every model and seed) and results.md (the table). Returns the latter. */
+/**
+ * Writes results.json (every metric of every model and seed) and results.md (the models side by side, then each by the number
+ * of samples). Returns the former of the tables.
+ */
 function writeResults({ seeds }: Recipe, folder: string): string {
   const measured = rows.map(({ model, stage }) => ({
     model,
@@ -193,11 +198,12 @@ function writeResults({ seeds }: Recipe, folder: string): string {
     seeds.length === 1
       ? "with 95 % intervals over the questions"
       : `mean ± standard error over the seeds ${seeds.join(", ")}`;
-  const page = `${questions} test questions; in percent, ${spread}.\n\n${modelTable(models)}\n`;
+  const table = `${questions} test questions; in percent, ${spread}.\n\n${modelTable(models)}\n`;
+  const byModel = models.map(({ model, seeds }) => `\n## ${model}\n\n${methodsTable(seeds)}\n`);
   const results = `${JSON.stringify({ seeds, models }, null, 2)}\n`;
   writeFileAtomically(join(folder, "results.json"), results);
-  writeFileAtomically(join(folder, "results.md"), page);
-  return page;
+  writeFileAtomically(join(folder, "results.md"), [table, ...byModel].join(""));
+  return table;
 }
 
 interface Arguments {
@@ -227,6 +233,8 @@ export const runCommand: CommandModule<object, Arguments> = {
   handler: async ({ config, set = [], output }) => {
     const folder = output ?? defaultRunFolder(config);
     const table = await runRecipe(config, set.map(parseOverride), folder);
-    console.log(`\n${table}\nin ${join(folder, "results.md")}; every metric in results.json`);
+    console.log(
+      `\n${table}\nin ${join(folder, "results.md")}, with tables by the number of samples; every metric in results.json`,
+    );
   },
 };

@@ -4,12 +4,7 @@ import { dirname } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { disposeModel } from "../model/model.ts";
 import { createJudge } from "../reward/judge.ts";
-import {
-  groupSamples,
-  readSamples,
-  type SamplesSummary,
-  summariseSamples,
-} from "../reward/samples.ts";
+import { readSampleGroups, type SamplesSummary, summariseSamples } from "../reward/samples.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { percent } from "../run/progress.ts";
 import {
@@ -56,7 +51,7 @@ export async function sample(args: SampleArguments): Promise<SamplesSummary> {
     await sandbox.close();
     disposeModel(asking.model);
   }
-  const summary = summariseSamples(groupSamples(readSamples(args.output)));
+  const summary = summariseSamples(readSampleGroups(args.output));
   warnOfFailures(summary.infrastructureFailures, summary.samples);
   return summary;
 }

@@ -53,9 +53,9 @@ function overridesOf(args: TrainArguments): Override[] {
   return [...flags.filter(({ value }) => value !== undefined), ...set.map(parseOverride)];
 }
 
-function report(folder: string, bestAccuracy: number): void {
+function report(folder: string, bestAccuracy: number, what = "greedy accuracy"): void {
   console.log(
-    `done: best dev accuracy ${(100 * bestAccuracy).toFixed(1)} %; figures, samples and checkpoints in ${folder}`,
+    `done: best ${what} on dev ${(100 * bestAccuracy).toFixed(1)} %; figures, samples and checkpoints in ${folder}`,
   );
 }
 
@@ -93,6 +93,7 @@ export const trainRerankCommand: CommandModule<object, TrainArguments> = {
     }),
   handler: async (args) => {
     const folder = args.output ?? defaultRunFolder(args.config);
-    report(folder, await trainRerank(loadConfig("rerank", args.config, overridesOf(args)), folder));
+    const best = await trainRerank(loadConfig("rerank", args.config, overridesOf(args)), folder);
+    report(folder, best, "accuracy of the choice among all samples");
   },
 };

@@ -52,7 +52,8 @@ const drawnOrders = 100;
 /**
  * The share of every method at every k, under names like `voting@10`. Those that need a classifier are there when every
  * candidate has a probability. At k = n the whole pool is used as it was sampled. Below, `pass` and `reranking` are exact means
- * over all choices of k; votes are means over 100 random orders of the pool, of which the first k count.
+ * over all choices of k; votes are `pass` times the share that they win of those choices that hold a right answer, among the first
+ * k of 100 random orders of the pool. So a vote never has more than `pass`.
  *
  * @param seed decides, with a question's id, its random orders
  */
@@ -85,6 +86,8 @@ function createVoteShares(candidates: readonly Candidate[], rng: Rng) {
   return (k: number, weightOf: (candidate: Candidate) => number): number => {
     if (k === 1) return passAtK(candidates, k); // a single candidate wins every vote
     const choices = k === all.length ? [all] : orders.map((order) => order.slice(0, k));
-    return choices.filter((chosen) => vote(chosen, weightOf)?.correct).length / choices.length;
+    const winnable = choices.filter((chosen) => chosen.some((i) => candidates[i]!.correct));
+    const won = winnable.filter((chosen) => vote(chosen, weightOf)?.correct).length;
+    return won === 0 ? 0 : passAtK(candidates, k) * (won / winnable.length);
   };
 }

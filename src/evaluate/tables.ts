@@ -29,23 +29,36 @@ export function resultsPage(metrics: Metrics, questions: number): string {
     ...(top1
       ? [`Top-1, one greedy answer: **${percent(top1.accuracy)}** (${interval(top1)})`]
       : []),
-    methodsTable(metrics),
+    methodsTable([metrics]),
     `${tieRule} Below k = ${samples} the figures are means over choices of k samples. ` +
       "pass@k is the share of questions with a right answer among k, the upper bound of every choice.",
     "![Accuracy against k](accuracy.svg)",
   ].join("\n\n")}\n`;
 }
 
-/** The methods by the number of samples: "46.6 (43.5 to 49.7)". */
-export function methodsTable(metrics: Metrics): string {
-  const curves = curvesOf(metrics);
+/**
+ * The methods of one model by the number of samples.
+ *
+ * @param seeds one evaluation per seed
+ */
+export function methodsTable(seeds: readonly Metrics[]): string {
+  const curves = curvesOf(seeds[0]!);
   return markdownTable([
     ["", ...curves[0]!.points.map(({ k }) => `k = ${k}`)],
-    ...curves.map(({ method, points }) => [`${methodTitles[method]}@k`, ...points.map(cell)]),
+    ...curves.map(({ method, points }) => [
+      `${methodTitles[method]}@k`,
+      ...points.map(({ k }) => cell(seeds, `${method}@${k}`)),
+    ]),
   ]);
 }
 
-const cell = (metric: Metric) => `${percent(metric.accuracy)} (${interval(metric)})`;
+/** A metric with its interval, "46.6 (43.5 to 49.7)", or of several seeds "46.6 ± 1.1"; empty where there is none. */
+function cell(seeds: readonly Metrics[], name: string): string {
+  const found = seeds.flatMap((metrics) => metrics[name] ?? []);
+  if (found.length > 1) return percentWithError(found.map(({ accuracy }) => accuracy));
+  return found.map((metric) => `${percent(metric.accuracy)} (${interval(metric)})`).join();
+}
+
 const interval = ({ confidence95: [low, high] }: Metric) => `${percent(low)} to ${percent(high)}`;
 
 /** A model of the model card's table. */
@@ -71,16 +84,9 @@ export function modelTable(rows: readonly ModelRow[]): string {
       title: `${methodTitles[method]}@${k}`,
     })),
   ];
-  const cellOf = (seeds: readonly Metrics[], name: string) => {
-    const found = seeds.flatMap((metrics) => metrics[name] ?? []);
-    if (found.length === 0) return "";
-    return found.length === 1
-      ? cell(found[0]!)
-      : percentWithError(found.map(({ accuracy }) => accuracy));
-  };
   return markdownTable([
     ["model", ...columns.map(({ title }) => title)],
-    ...rows.map(({ model, seeds }) => [model, ...columns.map(({ name }) => cellOf(seeds, name))]),
+    ...rows.map(({ model, seeds }) => [model, ...columns.map(({ name }) => cell(seeds, name))]),
   ]);
 }
 

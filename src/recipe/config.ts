@@ -15,6 +15,7 @@ import {
   sandbox,
   seed,
 } from "../config.ts";
+import { UserError } from "../errors.ts";
 import { settingsByPath } from "../run/run.ts";
 import {
   findMistakes,
@@ -196,13 +197,23 @@ export function loadStages(recipe: Recipe, places: Places): StageConfigs {
   };
   const load = <S extends Stage>(stage: S, name: StageName) =>
     loadConfig(stage, recipe.stages[name].config, overrides(name));
-  return {
+  const configs = {
     warmup: load("sft", "warmup"),
     sft: load("sft", "sft"),
     reft: load("reft", "reft"),
     rerankSft: load("rerank", "rerankSft"),
     rerankReft: load("rerank", "rerankReft"),
   };
+  const { cot } = recipe.data.prepare ?? {};
+  for (const name of ["warmup", "sft", "reft"] as const) {
+    const { cotKind } = configs[name].data;
+    if (cot && cotKind !== cot) {
+      throw new UserError(
+        `${recipe.stages[name].config}: "data.cotKind": expected ${cot}, as the recipe's data.prepare.cot, found ${cotKind}`,
+      );
+    }
+  }
+  return configs;
 }
 
 const places = /^(data\.(train|dev|test|samples|devSamples)|model\.init)$/;

@@ -26,7 +26,7 @@ import {
   probabilitiesOf,
   saveClassifier,
 } from "../model/classifier.ts";
-import { groupSamples, readSamples } from "../reward/samples.ts";
+import { readSampleGroups } from "../reward/samples.ts";
 import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
@@ -69,8 +69,8 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   checkInputs(resumed?.inputs, inputs);
   const { classifier, tokenizer } = openClassifier(config, resume?.folder);
   checkPositions(classifier.model, data.maxTokens, "data.maxTokens");
-  const train = labelSamples(tokenizer, groupSamples(readSamples(data.samples)), data.maxTokens);
-  const devGroups = groupSamples(readSamples(data.devSamples));
+  const train = labelSamples(tokenizer, readSampleGroups(data.samples), data.maxTokens);
+  const devGroups = readSampleGroups(data.devSamples);
   const dev = labelSamples(tokenizer, devGroups, data.maxTokens);
   checkNotEmpty(data.samples, train, data.maxTokens);
   checkNotEmpty(data.devSamples, dev, data.maxTokens);

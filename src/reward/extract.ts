@@ -39,10 +39,15 @@ const DECORATION = /\\boxed|\\text|[<>"'`*$€£\\{}()[\]]/g;
 const NUMBER = /^[+-]?\s?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?/i;
 const CHOICE = /^\s*["'(<*]*([a-e])["')>*]*\s*(?:[).,:]|$)/i;
 
-/** The number at the start of a phrase: "$1,234.50 in all" is 1234.5, "3/4" is 0.75, "5%" is 5, "2 + 3 = 5" is 5. */
+/**
+ * The number at the start of a phrase: "$1,234.50 in all" is 1234.5, "3/4" is 0.75, "5%" is 5, "15 (as x = 3)" is 15. Of an
+ * equation it is the side that is a number: "2 + 3 = 5" and "5 = 2 + 3" are 5.
+ */
 function leadingNumber(phrase: string): number | undefined {
-  const result = phrase.slice(phrase.lastIndexOf("=") + 1);
-  const plain = result.replace(DECORATION, "").replace(/[−–]/g, "-").trim();
+  const plainOf = (text: string) => text.replace(DECORATION, "").replace(/[−–]/g, "-").trim();
+  const sides = phrase.replace(/\s\(.*/, "").split("=");
+  const first = plainOf(sides[0]!);
+  const plain = NUMBER.exec(first)?.[0] === first ? first : plainOf(sides.at(-1)!);
   const numeral = NUMBER.exec(plain)?.[0];
   if (numeral === undefined) return undefined;
   const numerator = numberOf(numeral.replace(/\s/g, ""));

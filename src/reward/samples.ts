@@ -32,30 +32,31 @@ const sampleSchema = z.strictObject({
  */
 export type Sample = z.infer<typeof sampleSchema>;
 
-/** @throws UserError for a missing or empty file, or a line that is no sample */
-export function readSamples(path: string): Sample[] {
-  return readJsonl(path, sampleSchema).map(({ value }) => value);
-}
-
 /**
- * The samples of each question, in the file's order.
+ * Reads the samples of each question, in the file's order.
  *
- * @throws UserError when those of one question do not stand together
+ * @throws UserError for a missing or empty file, and with the line where a value is no sample, where the samples of a question
+ * do not stand together or where a sample stands twice
  */
-export function groupSamples(samples: readonly Sample[]): Sample[][] {
+export function readSampleGroups(path: string): Sample[][] {
   const groups = new Map<string, Sample[]>();
   let last: string | undefined;
-  for (const sample of samples) {
-    const group = groups.get(sample.id);
-    if (group === undefined) groups.set(sample.id, [sample]);
-    else if (sample.id === last) group.push(sample);
-    else {
+  for (const { line, value: sample } of readJsonl(path, sampleSchema)) {
+    const { id } = sample;
+    const group = groups.get(id);
+    if (group === undefined) groups.set(id, [sample]);
+    else if (id !== last) {
       throw new UserError(
-        `expected the samples of question "${sample.id}" one after the other, found those of "${last}" between them; ` +
-          "sort the file by question",
+        `${path}:${line}: expected the samples of question "${id}" one after the other, found those of "${last}" ` +
+          "before this one; has a file been appended to itself or to another?",
       );
-    }
-    last = sample.id;
+    } else if (group.some((other) => other.sample === sample.sample)) {
+      throw new UserError(
+        `${path}:${line}: expected a new sample of question "${id}", found sample ${sample.sample} once more; ` +
+          "take one of the two out",
+      );
+    } else group.push(sample);
+    last = id;
   }
   return [...groups.values()];
 }

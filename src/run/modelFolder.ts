@@ -58,10 +58,11 @@ export function saveModelFolder(
   folder: string,
   model: Model,
   tokenizer: Tokenizer,
-  format: AnswerFormat,
+  format: AnswerFormat | undefined,
 ): void {
   saveModel(model, folder);
   saveTokenizer(tokenizer, folder);
+  if (!format) return;
   writeFileAtomically(join(folder, "reft.json"), `${JSON.stringify(format, null, 2)}\n`);
 }
 

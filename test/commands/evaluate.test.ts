@@ -1,5 +1,5 @@
 // A tiny run from the first command to the last, with the real sandbox: train-sft, train-reft, evaluate.
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
@@ -13,7 +13,7 @@ import { readQuestions } from "../../src/evaluate/report.ts";
 import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
 import { readProbabilities } from "../../src/rerank/classify.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
-import { groupSamples, readSamples } from "../../src/reward/samples.ts";
+import { readSampleGroups } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { loadModelFolder, readAnswerFormat } from "../../src/run/modelFolder.ts";
 import { captureOutput } from "../support/captureOutput.ts";
@@ -124,7 +124,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
     const flags = ["--model", warmup, "--max-new-tokens", "60", "--samples", "7", "--seed", "3"];
     const again = ["evaluate", "--data", data, "--output", folder, "--workers", "1", ...flags];
     expect(await main(again), said.stderr).toBe(0);
-    const groups = groupSamples(readSamples(join(folder, "samples.jsonl")));
+    const groups = readSampleGroups(join(folder, "samples.jsonl"));
     const questions = readQuestions(folder);
     expect(groups.map((group) => group.length)).toEqual(new Array(8).fill(7));
     expect(questions.map(({ id }) => id)).toEqual(groups.map(([first]) => first!.id));
@@ -172,7 +172,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
     const all = ["evaluate", "--data", data, "--output", folder, "--workers", "1", ...flags];
     expect(await main([...all, "--reranker", reranker]), said.stderr).toBe(0);
     expect(readFileSync(join(folder, "samples.jsonl"), "utf8")).toBe(before);
-    const groups = groupSamples(readSamples(join(folder, "samples.jsonl")));
+    const groups = readSampleGroups(join(folder, "samples.jsonl"));
     const probabilities = readProbabilities(join(folder, "probabilities.jsonl"), groups);
     readQuestions(folder).forEach(({ shares }, i) => {
       const answered = groups[i]!.map((sample, j) => ({ sample, p: probabilities[i]![j]! }))
@@ -187,6 +187,31 @@ describe("train-sft, then train-reft, then evaluate", () => {
     );
     expect(used).toBe(reranker);
     expect(metrics["reranking@7"].accuracy).toBeLessThanOrEqual(metrics["pass@7"].accuracy);
+  });
+
+  test("evaluate says how many samples the sandbox could not run", async () => {
+    const folder = join(home, "voted");
+    const path = join(folder, "samples.jsonl");
+    const lines = readFileSync(path, "utf8").split("\n");
+    const outcome = { kind: "infrastructure", message: "down" };
+    lines[3] = JSON.stringify({ ...JSON.parse(lines[3]!), outcome, correct: false });
+    writeFileSync(path, lines.join("\n"));
+    const flags = ["--model", warmup, "--max-new-tokens", "60", "--samples", "7", "--seed", "3"];
+    expect(await main(["evaluate", "--data", data, "--output", folder, ...flags])).toBe(0);
+    expect(said.error).toContain("the sandbox could not run 1 of 56 programs");
+    const details = JSON.parse(readFileSync(join(folder, "results.json"), "utf8"));
+    expect(details.sampleInfrastructureFailures).toBe(1);
+  });
+
+  test("evaluate refuses a reranker whose tokenizer does not fit it, before any answer", async () => {
+    const reranker = join(home, "unfit");
+    cpSync(join(home, "reranker"), reranker, { recursive: true });
+    const config = JSON.parse(readFileSync(join(reranker, "config.json"), "utf8"));
+    writeFileSync(join(reranker, "config.json"), JSON.stringify({ ...config, vocab_size: 9 }));
+    const flags = ["--model", warmup, "--samples", "7", "--reranker", reranker];
+    expect(await evaluate(...flags)).toBe(1);
+    expect(said.stderr).toContain("they do not belong together");
+    expect(existsSync(join(home, "evaluated"))).toBe(false);
   });
 
   test.each([

@@ -7,7 +7,7 @@ import { UserError } from "../../src/errors.ts";
 import { readModelConfig } from "../../src/model/config.ts";
 import { disposeModel } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
-import { loadModelFolder } from "../../src/run/modelFolder.ts";
+import { loadModelFolder, readAnswerFormat } from "../../src/run/modelFolder.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { weightsIn, writeTinyData, writeTinyModel } from "../support/tiny.ts";
@@ -62,7 +62,8 @@ describe("a folder", () => {
     expect(loadTokenizer(output).files).toEqual(loadTokenizer(source).files);
     const weights = "model.safetensors";
     expect(weightsIn(join(output, weights))).toEqual(weightsIn(join(source, weights)));
-    expect(existsSync(join(output, "reft.json"))).toBe(false);
+    expect(readAnswerFormat(output)).toEqual(readAnswerFormat(source));
+    expect(readAnswerFormat(output)).toBeDefined();
   });
 
   test("without a model is refused", () => {

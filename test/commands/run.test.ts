@@ -4,6 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
 import { runRecipe } from "../../src/commands/run.ts";
 import { parseOverride } from "../../src/settings.ts";
+import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const fake = vi.hoisted(() => {
@@ -142,12 +143,23 @@ test("each seed has stages of its own on the same data, and the table has mean a
   expect(sft![column]).toBe("50.0 ± 25.0"); // 25 and 75 %
   expect(sft![head!.indexOf("Rerank@2")]).toBe("");
   expect(sftReranked![head!.indexOf("Rerank@2")]).toBe("50.0 ± 25.0");
+  expect(readFileSync(join(folder, "results.md"), "utf8")).toMatch(
+    /## SFT \+ its reranker\n\n.*k = 2 .*\n.*\n\| Voting@k +\| 50\.0 ± 25\.0 .*\n\| Rerank@k +\| 50\.0 ± 25\.0/,
+  );
   const results = JSON.parse(readFileSync(join(folder, "results.json"), "utf8"));
   expect(results.seeds).toEqual([1, 3]);
   expect(results.models[4]).toMatchObject({
     model: "ReFT + its reranker",
     seeds: [{}, { "reranking@2": { accuracy: 0.75 } }],
   });
+});
+
+test("a first model that is not there is named before anything runs", async () => {
+  const folder = temporaryFolder();
+  const recipe = "configs/gsm8k-codellama-7b/recipe.yaml";
+  const message = await userErrorOf(() => runRecipe(recipe, [], folder));
+  expect(message).toContain("models/CodeLlama-7b-hf");
+  expect(fake.calls).toEqual([]);
 });
 
 test("data that is prepared already is read where it lies", async () => {

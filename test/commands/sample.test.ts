@@ -12,7 +12,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
-import { groupSamples, readSamples } from "../../src/reward/samples.ts";
+import { readSampleGroups } from "../../src/reward/samples.ts";
 import { Rng } from "../../src/rng.ts";
 import { takeLock } from "../../src/run/lock.ts";
 import { captureOutput } from "../support/captureOutput.ts";
@@ -56,8 +56,8 @@ function sample(name: string, ...flags: string[]): Promise<number> {
 
 test("reft sample writes all samples of a question together, judged and counted", async () => {
   expect(await sample("whole"), said.stderr).toBe(0);
-  const samples = readSamples(outputOf("whole"));
-  const groups = groupSamples(samples);
+  const groups = readSampleGroups(outputOf("whole"));
+  const samples = groups.flat();
   const examples = readExamples(data);
   expect(groups.map(([first]) => first!.id)).toEqual(examples.map(({ id }) => id));
   groups.forEach((group, i) => {
@@ -80,7 +80,7 @@ test("reft sample writes all samples of a question together, judged and counted"
 
 test("a sample is marked as a duplicate when one before it, of the same question, has its text", async () => {
   expect(await sample("short", "--max-new-tokens", "1", "--samples", "60"), said.stderr).toBe(0);
-  const groups = groupSamples(readSamples(outputOf("short")));
+  const groups = readSampleGroups(outputOf("short"));
   let duplicates = 0;
   for (const group of groups) {
     const texts = group.map(({ text }) => text);
@@ -115,7 +115,7 @@ describe("a sampling that was stopped goes on, and the file becomes the same byt
     expect(said.stderr).toContain(
       "stopped after 4 of 12 questions; the same command goes on from there",
     );
-    expect(readSamples(outputOf("interrupted"))).toHaveLength(20);
+    expect(readSampleGroups(outputOf("interrupted")).flat()).toHaveLength(20);
     expect(await sample("interrupted"), said.stderr).toBe(0);
     expect(textOf("interrupted")).toBe(textOf("whole"));
   });
@@ -167,7 +167,7 @@ test("a sandbox that fails often stops the sampling, and its block is not writte
     ++programs > 20 ? { kind: "infrastructure", message: "down" } : guess(program);
   expect(await sample("failing")).toBe(1);
   expect(said.stderr).toMatch(/sampling: the sandbox could not run \d+ of 20 programs \(down\)/);
-  expect(readSamples(outputOf("failing"))).toHaveLength(20);
+  expect(readSampleGroups(outputOf("failing")).flat()).toHaveLength(20);
   outcomeOf = guess;
   expect(await sample("failing")).toBe(0);
   await sample("whole");
@@ -177,7 +177,8 @@ test("a sandbox that fails often stops the sampling, and its block is not writte
 test("answers in natural language are read, not run", async () => {
   outcomeOf = () => expect.fail("nothing to run");
   expect(await sample("nl", "--cot", "nl", "--program-prefix", "none"), said.stderr).toBe(0);
-  for (const { outcome } of readSamples(outputOf("nl"))) expect(outcome.kind).toBe("no-answer");
+  for (const { outcome } of readSampleGroups(outputOf("nl")).flat())
+    expect(outcome.kind).toBe("no-answer");
 });
 
 test("a model without reft.json needs to be told how it answers", async () => {

@@ -60,6 +60,18 @@ describe("measurePools", () => {
     expect(new Set(measured).size).toBeGreaterThan(5); // each question has random choices of its own
   });
 
+  test("no vote has more than pass: where a right answer meets none, it has all of it", () => {
+    const answers = Array.from({ length: 30 }, (_, i): [number | undefined, number] => [
+      i % 3 === 0 ? 1 : undefined,
+      i / 30,
+    ]);
+    const shares = sharesOf(pool("a", ...answers), [2, 5, 10]);
+    for (const k of [2, 5, 10]) {
+      expect(shares[`voting@${k}`]).toBe(shares[`pass@${k}`]);
+      expect(shares[`weightedVoting@${k}`]).toBe(shares[`pass@${k}`]);
+    }
+  });
+
   test.each(golden.pools)("is what trying every ordered choice of k comes to, pool %#", (given) => {
     const candidates = given.candidates.map(({ answer, ...rest }) => ({
       ...rest,

@@ -116,6 +116,15 @@ describe("loadStages", () => {
     expect(reft.ppo?.gamma).toBe(0.5);
   });
 
+  test("refuses a stage that asks in another way than the data are prepared for", async () => {
+    const prepare =
+      "data.prepare={dataset: gsm8k, cot: nl, from: x, seed: 1, dev: 1, timeoutSeconds: 1, workers: 1}";
+    const recipe = loadRecipe(tiny, set(prepare));
+    expect(await userErrorOf(() => loadStages(recipe, places))).toBe(
+      'configs/tiny/warmup.yaml: "data.cotKind": expected nl, as the recipe\'s data.prepare.cot, found python',
+    );
+  });
+
   test("names the setting of the recipe that a stage refuses", async () => {
     const recipe = loadRecipe(tiny, set("stages.reft.set.ppo.gamma=2"));
     const message = await userErrorOf(() => loadStages(recipe, places));

@@ -8,7 +8,7 @@ import {
 } from "../../src/model/classifier.ts";
 import { classifyToFile, readProbabilities } from "../../src/rerank/classify.ts";
 import { classifierSequence } from "../../src/rerank/input.ts";
-import { groupSamples, readSamples } from "../../src/reward/samples.ts";
+import { readSampleGroups } from "../../src/reward/samples.ts";
 import { loadModelFolder } from "../../src/run/modelFolder.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel, writeTinySamples } from "../support/tiny.ts";
@@ -24,7 +24,7 @@ afterAll(() => {
 });
 
 /** Three samples to each of 20 questions, the last one with the text of the first. */
-const groups = groupSamples(readSamples(join(home, "samples.jsonl"))).map((group) =>
+const groups = readSampleGroups(join(home, "samples.jsonl")).map((group) =>
   group.with(2, { ...group[2]!, text: group[0]!.text, isDuplicate: true }),
 );
 const fileOf = (name: string) => join(home, `${name}.jsonl`);

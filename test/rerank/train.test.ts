@@ -13,7 +13,7 @@ import {
 } from "../../src/model/classifier.ts";
 import { classifierSequence } from "../../src/rerank/input.ts";
 import { trainRerank } from "../../src/rerank/train.ts";
-import { readSamples, type Sample } from "../../src/reward/samples.ts";
+import { readSampleGroups, type Sample } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
 import { captureOutput } from "../support/captureOutput.ts";
@@ -43,7 +43,7 @@ const { optimizer, training, data } = base;
 /** Settings with other samples. */
 function withSamples(name: string, edit: (sample: Sample, i: number) => Sample): RerankConfig {
   const samples = folderOf(`${name}.jsonl`);
-  writeJsonl(samples, readSamples(data.samples).map(edit));
+  writeJsonl(samples, readSampleGroups(data.samples).flat().map(edit));
   return { ...base, data: { ...data, samples } };
 }
 
@@ -105,9 +105,9 @@ describe("a run of 90 steps", () => {
     const tokenizer = loadTokenizer(last);
     const classifier = loadClassifier(last);
     const scorer = createClassifierScorer(classifier);
-    const sequences = readSamples(data.samples).map(({ question, text }) =>
-      classifierSequence(tokenizer, question, text),
-    );
+    const sequences = readSampleGroups(data.samples)
+      .flat()
+      .map(({ question, text }) => classifierSequence(tokenizer, question, text));
     const path = join(folder, "samples", "step-000090.jsonl");
     const written = readFileSync(path, "utf8").trimEnd().split("\n");
     scorer.score(sequences, 512).forEach((probability, i) => {
@@ -141,7 +141,7 @@ describe("a run that goes on", () => {
   test("refuses other samples than it began with", async () => {
     const path = folderOf("changing.jsonl");
     const config = { ...base, data: { ...data, samples: path } };
-    const samples = readSamples(data.samples);
+    const samples = readSampleGroups(data.samples).flat();
     writeJsonl(path, samples);
     await trainRerank({ ...config, training: { ...training, epochs: 1 } }, folderOf("changing"));
     writeJsonl(path, samples.slice(1));
@@ -154,10 +154,12 @@ describe("a run that goes on", () => {
 describe("the best checkpoint", () => {
   test("is that of the best rerank accuracy; of equals, that of the lowest dev loss", async () => {
     // Every dev question is answered right by all samples or by none: the rerank accuracy never changes.
-    const dev = readSamples(data.devSamples).map((sample, i) => {
-      const correct = Math.floor(i / 3) % 2 === 0;
-      return { ...sample, correct };
-    });
+    const dev = readSampleGroups(data.devSamples)
+      .flat()
+      .map((sample, i) => {
+        const correct = Math.floor(i / 3) % 2 === 0;
+        return { ...sample, correct };
+      });
     writeJsonl(folderOf("even.jsonl"), dev);
     const config = {
       ...base,
@@ -176,7 +178,7 @@ describe("samples", () => {
   const oneEpoch = { ...training, epochs: 1 };
 
   test("that repeat a text, or that the sandbox could not run, are left out and counted", async () => {
-    const samples = readSamples(data.samples);
+    const samples = readSampleGroups(data.samples).flat();
     const failed = { kind: "infrastructure", message: "no Python" } as const;
     const config = withSamples("mixed", (sample, i) => {
       if (i === 1) return { ...sample, text: samples[0]!.text, isDuplicate: true };
@@ -194,10 +196,12 @@ describe("samples", () => {
     const config = withSamples("long", long);
     const devSamples = folderOf("longDev.jsonl");
     // Only the sample that is too long is right.
-    const dev = readSamples(data.devSamples).map((sample) => ({
-      ...long(sample),
-      correct: sample.sample === 0,
-    }));
+    const dev = readSampleGroups(data.devSamples)
+      .flat()
+      .map((sample) => ({
+        ...long(sample),
+        correct: sample.sample === 0,
+      }));
     writeJsonl(devSamples, dev);
     const data2 = { ...config.data, devSamples };
     const best = await trainRerank({ ...config, data: data2, training: oneEpoch }, folderOf("cut"));

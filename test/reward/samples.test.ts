@@ -1,13 +1,7 @@
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { writeJsonl } from "../../src/data/jsonl.ts";
-import {
-  groupSamples,
-  readSamples,
-  type Sample,
-  summariseSamples,
-} from "../../src/reward/samples.ts";
+import { readSampleGroups, type Sample, summariseSamples } from "../../src/reward/samples.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
@@ -34,31 +28,43 @@ const samples = [
   { ...sampleOf("c", 0, false), outcome: { kind: "infrastructure", message: "down" } as const },
 ];
 
-test("what is written is read, and grouped by question in the file's order", () => {
+function fileOf(written: readonly unknown[]): string {
   const path = join(temporaryFolder(), "samples.jsonl");
-  writeJsonl(path, samples);
-  expect(readSamples(path)).toEqual(samples);
-  expect(groupSamples(samples)).toEqual([
+  writeJsonl(path, written);
+  return path;
+}
+
+test("what is written is read, by question in the file's order", () => {
+  expect(readSampleGroups(fileOf(samples))).toEqual([
     samples.slice(0, 2),
     samples.slice(2, 4),
     samples.slice(4),
   ]);
 });
 
-test("a line that is no sample is named", async () => {
-  const path = join(temporaryFolder(), "samples.jsonl");
-  const broken = { ...samples[1]!, outcome: { kind: "answer", message: "7" } };
-  writeFileSync(path, `${JSON.stringify(samples[0])}\n${JSON.stringify(broken)}\n`);
-  expect(await userErrorOf(() => readSamples(path))).toMatch(/samples\.jsonl:2: "outcome\.value"/);
-});
-
-test("a question whose samples do not stand together is named", async () => {
-  const torn = [samples[0]!, samples[2]!, samples[1]!];
-  expect(await userErrorOf(() => groupSamples(torn))).toContain('question "a"');
+test.each([
+  [
+    "is no sample",
+    [samples[0], { ...samples[1], outcome: { kind: "answer", message: "7" } }],
+    /samples\.jsonl:2: "outcome\.value"/,
+  ],
+  [
+    "stands apart from the others of its question",
+    [samples[0], samples[2], samples[1]],
+    /samples\.jsonl:3: .*question "a" .* found those of "b"/,
+  ],
+  [
+    "stands twice",
+    [samples[0], samples[1], samples[0]],
+    /samples\.jsonl:3: .*question "a", found sample 0 once more/,
+  ],
+])("a line that %s is named", async (_, written, message) => {
+  const path = fileOf(written);
+  expect(await userErrorOf(() => readSampleGroups(path))).toMatch(message);
 });
 
 test("the summary counts samples, and questions that were solved at least once", () => {
-  expect(summariseSamples(groupSamples(samples))).toEqual({
+  expect(summariseSamples(readSampleGroups(fileOf(samples)))).toEqual({
     questions: 3,
     samples: 5,
     correct: 3,
