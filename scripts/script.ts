@@ -1,6 +1,7 @@
 // What the scripts share: reading options, and how a mistake of the user ends.
 import yargs, { type Options } from "yargs";
 import { asUserError, UserError } from "../src/errors.ts";
+import { endOnInterrupt } from "../src/run/interrupts.ts";
 
 /**
  * The options given to the script. `--help` prints all of them and ends the process, and so does one that there is not.
@@ -30,6 +31,7 @@ export function countFrom(option: string, text: string): number {
 
 /** Runs a script's work: a mistake of the user or Ctrl-C becomes one message and an exit code. */
 export async function runScript(name: string, work: () => Promise<void>): Promise<void> {
+  endOnInterrupt(name);
   try {
     await work();
   } catch (error) {

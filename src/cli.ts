@@ -4,6 +4,7 @@ import { readFileSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import yargs, { type Argv, type CommandModule } from "yargs";
 import { asUserError, UserError } from "./errors.ts";
+import { endOnInterrupt } from "./run/interrupts.ts";
 
 interface Entry {
   readonly describe: string;
@@ -197,9 +198,19 @@ function version(): string {
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
+/**
+ * The process of a command: runs its command line and ends.
+ *
+ * @param alone as in main
+ */
+export async function runProgram(alone?: string): Promise<never> {
+  endOnInterrupt(alone ?? "reft");
+  process.exit(await main(process.argv.slice(2), alone));
+}
+
 function isEntryPoint(): boolean {
   const script = process.argv[1]; // npm installs commands as links
   return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
 }
 
-if (isEntryPoint()) process.exit(await main(process.argv.slice(2)));
+if (isEntryPoint()) await runProgram();

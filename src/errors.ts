@@ -11,6 +11,21 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** A value out of a file, for a message: as JSON, cut short. */
+export function show(value: unknown): string {
+  if (typeof value === "number") return String(value); // NaN and infinities, which JSON has not
+  const text = jsonOf(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return "something nested too deep to show"; // RangeError: it is as deep as the stack
+  }
+}
+
 const space = "free some space and try again";
 const permission = "give another path, or the permission";
 const fileInTheWay = "a file stands where a folder is expected; give another path";

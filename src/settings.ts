@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type Document, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
-import { messageOf, UserError } from "./errors.ts";
+import { messageOf, show, UserError } from "./errors.ts";
 
 /** One setting given on the command line: where (`training.epochs`), what, and how the user wrote it. */
 export interface Override {
@@ -47,7 +47,16 @@ export function parseOverride(text: string): Override {
   const [problem] = [...document.errors, ...document.warnings];
   if (problem)
     throw new UserError(`${source}: the value is not YAML: ${firstLine(problem.message)}`);
-  return { path: text.slice(0, equals).trim(), value: document.toJS(), source };
+  return { path: text.slice(0, equals).trim(), value: valuesOf(document, source), source };
+}
+
+/** @throws UserError for an alias of nothing, which only shows when values are made */
+function valuesOf(document: Document, where: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new UserError(`${where}: the value is not YAML: ${firstLine(messageOf(error))}`);
+  }
 }
 
 /**
@@ -58,7 +67,7 @@ export function parseOverride(text: string): Override {
 export function readSettings(file: string, overrides: readonly Override[]): Settings {
   const lines = new LineCounter();
   const document = parseYaml(file, lines);
-  const values = overrides.reduce(withOverride, document.toJS() as unknown);
+  const values = overrides.reduce(withOverride, valuesOf(document, file));
   return { values, file, document, lines, overrides };
 }
 
@@ -209,12 +218,6 @@ export function valueAt(values: unknown, path: readonly string[]): unknown {
 
 function isSection(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function show(value: unknown): string {
-  if (typeof value === "number") return String(value); // NaN and infinities, which JSON has not
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
 function firstLine(text: string): string {

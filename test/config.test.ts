@@ -251,6 +251,8 @@ describe("loadConfig", () => {
     const message = mistakeOf(() => loadConfig("sft", file));
     expect(message).toContain(`${file}:3: Map keys must be unique`);
     expect(message).toContain(`${file}:5: `);
+    const alias = written("alias.yaml", "stage: sft\nseed: *nope\n");
+    expect(mistakeOf(() => loadConfig("sft", alias))).toContain(`${alias}: the value is not YAML`);
   });
 
   test("says that a file is not there, or is empty", () => {
@@ -273,7 +275,7 @@ describe("parseOverride", () => {
     expect(parseOverride(text)).toEqual({ path: "a.b", value, source: `--set ${text}` });
   });
 
-  test.each(["epochs", "=3", "a=[1"])("refuses %s", (text) => {
+  test.each(["epochs", "=3", "a=[1", "a=*b"])("refuses %s", (text) => {
     expect(mistakeOf(() => parseOverride(text))).toContain(`--set ${text}`);
   });
 });

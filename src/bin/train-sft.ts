@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 // `train-sft` is `reft train-sft` under its own name.
-import { main } from "../cli.ts";
+import { runProgram } from "../cli.ts";
 
-process.exit(await main(process.argv.slice(2), "train-sft"));
+await runProgram("train-sft");

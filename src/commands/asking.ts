@@ -116,11 +116,14 @@ export function openAsking(args: AskingArguments): Asking {
 
 function answerFormat(folder: string, args: AskingArguments): AnswerFormat {
   const saved = readAnswerFormat(folder);
-  const cotKind = args.cotKind ?? saved?.cotKind;
-  const programPrefix = args.programPrefix ?? saved?.sampling.programPrefix;
-  if (cotKind === undefined || programPrefix === undefined) {
-    throw new UserError(
-      `${folder} has no reft.json to say how to ask: give --cot and --program-prefix`,
+  const cotKind = args.cotKind ?? saved?.cotKind ?? "python";
+  const programPrefix =
+    args.programPrefix ??
+    saved?.sampling.programPrefix ??
+    (cotKind === "nl" ? "none" : "docstring");
+  if (!saved) {
+    console.error(
+      `${folder} has no reft.json to say how to ask: with --cot ${cotKind} --program-prefix ${programPrefix}`,
     );
   }
   const continuation =

@@ -10,14 +10,18 @@ import { resolveModelFolder } from "../run/checkpoint.ts";
 import { createProgress } from "../run/progress.ts";
 import { checkCount } from "./count.ts";
 import { prepareOutput } from "./output.ts";
-import { checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
+import { checkFinite, checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
 
 const id = z.union([z.string(), z.number()]);
 const tokens = z.array(z.int().nonnegative()).min(1);
-const promptLine = z.union([
-  z.strictObject({ id, prompt: z.string().min(1) }),
-  z.strictObject({ id, promptTokens: tokens }),
-]);
+const promptLine = z
+  .object({ id, prompt: z.string().min(1).optional(), promptTokens: tokens.optional() })
+  .refine((line) => (line.prompt === undefined) !== (line.promptTokens === undefined), {
+    error: 'expected exactly one of "prompt" and "promptTokens"',
+  });
+
+/** Below, logits divided by it may leave the range of float32. */
+const leastTemperature = 1e-3;
 
 const options = {
   model: { type: "string", demandOption: true, describe: "Model or run" },
@@ -45,8 +49,11 @@ async function run(args: Arguments): Promise<void> {
   checkCount("max-new-tokens", maxNewTokens);
   checkCount("samples", samples);
   checkCount("slots", args.slots);
-  if (temperature < 0)
-    throw new UserError(`--temperature: expected at least 0, found ${temperature}`);
+  if (temperature !== 0 && !(temperature >= leastTemperature)) {
+    throw new UserError(
+      `--temperature: expected 0, which is greedy, or at least ${leastTemperature}, found ${temperature}`,
+    );
+  }
   const lines = readJsonl(input, promptLine);
   const folder = resolveModelFolder(args.model);
   const tokenizer = tokenizerIn(folder);
@@ -54,8 +61,7 @@ async function run(args: Arguments): Promise<void> {
   const { vocabSize, maxPositions, eosIds } = model.config;
   const prompts = lines.map(({ line, value }) => {
     const where = `${input}:${line}`;
-    const ids =
-      "prompt" in value ? encodeWith(tokenizer, value.prompt, where, folder) : value.promptTokens;
+    const ids = value.promptTokens ?? encodeWith(tokenizer, value.prompt!, where, folder);
     checkTokens(ids, vocabSize, where);
     if (ids.length + maxNewTokens > maxPositions) {
       throw new UserError(
@@ -88,13 +94,14 @@ async function run(args: Arguments): Promise<void> {
       eosIds: [...eosIds, ...(tokenizer ? [tokenizer.eosId] : [])],
       onResponse: () => progress.update(++done),
     });
-    chunk.forEach(({ value }, i) => {
+    chunk.forEach(({ line, value }, i) => {
       const own = responses.slice(i * samples, (i + 1) * samples);
+      for (const { logprobs } of own) checkFinite(logprobs, `${input}:${line}`, folder);
       appendJsonl(output, {
         id: value.id,
         responses: own.map((response) => ({
           tokens: response.tokens,
-          ...(tokenizer && { text: tokenizer.decode(response.tokens) }),
+          text: tokenizer?.decode(response.tokens) ?? null,
           logprobs: [...response.logprobs],
         })),
       });

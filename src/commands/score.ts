@@ -8,12 +8,12 @@ import { createScorer } from "../model/score.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { createProgress } from "../run/progress.ts";
 import { prepareOutput } from "./output.ts";
-import { checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
+import { checkFinite, checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
 
 const id = z.union([z.string(), z.number()]);
 const tokens = z.array(z.int().nonnegative()).min(1);
 const pairLine = z
-  .strictObject({
+  .object({
     id,
     prompt: z.string().min(1).optional(),
     promptTokens: tokens.optional(),
@@ -77,7 +77,8 @@ async function run({ model: path, input, output }: Arguments): Promise<void> {
   for (let begin = 0; begin < lines.length; begin += chunkLines) {
     const chunk = sequences.slice(begin, begin + chunkLines);
     scorer.score(chunk, batchTokens).logprobs.forEach((logprobs, i) => {
-      const { value } = lines[begin + i]!;
+      const { line, value } = lines[begin + i]!;
+      checkFinite(logprobs, `${input}:${line}`, folder);
       appendJsonl(output, { id: value.id, tokens: chunk[i]!.response, logprobs: [...logprobs] });
     });
     progress.update(Math.min(begin + chunkLines, lines.length));

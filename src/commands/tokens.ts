@@ -30,3 +30,13 @@ export function checkTokens(tokens: readonly number[], vocabSize: number, where:
     `${where}: token ${unknown} is not in the model's vocabulary of ${vocabSize}`,
   );
 }
+
+/** @throws UserError for log-probabilities that are no numbers: the weights are damaged, or were when they were trained */
+export function checkFinite(logprobs: Float32Array, where: string, folder: string): void {
+  const place = logprobs.findIndex((logprob) => !Number.isFinite(logprob));
+  if (place === -1) return;
+  throw new UserError(
+    `${where}: expected finite log-probabilities, found ${logprobs[place]} at token ${place}: the weights in ${folder} ` +
+      "are damaged; take another checkpoint",
+  );
+}

@@ -1,6 +1,6 @@
 // The project's own form of a data set: one JSON object per line, checked as it is read.
 import { z } from "zod";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import { readJsonl } from "./jsonl.ts";
 
 const exampleSchema = z.strictObject({
@@ -8,7 +8,7 @@ const exampleSchema = z.strictObject({
   question: z.string().min(1),
   cot: z.string().min(1).exactOptional(),
   answer: z.union([z.number(), z.string().min(1)], {
-    error: ({ input }) => `expected a number or a text, received ${JSON.stringify(input)}`,
+    error: ({ input }) => `expected a number or a text, received ${show(input)}`,
   }),
 });
 

@@ -1,7 +1,7 @@
 // The header of a safetensors file: which tensors there are, of what type and shape, and where
 // their bytes lie. Every field is checked, because the file may come from anywhere.
 // Reference: the section "Format" of github.com/huggingface/safetensors; little-endian, row-major.
-import { messageOf, UserError } from "../errors.ts";
+import { messageOf, show, UserError } from "../errors.ts";
 
 /** Array type per dtype, in the order in which the Python library lays tensors out. */
 export const arrayTypes = {
@@ -161,16 +161,16 @@ function checkEntry(name: string, value: unknown, path: string, dataStart: numbe
   const unknownKey = Object.keys(rest)[0];
   if (unknownKey !== undefined) throw fail(`unknown field ${quote(unknownKey)}`);
   if (!isDtype(dtype)) {
-    throw fail(`dtype must be one of ${dtypes.join(", ")}, found ${JSON.stringify(dtype)}`);
+    throw fail(`dtype must be one of ${dtypes.join(", ")}, found ${show(dtype)}`);
   }
-  if (!isSizes(shape)) throw fail(`shape must be sizes, found ${JSON.stringify(shape)}`);
+  if (!isSizes(shape)) throw fail(`shape must be sizes, found ${show(shape)}`);
   if (!isSizes(offsets) || offsets.length !== 2) {
-    throw fail(`data_offsets must be [begin, end], found ${JSON.stringify(offsets)}`);
+    throw fail(`data_offsets must be [begin, end], found ${show(offsets)}`);
   }
   const [begin, end] = offsets as [number, number];
   const expected = byteLengthOf(dtype, shape);
   if (end - begin !== expected) {
-    const description = `${dtype} [${shape.join(", ")}]`;
+    const description = `${dtype} ${show(shape)}`;
     throw fail(`${description} needs ${expected} bytes, data_offsets give it ${end - begin}`);
   }
   return { dtype, shape, begin: dataStart + begin, byteLength: expected };

@@ -14,6 +14,21 @@ export interface Interrupts {
 const signals = ["SIGINT", "SIGTERM"] as const;
 
 let wasRequested = false;
+/** What ends the process where no loop watches. */
+let end: (() => void) | undefined;
+
+/**
+ * From now on Ctrl-C ends the process with one line and exit code 1, but for the loops that watch for it.
+ *
+ * @param name of the command, for the line
+ */
+export function endOnInterrupt(name: string): void {
+  end = () => {
+    process.stderr.write(`\n${name}: interrupted; what it was writing may not be whole\n`);
+    process.exit(1);
+  };
+  for (const signal of signals) process.on(signal, end);
+}
 
 /**
  * Has the user asked any watching loop to stop since the last call? For what runs one loop after the other: a loop that was asked
@@ -40,13 +55,19 @@ export function watchInterrupts(): Interrupts {
       "\nStopping when this step is done and saved. Ctrl-C again ends at once, without saving it.\n",
     );
   };
-  for (const signal of signals) process.on(signal, onSignal);
+  for (const signal of signals) {
+    if (end) process.off(signal, end);
+    process.on(signal, onSignal);
+  }
   return {
     requested: async () => {
       // A signal reaches us only when the event loop turns, and a loop of synchronous steps never lets it.
       await new Promise((resolve) => setImmediate(resolve));
       return isRequested;
     },
-    [Symbol.dispose]: stopWatching,
+    [Symbol.dispose]: () => {
+      stopWatching();
+      for (const signal of signals) if (end) process.on(signal, end);
+    },
   };
 }

@@ -1,9 +1,10 @@
 // One run is one folder: config.yaml (resolved), metrics.jsonl, samples/, checkpoints/. Opening it again goes on.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 import type { Config } from "../config.ts";
 import { UserError } from "../errors.ts";
+import { readSettings } from "../settings.ts";
 import {
   type Checkpoint,
   type CheckpointOwner,
@@ -122,7 +123,7 @@ function assertRunOrEmpty(folder: string): void {
 function writeConfig({ folder, config, disk }: CheckpointOwner, goesOn: boolean): void {
   const path = join(folder, "config.yaml");
   if (goesOn) {
-    const differences = blockingDifferences(parse(readFileSync(path, "utf8")), config);
+    const differences = blockingDifferences(readSettings(path, []).values, config);
     if (differences.length > 0)
       throw new UserError(
         `${folder}: this run was made with other settings:\n` +

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { main } from "../../src/cli.ts";
@@ -78,7 +78,8 @@ describe("reft generate", () => {
     expect(lines.map(({ id }) => id)).toEqual(["long", 7, "short"]);
     for (const { responses } of lines) {
       expect(responses).toHaveLength(1);
-      expect(Object.keys(responses[0]!)).toEqual(["tokens", "logprobs"]);
+      expect(Object.keys(responses[0]!)).toEqual(["tokens", "text", "logprobs"]);
+      expect(responses[0]!.text).toBeNull();
       expect(responses[0]!.logprobs).toHaveLength(responses[0]!.tokens.length);
     }
   });
@@ -129,7 +130,14 @@ describe("reft generate", () => {
     [["--max-new-tokens", "0"], "--max-new-tokens: expected a whole number of at least 1, found 0"],
     [[...short, "--samples", "1.5"], "--samples: expected a whole number of at least 1, found 1.5"],
     [[...short, "--slots", "0"], "--slots: expected a whole number of at least 1, found 0"],
-    [[...short, "--temperature=-1"], "--temperature: expected at least 0, found -1"],
+    [
+      [...short, "--temperature=-1"],
+      "--temperature: expected 0, which is greedy, or at least 0.001, found -1",
+    ],
+    [
+      [...short, "--temperature=1e-40"],
+      "--temperature: expected 0, which is greedy, or at least 0.001, found 1e-40",
+    ],
   ])("refuses %j", async (flags, message) => {
     expect(await complaint("generate", golden, prompts, ...flags)).toBe(`${message}\n`);
   });
@@ -192,6 +200,23 @@ test.each([
 ] as const)("%s refuses a text for a model without a tokenizer", async (command, line, flags) => {
   expect(await complaint(command, golden, [{ id: 1, ...line }], ...flags)).toBe(
     `line 1: a text needs a tokenizer, but ${golden} has no tokenizer.json; give tokens instead\n`,
+  );
+});
+
+test.each([
+  ["generate", {}, short],
+  ["score", { completionTokens: [4, 5] }, []],
+] as const)("%s refuses weights that are no numbers", async (command, line, flags) => {
+  const folder = join(home, "damaged");
+  writeTinyModel(folder, problems);
+  const weights = join(folder, "model.safetensors");
+  const bytes = readFileSync(weights);
+  bytes.writeFloatLE(Number.NaN, bytes.length - 4);
+  writeFileSync(weights, bytes);
+  const pairs = [{ id: 1, promptTokens: [4], ...line }];
+  expect(await complaint(command, folder, pairs, ...flags)).toContain(
+    `line 1: expected finite log-probabilities, found NaN at token 0: the weights in ${folder} are damaged; ` +
+      "take another checkpoint\n",
   );
 });
 

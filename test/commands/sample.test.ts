@@ -181,12 +181,16 @@ test("answers in natural language are read, not run", async () => {
     expect(outcome.kind).toBe("no-answer");
 });
 
-test("a model without reft.json needs to be told how it answers", async () => {
+test("a model without reft.json is asked for programs, or as it is told to, and that is said", async () => {
   rmSync(join(model, "reft.json"));
-  expect(await sample("plain")).toBe(1);
-  expect(said.stderr).toContain("give --cot and --program-prefix");
-  expect(existsSync(outputOf("plain"))).toBe(false);
-  expect(await sample("plain", "--cot", "python", "--program-prefix", "def"), said.stderr).toBe(0);
+  const notice = (flags: string) =>
+    `${model} has no reft.json to say how to ask: with --cot ${flags}`;
+  expect(await sample("plain"), said.stderr).toBe(0);
+  expect(said.error).toContain(notice("python --program-prefix docstring"));
+  expect(await sample("told", "--program-prefix", "def"), said.stderr).toBe(0);
+  expect(said.error).toContain(notice("python --program-prefix def"));
+  expect(await sample("written", "--cot", "nl"), said.stderr).toBe(0);
+  expect(said.error).toContain(notice("nl --program-prefix none"));
 });
 
 test.each(["samples", "questions", "max-new-tokens", "slots"])("refuses --%s 0", async (flag) => {

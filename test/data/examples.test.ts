@@ -28,11 +28,15 @@ test.each([
     '"answer": expected a number or a text, received null',
   ],
   ['{"id":"1","question":"q","answer":""}', '"answer"'],
+  [
+    `{"id":"1","question":"q","answer":${"[".repeat(20_000)}${"]".repeat(20_000)}}`,
+    '"answer": expected a number or a text, received something nested too deep to show',
+  ],
   ['{"id":"1","question":"","answer":1}', '"question"'],
   ['{"id":1,"question":"q","answer":1}', '"id": expected string, received number'],
   ['{"id":"1","question":"q","cot":null,"answer":1}', '"cot": expected string, received null'],
   ['{"id":"1","question":"q","cots":"c","answer":1}', 'Unrecognized key: "cots"'],
-])("%s is refused", (line, message) => {
+])("%.60s is refused", (line, message) => {
   expect(() => read(line)).toThrow(`${path}:1: ${message}`);
 });
 

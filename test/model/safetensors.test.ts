@@ -195,6 +195,20 @@ describe("openSafetensors", () => {
     expect(messageOfOpening(fileWith(deep, 0))).toMatch(/not a valid safetensors file/);
   });
 
+  test.each(["dtype", "shape", "data_offsets"])("shows a deep or long %s in short", (field) => {
+    const fields = { dtype: '"F32"', shape: "[2]", data_offsets: "[0,8]" };
+    for (const value of [
+      `${"[".repeat(20_000)}${"]".repeat(20_000)}`,
+      `["${"x".repeat(10_000)}"]`,
+    ]) {
+      const pairs = Object.entries({ ...fields, [field]: value });
+      const written = pairs.map(([name, json]) => `"${name}":${json}`).join();
+      const message = messageOfOpening(fileWith(`{"a":{${written}}}`, 8));
+      expect(message).toContain(`tensor "a": ${field} must be`);
+      expect(message.length).toBeLessThan(400);
+    }
+  });
+
   test("says in one line what is wrong with a name full of control characters", () => {
     const name = `\u001b[2J\n${"x".repeat(1000)}`;
     const message = messageOfOpening(

@@ -49,6 +49,51 @@ async function runLoop(signals: NodeJS.Signals[]) {
   return { ...(await closed), output };
 }
 
+/** Runs a module that says "ready"; sends it Ctrl-C then. */
+async function interrupted(module: string) {
+  const child = spawn("node", ["--import", "tsx", "--input-type=module", "-e", module]);
+  const written = { stdout: "", stderr: "" };
+  child.stderr.on("data", (text) => {
+    written.stderr += text;
+  });
+  child.stdout.on("data", (text) => {
+    if (written.stdout === "") child.kill("SIGINT");
+    written.stdout += text;
+  });
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  return { code, ...written };
+}
+
+describe("endOnInterrupt", () => {
+  const imports = `
+    import { setTimeout } from "node:timers/promises";
+    import { endOnInterrupt, watchInterrupts } from "./src/run/interrupts.ts";
+    endOnInterrupt("reft execute");
+  `;
+
+  test("ends the process with one line and exit code 1", async () => {
+    const { code, stderr } = await interrupted(
+      `${imports} console.log("ready"); await setTimeout(60_000);`,
+    );
+    expect(code).toBe(1);
+    expect(stderr).toBe("\nreft execute: interrupted; what it was writing may not be whole\n");
+  });
+
+  test("lets a loop that watches end its step, and is back after it", async () => {
+    const { code, stdout } = await interrupted(`${imports}
+      const interrupts = watchInterrupts();
+      console.log("ready");
+      while (!(await interrupts.requested())) await setTimeout(10);
+      interrupts[Symbol.dispose]();
+      console.log("saved");
+      process.kill(process.pid, "SIGINT");
+      await setTimeout(60_000);
+    `);
+    expect(stdout).toBe("ready\nsaved\n");
+    expect(code).toBe(1);
+  });
+});
+
 describe("watchInterrupts", () => {
   test.each(["SIGINT", "SIGTERM"] as const)("lets a loop end its step after %s", async (signal) => {
     const { code, output } = await runLoop([signal]);

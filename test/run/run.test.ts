@@ -99,6 +99,17 @@ describe("openRun", () => {
     expect(run.config).toBe(tinyConfig);
   });
 
+  test.each([
+    ["broken", "seed: [", /config\.yaml:1: /],
+    ["missing", undefined, /config\.yaml: expected a readable YAML file/],
+  ])("says that its own settings are %s", async (_, text, message) => {
+    const folder = await runWithCheckpoint();
+    const path = join(folder, "config.yaml");
+    if (text === undefined) rmSync(path);
+    else writeFileSync(path, text);
+    expect(await userErrorOf(() => openRun(folder, tinyConfig))).toMatch(message);
+  });
+
   test("takes other settings as long as there is no checkpoint", () => {
     const folder = temporaryFolder();
     openRun(folder, tinyConfig)[Symbol.dispose]();
