@@ -9,9 +9,10 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { bindingIsReady, buildBinding } from "./setup/binding.mjs";
 import { buildDist, distIsReady } from "./setup/build.mjs";
+import { takeLock } from "./setup/lock.mjs";
 import { checkGlibc, checkMachine, checkNode } from "./setup/machine.mjs";
 import { installPackages, packagesAreReady } from "./setup/packages.mjs";
-import { readIfThere, runSetup, SetupError, say } from "./setup/support.mjs";
+import { runSetup, SetupError, say } from "./setup/support.mjs";
 import { installSympy, sympyIsReady } from "./setup/sympy.mjs";
 import { installedSite, installSite, siteBytes, siteIsReady } from "./setup/tensorflow.mjs";
 import { TENSORFLOW_VERSION, wheelsFor } from "./setup/wheels.mjs";
@@ -45,41 +46,9 @@ function pendingSteps(wheels) {
   };
 }
 
-function isRunning(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === "EPERM";
-  }
-}
-
-/** Two set-ups of one checkout take turns; a lock left by one that was killed is taken over. */
-async function takeLock(file) {
-  for (let said = false; ; ) {
-    try {
-      fs.writeFileSync(file, String(process.pid), { flag: "wx" });
-      process.once("exit", () => fs.rmSync(file, { force: true }));
-      return;
-    } catch (error) {
-      if (error.code !== "EEXIST") throw error;
-    }
-    const holder = readIfThere(file);
-    if (holder !== undefined && !isRunning(Number(holder))) {
-      fs.rmSync(file, { force: true });
-    } else if (holder !== undefined && !said) {
-      say(`Waiting for another set-up of this checkout (process ${holder}, lock ${file}).`);
-      said = true;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 300));
-  }
-}
-
-async function work(flavour, wheels) {
-  fs.mkdirSync(engine, { recursive: true });
-  await takeLock(path.join(engine, "setup.lock"));
-  const pending = pendingSteps(wheels);
-  checkMachine({
+/** What the pending steps take. */
+function needs(pending, wheels) {
+  return {
     root,
     download: pending.site || pending.sympy,
     compile: pending.binding,
@@ -87,7 +56,21 @@ async function work(flavour, wheels) {
       (pending.packages ? PACKAGES_BYTES : 0) +
       (pending.site ? siteBytes(wheels) : 0) +
       BUILD_BYTES,
-  });
+  };
+}
+
+async function work(flavour, wheels) {
+  try {
+    fs.mkdirSync(engine, { recursive: true });
+    await takeLock(path.join(engine, "setup.lock"));
+  } catch (error) {
+    // Where the disk is too full even for the lock, the check says by how much.
+    checkMachine(needs(pendingSteps(wheels), wheels));
+    throw error;
+  }
+  // Only now: a set-up before this one may have done some of it.
+  const pending = pendingSteps(wheels);
+  checkMachine(needs(pending, wheels));
   if (pending.packages) {
     say("[1/4] npm packages");
     await installPackages(root);

@@ -65,7 +65,8 @@ function fakeTool(name: string, script: string): void {
 
 function setup(...args: string[]) {
   const script = path.join(root, "scripts/setup.mjs");
-  const options = { encoding: "utf8", env: { PATH: tools } } as const;
+  // Where it would wait for ever, the status is null.
+  const options = { encoding: "utf8", env: { PATH: tools }, timeout: 20_000 } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], options);
   return { status, stdout: stdout.split("\n").slice(0, -1), stderr };
 }
@@ -409,10 +410,84 @@ describe("a set-up checkout", () => {
     expect(fs.readFileSync(path.join(root, "dist/kept.txt"), "utf8")).toBe("data");
   });
 
-  it("takes over the lock of a set-up that was killed", () => {
-    write(".engine/setup.lock", "4194399");
-    write("native/graph.cc", "// ours, changed\n");
-    expect(setup().status).toBe(0);
-    expect(fs.existsSync(path.join(root, ".engine/setup.lock"))).toBe(false);
+  describe("its lock", () => {
+    const lock = () => path.join(root, ".engine/setup.lock");
+    const withoutLock = () =>
+      fs.readdirSync(path.join(root, ".engine")).every((name) => !name.includes("lock"));
+    beforeEach(() => write("native/graph.cc", "// ours, changed\n"));
+
+    it.each([
+      ["was killed", "4194399 1234"],
+      ["was killed before it had written", ""],
+      ["wrote half of it", "{"],
+      ["had a process id that another process has now", `${process.pid} 1`],
+      ["came before start times were noted", String(process.pid)],
+    ])("is taken over where the set-up %s", (_, text) => {
+      write(".engine/setup.lock", text);
+      const { status, stdout } = setup();
+      expect(status).toBe(0);
+      expect(stdout.join()).not.toContain("Waiting");
+      expect(withoutLock()).toBe(true);
+    });
+
+    it("is taken over where the set-up had this one's process id", () => {
+      // exec keeps the id and the time of the start.
+      const start = `{ read -r stat < /proc/$$/stat; set -- $stat; echo -n "$$ \${22}" > ${lock()}`;
+      for (const note of [`echo -n $$ > ${lock()}`, `${start}; }`]) {
+        write("native/graph.cc", `// ${note}\n`);
+        const command = `${note}; exec ${process.execPath} ${root}/scripts/setup.mjs`;
+        const options = { env: { PATH: tools }, timeout: 20_000 };
+        expect(spawnSync("/bin/sh", ["-c", command], options).status).toBe(0);
+        expect(withoutLock()).toBe(true);
+      }
+    });
+
+    it("is waited for while the set-up that holds it runs", async () => {
+      const holder = spawn("sleep", ["60"]);
+      const stat = fs.readFileSync(`/proc/${holder.pid}/stat`, "utf8").split(" ");
+      write(".engine/setup.lock", `${holder.pid} ${stat[21]}`);
+      const script = path.join(root, "scripts/setup.mjs");
+      const child = spawn(process.execPath, [script], { env: { PATH: tools } });
+      const exit = new Promise((resolve) => child.on("close", resolve));
+      let said = "";
+      child.stdout.on("data", (text) => {
+        said += text;
+      });
+      const waiting = `Waiting for another set-up of this checkout (process ${holder.pid}, lock ${lock()}).\n`;
+      await vi.waitFor(() => expect(said).toBe(waiting), 10_000);
+      expect(compilations()).toBe(1);
+      holder.kill("SIGKILL");
+      expect(await exit).toBe(0);
+      expect(compilations()).toBe(2);
+      expect(said.split("Waiting")).toHaveLength(2);
+      expect(withoutLock()).toBe(true);
+    });
+
+    it.each([
+      ["by how much", 0, /^Disk space is missing: this needs \d+ MB in .* and 0 MB are free; make/],
+      [
+        "at least that",
+        1e9,
+        /^Disk space is missing \(ENOSPC: .*\): free some, then run it again\.$/,
+      ],
+    ])("leaves nothing on a full disk, which is said: %s", (_, free, message) => {
+      write(
+        "full.mjs",
+        `import fs from "node:fs";
+         const { writeFileSync } = fs;
+         fs.statfsSync = () => ({ bavail: ${free}, bsize: 1 });
+         fs.writeFileSync = (file) => {
+           writeFileSync(file, ""); // a name still has room, its content has not
+           throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+         };`,
+      );
+      const args = ["--import", path.join(root, "full.mjs"), path.join(root, "scripts/setup.mjs")];
+      const options = { encoding: "utf8", env: { PATH: tools } } as const;
+      const { status, stderr } = spawnSync(process.execPath, args, options);
+      expect(status).toBe(1);
+      expect(stderr.split("\n")[0]).toMatch(message);
+      expect(stderr).not.toContain(" at ");
+      expect(withoutLock()).toBe(true);
+    });
   });
 });

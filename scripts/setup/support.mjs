@@ -50,7 +50,13 @@ export async function sha256(file) {
 
 /** The text of a small file, or undefined where there is none. */
 export function readIfThere(file) {
-  return fs.existsSync(file) ? fs.readFileSync(file, "utf8") : undefined;
+  try {
+    return fs.readFileSync(file, "utf8");
+  } catch (error) {
+    // ESRCH: a process that ended while its file in /proc was read.
+    if (error.code === "ENOENT" || error.code === "ESRCH") return undefined;
+    throw error;
+  }
 }
 
 const running = new Set();
@@ -75,10 +81,18 @@ export async function runSetup(work, whenInterrupted) {
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
-    process.stderr.write(`${error.message}\n`);
+    const message = messageFor(error);
+    if (message === undefined) throw error;
+    process.stderr.write(`${message}\n`);
     process.exit(1);
   }
+}
+
+/** What the user can act on: of a full disk, too, wherever it shows. */
+function messageFor(error) {
+  if (error instanceof SetupError) return error.message;
+  if (!["ENOSPC", "EDQUOT"].includes(error.code)) return undefined;
+  return `Disk space is missing (${error.message}): free some, then run it again.`;
 }
 
 const TAIL_LINES = 15;
