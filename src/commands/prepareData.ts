@@ -54,7 +54,7 @@ const defaultCarvedDev = 200;
 
 /**
  * Writes `train.jsonl`, `dev.jsonl`, `test.jsonl` and, last, `manifest.json`; `answers.jsonl` for
- * `generated`; `rejected.jsonl` if anything was left out.
+ * `generated`; `rejected.jsonl` if anything was left out. MathQA without a training file gives `test.jsonl` alone.
  *
  * @returns lines that say what was written and what was left out
  * @throws UserError
@@ -66,10 +66,9 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
   const rejections = [...draft.rejections, ...fresh.dropped, ...checked.rejections].sort(
     (a, b) => a.line - b.line,
   );
-  const { train, dev } =
-    draft.dev === undefined
-      ? carveDev(checked.accepted, given.dev ?? defaultCarvedDev, given.seed)
-      : { train: checked.accepted, dev: draft.dev };
+  const total = draft.candidates.length + draft.rejections.length;
+  if (checked.accepted.length === 0 && total > 0) throw nothingLeft(given.dataset, rejections);
+  const { train, dev } = splitRows(checked.accepted, draft.dev, given);
 
   const files = writeSplits(given.output, {
     "train.jsonl": train,
@@ -78,7 +77,6 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
     "answers.jsonl": draft.answerOnly ?? [],
     "rejected.jsonl": rejections,
   });
-  const total = draft.candidates.length + draft.rejections.length;
   const manifest = {
     dataset: given.dataset,
     cot: given.cot,
@@ -95,9 +93,21 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
   return [
     ...Object.entries(files).map(([name, { rows }]) => `${name}: ${rows} rows`),
     ...draft.notes,
-    `${rejections.length} of ${total} gold chains of thought left out` +
-      (rejections.length === 0 ? "" : `, listed in ${join(given.output, "rejected.jsonl")}`),
+    ...(total === 0 ? [] : [describeLeftOut(rejections.length, total, given.output)]),
   ].join("\n");
+}
+
+function describeLeftOut(count: number, total: number, output: string): string {
+  const where = count === 0 ? "" : `, listed in ${join(output, "rejected.jsonl")}`;
+  return `${count} of ${total} gold chains of thought left out${where}`;
+}
+
+function nothingLeft(dataset: string, rejections: readonly Rejection[]): UserError {
+  const { line, reason } = rejections[0]!;
+  return new UserError(
+    `${dataset}: expected a gold chain of thought to train on, found none among ${rejections.length} ` +
+      `(line ${line}: ${reason}); check --cot and the files in --from`,
+  );
 }
 
 function generate(given: PrepareDataArguments): Draft {
@@ -113,7 +123,10 @@ function generate(given: PrepareDataArguments): Draft {
     dev: given.dev ?? defaultSizes.dev,
     test: given.test ?? defaultSizes.test,
   };
-  for (const [name, size] of Object.entries(sizes)) checkCount(name, size);
+  checkCount("train", sizes.train, 1);
+  checkCount("answer-only", sizes.answerOnly, 0);
+  checkCount("dev", sizes.dev, 1);
+  checkCount("test", sizes.test, 1);
   const { train, answerOnly, dev, test } = generateProblems(sizes, given.seed);
   const candidates = train.map((example, i) => ({ line: i + 1, example }));
   return { candidates, rejections: [], test, dev, answerOnly, source: { files: [] }, notes: [] };
@@ -137,6 +150,7 @@ function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
       throw new UserError(`--${flag}: only for generated; ${dataset} has the rows that it has`);
     }
   }
+  if (given.dev !== undefined) checkCount("dev", given.dev, 1);
   if (given.from === undefined) {
     throw new UserError(
       `--from: expected a folder with the files of ${dataset}, found none; ` +
@@ -226,6 +240,17 @@ function problemWith(outcome: Outcome, gold: number | string): string | undefine
   return `expected the answer ${gold}, found ${outcome.value}`;
 }
 
+/** @param dev absent where it is carved from the rows; without rows there is none */
+function splitRows(
+  rows: readonly Example[],
+  dev: readonly Example[] | undefined,
+  given: PrepareDataArguments,
+): { train: readonly Example[]; dev: readonly Example[] } {
+  if (dev !== undefined) return { train: rows, dev };
+  if (rows.length === 0) return { train: [], dev: [] };
+  return carveDev(rows, given.dev ?? defaultCarvedDev, given.seed);
+}
+
 /**
  * Takes the dev split out of the training rows. A question that occurs twice stays whole in the
  * training split, so that no dev question was trained on.
@@ -235,8 +260,6 @@ function carveDev(
   count: number,
   seed: number,
 ): { train: Example[]; dev: Example[] } {
-  if (rows.length === 0) return { train: [], dev: [] };
-  checkCount("dev", count);
   const occurrences = new Map<string, number>();
   for (const { question } of rows) {
     occurrences.set(question, (occurrences.get(question) ?? 0) + 1);
@@ -257,10 +280,9 @@ function carveDev(
   };
 }
 
-function checkCount(name: string, count: number): void {
-  if (Number.isInteger(count) && count >= 0) return;
-  const flag = name === "answerOnly" ? "answer-only" : name;
-  throw new UserError(`--${flag}: expected a whole number, 0 or more, found ${count}`);
+function checkCount(flag: string, count: number, least: 0 | 1): void {
+  if (Number.isInteger(count) && count >= least) return;
+  throw new UserError(`--${flag}: expected a whole number, ${least} or more, found ${count}`);
 }
 
 interface WrittenFile {

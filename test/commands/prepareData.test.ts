@@ -119,7 +119,8 @@ describe("prepareData", () => {
     expect(manifest()).toMatchObject({ seed: 3, goldCots: { total: 20, leftOut: 0 } });
   });
 
-  test.each<[string, Partial<PrepareDataArguments>, RegExp]>([
+  type Mistake = [string, Partial<PrepareDataArguments>, RegExp];
+  test.each<Mistake>([
     ["no folder", { from: undefined }, /--from: expected a folder.*get them from https:.*MIT/],
     ["a folder without the files", {}, /train\.jsonl: no such file.*grade-school-math/],
     ["sizes for a public data set", { train: 5 }, /--train: only for generated/],
@@ -130,9 +131,44 @@ describe("prepareData", () => {
       { dataset: "generated", cot: "python", from: undefined, answerOnly: 1.5 },
       /--answer-only: expected a whole number, 0 or more, found 1\.5/,
     ],
+    ...(["train", "dev", "test"] as const).map(
+      (name): Mistake => [
+        `no ${name} for generated`,
+        { dataset: "generated", cot: "python", from: undefined, [name]: 0 },
+        new RegExp(`--${name}: expected a whole number, 1 or more, found 0`),
+      ],
+    ),
+    ["no dev for gsm8k", { dev: 0 }, /--dev: expected a whole number, 1 or more, found 0/],
+    ["no dev for svamp", { dataset: "svamp", dev: 0 }, /--dev: .* 1 or more, found 0/],
   ])("%s is the user's error", async (_, given, message) => {
     await expect(prepare(given)).rejects.toThrow(UserError);
     await expect(prepare(given)).rejects.toThrow(message);
+    expect(existsSync(output)).toBe(false);
+  });
+
+  test("generates no answers.jsonl when it is told so", async () => {
+    const sizes = { train: 2, answerOnly: 0, dev: 1, test: 1 };
+    await prepare({ dataset: "generated", cot: "python", from: undefined, ...sizes });
+    expect(Object.keys(manifest().files)).toEqual(["train.jsonl", "dev.jsonl", "test.jsonl"]);
+  });
+
+  test("says which files MathQA's test set alone does not give", async () => {
+    const record = { item_id: "m-1", question: "1 + 1?", answer_value: "2" };
+    writeFileSync(join(from, "mathqa-numeric_test_set.json"), JSON.stringify([record]));
+    const summary = await prepare({ dataset: "mathqa-numeric" });
+    expect(summary.split("\n")).toEqual([
+      "test.jsonl: 1 rows",
+      `train.jsonl and dev.jsonl not written: no mathqa-numeric_nl.json in ${from}`,
+    ]);
+    expect(Object.keys(manifest().files)).toEqual(["test.jsonl"]);
+  });
+
+  test("training rows of which none is left are the user's error", async () => {
+    writeGsm8k([line("No step?", "It is 5.\n#### 5"), line("Nor here?", "It is 6.\n#### 6")]);
+    await expect(prepare({ cot: "python" })).rejects.toThrow(
+      "gsm8k: expected a gold chain of thought to train on, found none among 2 " +
+        "(line 1: no annotated result is the final answer); check --cot and the files in --from",
+    );
     expect(existsSync(output)).toBe(false);
   });
 

@@ -29,7 +29,7 @@ export function readMathqa(folder: string, variant: MathqaVariant, cotKind: CotK
   const testFile = { name: testName, sha256: hashFile(testPath!) };
   const trainPath = join(folder, trainName);
   if (!existsSync(trainPath)) {
-    const note = `no ${trainName} in ${folder}: only the test set was written`;
+    const note = `train.jsonl and dev.jsonl not written: no ${trainName} in ${folder}`;
     return { candidates: [], rejections: [], test, files: [testFile], notes: [note] };
   }
   const { rows, replacedDocstrings } = readAuthorsTraining(trainPath, cotKind, parseAnswer);
