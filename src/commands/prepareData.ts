@@ -45,6 +45,8 @@ interface Draft {
   /** Absent where it is carved from the training rows. */
   readonly dev?: readonly Example[];
   readonly answerOnly?: readonly Example[];
+  /** As in `Source`. */
+  readonly isConverted?: boolean;
   readonly source: { readonly files: readonly SourceFile[] } & Partial<Origin>;
   readonly notes: readonly string[];
 }
@@ -61,14 +63,17 @@ const defaultCarvedDev = 200;
  */
 export async function prepareData(given: PrepareDataArguments): Promise<string> {
   const draft = given.dataset === "generated" ? generate(given) : read(given.dataset, given);
-  const fresh = dropTestQuestions(draft.candidates, draft.test);
-  const checked = await checkCots(fresh.kept, given);
-  const rejections = [...draft.rejections, ...fresh.dropped, ...checked.rejections].sort(
+  const checked = await checkCots(draft.candidates, given);
+  const fresh = dropTestQuestions(checked.accepted, draft.test);
+  const rejections = [...draft.rejections, ...checked.rejections, ...fresh.dropped].sort(
     (a, b) => a.line - b.line,
   );
   const total = draft.candidates.length + draft.rejections.length;
-  if (checked.accepted.length === 0 && total > 0) throw nothingLeft(given.dataset, rejections);
-  const { train, dev } = splitRows(checked.accepted, draft.dev, given);
+  if (fresh.kept.length === 0 && total > 0) throw nothingLeft(given.dataset, rejections);
+  const { train, dev } = splitRows(fresh.kept, draft.dev, given);
+  const conversion = draft.isConverted
+    ? { converted: draft.candidates.length, right: checked.accepted.length }
+    : undefined;
 
   const files = writeSplits(given.output, {
     "train.jsonl": train,
@@ -82,7 +87,7 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
     cot: given.cot,
     seed: given.seed,
     source: draft.source,
-    goldCots: { total, leftOut: rejections.length },
+    goldCots: { total, ...conversion, leftOut: rejections.length },
     notes: draft.notes,
     files,
   };
@@ -93,8 +98,19 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
   return [
     ...Object.entries(files).map(([name, { rows }]) => `${name}: ${rows} rows`),
     ...draft.notes,
+    ...(conversion === undefined ? [] : [describeConversion(conversion, total)]),
     ...(total === 0 ? [] : [describeLeftOut(rejections.length, total, given.output)]),
   ].join("\n");
+}
+
+interface Conversion {
+  readonly converted: number;
+  /** Those whose program comes to the gold answer. */
+  readonly right: number;
+}
+
+function describeConversion({ converted, right }: Conversion, total: number): string {
+  return `${converted} of ${total} solutions convert to programs, ${right} of these come to the gold answer`;
 }
 
 function describeLeftOut(count: number, total: number, output: string): string {
@@ -157,8 +173,8 @@ function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
         `get them from ${origin.address}, licence ${origin.licence}`,
     );
   }
-  const { candidates, rejections, test, files, notes } = readSource(dataset, given.from, given.cot);
-  return { candidates, rejections, test, source: { ...origin, files }, notes };
+  const { files, ...rows } = readSource(dataset, given.from, given.cot);
+  return { ...rows, source: { ...origin, files } };
 }
 
 function readSource(dataset: PublicDataset, folder: string, cotKind: CotKind): Source {
@@ -177,7 +193,7 @@ function dropTestQuestions(candidates: readonly Candidate[], test: readonly Exam
   const tested = new Set(test.map(({ question }) => question));
   const isTested = ({ example }: Candidate) => tested.has(example.question);
   return {
-    kept: candidates.filter((candidate) => !isTested(candidate)),
+    kept: candidates.filter((row) => !isTested(row)).map(({ example }) => example),
     dropped: candidates
       .filter(isTested)
       .map(({ line, example }) => reject(line, example.id, "its question is in the test set")),
@@ -192,16 +208,17 @@ function reject(line: number, id: string, reason: string): Rejection {
 async function checkCots(
   candidates: readonly Candidate[],
   given: PrepareDataArguments,
-): Promise<{ accepted: Example[]; rejections: Rejection[] }> {
+): Promise<{ accepted: Candidate[]; rejections: Rejection[] }> {
   const outcomes =
     given.cot === "python"
       ? await runPrograms(candidates, given)
       : candidates.map(({ example }) => extractWrittenAnswer(example.cot!));
-  const accepted: Example[] = [];
+  const accepted: Candidate[] = [];
   const rejections: Rejection[] = [];
-  for (const [i, { line, example }] of candidates.entries()) {
+  for (const [i, candidate] of candidates.entries()) {
+    const { line, example } = candidate;
     const problem = problemWith(outcomes[i]!, example.answer);
-    if (problem === undefined) accepted.push(example);
+    if (problem === undefined) accepted.push(candidate);
     else rejections.push(reject(line, example.id, problem));
   }
   return { accepted, rejections };

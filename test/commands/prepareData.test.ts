@@ -52,6 +52,10 @@ describe("prepareData", () => {
       { line: 7, id: "gsm8k-train-7", reason: expect.stringMatching(/^error: TypeError/) },
       { line: 8, id: "gsm8k-train-8", reason: "no annotated result is the final answer" },
     ]);
+    expect(summary).toContain(
+      "\n7 of 8 solutions convert to programs, 5 of these come to the gold answer\n",
+    );
+    expect(manifest().goldCots).toEqual({ total: 8, converted: 7, right: 5, leftOut: 3 });
     expect(summary).toMatch(/3 of 8 gold chains of thought left out, listed in .*rejected\.jsonl/);
   });
 
@@ -81,11 +85,19 @@ describe("prepareData", () => {
     expect(rejected).toMatchObject({ line: 24, reason: "its question is in the test set" });
   });
 
+  test("counts a right program to a test question as right, and leaves it out", async () => {
+    writeGsm8k([sum(1), sum(2), sum(3), line("No step?", "It is 5.\n#### 5")], [sum(2)]);
+    await prepare({ cot: "python", dev: 1 });
+    expect(manifest().goldCots).toEqual({ total: 4, converted: 3, right: 3, leftOut: 2 });
+  });
+
   test("records source, hashes, counts and seed, and removes what an earlier call left", async () => {
     writeGsm8k([sum(1), sum(2), sum(3), line("Off?", "It is 5.\n#### 6")]);
     await prepare({ cot: "python", dev: 1 });
     expect(existsSync(join(output, "rejected.jsonl"))).toBe(true);
-    await prepare({ cot: "nl", dev: 1 });
+    const summary = await prepare({ cot: "nl", dev: 1 });
+    expect(summary).not.toContain("convert");
+    expect(manifest().goldCots).toEqual({ total: 4, leftOut: 0 });
     expect(existsSync(join(output, "rejected.jsonl"))).toBe(false);
     const sha256 = expect.stringMatching(/^[0-9a-f]{64}$/);
     expect(manifest()).toMatchObject({
@@ -100,7 +112,6 @@ describe("prepareData", () => {
           { name: "test.jsonl", sha256 },
         ],
       },
-      goldCots: { total: 4, leftOut: 0 },
       files: {
         "train.jsonl": { rows: 3, sha256 },
         "dev.jsonl": { rows: 1, sha256 },
@@ -116,7 +127,8 @@ describe("prepareData", () => {
     expect(["train", "answers", "dev", "test"].map((name) => read(`${name}.jsonl`).length)).toEqual(
       [20, 30, 5, 6],
     );
-    expect(manifest()).toMatchObject({ seed: 3, goldCots: { total: 20, leftOut: 0 } });
+    expect(manifest().seed).toBe(3);
+    expect(manifest().goldCots).toEqual({ total: 20, leftOut: 0 });
   });
 
   type Mistake = [string, Partial<PrepareDataArguments>, RegExp];

@@ -35,6 +35,7 @@ export function readGsm8k(folder: string, cotKind: CotKind): Source {
   return {
     ...partition(rows),
     test: readRows(testPath!, "test").map(({ id, question, answer }) => ({ id, question, answer })),
+    isConverted: cotKind === "python",
     files: [trainPath!, testPath!].map((path, i) => ({ name: names[i]!, sha256: hashFile(path) })),
     notes: [],
   };

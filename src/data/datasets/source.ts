@@ -28,6 +28,8 @@ export interface Source {
   readonly candidates: readonly Candidate[];
   readonly rejections: readonly Rejection[];
   readonly test: readonly Example[];
+  /** The candidates' programs were made from solutions in another form; those that gave none are rejections. */
+  readonly isConverted?: boolean;
   readonly files: readonly SourceFile[];
   /** What the reader changed, for the manifest; empty if nothing. */
   readonly notes: readonly string[];
