@@ -1,4 +1,5 @@
 // JSON Lines: one JSON value per line, checked against a schema when read, written whole or not at all.
+import { isUtf8 } from "node:buffer";
 import {
   appendFileSync,
   closeSync,
@@ -24,7 +25,7 @@ export interface Line<T> {
  * Reads every value of a JSONL file. Blank lines are skipped and keep their place in the count.
  *
  * @throws UserError if the file is missing or holds no value, or at the first line that is not
- *   JSON or does not fit the schema: `data/train.jsonl:17: "answer": expected ...`
+ *   UTF-8 or JSON or does not fit the schema: `data/train.jsonl:17: "answer": expected ...`
  */
 export function readJsonl<T>(path: string, schema: ZodType<T>): Line<T>[] {
   const values: Line<T>[] = [];
@@ -40,16 +41,46 @@ export function readJsonl<T>(path: string, schema: ZodType<T>): Line<T>[] {
   return values;
 }
 
-/** A file's lines, one after the other: the file may be larger than the longest text that JavaScript holds. */
+/**
+ * A file's lines, one after the other: the file may be larger than the longest text that JavaScript holds.
+ *
+ * @throws UserError at the first line that is not UTF-8
+ */
 function* linesOf(path: string): Generator<string> {
-  const decoder = new TextDecoder(); // removes a byte order mark
-  let rest = "";
-  for (const chunk of readChunks(path)) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    yield* lines;
+  let line = 0;
+  for (const piece of piecesOfLines(path)) {
+    // Latin-1 keeps every byte, so that the lines of a piece that is not UTF-8 can be tried one by one.
+    const encoding = isUtf8(piece) ? "utf8" : "latin1";
+    for (const read of piece.toString(encoding).split("\n")) {
+      line++;
+      const text =
+        encoding === "utf8" ? read : decode(Buffer.from(read, encoding), `${path}:${line}`);
+      yield line === 1 ? withoutByteOrderMark(text) : text;
+    }
   }
-  yield rest + decoder.decode();
+}
+
+function decode(bytes: Buffer, where: string): string {
+  const text = bytes.toString();
+  if (isUtf8(bytes)) return text;
+  const around = text.indexOf("\uFFFD") - 20; // what stands for bytes that are no character
+  throw new UserError(
+    `${where}: expected UTF-8, found other bytes in ${excerpt(text.slice(Math.max(0, around)))}; save the file as UTF-8`,
+  );
+}
+
+/** A file's bytes in pieces of whole lines, without the newline between two pieces. No character of UTF-8 has that byte within it. */
+function* piecesOfLines(path: string): Generator<Buffer> {
+  let rest: Buffer[] = []; // of a line that goes on
+  for (const chunk of readChunks(path)) {
+    const end = chunk.lastIndexOf("\n");
+    if (end !== -1) {
+      yield Buffer.concat([...rest, chunk.subarray(0, end)]);
+      rest = [];
+    }
+    rest.push(Buffer.from(chunk.subarray(end + 1))); // a copy: the chunk is overwritten
+  }
+  yield Buffer.concat(rest);
 }
 
 /** The bytes of a file of any size, piece by piece; each piece is overwritten by the next. @throws UserError if it cannot be read */
@@ -73,7 +104,11 @@ export function* readChunks(path: string): Generator<Buffer> {
  * @throws UserError if it cannot be read
  */
 export function readText(path: string): string {
-  return reading(path, () => readFileSync(path, "utf8").replace(/^\uFEFF/, ""));
+  return reading(path, () => withoutByteOrderMark(readFileSync(path, "utf8")));
+}
+
+function withoutByteOrderMark(text: string): string {
+  return text.replace(/^\uFEFF/, "");
 }
 
 /** Runs a call that reads a file. @throws UserError if it cannot be read */

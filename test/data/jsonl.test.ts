@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -47,6 +47,39 @@ describe("readJsonl", () => {
     writeFileSync(path, text);
     expect(() => readJsonl(path, schema)).toThrow(UserError);
     expect(() => readJsonl(path, schema)).toThrow(message);
+  });
+
+  test.each([
+    ["Latin-1", '{"a":1}\n{"a":2}\n{"text":"caf\xe9"}\n', 3, '{"text":"caf\uFFFD"}'],
+    ["half a character at the end", '{"a":1}\n"\xe2\x82', 2, '"\uFFFD'],
+    ["half a character at a line's end", '{"a":1}\n"\xc3\n\xa9"', 2, '"\uFFFD'],
+    ["UTF-16", "\xff\xfe{\0}\0\n\0", 1, "\uFFFD\uFFFD{\0}\0"],
+    ["half a pair of UTF-16", '"\xed\xa0\x80"', 1, '"\uFFFD'],
+  ])("%s is a user's error that names the line", (_, bytes, line, found) => {
+    writeFileSync(path, bytes, "latin1");
+    const read = () => readJsonl(path, z.union([schema, z.string()]));
+    expect(read).toThrow(UserError);
+    expect(read).toThrow(`${path}:${line}: expected UTF-8, found other bytes in ${found}`);
+    expect(read).toThrow(/; save the file as UTF-8$/);
+  });
+
+  test("names the line of what is not UTF-8 far into a file, and shows the bytes around it", () => {
+    const long = "ä".repeat(1_500_000);
+    writeFileSync(path, `"${long}"\n"${long}`);
+    appendFileSync(path, Buffer.from([0xff]));
+    appendFileSync(path, `${long}"\n"fine"\n`);
+    expect(() => readJsonl(path, z.string())).toThrow(
+      `${path}:2: expected UTF-8, found other bytes in ${"ä".repeat(20)}\uFFFD${"ä".repeat(39)}...;`,
+    );
+  });
+
+  test("another mistake before what is not UTF-8 comes first; a replacement character is one", () => {
+    writeFileSync(path, '{"a":1}\n"\uFFFD"\n{"a":\n');
+    appendFileSync(path, Buffer.from([0xff]));
+    const text = z.union([schema, z.string()]);
+    expect(() => readJsonl(path, text)).toThrow(/x\.jsonl:3: expected JSON/);
+    writeFileSync(path, '"\uFFFD"\n');
+    expect(readJsonl(path, text)).toEqual([{ line: 1, value: "\uFFFD" }]);
   });
 
   test("a missing file is a user's error", () => {
