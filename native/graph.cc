@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tensorflow/c/c_api.h"
+#include "tsl/platform/tensor_float_32_utils.h"
 
 namespace tfnodejs {
 
@@ -308,6 +309,14 @@ napi_value Remove(napi_env env, napi_value *args, TFE_Context *context) {
   return nullptr;
 }
 
+// setTensorFloat32(enabled): whether a GPU's matrix products round their float32 inputs to TF32's 10 bits of mantissa.
+napi_value SetTensorFloat32(napi_env env, napi_value *args, TFE_Context *) {
+  bool enabled = false;
+  Ok(napi_get_value_bool(env, args[0], &enabled), "setTensorFloat32");
+  tsl::enable_tensor_float_32_execution(enabled);
+  return nullptr;
+}
+
 // C++ exceptions must not cross into Node: they become JavaScript errors here.
 template <napi_value (*Function)(napi_env, napi_value *, TFE_Context *), size_t kArguments>
 napi_value Guarded(napi_env env, napi_callback_info info) {
@@ -336,7 +345,8 @@ void RegisterGraphFunctions(napi_env env, napi_value exports, TFE_Context *conte
   const napi_property_descriptor methods[] = {
       method("graphNew", Guarded<New, 0>),   method("graphInput", Guarded<Input, 3>),
       method("graphConst", Guarded<Const, 4>), method("graphOp", Guarded<Op, 6>),
-      method("graphDefine", Guarded<Define, 5>), method("removeFunction", Guarded<Remove, 1>)};
+      method("graphDefine", Guarded<Define, 5>), method("removeFunction", Guarded<Remove, 1>),
+      method("setTensorFloat32", Guarded<SetTensorFloat32, 1>)};
   napi_define_properties(env, exports, sizeof(methods) / sizeof(methods[0]), methods);
 }
 

@@ -86,7 +86,9 @@ async function work(flavour, wheels) {
   if (pending.binding) {
     say("[3/4] TensorFlow's binding: compiling (about half a minute)");
     const { version, usesGpu } = await buildBinding(root, wheels);
-    say(`  TensorFlow ${version} loads and computes${usesGpu ? " and sees a GPU" : ""}`);
+    const noGpu =
+      flavour === "gpu" ? ", but sees no GPU: TF_CPP_MIN_LOG_LEVEL=0 makes it say why" : "";
+    say(`  TensorFlow ${version} loads and computes${usesGpu ? " and sees a GPU" : noGpu}`);
   }
   if (pending.dist) {
     say("[4/4] src/ to dist/");

@@ -256,12 +256,12 @@ describe("the unpacking", () => {
   const engine = () => path.join(root, ".engine");
 
   /** A wheel with a library, a program and a file that is not wanted. */
-  function makeWheel(name: string): Wheel {
+  function makeWheel(name: string, folder = name): Wheel {
     const file = `${name}-1.0-py3-none-any.whl`;
     write("make.py", MAKE_WHEEL);
-    spawnSync("python3", [path.join(root, "make.py"), path.join(root, file), name]);
+    spawnSync("python3", [path.join(root, "make.py"), path.join(root, file), folder]);
     const sha256 = createHash("sha256").update(fs.readFileSync(path.join(root, file)));
-    const files = `${name}/(lib/|bin/)`;
+    const files = `${folder}/(lib/|bin/)`;
     const sizes = { bytes: 1000, unpackedBytes: 1000 };
     const names = { project: name, version: "1.0", platform: "any", file, files };
     return { ...names, ...sizes, sha256: sha256.digest("hex") };
@@ -305,13 +305,25 @@ cp "${root}/$name-1.0-py3-none-any.whl" "$2"`,
     expect(fs.statSync(path.join(site, "one/bin/tool")).mode & 0o111).not.toBe(0);
     expect(fs.statSync(path.join(site, "one/lib/one.so")).mode & 0o111).toBe(0);
   });
+
+  it("puts cuSOLVER where TensorFlow looks for it", async () => {
+    vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    fs.mkdirSync(engine());
+    const wheels = ["cusparse", "cusolver"].map((name) => makeWheel(name, `nvidia/${name}`));
+    useFakePip("");
+    await installSite(engine(), "gpu", wheels);
+    const link = path.join(engine(), "site/nvidia/cusparse/lib/libcusolver.so.11");
+    const library = path.join(engine(), "site/nvidia/cusolver/lib/libcusolver.so.11");
+    expect(path.resolve(path.dirname(link), fs.readlinkSync(link))).toBe(library);
+  });
 });
 
 const MAKE_WHEEL = `
 import sys, zipfile
-file, name = sys.argv[1:]
+file, folder = sys.argv[1:]
+name = folder.split("/")[-1]
 with zipfile.ZipFile(file, "w") as archive:
-    for path, mode in ((name + "/lib/" + name + ".so", 0o100644), (name + "/bin/tool", 0o100744), (name + "/other", 0o100644)):
+    for path, mode in ((folder + "/lib/" + name + ".so", 0o100644), (folder + "/bin/tool", 0o100744), (folder + "/other", 0o100644)):
         entry = zipfile.ZipInfo(path)
         entry.external_attr = mode << 16
         archive.writestr(entry, path)

@@ -104,6 +104,18 @@ export function downloadFolder(engine) {
 }
 
 /**
+ * TensorFlow loads all of CUDA's libraries or uses no GPU. It loads cuSOLVER out of libtensorflow_framework, whose run path
+ * knows cuSPARSE's folder but not cuSOLVER's.
+ */
+function linkCusolver(site) {
+  const library = "libcusolver.so.11";
+  const folder = path.join(site, "nvidia", "cusparse", "lib");
+  if (!fs.existsSync(folder)) return;
+  fs.rmSync(path.join(folder, library), { force: true });
+  fs.symlinkSync(path.join("..", "..", "cusolver", "lib", library), path.join(folder, library));
+}
+
+/**
  * Puts `wheels` into .engine/site. After an interruption the wheels that were already unpacked are
  * kept, and the rest follow.
  * @param {string} engine the folder .engine
@@ -126,6 +138,7 @@ export async function installSite(engine, flavour, wheels) {
   }
   const record = { flavour, wheels: wheels.map((wheel) => wheel.file), hashes: hashesOf(wheels) };
   fs.rmSync(path.join(partial, ".unpacked"), { recursive: true, force: true });
+  linkCusolver(partial);
   fs.writeFileSync(path.join(partial, RECORD), `${JSON.stringify(record, null, 2)}\n`);
   fs.rmSync(site, { recursive: true, force: true });
   fs.renameSync(partial, site);

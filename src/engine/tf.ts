@@ -1,6 +1,8 @@
 // The one place where TensorFlow enters: loads @tensorflow/tfjs-node-gpu and gives typed access to the layer below it,
 // where ops are called by name and tensors are numbered handles.
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import util from "node:util";
 import type * as TensorFlow from "@tensorflow/tfjs-node-gpu";
 import { messageOf, UserError } from "../errors.ts";
@@ -58,11 +60,13 @@ export interface Binding {
     controls: readonly number[],
   ): void;
   removeFunction(name: string): void;
+  setTensorFloat32(enabled: boolean): void;
 }
 
 /** The part of tfjs-node's backend that we rely on. */
 export interface Backend {
   binding: Binding;
+  readonly isUsingGpuDevice: boolean;
   tensorMap: {
     get(dataId: object): { values: unknown; id: number; shape: number[]; dtype: number };
   };
@@ -100,6 +104,12 @@ export const tf = loadTensorFlow();
 export const backend = tf.backend() as unknown as Backend;
 /** The binding that computes; `backend.binding` is another one while a step is traced. */
 export const native: Binding = backend.binding;
+if (hasGpuBuild() && !backend.isUsingGpuDevice)
+  console.error(
+    "note: the set-up is for GPUs, but none is in use; TF_CPP_MIN_LOG_LEVEL=0 says why",
+  );
+// TensorFlow's default on a GPU is TF32 where float32 is asked for: errors of 1e-3 where 1e-6 is meant.
+native.setTensorFloat32(false);
 
 function loadTensorFlow(): typeof TensorFlow {
   // The package calls two functions of `util` that Node 22 warns about (DEP0044, DEP0051); Node 23
@@ -110,6 +120,7 @@ function loadTensorFlow(): typeof TensorFlow {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2"; // warnings about CPU features and missing GPUs
   // By itself TensorFlow uses oneDNN's kernels on some CPUs only; they are the faster ones on all (docs/performance.md).
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
+  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true"; // else the first process takes all of a GPU's memory
   const require = createRequire(import.meta.url);
   try {
     require("@tensorflow/tfjs-node-gpu/lib/napi-v8/quiet.node"); // native/quiet.cc
@@ -124,6 +135,12 @@ function loadTensorFlow(): typeof TensorFlow {
       `TensorFlow could not be loaded (${reason}). Run \`npm run setup\` in the project's folder.`,
     );
   }
+}
+
+/** Whether the set-up took TensorFlow's CUDA build. */
+function hasGpuBuild(): boolean {
+  const manifest = createRequire(import.meta.url).resolve("@tensorflow/tfjs-node-gpu/package.json");
+  return existsSync(join(dirname(manifest), "..", "..", "..", ".engine", "site", "nvidia"));
 }
 
 /** Runs one op on tensor ids; works alike eagerly and while a step is traced. */

@@ -7,6 +7,7 @@ import { trainReft } from "../../src/ppo/train.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
+import { testEqualRuns } from "../support/equalRuns.ts";
 import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -171,14 +172,17 @@ test("one pass over a rollout in one minibatch sees ratio 1 everywhere", async (
   }
 });
 
-test("a run that goes on after Ctrl-C is, bit for bit, the run that was never stopped", async () => {
-  const folder = folderOf("interrupted");
-  interruptAfter(folder, 2);
-  await expect(trainReft(fiveSteps, folder)).rejects.toThrow(InterruptedError);
-  expect([2, 3, 4]).toContain(loadCheckpoint(folder, "last")!.step);
-  await trainReft(fiveSteps, folder);
-  expect(contentOf(folder)).toEqual(contentOf(folderOf("full")));
-});
+testEqualRuns(
+  "a run that goes on after Ctrl-C is, bit for bit, the run that was never stopped",
+  async () => {
+    const folder = folderOf("interrupted");
+    interruptAfter(folder, 2);
+    await expect(trainReft(fiveSteps, folder)).rejects.toThrow(InterruptedError);
+    expect([2, 3, 4]).toContain(loadCheckpoint(folder, "last")!.step);
+    await trainReft(fiveSteps, folder);
+    expect(contentOf(folder)).toEqual(contentOf(folderOf("full")));
+  },
+);
 
 test("does not go on against another reference than it began with", async () => {
   const moving = folderOf("moving");
@@ -249,7 +253,7 @@ describe.each(Object.entries(withoutValueHead))("%s", (name, config) => {
     expect([...figures].filter((figure) => /value|explained/i.test(figure))).toEqual([]);
   });
 
-  test("goes on after Ctrl-C as if never stopped, bit for bit", async () => {
+  testEqualRuns("goes on after Ctrl-C as if never stopped, bit for bit", async () => {
     const folder = folderOf(`${name}-interrupted`);
     interruptAfter(folder, 2);
     await expect(trainReft(config, folder)).rejects.toThrow(InterruptedError);

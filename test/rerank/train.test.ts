@@ -17,6 +17,7 @@ import { readSampleGroups, type Sample } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
 import { captureOutput } from "../support/captureOutput.ts";
+import { testEqualRuns } from "../support/equalRuns.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import {
@@ -122,7 +123,7 @@ describe("a run that goes on", () => {
   const full = folderOf("full");
   beforeAll(() => trainRerank(base, full));
 
-  test("after Ctrl-C is, bit for bit, the run that was never stopped", async () => {
+  testEqualRuns("after Ctrl-C is, bit for bit, the run that was never stopped", async () => {
     const folder = folderOf("interrupted");
     interruptAfter(folder, 2);
     await expect(trainRerank(base, folder)).rejects.toThrow(InterruptedError);
@@ -131,12 +132,15 @@ describe("a run that goes on", () => {
     expect(contentOf(folder)).toEqual(contentOf(full));
   });
 
-  test("with more epochs than before is the run that had them from the start", async () => {
-    const folder = folderOf("longer");
-    await trainRerank({ ...base, training: { ...training, epochs: 1 } }, folder);
-    await trainRerank(base, folder);
-    expect(contentOf(folder)).toEqual(contentOf(full));
-  });
+  testEqualRuns(
+    "with more epochs than before is the run that had them from the start",
+    async () => {
+      const folder = folderOf("longer");
+      await trainRerank({ ...base, training: { ...training, epochs: 1 } }, folder);
+      await trainRerank(base, folder);
+      expect(contentOf(folder)).toEqual(contentOf(full));
+    },
+  );
 
   test("refuses other samples than it began with", async () => {
     const path = folderOf("changing.jsonl");

@@ -11,6 +11,7 @@ import { InterruptedError } from "../../src/run/interrupts.ts";
 import { loadModelFolder } from "../../src/run/modelFolder.ts";
 import { trainSft } from "../../src/sft/train.ts";
 import { captureOutput } from "../support/captureOutput.ts";
+import { testEqualRuns } from "../support/equalRuns.ts";
 import { shareOf } from "../support/fakeSandbox.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -114,7 +115,7 @@ describe("a run that goes on", () => {
   const full = folderOf("full");
   beforeAll(() => trainSft(linear, full));
 
-  test("after Ctrl-C is, bit for bit, the run that was never stopped", async () => {
+  testEqualRuns("after Ctrl-C is, bit for bit, the run that was never stopped", async () => {
     const folder = folderOf("interrupted");
     interruptAfter(folder, 2);
     await expect(trainSft(linear, folder)).rejects.toThrow(InterruptedError);
@@ -123,12 +124,15 @@ describe("a run that goes on", () => {
     expect(contentOf(folder)).toEqual(contentOf(full));
   });
 
-  test("with more epochs than before is the run that had them from the start", async () => {
-    const folder = folderOf("longer");
-    await trainSft({ ...linear, training: { ...linear.training, epochs: 1 } }, folder);
-    await trainSft(linear, folder);
-    expect(contentOf(folder)).toEqual(contentOf(full));
-  });
+  testEqualRuns(
+    "with more epochs than before is the run that had them from the start",
+    async () => {
+      const folder = folderOf("longer");
+      await trainSft({ ...linear, training: { ...linear.training, epochs: 1 } }, folder);
+      await trainSft(linear, folder);
+      expect(contentOf(folder)).toEqual(contentOf(full));
+    },
+  );
 
   test("follows the schedule of scheduleEpochs, however many epochs are run", () => {
     // 3 steps per epoch, so the horizon is 12 updates, 3 of them warm-up: 0, 1/3, 2/3, 1, 8/9, 7/9.
