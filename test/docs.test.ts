@@ -30,7 +30,12 @@ vi.mock("../src/reward/sandbox/sandbox.ts", () => ({
     fakeSandbox((program) => ({ kind: "answer", value: Math.round(shareOf(program)) })),
 }));
 
-const pages = ["README.md", ...readdirSync("docs").map((name) => join("docs", name))];
+const pages = [
+  "README.md",
+  ...readdirSync("docs", { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => join("docs", name)),
+];
 const textOf = (page: string) => readFileSync(page, "utf8");
 const readme = textOf("README.md");
 
