@@ -9,6 +9,7 @@ import { gsm8kOrigin, readGsm8k } from "../data/datasets/gsm8k.ts";
 import { mathqaOrigin, readMathqa } from "../data/datasets/mathqa.ts";
 import type { Candidate, Origin, Rejection, Source, SourceFile } from "../data/datasets/source.ts";
 import { readSvamp, svampOrigin } from "../data/datasets/svamp.ts";
+import { carveDev } from "../data/devSplit.ts";
 import type { Example } from "../data/examples.ts";
 import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import type { CotKind } from "../data/prompt.ts";
@@ -17,7 +18,6 @@ import { answersEqual } from "../reward/compare.ts";
 import { extractProgram, extractWrittenAnswer } from "../reward/extract.ts";
 import type { Outcome } from "../reward/outcome.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
-import { Rng } from "../rng.ts";
 import { createProgress } from "../run/progress.ts";
 
 type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";
@@ -266,35 +266,6 @@ function splitRows(
   if (dev !== undefined) return { train: rows, dev };
   if (rows.length === 0) return { train: [], dev: [] };
   return carveDev(rows, given.dev ?? defaultCarvedDev, given.seed);
-}
-
-/**
- * Takes the dev split out of the training rows. A question that occurs twice stays whole in the
- * training split, so that no dev question was trained on.
- */
-function carveDev(
-  rows: readonly Example[],
-  count: number,
-  seed: number,
-): { train: Example[]; dev: Example[] } {
-  const occurrences = new Map<string, number>();
-  for (const { question } of rows) {
-    occurrences.set(question, (occurrences.get(question) ?? 0) + 1);
-  }
-  const unique = rows.filter(({ question }) => occurrences.get(question) === 1);
-  if (count >= unique.length) {
-    throw new UserError(
-      `--dev: expected fewer than the ${unique.length} different questions, found ${count}`,
-    );
-  }
-  const chosen = Rng.named(seed, "dev split").shuffled(unique).slice(0, count);
-  const ids = new Set(chosen.map(({ id }) => id));
-  return {
-    train: rows.filter(({ id }) => !ids.has(id)),
-    dev: rows
-      .filter(({ id }) => ids.has(id))
-      .map(({ id, question, answer }) => ({ id, question, answer })),
-  };
 }
 
 function checkCount(flag: string, count: number, least: 0 | 1): void {

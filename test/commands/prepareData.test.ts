@@ -27,8 +27,12 @@ const prepare = (given: Partial<PrepareDataArguments>) =>
   });
 
 const line = (question: string, answer: string) => JSON.stringify({ question, answer });
+/** Each of other words: questions that differ in their numbers alone are variants of each other. */
 const sum = (n: number) =>
-  line(`What is ${n} + 1?`, `${n}+1=<<${n}+1=${n + 1}>>${n + 1}.\n#### ${n + 1}`);
+  line(
+    `What is ${n} + 1, ${n < 26 ? "" : "dear "}${String.fromCharCode(97 + (n % 26))}?`,
+    `${n}+1=<<${n}+1=${n + 1}>>${n + 1}.\n#### ${n + 1}`,
+  );
 const writeGsm8k = (train: string[], testRows = [line("Test?", "1.\n#### 1")]) => {
   writeFileSync(join(from, "train.jsonl"), train.join("\n"));
   writeFileSync(join(from, "test.jsonl"), testRows.join("\n"));

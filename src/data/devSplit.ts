@@ -1,0 +1,57 @@
+// Takes the dev split out of the training rows.
+import { UserError } from "../errors.ts";
+import { Rng } from "../rng.ts";
+import type { Example } from "./examples.ts";
+
+/** Questions that share so much of their word pairs are variants of each other. */
+const variantSimilarity = 0.8;
+
+/**
+ * Takes questions out of the training rows to choose steps and settings on. A question of which a variant stays to be trained on
+ * would say how well a model repeats it: only questions unlike all others are taken.
+ *
+ * @param count of dev questions
+ * @returns all other rows, and the dev questions without their chains of thought, both in the order of the rows
+ * @throws UserError where there are too few such questions
+ */
+export function carveDev(
+  rows: readonly Example[],
+  count: number,
+  seed: number,
+): { train: Example[]; dev: Example[] } {
+  const pairs = rows.map(({ question }) => wordPairs(question));
+  const isUnlikeOthers = (row: number) =>
+    pairs.every((other, i) => i === row || similarity(pairs[row]!, other) < variantSimilarity);
+  const chosen = new Set<Example>();
+  for (const row of Rng.named(seed, "dev split").shuffled([...rows.keys()])) {
+    if (chosen.size === count) break;
+    if (isUnlikeOthers(row)) chosen.add(rows[row]!);
+  }
+  if (chosen.size < count || count === rows.length) {
+    throw new UserError(
+      `--dev: expected fewer than the ${rows.length} questions, and at most as many as have no variant among the others, ` +
+        `found ${count}`,
+    );
+  }
+  return {
+    train: rows.filter((row) => !chosen.has(row)),
+    dev: rows
+      .filter((row) => chosen.has(row))
+      .map(({ id, question, answer }) => ({ id, question, answer })),
+  };
+}
+
+/** Neighbouring words, whatever their case and punctuation; one number is like another. */
+function wordPairs(question: string): ReadonlySet<string> {
+  const words = question.toLowerCase().match(/\p{L}+|\d[\d.,]*/gu) ?? [];
+  const masked = words.map((word) => (/^\d/.test(word) ? "0" : word));
+  return new Set(masked.map((word, i) => `${word} ${masked[i + 1] ?? ""}`));
+}
+
+/** Jaccard's: what both have, as a share of what either has. Reference: Broder 1997, "On the resemblance of documents". */
+function similarity(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
+  if (Math.min(a.size, b.size) < variantSimilarity * Math.max(a.size, b.size)) return 0;
+  let both = 0;
+  for (const pair of a) if (b.has(pair)) both++;
+  return both / (a.size + b.size - both);
+}

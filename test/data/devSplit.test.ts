@@ -1,0 +1,35 @@
+import { describe, expect, test } from "vitest";
+import { carveDev } from "../../src/data/devSplit.ts";
+
+const questions = [
+  "Tom has 3 red apples and buys 4 more. How many apples does Tom have?",
+  "tom has 12 red apples , and buys 1,500.5 more . how many apples does tom have ?", // the first, but for numbers and style
+  "A train drives 60 miles an hour. How far does it get in 3 hours?",
+  "A train drives 60 miles an hour. How far does it get in 3 hours?", // twice
+  "Each of 5 boxes holds 6 pencils. How many pencils are there?",
+  "Ann is 4 years older than Ben, who is 9. How old is Ann?",
+];
+const rows = questions.map((question, i) => ({ id: `${i}`, question, cot: "a", answer: i }));
+
+describe("carveDev", () => {
+  test("takes only questions of which no variant is trained on", () => {
+    for (const seed of [1, 2, 3]) {
+      const { train, dev } = carveDev(rows, 2, seed);
+      expect(dev.map(({ id }) => id)).toEqual(["4", "5"]);
+      expect(train.map(({ id }) => id)).toEqual(["0", "1", "2", "3"]);
+    }
+  });
+
+  test("leaves the chains of thought behind, and chooses by the seed", () => {
+    const chosen = [...Array(12).keys()].map((seed) => carveDev(rows, 1, seed).dev);
+    expect(new Set(chosen.flat().map(({ id }) => id))).toEqual(new Set(["4", "5"]));
+    expect(chosen[1]).toEqual(carveDev(rows, 1, 1).dev);
+    expect("cot" in chosen[0]![0]!).toBe(false);
+  });
+
+  test.each([3, 6, 7])("says that %i are too many", (count) => {
+    expect(() => carveDev(rows, count, 1)).toThrow(
+      `--dev: expected fewer than the 6 questions, and at most as many as have no variant among the others, found ${count}`,
+    );
+  });
+});
