@@ -32,7 +32,7 @@ export function usePrecision(precision: Precision): void {
 
 /** Multiplies by 1 what float32 can represent, and TF32, but bf16 cannot. */
 function isRounding(): boolean {
-  const size = 64; // of fewer rows or columns oneDNN makes float32 products
+  const size = 64; // the smallest products stay float32
   const x = tf.fill([size, size], 1 + 2 ** -9);
   const [products] = take([tf.tidy(() => batchMatMul(x, tf.onesLike(x)))]);
   x.dispose();
