@@ -27,8 +27,8 @@ describe("agreement", () => {
     expect(() => requireAgreement("sft", far)).toThrow(/sft: .* losses differ by 0.002/);
   });
 
-  test("with bf16 the sides may be 20 times as far apart, but as little as before where nothing may differ", () => {
-    const checks = compareUpdates({ ...reply, losses: [2.02, 4] }, reply);
+  test("with bf16 the sides may be 50 times as far apart, but as little as before where nothing may differ", () => {
+    const checks = compareUpdates({ ...reply, losses: [2.08, 4] }, reply);
     expect(() => requireAgreement("sft", allowFor("float32", checks))).toThrow("losses differ");
     expect(() => requireAgreement("sft", allowFor("bf16", checks))).not.toThrow();
     const lengths = compareLengths({ responses: [[1]] }, [2]);
