@@ -1,6 +1,7 @@
 // The benchmark's own arithmetic: what it compares, what it counts, what it draws.
 import { describe, expect, test } from "vitest";
 import {
+  allowFor,
   compareAnswers,
   compareLengths,
   compareTokens,
@@ -24,6 +25,14 @@ describe("agreement", () => {
     expect(() => requireAgreement("sft", near)).not.toThrow();
     const far = compareUpdates({ ...reply, losses: [2, 4.008] }, reply);
     expect(() => requireAgreement("sft", far)).toThrow(/sft: .* losses differ by 0.002/);
+  });
+
+  test("with bf16 the sides may be 50 times as far apart, but as little as before where nothing may differ", () => {
+    const checks = compareUpdates({ ...reply, losses: [2.08, 4] }, reply);
+    expect(() => requireAgreement("sft", allowFor("float32", checks))).toThrow("losses differ");
+    expect(() => requireAgreement("sft", allowFor("bf16", checks))).not.toThrow();
+    const lengths = compareLengths({ responses: [[1]] }, [2]);
+    expect(() => requireAgreement("rollout", allowFor("bf16", [lengths]))).toThrow("lengths");
   });
 
   test("a number that is not finite, a missing number or a missing token never agrees", () => {

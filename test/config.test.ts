@@ -98,6 +98,11 @@ describe("loadConfig", () => {
     expect(loadConfig("sft", warmup, [init]).model).toEqual({ init: "runs/x" });
   });
 
+  test("takes bf16 with an alarm that allows for its rounding", () => {
+    const overrides = set("precision=bf16", "alarms.maxLogprobGap=0.05");
+    expect(loadConfig("reft", reft, overrides).precision).toBe("bf16");
+  });
+
   test("reads back what it returned", () => {
     const config = loadConfig("reft", reft, set("optimizer.learningRate=3e-7"));
     expect(loadConfig("reft", written("resolved.yaml", stringify(config)))).toEqual(config);
@@ -171,6 +176,8 @@ describe("loadConfig", () => {
       "expected a divisor of questionsPerStep * samplesPerQuestion = 256",
     ],
     ["training.microBatchTokens", "207", "expected room for one sequence of 208 tokens"],
+    ["precision", "float16", 'precision: expected "float32" or "tf32" or "bf16", found "float16"'],
+    ["precision", "bf16", 'alarms.maxLogprobGap: expected at least 0.01, because precision "bf16"'],
     ["ppo.gamma", "1.1", "ppo.gamma: expected at most 1, found 1.1"],
     ["rollout.temperature", "0.7", "rollout.temperature: unknown key"],
   ])("refuses %s=%s for ReFT", (path, value, expected) => {

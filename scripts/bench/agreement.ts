@@ -1,4 +1,5 @@
 // Whether the two sides computed the same: a benchmark whose sides disagree compares nothing.
+import type { Precision } from "../../src/config.ts";
 import type { Reply } from "./side.ts";
 
 /** One figure that must not be larger than its limit. */
@@ -12,6 +13,13 @@ export interface Check {
 const relativeLimit = 1e-3;
 /** Log-probabilities and values: in nats, the largest over all tokens. */
 const absoluteLimit = 1e-3;
+/** How much wider limits are with bf16: each side rounds at places of its own, PyTorch the products' results, too. */
+const bf16Allowance = 50;
+
+export function allowFor(precision: Precision, checks: readonly Check[]): Check[] {
+  const factor = precision === "bf16" ? bf16Allowance : 1;
+  return checks.map((check) => ({ ...check, limit: check.limit * factor }));
+}
 
 /** @throws Error naming every check that failed */
 export function requireAgreement(where: string, checks: readonly Check[]): void {

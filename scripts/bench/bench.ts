@@ -3,8 +3,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { type Precision, precision } from "../../src/config.ts";
 import { countFrom, readOptions, runScript } from "../script.ts";
 import {
+  allowFor,
   type Check,
   compareAnswers,
   compareLengths,
@@ -47,18 +49,19 @@ interface Options {
   readonly variants: readonly Variant[];
   readonly rounds: number;
   readonly threads: number;
+  readonly precision: Precision;
 }
 
 /** Runs one piece of work on all sides, in turns. @throws Error when they disagree */
 async function measure(work: Work, model: ModelName, options: Options): Promise<Result> {
-  const { threads, python, rounds } = options;
+  const { threads, precision, python, rounds } = options;
   const loadBefore = load();
   const batches = drawBatches(work, model);
   const arithmetic = work.kind !== "rewards" && {
     gigaOperations: operationsOf(work.kind as Kind, modelConfig(model), batches) / 1e9,
-    peak: await measurePeak(model, threads),
+    peak: await measurePeak(model, options),
   };
-  const jobPath = writeJob(jobOf(work, batches, modelFolder(model), threads));
+  const jobPath = writeJob(jobOf(work, batches, { model: modelFolder(model), threads, precision }));
   const peerCommand = [python ?? "", peerScript, jobPath];
   const ours = startOurs(jobPath, threads);
   const peers = options.variants
@@ -74,7 +77,7 @@ async function measure(work: Work, model: ModelName, options: Options): Promise<
   const sides = [ours, ...peers.map(({ side }) => side)];
   try {
     const first = new Map<Side, number>();
-    const checks: Check[] = [];
+    const found: Check[] = [];
     for (let step = 0; step < warmupSteps; step++) {
       const reply = await ours.ask({ do: "step" });
       if (step === 0) first.set(ours, reply.seconds!);
@@ -84,11 +87,12 @@ async function measure(work: Work, model: ModelName, options: Options): Promise<
         const other = await side.ask({ do: "step", ...given });
         if (step === 0) first.set(side, other.seconds!);
         const wanted = batches.flat().map(({ response }) => response.length);
-        checks.push(...compare(work, wanted, reply, other));
+        found.push(...compare(work, wanted, reply, other));
         if (work.kind === "rollout" && step === 0)
-          checks.push(...(await compareText(ours, side, reply)));
+          found.push(...(await compareText(ours, side, reply)));
       }
     }
+    const checks = allowFor(precision, found);
     requireAgreement(`${work.name} ${model}`, checks);
     // So far the peer has not sampled.
     if (work.kind === "reft") for (const side of sides) await side.ask({ do: "step" });
@@ -150,9 +154,9 @@ function compare(work: Work, wanted: readonly number[], ours: Reply, peer: Reply
 }
 
 /** What our side reaches with the model's largest matrix products and nothing else: 10^9 operations per second, the best of a few. */
-async function measurePeak(model: ModelName, threads: number): Promise<number> {
+async function measurePeak(model: ModelName, { threads, precision }: Options): Promise<number> {
   const jobPath = writeJob(
-    createJob({ kind: "products", model: modelFolder(model), threads, batches: [] }),
+    createJob({ kind: "products", model: modelFolder(model), threads, precision, batches: [] }),
   );
   const side = startOurs(jobPath, threads);
   try {
@@ -252,12 +256,17 @@ await runScript("bench", async () => {
     compile: { type: "boolean", default: false, describe: "Also PyTorch with torch.compile" },
     python: { type: "string", describe: "A Python with PyTorch's side's packages" },
     models: { type: "string", default: "tiny,small", describe: `Some of ${modelNames}` },
-    work: { type: "string", default: names.join(","), describe: "What to measure" },
+    work: { type: "string", describe: `Some of ${names} [default: all]` },
     rounds: { type: "string", default: "5", describe: "How often each side does the work" },
     threads: { type: "string", default: threads, describe: "Of each side" },
+    precision: { type: "string", default: "float32", describe: "Of products: float32 or bf16" },
   });
   const models = chosen("models", values.models, modelNames);
-  const chosenWorks = chosen("work", values.work, names);
+  const [chosenPrecision] = chosen("precision", values.precision, precision.options);
+  const isOffered = ({ kind }: Work) =>
+    chosenPrecision === "float32" || (kind !== "rewards" && kind !== "load"); // hardly any products
+  const offered = works.filter(isOffered).map(({ name }) => name);
+  const chosenWorks = values.work === undefined ? offered : chosen("work", values.work, offered);
   mkdirSync(cache, { recursive: true });
   const machine = describeMachine(countFrom("threads", values.threads));
   const options = {
@@ -265,6 +274,7 @@ await runScript("bench", async () => {
     variants: values.compile ? (["eager", "compile"] as const) : (["eager"] as const),
     rounds: countFrom("rounds", values.rounds),
     threads: machine.threads,
+    precision: chosenPrecision!,
   };
   console.log(
     `${machine.cpu} (${machine.extensions.join(" ")}), ${machine.threads} threads, Node ${machine.node}`,
@@ -274,6 +284,8 @@ await runScript("bench", async () => {
       `warning: the load is ${load()}; processes that wait for each other's threads, PyTorch's above all, lose more than others`,
     );
   }
+  if (options.precision === "bf16" && !machine.extensions.includes("amx_bf16"))
+    console.error("warning: without AMX precision bf16 brings our side nothing");
   const results: Result[] = [];
   let path = "";
   for (const model of models) {
@@ -284,7 +296,7 @@ await runScript("bench", async () => {
       const run = work.kind === "load" ? measureLoading : measure;
       const result = await run(work, model, options);
       results.push(result);
-      path = saveResult(join(root, "bench", "results"), machine, result);
+      path = saveResult(join(root, "bench", "results"), machine, options.precision, result);
     }
   }
   console.log(

@@ -8,6 +8,7 @@ import type { Tokenizer } from "../../src/data/tokenizer.ts";
 import { compile, tracedFunctions } from "../../src/engine/compile.ts";
 import { linear } from "../../src/engine/ops.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
+import { usePrecision } from "../../src/engine/products.ts";
 import { take, tf } from "../../src/engine/tf.ts";
 import type { Question } from "../../src/generate/answer.ts";
 import { createGenerator, type Prompt } from "../../src/generate/generate.ts";
@@ -278,6 +279,7 @@ async function answer(worker: Worker, command: Command): Promise<Reply> {
 }
 
 const job = JSON.parse(readFileSync(process.argv[2]!, "utf8")) as Job;
+usePrecision(job.precision);
 const worker = await start[job.kind](job);
 for await (const line of createInterface({ input: process.stdin })) {
   const reply = await answer(worker, JSON.parse(line) as Command);

@@ -1,5 +1,6 @@
 """The other side of the benchmark: transformers on PyTorch as its users run it, and the structure of the ReFT authors' code
-(lqtrung1998/mwp_ReFT) where that is the measure. float32, padded batches with attention masks, generate with its cache, fused AdamW.
+(lqtrung1998/mwp_ReFT) where that is the measure. float32, or float32 weights under bf16 autocast; padded batches with attention masks, generate
+with its cache, fused AdamW.
 
 Reads a job and then, line by line on standard input, what to do; answers each line with one line of JSON, as ours.ts does:
   python scripts/bench/peer.py JOB.json [--compile]
@@ -38,6 +39,11 @@ def left_pad(rows, value):
     return torch.tensor([[value] * (width - len(row)) + row for row in rows])
 
 
+def autocast():
+    """Around forward passes alone: what it has cast is kept until it ends, and an update would make that stale."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=JOB.get("precision") == "bf16")
+
+
 def load(folder):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
@@ -64,7 +70,8 @@ class Training:
         self.optimizer = fused_adamw(self.parameters, self.settings)
 
     def update(self, batch):
-        loss = self.forward(**batch).loss
+        with autocast():
+            loss = self.forward(**batch).loss
         loss.backward()
         norm = clip_grad_norm_(self.parameters, self.settings["maxGradNorm"])
         self.optimizer.step()
@@ -128,7 +135,7 @@ def generate(model, rows, ends_at_eos, samples):
     lengths = [len(row["response"]) for row in rows]
     input_ids = left_pad(prompts, 0)
     eos = model.config.vocab_size - 1
-    with torch.no_grad():
+    with torch.no_grad(), autocast():
         return input_ids.shape[1], model.generate(
             input_ids=input_ids,
             attention_mask=left_pad([[1] * len(prompt) for prompt in prompts], 0),
@@ -165,9 +172,9 @@ class Rollout:
         """Row by row, without padding or cache: an independent way to the same numbers."""
         rows = [row for batch in self.batches for row in batch]
         logprobs, gap = [], 0.0
-        with torch.no_grad():
+        with torch.no_grad(), autocast():
             for row, response in zip(rows, command["responses"]):
-                logits = self.model(torch.tensor([row["prompt"] + response])).logits[0]
+                logits = self.model(torch.tensor([row["prompt"] + response])).logits[0].float()
                 predicted = logits[len(row["prompt"]) - 1 : -1].log_softmax(dim=-1)
                 chosen = predicted.gather(1, torch.tensor(response)[:, None])[:, 0]
                 logprobs.append(chosen.tolist())
@@ -204,8 +211,10 @@ class Reft:
         self.optimizer = fused_adamw(self.parameters, self.settings)
 
     def forward(self, tokens, mask):
-        output = self.model(tokens, attention_mask=mask, output_hidden_states=True)
-        return output.logits, self.value_head(output.hidden_states[-1])[:, :, 0]
+        with autocast():
+            output = self.model(tokens, attention_mask=mask, output_hidden_states=True)
+            values = self.value_head(output.hidden_states[-1])[:, :, 0]
+        return output.logits.float(), values.float()
 
     def roll_out(self, responses):
         if responses is None:
@@ -235,7 +244,9 @@ class Reft:
         with torch.no_grad():
             logits, values = self.forward(tokens, attention)
             old_logprobs = token_logprobs(logits, tokens)
-            reference = token_logprobs(self.reference(tokens, attention_mask=attention).logits, tokens)
+            with autocast():
+                reference = self.reference(tokens, attention_mask=attention).logits.float()
+            reference = token_logprobs(reference, tokens)
         kl = ((old_logprobs - reference) * mask[:, :-1]).numpy()
         rewards = np.zeros(mask.shape)
         rewards[:, :-1] = -settings["klCoefficient"] * kl

@@ -1,6 +1,7 @@
 // What came out of the benchmark, as a file and as a table.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Precision } from "../../src/config.ts";
 import { writeFileAtomically } from "../../src/data/jsonl.ts";
 import { markdownTable } from "../../src/evaluate/tables.ts";
 import type { Check } from "./agreement.ts";
@@ -46,9 +47,14 @@ interface Results {
   readonly results: readonly Result[];
 }
 
-/** Puts results into the machine's file, in place of older ones of the same work, model and peers. */
-export function saveResult(folder: string, machine: Machine, result: Result): string {
-  const path = join(folder, `${fileName(machine)}.json`);
+/** Puts results into the file of machine and precision, in place of older ones of the same work, model and peers. */
+export function saveResult(
+  folder: string,
+  machine: Machine,
+  precision: Precision,
+  result: Result,
+): string {
+  const path = join(folder, `${fileName(machine)}${precision === "bf16" ? "-bf16" : ""}.json`);
   const key = ({ work, model, peers }: Result) =>
     `${work} ${model} ${Object.keys(peers).length > 0}`;
   const before = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Results) : null;

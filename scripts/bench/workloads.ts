@@ -1,6 +1,7 @@
 // What is measured: the models' sizes, the pieces of work, and the tokens that both sides get.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Precision } from "../../src/config.ts";
 import type { Sequence } from "../../src/data/batch.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { Rng } from "../../src/rng.ts";
@@ -44,6 +45,8 @@ export interface Job {
   /** Folder of the model. */
   readonly model: string;
   readonly threads: number;
+  /** Of matrix products: the peer's under torch.autocast. */
+  readonly precision: Precision;
   /** Batches as the peer takes them; of a rollout only the responses' lengths matter. */
   readonly batches: readonly (readonly Sequence[])[];
   /** Whether responses end at an EOS of their own; else all are as long as the first. */
@@ -201,19 +204,17 @@ export function unitsOf(work: Work, batches: readonly (readonly Sequence[])[]): 
 type JobOptions = Pick<Job, "kind" | "model" | "threads" | "batches"> & Partial<Job>;
 
 export function createJob(options: JobOptions): Job {
-  return { endsAtEos: false, program, programs: 32, settings, ...options };
+  return { precision: "float32", endsAtEos: false, program, programs: 32, settings, ...options };
 }
 
 export function jobOf(
   work: Work,
   batches: readonly (readonly Sequence[])[],
-  model: string,
-  threads: number,
+  options: Pick<Job, "model" | "threads" | "precision">,
 ): Job {
   return createJob({
     kind: work.kind as Kind,
-    model,
-    threads,
+    ...options,
     batches: work.kind === "rewards" ? batches.map(() => []) : batches,
     endsAtEos: work.lengths === "svamp",
     programs: work.batchSize,

@@ -1,8 +1,10 @@
 // What the commands that ask questions share: a model, questions, how to ask, where programs run.
 import type { InferredOptionTypes } from "yargs";
+import { type Precision, precision } from "../config.ts";
 import { readExamples } from "../data/examples.ts";
 import { type CotKind, defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { usePrecision } from "../engine/products.ts";
 import { UserError } from "../errors.ts";
 import { longestPrompt, prepareQuestions, type Question } from "../generate/answer.ts";
 import { type SampleOptions, sampleToFile } from "../generate/sample.ts";
@@ -33,6 +35,11 @@ export const askingOptions = {
     defaultDescription: `${usualAnswer}, or as many as the model's positions leave`,
   },
   slots: { type: "number", default: 32, describe: "Answers in the making at once" },
+  precision: {
+    choices: precision.options,
+    default: "float32",
+    describe: "Of matrix products; tf32 is faster on a GPU, bf16 on a CPU with AMX",
+  },
   cot: {
     choices: ["python", "nl"] as const,
     describe: "Kind of answer, for a model without reft.json",
@@ -54,6 +61,7 @@ export interface AskingArguments {
   /** Without it 256, or as many as the positions leave after the longest prompt. */
   readonly maxNewTokens?: number | undefined;
   readonly slots: number;
+  readonly precision: Precision;
   /** For a model without reft.json. */
   readonly cotKind?: CotKind | undefined;
   readonly programPrefix?: ProgramPrefix | undefined;
@@ -62,12 +70,13 @@ export interface AskingArguments {
 
 /** The flags as arguments. */
 export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>): AskingArguments {
-  const { model, data, questions, slots, workers } = flags;
+  const { model, data, questions, slots, precision, workers } = flags;
   return {
     model,
     data,
     questions,
     slots,
+    precision,
     maxNewTokens: flags["max-new-tokens"],
     cotKind: flags.cot,
     programPrefix: flags["program-prefix"],
@@ -94,6 +103,7 @@ export function openAsking(args: AskingArguments): Asking {
   checkCount("questions", args.questions ?? 1);
   checkCount("max-new-tokens", args.maxNewTokens ?? 1);
   checkCount("slots", args.slots);
+  usePrecision(args.precision);
   const folder = resolveModelFolder(args.model);
   const examples = readExamples(args.data).slice(0, args.questions);
   const format = answerFormat(folder, args);
@@ -144,10 +154,15 @@ export async function sampleWithProgress(
   output: string,
   { folder, model, tokenizer, format, questions, maxNewTokens }: Asking,
   judge: Judge,
-  { data, samples, seed, slots }: AskingArguments & Pick<SampleOptions, "samples" | "seed">,
+  args: AskingArguments & Pick<SampleOptions, "samples" | "seed">,
 ): Promise<void> {
+  const { data, samples, seed, slots, precision } = args;
   const { cotKind, sampling } = format;
-  const inputs = { ...hashInputs({ model: folder, data }), cotKind, ...sampling };
+  const inputs = {
+    ...hashInputs({ model: folder, data }),
+    ...{ cotKind, ...sampling },
+    ...(precision !== "float32" && { precision }), // so that files from before there was a choice stay of use
+  };
   const options = { samples, seed, maxNewTokens, slots, eosIds: endTokens(model, tokenizer) };
   const parts = { model, tokenizer, judge, questions };
   await growFile("sample", output, questions.length, (onBlock) =>

@@ -105,6 +105,7 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const details = {
     model: asking.folder,
     data: args.data,
+    precision: args.precision,
     maxNewTokens: asking.maxNewTokens,
     ...(samples !== undefined && {
       ...{ samples, seed, sampleInfrastructureFailures: sampled.infrastructureFailures },

@@ -83,8 +83,8 @@ function dataStage(prepare: NonNullable<Recipe["data"]["prepare"]>): Stage {
 
 /** The stages of one seed, in an order in which they can run. */
 function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs): Stage[] {
-  const { data, samples, evaluation, sandbox } = recipe;
-  const asking = { seed: places.seed, ...recipe.answers, sandbox };
+  const { precision, data, samples, evaluation, sandbox } = recipe;
+  const asking = { seed: places.seed, precision, ...recipe.answers, sandbox };
   const at = (stage: string) => join(places.stages, stage);
   const inputs = (...files: string[]) =>
     hashInputs(Object.fromEntries(files.map((file) => [file, join(places.data, file)])));

@@ -1,6 +1,7 @@
 // The ops of a language model that tfjs lacks, or has only slowly, each with its gradient.
 //
 // Shapes are written [rows, columns]. Gradients are checked against finite differences and PyTorch in test/engine/ops.test.ts.
+import { batchMatMul, matMul } from "./products.ts";
 import { attribute, BOOL, FLOAT, INT32, op, ops, type Tensor, tf } from "./tf.ts";
 
 const T = attribute.type("T", FLOAT);
@@ -35,24 +36,6 @@ const reduce = (name: "Sum" | "Mean", x: Tensor, axes: readonly number[], keepDi
     [T, attribute.type("Tidx", INT32), attribute.bool("keep_dims", keepDims)],
     [x, ints(axes)],
   );
-
-/** Matrix product of two matrices, either of them transposed. */
-function matMul(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
-  return op(
-    "MatMul",
-    [T, attribute.bool("transpose_a", transposeA), attribute.bool("transpose_b", transposeB)],
-    [a, b],
-  );
-}
-
-/** Matrix products of two stacks of matrices, either of them transposed. */
-function batchMatMul(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
-  return op(
-    "BatchMatMulV2",
-    [T, attribute.bool("adj_x", transposeA), attribute.bool("adj_y", transposeB)],
-    [a, b],
-  );
-}
 
 /**
  * x · weightᵀ, as PyTorch's Linear without bias.

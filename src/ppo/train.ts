@@ -12,6 +12,7 @@ import { type Example, readExamples } from "../data/examples.ts";
 import { checkSamplingPrefix, findSamplingFormat } from "../data/prompt.ts";
 import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
+import { usePrecision } from "../engine/products.ts";
 import { constantSchedule } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
@@ -69,6 +70,7 @@ interface ReftState {
 export async function trainReft(config: ReftConfig, folder: string): Promise<number> {
   using run = openRun(folder, config);
   using interrupts = watchInterrupts();
+  usePrecision(config.precision);
   const { data, optimizer, ppo, selfTraining, training, evaluation, alarms } = config;
   const sampling = config.rollout;
 

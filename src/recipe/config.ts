@@ -8,6 +8,7 @@ import {
   loadConfig,
   path,
   positive,
+  precision,
   type ReftConfig,
   type RerankConfig,
   type SftConfig,
@@ -58,6 +59,7 @@ const prepare = z.discriminatedUnion(
 
 const recipeSchema = z.strictObject({
   seeds: z.array(seed).min(1), // the whole chain of stages runs once per seed, on the same data
+  precision, // of all stages, of samples and evaluation: they share a process
   data: z.strictObject({
     // exactly one of the two
     folder: path.optional(), // as prepare-data made it
@@ -118,8 +120,9 @@ export function samplesFile({ stages }: Places, split: "trainSamples" | "devSamp
 }
 
 /** What the recipe itself decides in the stages' settings, by path. A `model` takes the place of the whole section. */
-function filledIn(recipe: Pick<Recipe, "data">, places: Places) {
+function filledIn({ precision, data: { reft } }: Recipe, places: Places) {
   const { seed, data, stages } = places;
+  const everywhere = { seed, precision };
   const texts = { "data.train": join(data, "train.jsonl"), "data.dev": join(data, "dev.jsonl") };
   const samples = {
     "data.samples": samplesFile(places, "trainSamples"),
@@ -127,11 +130,11 @@ function filledIn(recipe: Pick<Recipe, "data">, places: Places) {
   };
   const from = (name: StageName) => ({ model: { init: join(stages, name) } });
   return {
-    warmup: { seed, ...texts },
-    sft: { seed, ...texts, ...from("warmup") },
-    reft: { seed, ...texts, "data.train": join(data, recipe.data.reft), ...from("warmup") },
-    rerankSft: { seed, ...samples, ...from("sft") },
-    rerankReft: { seed, ...samples, ...from("reft") },
+    warmup: { ...everywhere, ...texts },
+    sft: { ...everywhere, ...texts, ...from("warmup") },
+    reft: { ...everywhere, ...texts, "data.train": join(data, reft), ...from("warmup") },
+    rerankSft: { ...everywhere, ...samples, ...from("sft") },
+    rerankReft: { ...everywhere, ...samples, ...from("reft") },
   } satisfies Readonly<Record<StageName, Readonly<Record<string, unknown>>>>;
 }
 

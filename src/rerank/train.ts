@@ -10,6 +10,7 @@ import { createEpochs } from "../data/epochs.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
+import { usePrecision } from "../engine/products.ts";
 import { scheduleFactor } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
@@ -60,6 +61,7 @@ interface RerankState {
 export async function trainRerank(config: RerankConfig, folder: string): Promise<number> {
   using run = openRun(folder, config);
   using interrupts = watchInterrupts();
+  usePrecision(config.precision);
   const { data, optimizer, training, evaluation } = config;
 
   // 1. the model whose answers it will judge, with a fresh head; samples, each text once

@@ -17,6 +17,7 @@ import {
 import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
 import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
+import { usePrecision } from "../engine/products.ts";
 import { scheduleFactor } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
@@ -51,6 +52,7 @@ interface SftState {
 export async function trainSft(config: SftConfig, folder: string): Promise<number> {
   using run = openRun(folder, config);
   using interrupts = watchInterrupts();
+  usePrecision(config.precision);
   const { data, optimizer, training, evaluation } = config;
 
   // 1. data, tokenizer, model

@@ -58,6 +58,7 @@ describe("loadRecipe", () => {
 
   test.each([
     ["warmup", "seed=3", "seed"],
+    ["warmup", "precision=bf16", "precision"],
     ["warmup", "data.train=x", "data.train"],
     ["sft", "model.init=x", "model.init"],
     ["reft", "model={init: x}", "model.init"],
@@ -70,9 +71,12 @@ describe("loadRecipe", () => {
 });
 
 describe("loadStages", () => {
-  test("lets every stage start from what the stage before it made, on the recipe's data and seed", () => {
-    const { warmup, sft, reft, rerankSft, rerankReft } = loadStages(loadRecipe(tiny), places);
-    for (const { seed } of [warmup, sft, reft, rerankSft, rerankReft]) expect(seed).toBe(7);
+  test("lets every stage start from what the stage before it made, on the recipe's data, seed and precision", () => {
+    const gap = "stages.reft.set.alarms.maxLogprobGap=0.05";
+    const recipe = loadRecipe(tiny, set("precision=bf16", gap));
+    const { warmup, sft, reft, rerankSft, rerankReft } = loadStages(recipe, places);
+    for (const stage of [warmup, sft, reft, rerankSft, rerankReft])
+      expect(stage).toMatchObject({ seed: 7, precision: "bf16" });
     expect(warmup.model.scratch).toBeDefined();
     expect(sft.model).toEqual({ init: "all/seed-7/warmup" });
     expect(sft.data.train).toBe("all/data/train.jsonl");

@@ -46,6 +46,7 @@ export function tinySft(dataFolder: string): SftConfig {
   return {
     stage: "sft",
     seed: 1,
+    precision: "float32",
     model: { scratch },
     data: {
       train: join(dataFolder, "train.jsonl"),
@@ -68,6 +69,7 @@ export function tinyReft(dataFolder: string, init: string) {
   return {
     stage: "reft",
     seed: 1,
+    precision: "float32",
     paperParity: false,
     model: { init },
     data: {
@@ -129,6 +131,7 @@ export function tinyRerank(folder: string, init: string): RerankConfig {
   return {
     stage: "rerank",
     seed: 1,
+    precision: "float32",
     model: { init },
     data: {
       samples: join(folder, "samples.jsonl"),

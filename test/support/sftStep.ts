@@ -1,0 +1,31 @@
+// One SFT step in a process of its own, because a process has one precision. `sftStep.ts PRECISION` prints the loss, every gradient
+// (a tenth of it, which AdamW's first moments have after one step), and what 64 · (1 + 2⁻⁹), a number of 10 bits, is by either op.
+import { precision } from "../../src/config.ts";
+import { AdamW } from "../../src/engine/optimizer.ts";
+import { batchMatMul, matMul, usePrecision } from "../../src/engine/products.ts";
+import { take, tf } from "../../src/engine/tf.ts";
+import { createResponseBackward } from "../../src/model/backward.ts";
+import { createModel } from "../../src/model/model.ts";
+import { Rng } from "../../src/rng.ts";
+
+usePrecision(precision.parse(process.argv[2]));
+const config = {
+  ...{ vocabSize: 256, dim: 64, layers: 2, heads: 2, kvHeads: 1, headDim: 32, ffnDim: 128 },
+  ...{ normEpsilon: 1e-5, ropeTheta: 10_000, ropeScaling: null, tieEmbeddings: false },
+  ...{ maxPositions: 128, initializerStd: 0.1, eosIds: [0] },
+};
+const model = createModel(config, Rng.named(1, "weights"));
+const rng = Rng.named(1, "tokens");
+const tokens = (count: number) => Array.from({ length: count }, () => rng.integer(256));
+const batch = Array.from({ length: 8 }, () => ({ prompt: tokens(40), response: tokens(40) }));
+const optimizer = new AdamW([{ variables: [...model.parameters.values()] }], {
+  ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1e9 },
+});
+const backward = createResponseBackward("sft", model, optimizer, { microBatchTokens: 1024 });
+const loss = backward(batch);
+optimizer.update([0]);
+const moments = [...optimizer.state().moments].filter(([name]) => name.endsWith(".exp_avg"));
+const gradients = moments.map(([name, { values }]) => [name, [...values]]);
+const x = tf.fill([64, 64], 1 + 2 ** -9);
+const products = [matMul, batchMatMul].map((product) => take([product(x, tf.onesLike(x))])[0]![0]);
+process.stdout.write(JSON.stringify({ loss, gradients: Object.fromEntries(gradients), products }));
