@@ -1,6 +1,6 @@
 // The measured comparison on generated problems, as in the README:
 //   npx tsx scripts/reproduce-generated.ts
-// A stopped run goes on with the same command. Results: <folder>/seed-N/comparison.json and the table on standard output.
+// A stopped run goes on with the same command. Results: <folder>/seed-N/comparison/ and the table on standard output.
 import { join } from "node:path";
 import { compare, type Row, table } from "./comparison.ts";
 import { countFrom, readOptions, runScript } from "./script.ts";
