@@ -200,6 +200,53 @@ export function attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tens
 }
 
 /**
+ * Causal attention within rows of packed segments, as our own op for the CPU computes it: native/attention.cc.
+ *
+ * @param queries [rows * rowLength, heads, headDim]
+ * @param keys [rows * rowLength, kvHeads, headDim]
+ * @param values [rows * rowLength, kvHeads, headDim]
+ * @param segments int32 [rows, rowLength]; the tokens of one stand next to each other, -1 marks empty places
+ * @param contexts int32 [rows, rowLength] an earlier segment of the row that a token sees beside its own, or its own
+ * @returns [rows * rowLength, heads, headDim]; 0 in empty places
+ */
+export function packedAttention(
+  queries: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  segments: Tensor,
+  contexts: Tensor,
+): Tensor {
+  return differentiable(
+    [queries, keys, values],
+    ([queries, keys, values], save) => {
+      const inputs = [queries!, keys!, values!, segments, contexts];
+      const [mixed, normalisers] = ops("PackedAttention", [], inputs, 2) as [Tensor, Tensor];
+      save([...inputs, mixed, normalisers]);
+      return mixed;
+    },
+    (upstream, saved) => ops("PackedAttentionGrad", [], [...saved, upstream], 3),
+  );
+}
+
+/**
+ * Attention of one token per slot to the slot's cache up to the token's position; not differentiated: native/attention.cc.
+ *
+ * @param queries [slots, heads, headDim]
+ * @param keys [slots, kvHeads, capacity, headDim]
+ * @param values [slots, kvHeads, capacity, headDim]
+ * @param positions int32 [slots]
+ * @returns [slots, heads, headDim]
+ */
+export function cachedAttention(
+  queries: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  positions: Tensor,
+): Tensor {
+  return op("CachedAttention", [], [queries, keys, values, positions]);
+}
+
+/**
  * silu(gate) · up. Reference: Shazeer, arXiv 2002.05202.
  *
  * @param gate [rows, ffnDim]

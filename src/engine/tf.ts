@@ -62,6 +62,7 @@ export interface Binding {
 
 /** The part of tfjs-node's backend that we rely on. */
 export interface Backend {
+  readonly isUsingGpuDevice: boolean;
   binding: Binding;
   tensorMap: {
     get(dataId: object): { values: unknown; id: number; shape: number[]; dtype: number };

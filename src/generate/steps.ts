@@ -3,13 +3,14 @@
 import {
   attend,
   biasWhere,
+  cachedAttention,
   gatherWithoutGradient,
   greedyClasses,
   logProbabilityOf,
   sampleClasses,
   writeRowsInPlace,
 } from "../engine/ops.ts";
-import { type Tensor, tf } from "../engine/tf.ts";
+import { backend, type Tensor, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Model } from "../model/model.ts";
@@ -135,7 +136,7 @@ export function decodeStep(
   let tokens = lastTokens!;
   for (let step = 0; step < steps; step++) {
     const at = tf.add(positions!, tf.scalar(step, "int32"));
-    const attention = cachedAttention(config, cache, cacheRows(config, cache, slots, at), at);
+    const attention = attentionToCache(config, cache, cacheRows(config, cache, slots, at), at);
     const hidden = hiddenStates(config, weights, tokens, at, attention);
     const chance = tf.reshape(tf.slice(uniforms!, [step, 0], [1, count]), [count]);
     const [next, logprob] = sampleNext(config, weights, hidden, chance, temperature!, isGreedy);
@@ -147,7 +148,7 @@ export function decodeStep(
 }
 
 /** Attention of one token per slot to everything its slot's cache holds up to its position. */
-function cachedAttention(
+function attentionToCache(
   config: ModelConfig,
   cache: Cache,
   places: Tensor,
@@ -155,16 +156,30 @@ function cachedAttention(
 ): Attention {
   const { kvHeads, heads, headDim } = config;
   const count = positions.shape[0]!;
-  const order = tf.reshape(tf.range(0, cache.capacity, 1, "int32"), [1, cache.capacity]);
-  const allowed = tf.lessEqual(order, tf.reshape(positions, [count, 1]));
-  const bias = tf.reshape(biasWhere(allowed), [count, 1, 1, cache.capacity]);
+  const shape = [count, kvHeads, cache.capacity, headDim];
+  const attendToAll = backend.isUsingGpuDevice ? batchedCachedAttention : cachedAttention;
   return (queries, keys, values, layer) => {
-    const shape = [count, kvHeads, cache.capacity, headDim];
     const written = writeCache(config, cache, layer, places, keys, values);
     const [allKeys, allValues] = written.map((matrix) => tf.reshape(matrix, shape));
-    const grouped = tf.reshape(queries, [count, kvHeads, heads / kvHeads, headDim]);
-    return tf.reshape(attend(grouped, allKeys!, allValues!, bias), [count, heads * headDim]);
+    const mixed = attendToAll(queries, allKeys!, allValues!, positions);
+    return tf.reshape(mixed, [count, heads * headDim]);
   };
+}
+
+/** As cachedAttention, by batched products over the whole capacity: for GPUs. */
+export function batchedCachedAttention(
+  queries: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  positions: Tensor,
+): Tensor {
+  const [count, heads, headDim] = queries.shape as [number, number, number];
+  const [, kvHeads, capacity] = keys.shape as [number, number, number];
+  const order = tf.reshape(tf.range(0, capacity, 1, "int32"), [1, capacity]);
+  const allowed = tf.lessEqual(order, tf.reshape(positions, [count, 1]));
+  const bias = tf.reshape(biasWhere(allowed), [count, 1, 1, capacity]);
+  const grouped = tf.reshape(queries, [count, kvHeads, heads / kvHeads, headDim]);
+  return tf.reshape(attend(grouped, keys, values, bias), [count, heads, headDim]);
 }
 
 /** Writes keys and values [tokens, kvHeads, headDim] at their places; returns the layer's two whole matrices. */
