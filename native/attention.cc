@@ -3,7 +3,8 @@
 // passes over score matrices, in time and in memory, is not spent. On a GPU the batched products are used (src/engine/ops.ts).
 //
 //   PackedAttention      rows of packed segments (src/data/batch.ts), forward; PackedAttentionGrad backward
-//   CachedAttention      one new token per slot and what its slot's cache holds up to it (src/generate/steps.ts)
+//   CachedAttention      one new token per slot, which it writes into the slot's cache, and what that holds up to it
+//                        (src/generate/steps.ts)
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -310,7 +311,8 @@ INLINE void BackwardOf(const Backward &b, int64_t task) {
 
 struct Cached {
   int64_t heads, kv_heads, capacity, dim;
-  float *queries, *keys, *values, *mixed;
+  const float *queries, *new_keys, *new_values;
+  float *keys, *values, *mixed;
   const int32_t *positions;
 };
 
@@ -333,7 +335,9 @@ INLINE void Mix(const float *weights, const float *vectors, int64_t step, int64_
 INLINE void CachedOf(const Cached &c, int64_t task) {
   const int64_t slot = task / c.kv_heads, kv_head = task % c.kv_heads, groups = c.heads / c.kv_heads;
   const int64_t count = std::min<int64_t>(c.positions[slot] + 1, c.capacity), vectors = c.dim / kLanes * kLanes;
-  const float *keys = c.keys + task * c.capacity * c.dim, *values = c.values + task * c.capacity * c.dim;
+  float *keys = c.keys + task * c.capacity * c.dim, *values = c.values + task * c.capacity * c.dim;
+  std::copy_n(c.new_keys + task * c.dim, c.dim, keys + (count - 1) * c.dim);
+  std::copy_n(c.new_values + task * c.dim, c.dim, values + (count - 1) * c.dim);
   const float scale = 1 / std::sqrt(float(c.dim));
   std::vector<float> scores(Padded(count), kMasked);
   for (int64_t head = kv_head * groups; head < (kv_head + 1) * groups; head++) {
@@ -361,28 +365,34 @@ INLINE void CachedOf(const Cached &c, int64_t task) {
   }
 }
 
-// One copy of each function per instruction set, with blocks that fit its registers: 32 of 16 floats, 16 of 8.
+void Task(const Forward &f, int64_t task) { ForwardOf<2, 1>(f, task); }
+void Task(const Backward &b, int64_t task) { BackwardOf<2, 1>(b, task); }
+void Task(const Cached &c, int64_t task) { CachedOf(c, task); }
+
+#ifdef __x86_64__
+// One copy of each per instruction set, with blocks that fit its registers: 32 of 16 floats, 16 of 8.
 #define WIDE __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma,prefer-vector-width=512")))
 #define NARROW __attribute__((target("avx2,fma")))
-WIDE void Task512(const Forward &f, int64_t task) { ForwardOf<8, 2>(f, task); }
-WIDE void Task512(const Backward &b, int64_t task) { BackwardOf<8, 2>(b, task); }
-WIDE void Task512(const Cached &c, int64_t task) { CachedOf(c, task); }
-NARROW void Task256(const Forward &f, int64_t task) { ForwardOf<6, 1>(f, task); }
-NARROW void Task256(const Backward &b, int64_t task) { BackwardOf<6, 1>(b, task); }
-NARROW void Task256(const Cached &c, int64_t task) { CachedOf(c, task); }
-void TaskAny(const Forward &f, int64_t task) { ForwardOf<2, 1>(f, task); }
-void TaskAny(const Backward &b, int64_t task) { BackwardOf<2, 1>(b, task); }
-void TaskAny(const Cached &c, int64_t task) { CachedOf(c, task); }
+WIDE void TaskWide(const Forward &f, int64_t task) { ForwardOf<8, 2>(f, task); }
+WIDE void TaskWide(const Backward &b, int64_t task) { BackwardOf<8, 2>(b, task); }
+WIDE void TaskWide(const Cached &c, int64_t task) { CachedOf(c, task); }
+NARROW void TaskNarrow(const Forward &f, int64_t task) { ForwardOf<6, 1>(f, task); }
+NARROW void TaskNarrow(const Backward &b, int64_t task) { BackwardOf<6, 1>(b, task); }
+NARROW void TaskNarrow(const Cached &c, int64_t task) { CachedOf(c, task); }
 
 template <class Work>
 void RunTask(const Work &work, int64_t task) {
   static const bool wide = __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                            __builtin_cpu_supports("avx512bw");
   static const bool narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (wide) return Task512(work, task);
-  if (narrow) return Task256(work, task);
-  TaskAny(work, task);
+  wide ? TaskWide(work, task) : narrow ? TaskNarrow(work, task) : Task(work, task);
 }
+#else
+template <class Work>
+void RunTask(const Work &work, int64_t task) {
+  Task(work, task);
+}
+#endif
 
 /** Runs tasks 0 to count - 1 on as many threads as TensorFlow has for one op, when there is enough to do. */
 template <class Work>
@@ -466,11 +476,11 @@ void ComputeBackward(void *, TF_OpKernelContext *context) {
 
 void ComputeCached(void *, TF_OpKernelContext *context) {
   Call call(context);
-  TF_Tensor *queries = call.Input(0), *keys = call.Input(1);
+  TF_Tensor *queries = call.Input(0), *keys = call.Input(3);
   const int64_t slots = TF_Dim(keys, 0), kv_heads = TF_Dim(keys, 1), capacity = TF_Dim(keys, 2), dim = TF_Dim(keys, 3);
   const int64_t heads = TF_Dim(queries, 1);
-  RunTasks(Cached{heads, kv_heads, capacity, dim, call.Floats(0), call.Floats(1), call.Floats(2),
-                  call.Output(0, queries, 3), call.Ints(3)},
+  RunTasks(Cached{heads, kv_heads, capacity, dim, call.Floats(0), call.Floats(1), call.Floats(2), call.Floats(3),
+                  call.Floats(4), call.Output(0, queries, 3), call.Ints(5)},
            slots * kv_heads, 4.0 * slots * heads * capacity * dim);
 }
 
@@ -515,7 +525,9 @@ const bool registered = [] {
              for (int i = 0; i < 3; i++) SetShape(context, i, i, 3, status);
            },
            ComputeBackward);
-  Register("CachedAttention", {"queries: float", "keys: float", "values: float", "positions: int32"}, {"mixed: float"},
+  Register("CachedAttention",
+           {"queries: float", "new_keys: float", "new_values: float", "keys: float", "values: float", "positions: int32"},
+           {"mixed: float"},
            [](TF_ShapeInferenceContext *context, TF_Status *status) { SetShape(context, 0, 0, 3, status); },
            ComputeCached);
   return true;

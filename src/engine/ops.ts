@@ -229,21 +229,26 @@ export function packedAttention(
 }
 
 /**
- * Attention of one token per slot to the slot's cache up to the token's position; not differentiated: native/attention.cc.
+ * Attention of one new token per slot to itself and to what stands before it in the slot's cache. Its key and value are
+ * written there in place. Not differentiated; our own op for the CPU: native/attention.cc.
  *
  * @param queries [slots, heads, headDim]
+ * @param newKeys [slots, kvHeads, headDim]
+ * @param newValues [slots, kvHeads, headDim]
  * @param keys [slots, kvHeads, capacity, headDim]
  * @param values [slots, kvHeads, capacity, headDim]
- * @param positions int32 [slots]
+ * @param positions int32 [slots] of the new tokens
  * @returns [slots, heads, headDim]
  */
 export function cachedAttention(
   queries: Tensor,
+  newKeys: Tensor,
+  newValues: Tensor,
   keys: Tensor,
   values: Tensor,
   positions: Tensor,
 ): Tensor {
-  return op("CachedAttention", [], [queries, keys, values, positions]);
+  return op("CachedAttention", [], [queries, newKeys, newValues, keys, values, positions]);
 }
 
 /**

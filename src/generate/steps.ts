@@ -130,13 +130,12 @@ export function decodeStep(
   const { config } = model;
   const [steps, count] = uniforms!.shape as [number, number];
   const weights = readWeights(model.parameters);
-  const slots = tf.range(0, count, 1, "int32");
   const sampled: Tensor[] = [];
   const logprobs: Tensor[] = [];
   let tokens = lastTokens!;
   for (let step = 0; step < steps; step++) {
     const at = tf.add(positions!, tf.scalar(step, "int32"));
-    const attention = attentionToCache(config, cache, cacheRows(config, cache, slots, at), at);
+    const attention = attentionToCache(config, cache, at);
     const hidden = hiddenStates(config, weights, tokens, at, attention);
     const chance = tf.reshape(tf.slice(uniforms!, [step, 0], [1, count]), [count]);
     const [next, logprob] = sampleNext(config, weights, hidden, chance, temperature!, isGreedy);
@@ -147,26 +146,25 @@ export function decodeStep(
   return [tf.stack(sampled), tf.stack(logprobs)];
 }
 
-/** Attention of one token per slot to everything its slot's cache holds up to its position. */
-function attentionToCache(
-  config: ModelConfig,
-  cache: Cache,
-  places: Tensor,
-  positions: Tensor,
-): Attention {
+/** Writes one new token per slot to the cache; its attention to everything that its slot holds up to it. */
+function attentionToCache(config: ModelConfig, cache: Cache, positions: Tensor): Attention {
   const { kvHeads, heads, headDim } = config;
   const count = positions.shape[0]!;
-  const shape = [count, kvHeads, cache.capacity, headDim];
-  const attendToAll = backend.isUsingGpuDevice ? batchedCachedAttention : cachedAttention;
-  return (queries, keys, values, layer) => {
-    const written = writeCache(config, cache, layer, places, keys, values);
-    const [allKeys, allValues] = written.map((matrix) => tf.reshape(matrix, shape));
-    const mixed = attendToAll(queries, allKeys!, allValues!, positions);
-    return tf.reshape(mixed, [count, heads * headDim]);
+  const perSlot = (matrix: Tensor) => tf.reshape(matrix, [count, kvHeads, cache.capacity, headDim]);
+  const onCpu: Attention = (queries, keys, values, layer) => {
+    const held = [cache.keys, cache.values].map((all) => perSlot(all[layer]!.read()));
+    return cachedAttention(queries, keys, values, held[0]!, held[1]!, positions);
   };
+  const onGpu: Attention = (queries, keys, values, layer) => {
+    const places = cacheRows(config, cache, tf.range(0, count, 1, "int32"), positions);
+    const held = writeCache(config, cache, layer, places, keys, values).map(perSlot);
+    return batchedCachedAttention(queries, held[0]!, held[1]!, positions);
+  };
+  const attention = backend.isUsingGpuDevice ? onGpu : onCpu;
+  return (...inputs) => tf.reshape(attention(...inputs), [count, heads * headDim]);
 }
 
-/** As cachedAttention, by batched products over the whole capacity: for GPUs. */
+/** As cachedAttention, but of tokens that were written before, by batched products over the whole capacity: for GPUs. */
 export function batchedCachedAttention(
   queries: Tensor,
   keys: Tensor,

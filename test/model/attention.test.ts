@@ -57,15 +57,22 @@ describe.each([
     for (const i of [1, 2, 3]) expect(largestDifference(own[i]!, batched[i]!)).toBeLessThan(1e-5);
   });
 
-  test("a token sees its slot's cache up to its position", () => {
+  test("a new token is written to its slot's cache and sees that up to itself", () => {
     const capacity = 96;
-    const inputs = [
-      random(1, 3, heads, headDim),
-      random(2, 3, kvHeads, capacity, headDim),
-      random(3, 3, kvHeads, capacity, headDim),
-      tf.tensor1d([0, 37, 95], "int32"),
-    ] as [Tensor, Tensor, Tensor, Tensor];
-    const [own, batched] = take([cachedAttention(...inputs), batchedCachedAttention(...inputs)]);
+    const at = [0, 37, 95];
+    const positions = tf.tensor1d(at, "int32");
+    const queries = random(1, 3, heads, headDim);
+    const fresh = [random(2, 3, kvHeads, headDim), random(3, 3, kvHeads, headDim)] as const;
+    const cache = [4, 5].map((seed) => random(seed, 3, kvHeads, capacity, headDim));
+    const [own] = take([cachedAttention(queries, ...fresh, cache[0]!, cache[1]!, positions)]);
+    fresh.forEach((vectors, i) => {
+      const written = at.map((p, slot) =>
+        tf.slice(cache[i]!, [slot, 0, p, 0], [1, kvHeads, 1, headDim]),
+      );
+      const [expected, actual] = take([vectors, tf.concat(written)]);
+      expect(actual).toEqual(expected);
+    });
+    const [batched] = take([batchedCachedAttention(queries, cache[0]!, cache[1]!, positions)]);
     expect(largestDifference(own!, batched!)).toBeLessThan(1e-6);
   });
 });
