@@ -225,16 +225,19 @@ function rowCount(used: number, most: number): number {
 
 /**
  * Who lies where. Rows have room for half as much again as the longest group, so that little of each stays empty, and are
- * as long as a power of two, so that few lengths occur; but not longer than what there is, or than the budget.
+ * as long as a power of two, so that few lengths occur; but not longer than what there is, or than the budget. Groups that
+ * are about as long as the longest get a row each where that needs clearly fewer places.
  */
 function assignRows(groups: readonly Group[], maxTokens: number): Assignment {
   const lengths = groups.map(({ length }) => length);
-  const longest = Math.max(...lengths);
+  const tight = bucketSize(Math.max(...lengths), 32);
   const total = lengths.reduce((sum, length) => sum + length, 0);
-  const roomy = Math.max(32, 2 ** Math.ceil(Math.log2(1.5 * longest)));
-  const most = Math.max(maxTokens, bucketSize(longest, 32));
+  const roomy = Math.max(32, 2 ** Math.ceil(Math.log2(1.5 * Math.max(...lengths))));
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
-  return firstFit(lengths, order, Math.min(roomy, most, bucketSize(total, 32)));
+  const candidates = [Math.min(roomy, Math.max(maxTokens, tight), bucketSize(total, 32)), tight];
+  const assignments = candidates.map((rowLength) => firstFit(lengths, order, rowLength));
+  const places = ({ used, rowLength }: Assignment) => used * rowLength;
+  return assignments.reduce((best, next) => (places(next) < 0.85 * places(best) ? next : best));
 }
 
 interface Assignment {
