@@ -11,7 +11,7 @@ const OUTPUT = path.join(PACKAGE, "lib", "napi-v8", "tfjs_binding.node");
 /** Loaded before it. */
 const QUIET = path.join(path.dirname(OUTPUT), "quiet.node");
 const TENSORFLOW = path.join(".engine", "site", "tensorflow");
-const FLAGS = ["-O2", "-std=c++17", "-shared", "-fPIC", "-DNAPI_VERSION=8"];
+const FLAGS = ["-O3", "-std=c++17", "-Wno-psabi", "-shared", "-fPIC", "-DNAPI_VERSION=8"];
 const INCLUDES = [
   path.join(".engine", "build"),
   path.join(".engine", "build", "binding"),
@@ -26,6 +26,7 @@ const SOURCES = [
     path.join(".engine", "build", "binding", file),
   ),
   path.join("native", "graph.cc"),
+  path.join("native", "attention.cc"),
 ];
 
 /** Relative to the binding itself, so that a moved checkout still works. */

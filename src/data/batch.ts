@@ -89,7 +89,7 @@ export function splitByTokens<S extends Sequence>(
   let current: S[] = [];
   for (const sequence of sequences) {
     const grown = [...current, sequence];
-    const { used, rowLength } = assignRows(groupByPrompt(grown));
+    const { used, rowLength } = assignRows(groupByPrompt(grown), maxTokens);
     if (current.length > 0 && used * rowLength > maxTokens) {
       batches.push(current);
       current = [sequence];
@@ -109,7 +109,7 @@ export function splitByTokens<S extends Sequence>(
  */
 export function packSequences(sequences: readonly Sequence[], maxTokens: number): PackedBatch {
   const groups = groupByPrompt(sequences);
-  const { used, rowLength, assignment } = assignRows(groups);
+  const { used, rowLength, assignment } = assignRows(groups, maxTokens);
   const rows = rowCount(used, Math.max(used, Math.floor(maxTokens / rowLength)));
   const size = rows * rowLength;
   const predictions = sequences.reduce((sum, { response }) => sum + response.length, 0);
@@ -223,15 +223,21 @@ function rowCount(used: number, most: number): number {
   return threeQuarters >= used ? threeQuarters : rows;
 }
 
-/** The length of rows that needs the fewest places in all, and who lies where. Longer rows leave less of each empty. */
-function assignRows(groups: readonly Group[]): Assignment {
+/**
+ * Who lies where. Rows have room for half as much again as the longest group, so that little of each stays empty, and are
+ * as long as a power of two, so that few lengths occur; but not longer than what there is, or than the budget. Groups that
+ * are about as long as the longest get a row each where that needs clearly fewer places.
+ */
+function assignRows(groups: readonly Group[], maxTokens: number): Assignment {
   const lengths = groups.map(({ length }) => length);
-  const longest = Math.max(...lengths);
+  const tight = bucketSize(Math.max(...lengths), 32);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const roomy = Math.max(32, 2 ** Math.ceil(Math.log2(1.5 * Math.max(...lengths))));
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
-  const candidates = [1, 1.5, 2].map((factor) => bucketSize(factor * longest, 32));
+  const candidates = [Math.min(roomy, Math.max(maxTokens, tight), bucketSize(total, 32)), tight];
   const assignments = candidates.map((rowLength) => firstFit(lengths, order, rowLength));
   const places = ({ used, rowLength }: Assignment) => used * rowLength;
-  return assignments.reduce((best, next) => (places(next) < 0.9 * places(best) ? next : best));
+  return assignments.reduce((best, next) => (places(next) < 0.85 * places(best) ? next : best));
 }
 
 interface Assignment {

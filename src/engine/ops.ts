@@ -183,6 +183,58 @@ export function attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tens
 }
 
 /**
+ * Causal attention within rows of packed segments, as our own op for the CPU computes it: native/attention.cc.
+ *
+ * @param queries [rows * rowLength, heads, headDim]
+ * @param keys [rows * rowLength, kvHeads, headDim]
+ * @param values [rows * rowLength, kvHeads, headDim]
+ * @param segments int32 [rows, rowLength]; the tokens of one stand next to each other, -1 marks empty places
+ * @param contexts int32 [rows, rowLength] an earlier segment of the row that a token sees beside its own, or its own
+ * @returns [rows * rowLength, heads, headDim]; 0 in empty places
+ */
+export function packedAttention(
+  queries: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  segments: Tensor,
+  contexts: Tensor,
+): Tensor {
+  return differentiable(
+    [queries, keys, values],
+    ([queries, keys, values], save) => {
+      const inputs = [queries!, keys!, values!, segments, contexts];
+      const [mixed, normalisers] = ops("PackedAttention", [], inputs, 2) as [Tensor, Tensor];
+      save([...inputs, mixed, normalisers]);
+      return mixed;
+    },
+    (upstream, saved) => ops("PackedAttentionGrad", [], [...saved, upstream], 3),
+  );
+}
+
+/**
+ * Attention of one new token per slot to itself and to what stands before it in the slot's cache. Its key and value are
+ * written there in place. Not differentiated; our own op for the CPU: native/attention.cc.
+ *
+ * @param queries [slots, heads, headDim]
+ * @param newKeys [slots, kvHeads, headDim]
+ * @param newValues [slots, kvHeads, headDim]
+ * @param keys [slots, kvHeads, capacity, headDim]
+ * @param values [slots, kvHeads, capacity, headDim]
+ * @param positions int32 [slots] of the new tokens
+ * @returns [slots, heads, headDim]
+ */
+export function cachedAttention(
+  queries: Tensor,
+  newKeys: Tensor,
+  newValues: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  positions: Tensor,
+): Tensor {
+  return op("CachedAttention", [], [queries, newKeys, newValues, keys, values, positions]);
+}
+
+/**
  * silu(gate) · up. Reference: Shazeer, arXiv 2002.05202.
  *
  * @param gate [rows, ffnDim]

@@ -3,13 +3,14 @@
 import {
   attend,
   biasWhere,
+  cachedAttention,
   gatherWithoutGradient,
   greedyClasses,
   logProbabilityOf,
   sampleClasses,
   writeRowsInPlace,
 } from "../engine/ops.ts";
-import { type Tensor, tf } from "../engine/tf.ts";
+import { backend, type Tensor, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Model } from "../model/model.ts";
@@ -129,13 +130,12 @@ export function decodeStep(
   const { config } = model;
   const [steps, count] = uniforms!.shape as [number, number];
   const weights = readWeights(model.parameters);
-  const slots = tf.range(0, count, 1, "int32");
   const sampled: Tensor[] = [];
   const logprobs: Tensor[] = [];
   let tokens = lastTokens!;
   for (let step = 0; step < steps; step++) {
     const at = tf.add(positions!, tf.scalar(step, "int32"));
-    const attention = cachedAttention(config, cache, cacheRows(config, cache, slots, at), at);
+    const attention = attentionToCache(config, cache, at);
     const hidden = hiddenStates(config, weights, tokens, at, attention);
     const chance = tf.reshape(tf.slice(uniforms!, [step, 0], [1, count]), [count]);
     const [next, logprob] = sampleNext(config, weights, hidden, chance, temperature!, isGreedy);
@@ -146,25 +146,38 @@ export function decodeStep(
   return [tf.stack(sampled), tf.stack(logprobs)];
 }
 
-/** Attention of one token per slot to everything its slot's cache holds up to its position. */
-function cachedAttention(
-  config: ModelConfig,
-  cache: Cache,
-  places: Tensor,
-  positions: Tensor,
-): Attention {
+/** Writes one new token per slot to the cache; its attention to everything that its slot holds up to it. */
+function attentionToCache(config: ModelConfig, cache: Cache, positions: Tensor): Attention {
   const { kvHeads, heads, headDim } = config;
   const count = positions.shape[0]!;
-  const order = tf.reshape(tf.range(0, cache.capacity, 1, "int32"), [1, cache.capacity]);
-  const allowed = tf.lessEqual(order, tf.reshape(positions, [count, 1]));
-  const bias = tf.reshape(biasWhere(allowed), [count, 1, 1, cache.capacity]);
-  return (queries, keys, values, layer) => {
-    const shape = [count, kvHeads, cache.capacity, headDim];
-    const written = writeCache(config, cache, layer, places, keys, values);
-    const [allKeys, allValues] = written.map((matrix) => tf.reshape(matrix, shape));
-    const grouped = tf.reshape(queries, [count, kvHeads, heads / kvHeads, headDim]);
-    return tf.reshape(attend(grouped, allKeys!, allValues!, bias), [count, heads * headDim]);
+  const perSlot = (matrix: Tensor) => tf.reshape(matrix, [count, kvHeads, cache.capacity, headDim]);
+  const onCpu: Attention = (queries, keys, values, layer) => {
+    const held = [cache.keys, cache.values].map((all) => perSlot(all[layer]!.read()));
+    return cachedAttention(queries, keys, values, held[0]!, held[1]!, positions);
   };
+  const onGpu: Attention = (queries, keys, values, layer) => {
+    const places = cacheRows(config, cache, tf.range(0, count, 1, "int32"), positions);
+    const held = writeCache(config, cache, layer, places, keys, values).map(perSlot);
+    return batchedCachedAttention(queries, held[0]!, held[1]!, positions);
+  };
+  const attention = backend.isUsingGpuDevice ? onGpu : onCpu;
+  return (...inputs) => tf.reshape(attention(...inputs), [count, heads * headDim]);
+}
+
+/** As cachedAttention, but of tokens that were written before, by batched products over the whole capacity: for GPUs. */
+export function batchedCachedAttention(
+  queries: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  positions: Tensor,
+): Tensor {
+  const [count, heads, headDim] = queries.shape as [number, number, number];
+  const [, kvHeads, capacity] = keys.shape as [number, number, number];
+  const order = tf.reshape(tf.range(0, capacity, 1, "int32"), [1, capacity]);
+  const allowed = tf.lessEqual(order, tf.reshape(positions, [count, 1]));
+  const bias = tf.reshape(biasWhere(allowed), [count, 1, 1, capacity]);
+  const grouped = tf.reshape(queries, [count, kvHeads, heads / kvHeads, headDim]);
+  return tf.reshape(attend(grouped, keys, values, bias), [count, heads, headDim]);
 }
 
 /** Writes keys and values [tokens, kvHeads, headDim] at their places; returns the layer's two whole matrices. */

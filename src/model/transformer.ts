@@ -2,8 +2,17 @@
 //
 // Activations are matrices of one row per token. What training and generation do differently is only where attention finds its
 // keys and values, so that is a parameter.
-import { attend, biasWhere, gatherRows, linear, rmsNorm, rotate, swiGlu } from "../engine/ops.ts";
-import { type Tensor, tf } from "../engine/tf.ts";
+import {
+  attend,
+  biasWhere,
+  gatherRows,
+  linear,
+  packedAttention,
+  rmsNorm,
+  rotate,
+  swiGlu,
+} from "../engine/ops.ts";
+import { backend, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import { type ModelConfig, ropeInverseFrequencies } from "./config.ts";
 import { outputWeightName } from "./model.ts";
@@ -77,13 +86,27 @@ export function logits(config: ModelConfig, weights: Weights, hidden: Tensor): T
  * Causal attention among the tokens given, laid out as rows of equal length. A row can hold several segments: a token attends
  * to the tokens before it of its own segment and of its context.
  *
- * @param segments int32 [rows, rowLength]
- * @param contexts int32 [rows, rowLength] a further segment that each token sees, or its own
+ * @param segments int32 [rows, rowLength]; the tokens of one stand next to each other, -1 marks empty places
+ * @param contexts int32 [rows, rowLength] an earlier segment of the row that a token sees beside its own, or its own
  */
 export function causalAttention(
   config: ModelConfig,
   segments: Tensor,
   contexts: Tensor = segments,
+): Attention {
+  if (backend.isUsingGpuDevice) return batchedAttention(config, segments, contexts);
+  return (queries, keys, values) =>
+    tf.reshape(packedAttention(queries, keys, values, segments, contexts), [
+      queries.shape[0]!,
+      config.heads * config.headDim,
+    ]);
+}
+
+/** As causalAttention, by batched products over whole rows: for GPUs. Empty places attend to each other. */
+export function batchedAttention(
+  config: ModelConfig,
+  segments: Tensor,
+  contexts: Tensor,
 ): Attention {
   const [rows, rowLength] = segments.shape as [number, number];
   const { heads, kvHeads, headDim } = config;

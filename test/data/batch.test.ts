@@ -124,11 +124,18 @@ test("joinPredictions refuses numbers of other sequences", () => {
   expect(() => joinPredictions(batch, [new Float32Array(3)])).toThrow("expected 2 values, got 3");
 });
 
-test("short sequences share a row beside a long one", () => {
+test("sequences share rows that have room for half as much again as the longest", () => {
   const of = (length: number) => ({ prompt: new Array<number>(length).fill(1), response: [2] });
-  const { rows, rowLength, positions } = packSequences([of(20), of(64), of(43)], 128);
-  expect([rows, rowLength]).toEqual([2, 64]); // 64 | 43 + 20, padded each to its own row it would be 3
-  expect([63, 64, 106, 107, 126].map((place) => positions[place])).toEqual([63, 0, 42, 0, 19]);
+  const { rows, rowLength, positions } = packSequences([of(20), of(64), of(43), of(90)], 512);
+  expect([rows, rowLength]).toEqual([1, 224]); // 217 in all, which is less than the 256 that 1.5 · 90 asks for
+  expect([89, 90, 153, 154, 196, 197, 216].map((place) => positions[place])).toEqual([
+    89, 0, 63, 0, 42, 0, 19,
+  ]);
+  // Rows of 256 would take 512 places.
+  const alike = packSequences([of(90), of(90), of(90), of(90)], 512);
+  expect([alike.rows, alike.rowLength]).toEqual([4, 96]);
+  // A budget that such rows do not fit into.
+  expect(packSequences([of(90), of(90)], 100)).toMatchObject({ rows: 2, rowLength: 100 });
 });
 
 describe("splitByTokens", () => {
@@ -158,6 +165,22 @@ describe("splitByTokens", () => {
     // Row lengths 32 and 64; 1 to 32 rows by halving; predictions in quarters of the rectangle.
     expect(shapes.size).toBeLessThanOrEqual(2 * 6 * 4);
     expect(shapes.size).toBeGreaterThan(1);
+  });
+
+  test("gives few shapes to batches of text, whose lengths vary more from batch to batch", () => {
+    const rng = Rng.named(5, "lengths");
+    const shapes = new Set<string>();
+    for (let batch = 0; batch < 200; batch++) {
+      const rows = Array.from({ length: 32 }, () => ({
+        prompt: new Array<number>(20 + rng.integer(100)).fill(1),
+        response: new Array<number>(50 + rng.integer(100 + batch)).fill(2),
+      }));
+      for (const part of splitByTokens(rows, 4096)) {
+        const { rows, rowLength, places } = packSequences(part, 4096);
+        shapes.add(`${rows} ${rowLength} ${places.length}`);
+      }
+    }
+    expect(shapes.size).toBeLessThanOrEqual(40);
   });
 
   test("begins a new batch only where the next sequence does not fit", () => {

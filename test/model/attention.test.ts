@@ -1,0 +1,78 @@
+import { describe, expect, test } from "vitest";
+import { cachedAttention, packedAttention } from "../../src/engine/ops.ts";
+import { type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { batchedCachedAttention } from "../../src/generate/steps.ts";
+import type { ModelConfig } from "../../src/model/config.ts";
+import { batchedAttention } from "../../src/model/transformer.ts";
+import { largestDifference } from "../support/golden.ts";
+
+// Our own ops for the CPU against TensorFlow's batched products, which are tested against PyTorch through whole models.
+
+const random = (seed: number, ...shape: number[]): Tensor =>
+  tf.randomNormal(shape, 0, 1, "float32", seed);
+
+/** Segments of given lengths, one after the other, -1 behind them. */
+function row(lengths: readonly number[], rowLength: number): number[] {
+  const segments = lengths.flatMap((length, i) => new Array<number>(length).fill(i));
+  return [...segments, ...new Array<number>(rowLength - segments.length).fill(-1)];
+}
+
+const rowLength = 160;
+const segments = [row([70, 1, 30, 40], rowLength), row([160], rowLength)];
+/** In the first row segments 1 and 2 see segment 0. */
+const contexts = segments.map((segment, r) =>
+  segment.map((s) => (r === 0 && (s === 1 || s === 2) ? 0 : s)),
+);
+const isReal = tf.tensor3d(
+  segments.flat().map((s) => (s < 0 ? 0 : 1)),
+  [2 * rowLength, 1, 1],
+);
+
+// Head sizes: a multiple of a vector, none, and one that needs several blocks.
+describe.each([
+  { heads: 4, kvHeads: 4, headDim: 32 },
+  { heads: 6, kvHeads: 2, headDim: 10 },
+  { heads: 2, kvHeads: 1, headDim: 80 },
+])("heads $heads, of keys $kvHeads, of size $headDim", ({ heads, kvHeads, headDim }) => {
+  test("packed segments see what they see in batched products, and so do their gradients", () => {
+    const visible = [segments, contexts].map((x) => tf.tensor2d(x, undefined, "int32"));
+    const config = { heads, kvHeads, headDim } as ModelConfig;
+    const inputs = [heads, kvHeads, kvHeads].map((n, i) =>
+      random(i + 1, 2 * rowLength, n, headDim),
+    );
+    const upstream = tf.mul(random(4, 2 * rowLength, heads, headDim), isReal); // nothing reads empty places
+    const valueAndGradients = (f: (q: Tensor, k: Tensor, v: Tensor) => Tensor) => {
+      const loss = () => {
+        const [q, k, v] = inputs as [Tensor, Tensor, Tensor];
+        return tf.sum(tf.mul(tf.reshape(f(q, k, v), upstream.shape), upstream));
+      };
+      const { value, grads } = tf.engine().gradients(loss, inputs);
+      return take([value, ...grads]);
+    };
+    const own = valueAndGradients((q, k, v) => packedAttention(q, k, v, visible[0]!, visible[1]!));
+    const batched = valueAndGradients((q, k, v) =>
+      batchedAttention(config, visible[0]!, visible[1]!)(q, k, v, 0),
+    );
+    expect(Math.abs(own[0]![0]! - batched[0]![0]!)).toBeLessThan(1e-3); // a sum of some 10^4 numbers
+    for (const i of [1, 2, 3]) expect(largestDifference(own[i]!, batched[i]!)).toBeLessThan(1e-5);
+  });
+
+  test("a new token is written to its slot's cache and sees that up to itself", () => {
+    const capacity = 96;
+    const at = [0, 37, 95];
+    const positions = tf.tensor1d(at, "int32");
+    const queries = random(1, 3, heads, headDim);
+    const fresh = [random(2, 3, kvHeads, headDim), random(3, 3, kvHeads, headDim)] as const;
+    const cache = [4, 5].map((seed) => random(seed, 3, kvHeads, capacity, headDim));
+    const [own] = take([cachedAttention(queries, ...fresh, cache[0]!, cache[1]!, positions)]);
+    fresh.forEach((vectors, i) => {
+      const written = at.map((p, slot) =>
+        tf.slice(cache[i]!, [slot, 0, p, 0], [1, kvHeads, 1, headDim]),
+      );
+      const [expected, actual] = take([vectors, tf.concat(written)]);
+      expect(actual).toEqual(expected);
+    });
+    const [batched] = take([batchedCachedAttention(queries, cache[0]!, cache[1]!, positions)]);
+    expect(largestDifference(own!, batched!)).toBeLessThan(1e-6);
+  });
+});
