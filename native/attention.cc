@@ -11,7 +11,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
+#include <exception>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -30,9 +31,9 @@ typedef float Half __attribute__((vector_size(4 * kLanes / 2)));
 typedef float Quarter __attribute__((vector_size(4 * kLanes / 4)));
 typedef int32_t IntLanes __attribute__((vector_size(4 * kLanes)));
 
-/** Queries that are computed together: a multiple of the rows of every kind of block below. */
+/** Queries that are computed together. */
 constexpr int64_t kQueries = 24;
-/** Inner sizes are padded with zeros to a multiple of the widest block. */
+/** Sizes are padded with zeros to a multiple of this. */
 constexpr int64_t kPadding = 32;
 constexpr float kMasked = -1e30f;
 
@@ -104,6 +105,7 @@ INLINE Normaliser Exponentiate(float *scores, int64_t count) {
 template <int kRows, int kWidth>
 INLINE void Multiply(const float *a, int64_t step, int64_t stride, const float *b, int64_t b_step, float *c, int64_t c_step,
                      int64_t rows, int64_t inner, int64_t columns, bool adds) {
+  static_assert(kQueries % kRows == 0 && kPadding % kRows == 0 && kPadding % (kWidth * kLanes) == 0);
   for (int64_t j = 0; j < columns; j += kWidth * kLanes) {
     for (int64_t i = 0; i < rows; i += kRows) {
       Lanes sums[kRows][kWidth] = {};
@@ -376,15 +378,22 @@ void Task(const Cached &c, int64_t task) { CachedOf(c, task); }
 WIDE void TaskWide(const Forward &f, int64_t task) { ForwardOf<8, 2>(f, task); }
 WIDE void TaskWide(const Backward &b, int64_t task) { BackwardOf<8, 2>(b, task); }
 WIDE void TaskWide(const Cached &c, int64_t task) { CachedOf(c, task); }
-NARROW void TaskNarrow(const Forward &f, int64_t task) { ForwardOf<6, 1>(f, task); }
-NARROW void TaskNarrow(const Backward &b, int64_t task) { BackwardOf<6, 1>(b, task); }
+NARROW void TaskNarrow(const Forward &f, int64_t task) { ForwardOf<4, 1>(f, task); }
+NARROW void TaskNarrow(const Backward &b, int64_t task) { BackwardOf<4, 1>(b, task); }
 NARROW void TaskNarrow(const Cached &c, int64_t task) { CachedOf(c, task); }
+
+/** Whether oneDNN's own limit, ONEDNN_MAX_CPU_ISA, forbids an instruction set: tests thus reach every copy on one CPU. */
+bool IsForbidden(const char *below) {
+  const char *limit = std::getenv("ONEDNN_MAX_CPU_ISA");
+  return limit != nullptr && std::strstr(below, limit) != nullptr;
+}
 
 template <class Work>
 void RunTask(const Work &work, int64_t task) {
-  static const bool wide = __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                           __builtin_cpu_supports("avx512bw");
-  static const bool narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  static const bool narrow =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !IsForbidden("SSE41 AVX");
+  static const bool wide = narrow && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                           __builtin_cpu_supports("avx512bw") && !IsForbidden("AVX2 AVX2_VNNI AVX2_VNNI_2");
   wide ? TaskWide(work, task) : narrow ? TaskNarrow(work, task) : Task(work, task);
 }
 #else
@@ -436,6 +445,7 @@ class Call {
     int64_t size = 1;
     for (int axis = 0; axis < axes; axis++) shape.push_back(TF_Dim(like, axis)), size *= shape.back();
     TF_Tensor *tensor = TF_AllocateOutput(context_, index, TF_FLOAT, shape.data(), axes, 4 * size, status_);
+    if (tensor == nullptr) throw std::bad_alloc();
     tensors_.push_back(tensor);
     float *data = static_cast<float *>(TF_TensorData(tensor));
     std::fill_n(data, size, 0.0f);
@@ -455,7 +465,7 @@ Sizes SizesOf(TF_Tensor *queries, TF_Tensor *keys, TF_Tensor *segments) {
 /** Of one product of queries and keys, were every place a segment of its own. */
 double OperationsOf(const Sizes &s) { return 2.0 * s.rows * s.row_length * s.row_length * s.heads * s.dim; }
 
-void ComputeForward(void *, TF_OpKernelContext *context) {
+void ComputeForward(TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *queries = call.Input(0);
   const Sizes sizes = SizesOf(queries, call.Input(1), call.Input(3));
@@ -464,7 +474,7 @@ void ComputeForward(void *, TF_OpKernelContext *context) {
            sizes.rows * sizes.kv_heads, OperationsOf(sizes));
 }
 
-void ComputeBackward(void *, TF_OpKernelContext *context) {
+void ComputeBackward(TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *queries = call.Input(0), *keys = call.Input(1);
   const Sizes sizes = SizesOf(queries, keys, call.Input(3));
@@ -474,7 +484,7 @@ void ComputeBackward(void *, TF_OpKernelContext *context) {
            sizes.rows * sizes.kv_heads, 3 * OperationsOf(sizes));
 }
 
-void ComputeCached(void *, TF_OpKernelContext *context) {
+void ComputeCached(TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *queries = call.Input(0), *keys = call.Input(3);
   const int64_t slots = TF_Dim(keys, 0), kv_heads = TF_Dim(keys, 1), capacity = TF_Dim(keys, 2), dim = TF_Dim(keys, 3);
@@ -482,6 +492,19 @@ void ComputeCached(void *, TF_OpKernelContext *context) {
   RunTasks(Cached{heads, kv_heads, capacity, dim, call.Floats(0), call.Floats(1), call.Floats(2), call.Floats(3),
                   call.Floats(4), call.Output(0, queries, 3), call.Ints(5)},
            slots * kv_heads, 4.0 * slots * heads * capacity * dim);
+}
+
+/** Exceptions, all of which mean that memory is short, must not cross into TensorFlow. */
+template <void (*Compute)(TF_OpKernelContext *)>
+void Guarded(void *, TF_OpKernelContext *context) {
+  try {
+    Compute(context);
+  } catch (const std::exception &error) {
+    TF_Status *status = TF_NewStatus();
+    TF_SetStatus(status, TF_RESOURCE_EXHAUSTED, error.what());
+    TF_OpKernelContext_Failure(context, status);
+    TF_DeleteStatus(status);
+  }
 }
 
 /** Gives an output the shape of an input's first axes. */
@@ -516,7 +539,7 @@ const bool registered = [] {
              SetShape(context, 0, 0, 3, status);
              SetShape(context, 1, 0, 2, status);
            },
-           ComputeForward);
+           Guarded<ComputeForward>);
   Register("PackedAttentionGrad",
            {"queries: float", "keys: float", "values: float", "segments: int32", "contexts: int32", "mixed: float",
             "normalisers: float", "upstream: float"},
@@ -524,12 +547,12 @@ const bool registered = [] {
            [](TF_ShapeInferenceContext *context, TF_Status *status) {
              for (int i = 0; i < 3; i++) SetShape(context, i, i, 3, status);
            },
-           ComputeBackward);
+           Guarded<ComputeBackward>);
   Register("CachedAttention",
            {"queries: float", "new_keys: float", "new_values: float", "keys: float", "values: float", "positions: int32"},
            {"mixed: float"},
            [](TF_ShapeInferenceContext *context, TF_Status *status) { SetShape(context, 0, 0, 3, status); },
-           ComputeCached);
+           Guarded<ComputeCached>);
   return true;
 }();
 

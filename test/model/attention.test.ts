@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { cachedAttention, packedAttention } from "../../src/engine/ops.ts";
-import { type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { backend, type Tensor, take, tf } from "../../src/engine/tf.ts";
 import { batchedCachedAttention } from "../../src/generate/steps.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { batchedAttention } from "../../src/model/transformer.ts";
 import { largestDifference } from "../support/golden.ts";
+import { relativeDistance, runSftStep } from "../support/runSftStep.ts";
 
 // Our own ops for the CPU against TensorFlow's batched products, which are tested against PyTorch through whole models.
 
@@ -29,7 +30,7 @@ const isReal = tf.tensor3d(
 );
 
 // Head sizes: a multiple of a vector, none, and one that needs several blocks.
-describe.each([
+describe.skipIf(backend.isUsingGpuDevice).each([
   { heads: 4, kvHeads: 4, headDim: 32 },
   { heads: 6, kvHeads: 2, headDim: 10 },
   { heads: 2, kvHeads: 1, headDim: 80 },
@@ -76,3 +77,14 @@ describe.each([
     expect(largestDifference(own!, batched!)).toBeLessThan(1e-6);
   });
 });
+
+// There is a copy for each: 16 floats at once, 8, and whatever the compiler does without.
+test.each(["AVX2", "SSE41"])(
+  "with %s alone a step's gradients are the same up to rounding",
+  (isa) => {
+    const { out: best } = runSftStep("float32");
+    const { out: limited } = runSftStep("float32", { ONEDNN_MAX_CPU_ISA: isa });
+    for (const [name, gradient] of Object.entries(best.gradients))
+      expect(relativeDistance(limited.gradients[name]!, gradient), name).toBeLessThan(1e-5);
+  },
+);

@@ -1,0 +1,28 @@
+// Runs sftStep.ts in a process of its own.
+import { spawnSync } from "node:child_process";
+import type { Precision } from "../../src/config.ts";
+
+interface SftStep {
+  readonly loss: number;
+  readonly gradients: Readonly<Record<string, readonly number[]>>;
+  readonly products: readonly number[];
+}
+
+/** What test/support/sftStep.ts prints, and what it says on stderr. */
+export function runSftStep(
+  precision: Precision,
+  env: NodeJS.ProcessEnv = {},
+): { out: SftStep; said: string } {
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--import", "tsx", "test/support/sftStep.ts", precision],
+    { encoding: "utf8", env: { ...process.env, ...env }, maxBuffer: 1e8 },
+  );
+  return { out: JSON.parse(stdout), said: stderr };
+}
+
+/** ‖a − b‖ / ‖b‖ */
+export function relativeDistance(a: readonly number[], b: readonly number[]): number {
+  const norm = (values: readonly number[]) => Math.hypot(...values);
+  return norm(a.map((x, i) => x - b[i]!)) / norm(b);
+}
