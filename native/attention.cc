@@ -11,8 +11,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
+#include <initializer_list>
 #include <new>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -35,7 +37,7 @@ typedef int32_t IntLanes __attribute__((vector_size(4 * kLanes)));
 constexpr int64_t kQueries = 24;
 /** Sizes are padded with zeros to a multiple of this. */
 constexpr int64_t kPadding = 32;
-constexpr float kMasked = -1e30f;
+constexpr float kMasked = -INFINITY;
 
 INLINE int64_t Padded(int64_t size) { return (size + kPadding - 1) / kPadding * kPadding; }
 
@@ -382,18 +384,18 @@ NARROW void TaskNarrow(const Forward &f, int64_t task) { ForwardOf<4, 1>(f, task
 NARROW void TaskNarrow(const Backward &b, int64_t task) { BackwardOf<4, 1>(b, task); }
 NARROW void TaskNarrow(const Cached &c, int64_t task) { CachedOf(c, task); }
 
-/** Whether oneDNN's own limit, ONEDNN_MAX_CPU_ISA, forbids an instruction set: tests thus reach every copy on one CPU. */
-bool IsForbidden(const char *below) {
+/** Whether oneDNN's limit for itself is one of these: tests thus reach every copy on one CPU. */
+bool IsLimitedTo(std::initializer_list<const char *> limits) {
   const char *limit = std::getenv("ONEDNN_MAX_CPU_ISA");
-  return limit != nullptr && std::strstr(below, limit) != nullptr;
+  return limit != nullptr && std::any_of(limits.begin(), limits.end(), [&](const char *one) { return std::string(one) == limit; });
 }
 
 template <class Work>
 void RunTask(const Work &work, int64_t task) {
   static const bool narrow =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !IsForbidden("SSE41 AVX");
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !IsLimitedTo({"SSE41", "AVX"});
   static const bool wide = narrow && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                           __builtin_cpu_supports("avx512bw") && !IsForbidden("AVX2 AVX2_VNNI AVX2_VNNI_2");
+                           __builtin_cpu_supports("avx512bw") && !IsLimitedTo({"AVX2", "AVX2_VNNI", "AVX2_VNNI_2"});
   wide ? TaskWide(work, task) : narrow ? TaskNarrow(work, task) : Task(work, task);
 }
 #else
@@ -414,13 +416,25 @@ void RunTasks(const Work &work, int64_t count, double operations) {
   const double worth = 4e6;  // of a thread: starting one takes some tens of microseconds
   const int64_t threads = std::max<int64_t>(1, std::min({most, count, int64_t(operations / worth)}));
   std::atomic<int64_t> next{0};
+  std::atomic<bool> failed{false};
   const auto loop = [&] {
-    for (int64_t task; (task = next++) < count;) RunTask(work, task);
+    try {
+      for (int64_t task; (task = next++) < count;) RunTask(work, task);
+    } catch (const std::bad_alloc &) {
+      failed = true;
+      next = count;
+    }
   };
   std::vector<std::thread> others;
-  for (int64_t i = 1; i < threads; i++) others.emplace_back(loop);
+  others.reserve(threads);
+  try {
+    for (int64_t i = 1; i < threads; i++) others.emplace_back(loop);
+  } catch (const std::system_error &) {
+    // No more threads are to be had: those that there are do the work.
+  }
   loop();
   for (std::thread &other : others) other.join();
+  if (failed) throw std::bad_alloc();
 }
 
 /** The inputs and outputs of one call. */
@@ -462,7 +476,7 @@ Sizes SizesOf(TF_Tensor *queries, TF_Tensor *keys, TF_Tensor *segments) {
   return {TF_Dim(segments, 0), TF_Dim(segments, 1), TF_Dim(queries, 1), TF_Dim(keys, 1), TF_Dim(queries, 2)};
 }
 
-/** Of one product of queries and keys, were every place a segment of its own. */
+/** Of one product of queries and keys, were every row one segment and nothing masked. */
 double OperationsOf(const Sizes &s) { return 2.0 * s.rows * s.row_length * s.row_length * s.heads * s.dim; }
 
 void ComputeForward(TF_OpKernelContext *context) {
@@ -494,12 +508,12 @@ void ComputeCached(TF_OpKernelContext *context) {
            slots * kv_heads, 4.0 * slots * heads * capacity * dim);
 }
 
-/** Exceptions, all of which mean that memory is short, must not cross into TensorFlow. */
+/** Memory that is short becomes the op's error: exceptions must not cross into TensorFlow. */
 template <void (*Compute)(TF_OpKernelContext *)>
 void Guarded(void *, TF_OpKernelContext *context) {
   try {
     Compute(context);
-  } catch (const std::exception &error) {
+  } catch (const std::bad_alloc &error) {
     TF_Status *status = TF_NewStatus();
     TF_SetStatus(status, TF_RESOURCE_EXHAUSTED, error.what());
     TF_OpKernelContext_Failure(context, status);

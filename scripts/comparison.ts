@@ -164,7 +164,7 @@ export async function compare(options: ComparisonOptions): Promise<Row[]> {
         data: join(data, "test.jsonl"),
         output: join(row.folder, "test"),
         slots: reftConfig.evaluation.slots,
-        precision: "float32",
+        precision: reftConfig.precision,
         maxNewTokens: reftConfig.evaluation.maxNewTokens,
         sandbox: reftConfig.sandbox,
       }),

@@ -14,7 +14,13 @@ import { checkGlibc, checkMachine, checkNode } from "./setup/machine.mjs";
 import { installPackages, packagesAreReady } from "./setup/packages.mjs";
 import { runSetup, SetupError, say } from "./setup/support.mjs";
 import { installSympy, sympyIsReady } from "./setup/sympy.mjs";
-import { installedSite, installSite, siteBytes, siteIsReady } from "./setup/tensorflow.mjs";
+import {
+  installedSite,
+  installSite,
+  linkCusolver,
+  siteBytes,
+  siteIsReady,
+} from "./setup/tensorflow.mjs";
 import { TENSORFLOW_VERSION, wheelsFor } from "./setup/wheels.mjs";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
@@ -103,6 +109,7 @@ async function main() {
   const machine = `${process.platform} ${process.arch}`;
   const flavour = flavourFrom(process.argv.slice(2));
   const wheels = wheelsFor(machine, flavour);
+  linkCusolver(path.join(engine, "site"));
   const pending = Object.values(pendingSteps(wheels)).some(Boolean);
   if (pending) {
     checkGlibc(process.report.getReport().header.glibcVersionRuntime);

@@ -177,7 +177,11 @@ describe("loadConfig", () => {
     ],
     ["training.microBatchTokens", "207", "expected room for one sequence of 208 tokens"],
     ["precision", "float16", 'precision: expected "float32" or "tf32" or "bf16", found "float16"'],
-    ["precision", "bf16", 'alarms.maxLogprobGap: expected at least 0.01, because precision "bf16"'],
+    [
+      "precision",
+      "bf16",
+      'alarms.maxLogprobGap: expected at least 0.01, or 0.05 to be sure, because precision "bf16"',
+    ],
     ["ppo.gamma", "1.1", "ppo.gamma: expected at most 1, found 1.1"],
     ["rollout.temperature", "0.7", "rollout.temperature: unknown key"],
   ])("refuses %s=%s for ReFT", (path, value, expected) => {

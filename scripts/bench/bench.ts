@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { type Precision, precision } from "../../src/config.ts";
+import type { Precision } from "../../src/config.ts";
 import { countFrom, readOptions, runScript } from "../script.ts";
 import {
   allowFor,
@@ -262,7 +262,7 @@ await runScript("bench", async () => {
     precision: { type: "string", default: "float32", describe: "Of products: float32 or bf16" },
   });
   const models = chosen("models", values.models, modelNames);
-  const [chosenPrecision] = chosen("precision", values.precision, precision.options);
+  const [chosenPrecision] = chosen("precision", values.precision, ["float32", "bf16"]);
   const isOffered = ({ kind }: Work) =>
     chosenPrecision === "float32" || (kind !== "rewards" && kind !== "load"); // hardly any products
   const offered = works.filter(isOffered).map(({ name }) => name);

@@ -107,10 +107,10 @@ export function downloadFolder(engine) {
  * TensorFlow loads all of CUDA's libraries or uses no GPU. It loads cuSOLVER out of libtensorflow_framework, whose run path
  * knows cuSPARSE's folder but not cuSOLVER's.
  */
-function linkCusolver(site) {
+export function linkCusolver(site) {
   const library = "libcusolver.so.11";
   const folder = path.join(site, "nvidia", "cusparse", "lib");
-  if (!fs.existsSync(folder)) return;
+  if (!fs.existsSync(folder) || fs.existsSync(path.join(folder, library))) return;
   fs.rmSync(path.join(folder, library), { force: true });
   fs.symlinkSync(path.join("..", "..", "cusolver", "lib", library), path.join(folder, library));
 }

@@ -28,9 +28,9 @@ export function carveDev(
     if (isUnlikeOthers(row)) chosen.add(rows[row]!);
   }
   if (chosen.size < count || count === rows.length) {
+    const most = Math.min(chosen.size, rows.length - 1);
     throw new UserError(
-      `--dev: expected fewer than the ${rows.length} questions, and at most as many as have no variant among the others, ` +
-        `found ${count}`,
+      `--dev: expected at most ${most}, because no more of the ${rows.length} questions are unlike all others, found ${count}`,
     );
   }
   return {

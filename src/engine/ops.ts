@@ -182,6 +182,14 @@ export function attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tens
   );
 }
 
+/** Our own ops trust the shapes of their inputs. */
+function checkShapes(name: string, expected: readonly [Tensor, readonly number[]][]): void {
+  for (const [{ shape }, wanted] of expected) {
+    if (shape.join() !== wanted.join())
+      throw new Error(`${name}: expected an input of shape [${wanted}], found [${shape}]`);
+  }
+}
+
 /**
  * Causal attention within rows of packed segments, as our own op for the CPU computes it: native/attention.cc.
  *
@@ -199,6 +207,15 @@ export function packedAttention(
   segments: Tensor,
   contexts: Tensor,
 ): Tensor {
+  const [tokens, heads, headDim] = queries.shape as [number, number, number];
+  const kvHeads = keys.shape[1]!;
+  checkShapes("packedAttention", [
+    [segments, [segments.shape[0]!, tokens / segments.shape[0]!]],
+    [contexts, segments.shape],
+    [queries, [tokens, Math.ceil(heads / kvHeads) * kvHeads, headDim]],
+    [keys, [tokens, kvHeads, headDim]],
+    [values, keys.shape],
+  ]);
   return differentiable(
     [queries, keys, values],
     ([queries, keys, values], save) => {
@@ -231,6 +248,14 @@ export function cachedAttention(
   values: Tensor,
   positions: Tensor,
 ): Tensor {
+  const [slots, kvHeads, capacity, headDim] = keys.shape as [number, number, number, number];
+  checkShapes("cachedAttention", [
+    [queries, [slots, Math.ceil(queries.shape[1]! / kvHeads) * kvHeads, headDim]],
+    [newKeys, [slots, kvHeads, headDim]],
+    [newValues, newKeys.shape],
+    [values, [slots, kvHeads, capacity, headDim]],
+    [positions, [slots]],
+  ]);
   return op("CachedAttention", [], [queries, newKeys, newValues, keys, values, positions]);
 }
 

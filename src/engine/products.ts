@@ -24,7 +24,9 @@ let isBf16 = false;
  */
 export function usePrecision(precision: Precision): void {
   if (chosen !== undefined && chosen !== precision)
-    throw new Error(`this process computes in ${chosen} already: ${precision} takes another one`);
+    throw new Error(
+      `expected precision ${chosen}, in which this process computes already, found ${precision}: it takes a process of its own`,
+    );
   if (chosen === precision) return;
   chosen = precision;
   if (precision === "float32") return;

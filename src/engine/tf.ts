@@ -126,8 +126,8 @@ function loadTensorFlow(): typeof TensorFlow {
     require("@tensorflow/tfjs-node-gpu/lib/napi-v8/quiet.node"); // native/quiet.cc
     const loaded = require("@tensorflow/tfjs-node-gpu") as typeof TensorFlow;
     loaded.enableProdMode();
-    if (!("graphNew" in (loaded.backend() as unknown as Backend).binding))
-      throw new Error("an unpatched binding was found");
+    if (!("setTensorFloat32" in (loaded.backend() as unknown as Backend).binding))
+      throw new Error("an unpatched or older binding was found");
     return loaded;
   } catch (error) {
     const reason = messageOf(error).split("\n")[0];

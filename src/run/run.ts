@@ -68,13 +68,16 @@ export interface Difference {
   readonly now: unknown;
 }
 
-/** Every setting by its path (`ppo.gamma`) that two sets of settings do not have in common. */
+/** Every setting by its path (`ppo.gamma`) that two sets of settings do not have in common. What had no precision yet was float32. */
 export function differences(before: unknown, now: unknown): Difference[] {
   const old = settingsByPath(before);
   const fresh = settingsByPath(now);
   return [...new Set([...old.keys(), ...fresh.keys()])]
     .map((path) => ({ path, before: old.get(path), now: fresh.get(path) }))
-    .filter(({ before, now }) => before !== now);
+    .filter(({ before, now }) => before !== now)
+    .filter(
+      ({ path, before, now }) => !(/\bprecision$/.test(path) && (before ?? "float32") === now),
+    );
 }
 
 /** "ppo.gamma: was 1, is now 0.9" */

@@ -190,6 +190,6 @@ describe("prepareData", () => {
 
   test("a dev split as large as the data is the user's error", async () => {
     writeGsm8k([sum(1), sum(2)]);
-    await expect(prepare({ dev: 2 })).rejects.toThrow(/--dev: expected fewer than the 2 /);
+    await expect(prepare({ dev: 2 })).rejects.toThrow(/--dev: expected at most 1, /);
   });
 });

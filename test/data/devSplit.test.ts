@@ -27,9 +27,10 @@ describe("carveDev", () => {
     expect("cot" in chosen[0]![0]!).toBe(false);
   });
 
-  test.each([3, 6, 7])("says that %i are too many", (count) => {
+  test.each([3, 6, 7])("says how many there can be where %i are asked for", (count) => {
     expect(() => carveDev(rows, count, 1)).toThrow(
-      `--dev: expected fewer than the 6 questions, and at most as many as have no variant among the others, found ${count}`,
+      `--dev: expected at most 2, because no more of the 6 questions are unlike all others, found ${count}`,
     );
+    expect(() => carveDev(rows.slice(4), 2, 1)).toThrow("--dev: expected at most 1,");
   });
 });

@@ -277,6 +277,8 @@ describe("blockingDifferences", () => {
     ["evaluation", { questions: 100, everySteps: 4 }, ["evaluation.everySteps: was 5, is now 4"]],
     ["ppo", { gamma: 2 }, ["ppo.gamma: was 1, is now 2"]],
     ["ppo", { gamma: 1, new: 1 }, ["ppo.new: was not set, is now 1"]],
+    ["precision", "float32", []], // of a run from before there was a choice
+    ["precision", "bf16", ['precision: was not set, is now "bf16"']],
     ["model", {}, ['model.init: was "a", is now not set']],
   ])("of %s changed to %j", (section, value, expected) => {
     expect(blockingDifferences(before, { ...before, [section]: value })).toEqual(expected);
