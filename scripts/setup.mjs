@@ -109,7 +109,7 @@ async function main() {
   const machine = `${process.platform} ${process.arch}`;
   const flavour = flavourFrom(process.argv.slice(2));
   const wheels = wheelsFor(machine, flavour);
-  linkCusolver(path.join(engine, "site"));
+  linkCusolver(path.join(engine, "site")); // set-ups from before it was linked, too
   const pending = Object.values(pendingSteps(wheels)).some(Boolean);
   if (pending) {
     checkGlibc(process.report.getReport().header.glibcVersionRuntime);
