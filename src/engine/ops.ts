@@ -248,12 +248,12 @@ export function cachedAttention(
   values: Tensor,
   positions: Tensor,
 ): Tensor {
-  const [slots, kvHeads, capacity, headDim] = keys.shape as [number, number, number, number];
+  const [slots, kvHeads, , headDim] = keys.shape as [number, number, number, number];
   checkShapes("cachedAttention", [
     [queries, [slots, Math.ceil(queries.shape[1]! / kvHeads) * kvHeads, headDim]],
     [newKeys, [slots, kvHeads, headDim]],
     [newValues, newKeys.shape],
-    [values, [slots, kvHeads, capacity, headDim]],
+    [values, keys.shape],
     [positions, [slots]],
   ]);
   return op("CachedAttention", [], [queries, newKeys, newValues, keys, values, positions]);
