@@ -7,6 +7,7 @@ import { z } from "zod";
 import { readJsonl } from "../src/data/jsonl.ts";
 import { UserError } from "../src/errors.ts";
 import { markdownTable } from "../src/evaluate/tables.ts";
+import { median } from "./bench/report.ts";
 import { readOptions, runScript } from "./script.ts";
 
 const values = readOptions("npx tsx scripts/explain-reranking.ts", {
@@ -79,10 +80,6 @@ function row(folder: string): string[] {
     String(median(chosen)),
     String(median(frequent)),
   ];
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 }
 
 await runScript("explain-reranking", async () => {
