@@ -44,7 +44,7 @@ constexpr int64_t kFirstId = -2;
 
 // Inputs that the op definition declares as one list: how many of the trailing inputs are *not* part of it.
 const std::unordered_map<std::string, int> kListOps = {
-    {"AddN", 0}, {"ConcatV2", 1}, {"Einsum", 0}, {"IdentityN", 0}, {"Pack", 0}};
+    {"AddN", 0}, {"ConcatV2", 1}, {"LlamaDecode", 9}, {"Einsum", 0}, {"IdentityN", 0}, {"Pack", 0}};
 
 void Ok(napi_status status, const char *doing) {
   if (status != napi_ok) throw std::runtime_error(std::string(doing) + ": unexpected argument");

@@ -1,5 +1,8 @@
-// Sequences of different lengths become one rectangle of tokens: packed side by side into rows, not padded one per row.
+// Sequences of different lengths become one rectangle of tokens: packed side by side, not padded one per row. On a CPU it is a
+// single row, because attention there costs what the sequences ask for; on a GPU it is rows about as long as a few sequences,
+// because attention there costs the square of a row's length.
 // Sizes are rounded up to a few values, because a compiled step is traced once per shape.
+import { backend } from "../engine/tf.ts";
 
 /** A prompt and what follows it. Only the response carries loss. */
 export interface Sequence {
@@ -56,11 +59,11 @@ interface Group {
   length: number;
 }
 
-/** A group ends where it would be longer than this and than the longest sequence: attention's cost grows with a row's length. */
+/** In several rows, a group ends where it would be longer than this and than the longest sequence. */
 const longestGroup = 192;
 
-function groupByPrompt(sequences: readonly Sequence[]): Group[] {
-  const limit = Math.max(longestGroup, ...sequences.map(inputLength));
+function groupByPrompt(sequences: readonly Sequence[], isOneRow: boolean): Group[] {
+  const limit = isOneRow ? Infinity : Math.max(longestGroup, ...sequences.map(inputLength));
   const groups: Group[] = [];
   const open = new Map<readonly number[], Group>();
   sequences.forEach(({ prompt, response }, index) => {
@@ -79,17 +82,18 @@ function groupByPrompt(sequences: readonly Sequence[]): Group[] {
 
 /**
  * Splits sequences, in order, into batches that each fit into a rectangle of at most `maxTokens` (a single longer sequence
- * stands alone). Every batch is then packed by `packSequences` with the same `maxTokens`.
+ * stands alone). Every batch is then packed by `packSequences` with the same `maxTokens` and `isOneRow`.
  */
 export function splitByTokens<S extends Sequence>(
   sequences: readonly S[],
   maxTokens: number,
+  isOneRow = !backend.isUsingGpuDevice,
 ): S[][] {
   const batches: S[][] = [];
   let current: S[] = [];
   for (const sequence of sequences) {
     const grown = [...current, sequence];
-    const { used, rowLength } = assignRows(groupByPrompt(grown), maxTokens);
+    const { used, rowLength } = assignRows(grown, maxTokens, isOneRow);
     if (current.length > 0 && used * rowLength > maxTokens) {
       batches.push(current);
       current = [sequence];
@@ -102,15 +106,22 @@ export function splitByTokens<S extends Sequence>(
 }
 
 /**
- * Packs sequences into rows, the longest first, each into the first row with room (first-fit decreasing). Sequences whose
- * prompt is the same array share it.
+ * Packs sequences side by side. Those whose prompt is the same array share it.
  *
  * @param maxTokens as given to splitByTokens: the rectangle is this large, or 3/4, 1/2, 3/8, 1/4, ... of it
+ * @param isOneRow or several rows, which the sequences fill in the order of their lengths, each the first row with room
  */
-export function packSequences(sequences: readonly Sequence[], maxTokens: number): PackedBatch {
-  const groups = groupByPrompt(sequences);
-  const { used, rowLength, assignment } = assignRows(groups, maxTokens);
-  const rows = rowCount(used, Math.max(used, Math.floor(maxTokens / rowLength)));
+export function packSequences(
+  sequences: readonly Sequence[],
+  maxTokens: number,
+  isOneRow = !backend.isUsingGpuDevice,
+): PackedBatch {
+  const layout = assignRows(sequences, maxTokens, isOneRow);
+  const { groups, used, assignment } = layout;
+  const rows = isOneRow
+    ? 1
+    : fractionOf(Math.max(used, Math.floor(maxTokens / layout.rowLength)), used);
+  const rowLength = isOneRow ? oneRowLength(layout.rowLength, maxTokens) : layout.rowLength;
   const size = rows * rowLength;
   const predictions = sequences.reduce((sum, { response }) => sum + response.length, 0);
   const quarter = Math.ceil(size / 4);
@@ -163,8 +174,12 @@ export function withClass({ prompt, response }: Sequence, label: number): Sequen
  * As packSequences, but of each sequence only the last token is predicted: with `withClass`, its class.
  * `places` and `targets` have one entry per sequence, then padding.
  */
-export function packClasses(sequences: readonly Sequence[], maxTokens: number): PackedBatch {
-  const batch = packSequences(sequences, maxTokens);
+export function packClasses(
+  sequences: readonly Sequence[],
+  maxTokens: number,
+  isOneRow = !backend.isUsingGpuDevice,
+): PackedBatch {
+  const batch = packSequences(sequences, maxTokens, isOneRow);
   const quarter = Math.ceil(batch.tokens.length / 4);
   const padded = Math.ceil(sequences.length / quarter) * quarter;
   const [places, targets] = [new Int32Array(padded), new Int32Array(padded)];
@@ -215,29 +230,42 @@ export function splitPredictions(
   });
 }
 
+/** At least 32, so that few lengths occur. */
+function oneRowLength(tokens: number, maxTokens: number): number {
+  const most = tokens > maxTokens ? bucketSize(tokens, 32) : maxTokens;
+  return Math.max(Math.min(32, most), fractionOf(most, tokens));
+}
+
 /** The smallest of most, 3/4 most, 1/2 most, 3/8 most, 1/4 most, ... that is enough. */
-function rowCount(used: number, most: number): number {
-  let rows = most;
-  while (Math.ceil(rows / 2) >= used && rows > 1) rows = Math.ceil(rows / 2);
-  const threeQuarters = Math.ceil((3 * rows) / 4);
-  return threeQuarters >= used ? threeQuarters : rows;
+function fractionOf(most: number, used: number): number {
+  let size = most;
+  while (Math.ceil(size / 2) >= used && size > 1) size = Math.ceil(size / 2);
+  const threeQuarters = Math.ceil((3 * size) / 4);
+  return threeQuarters >= used ? threeQuarters : size;
 }
 
 /**
- * Who lies where. Rows have room for half as much again as the longest group, so that little of each stays empty, and are
- * as long as a power of two, so that few lengths occur; but not longer than what there is, or than the budget. Groups that
+ * Who lies where. Several rows have room for half as much again as the longest group, so that little of each stays empty, and
+ * are as long as a power of two, so that few lengths occur; but not longer than what there is, or than the budget. Groups that
  * are about as long as the longest get a row each where that needs clearly fewer places.
  */
-function assignRows(groups: readonly Group[], maxTokens: number): Assignment {
+function assignRows(
+  sequences: readonly Sequence[],
+  maxTokens: number,
+  isOneRow: boolean,
+): Assignment & { readonly groups: readonly Group[] } {
+  const groups = groupByPrompt(sequences, isOneRow);
   const lengths = groups.map(({ length }) => length);
-  const tight = bucketSize(Math.max(...lengths), 32);
   const total = lengths.reduce((sum, length) => sum + length, 0);
+  if (isOneRow) return { groups, used: 1, rowLength: total, assignment: prefixSums(lengths) };
+  const tight = bucketSize(Math.max(...lengths), 32);
   const roomy = Math.max(32, 2 ** Math.ceil(Math.log2(1.5 * Math.max(...lengths))));
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
   const candidates = [Math.min(roomy, Math.max(maxTokens, tight), bucketSize(total, 32)), tight];
   const assignments = candidates.map((rowLength) => firstFit(lengths, order, rowLength));
   const places = ({ used, rowLength }: Assignment) => used * rowLength;
-  return assignments.reduce((best, next) => (places(next) < 0.85 * places(best) ? next : best));
+  const best = assignments.reduce((a, b) => (places(b) < 0.85 * places(a) ? b : a));
+  return { groups, ...best };
 }
 
 interface Assignment {

@@ -229,37 +229,6 @@ export function packedAttention(
 }
 
 /**
- * Attention of one new token per slot to itself and to what stands before it in the slot's cache. Its key and value are
- * written there in place. Not differentiated; our own op for the CPU: native/attention.cc.
- *
- * @param queries [slots, heads, headDim]
- * @param newKeys [slots, kvHeads, headDim]
- * @param newValues [slots, kvHeads, headDim]
- * @param keys [slots, kvHeads, capacity, headDim]
- * @param values [slots, kvHeads, capacity, headDim]
- * @param positions int32 [slots] of the new tokens
- * @returns [slots, heads, headDim]
- */
-export function cachedAttention(
-  queries: Tensor,
-  newKeys: Tensor,
-  newValues: Tensor,
-  keys: Tensor,
-  values: Tensor,
-  positions: Tensor,
-): Tensor {
-  const [slots, kvHeads, , headDim] = keys.shape as [number, number, number, number];
-  checkShapes("cachedAttention", [
-    [queries, [slots, Math.ceil(queries.shape[1]! / kvHeads) * kvHeads, headDim]],
-    [newKeys, [slots, kvHeads, headDim]],
-    [newValues, newKeys.shape],
-    [values, keys.shape],
-    [positions, [slots]],
-  ]);
-  return op("CachedAttention", [], [queries, newKeys, newValues, keys, values, positions]);
-}
-
-/**
  * silu(gate) · up. Reference: Shazeer, arXiv 2002.05202.
  *
  * @param gate [rows, ffnDim]

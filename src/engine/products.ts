@@ -41,6 +41,12 @@ export function usePrecision(precision: Precision): void {
     );
 }
 
+/** Whether what goes into a product is rounded to bf16. */
+export function roundsToBf16(): boolean {
+  chosen ??= "float32";
+  return isBf16;
+}
+
 /** Whether a factor of one bit more loses that bit. */
 function roundsTo(bits: number): boolean {
   const size = 64; // the smallest products stay float32

@@ -76,7 +76,6 @@ interface Slot {
 
 export function createGenerator(model: Model, options: GeneratorOptions): Generator {
   const { slots: slotCount, temperature } = options;
-  const isGreedy = temperature === 0;
   // A few places more than a sequence needs: the last call decodes up to DECODE_STEPS - 1 tokens too many.
   const cache = createCache(
     model.config,
@@ -85,7 +84,7 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
   );
   const prefill = compile("prefill", (...inputs) => prefillStep(model, cache, inputs));
   const copy = compile("copy", (...inputs) => copyStep(model.config, cache, inputs));
-  const decode = compile("decode", (...inputs) => decodeStep(model, cache, isGreedy, inputs));
+  const decode = compile("decode", (...inputs) => decodeStep(model, cache, temperature, inputs));
 
   return {
     async generate(prompts, { maxNewTokens, eosIds, onResponse }) {
@@ -151,7 +150,7 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
         if (read.length > 0) runPrefill(prefill, held, read);
         if (copied.length > 0) runCopy(copy, held, copied);
         for (const [source, target] of copied) held[target] = held[source]!;
-        runDecode(decode, slots, held, temperature, append);
+        runDecode(decode, slots, held, append);
       }
       return responses;
     },
@@ -166,16 +165,17 @@ type Append = (slotIndex: number, token: number, logprob: number) => void;
 
 /** Reads the prompts of some slots. */
 function runPrefill(prefill: Compiled, held: readonly Tokens[], slots: readonly number[]): void {
-  const rowLength = longestLength(slots.map((slot) => held[slot]!));
-  const padded = repeatLast(slots);
-  const tokens = new Int32Array(padded.length * rowLength);
-  padded.forEach((slot, row) => {
-    tokens.set(held[slot]!, row * rowLength);
-  });
-  run(prefill, [
-    tf.tensor2d(tokens, [padded.length, rowLength], "int32"),
-    tf.tensor1d(padded, "int32"),
-  ]);
+  for (const group of groupsOf(slots)) {
+    const rowLength = longestLength(group.map((slot) => held[slot]!));
+    const tokens = new Int32Array(group.length * rowLength).fill(-1);
+    group.forEach((slot, row) => {
+      tokens.set(held[slot]!, row * rowLength);
+    });
+    run(prefill, [
+      tf.tensor2d(tokens, [group.length, rowLength], "int32"),
+      tf.tensor1d(group, "int32"),
+    ]);
+  }
 }
 
 /** Gives slots the prompts of others. */
@@ -184,16 +184,19 @@ function runCopy(
   held: readonly Tokens[],
   pairs: readonly (readonly [source: number, target: number])[],
 ): void {
-  const length = longestLength(pairs.map(([source]) => held[source]!));
-  const padded = repeatLast(pairs);
-  const inputs = [padded.map(([source]) => source), padded.map(([, target]) => target)];
-  run(copy, [...inputs.map((slots) => tf.tensor1d(slots, "int32")), tf.zeros([length], "int32")]);
+  for (const group of groupsOf(pairs)) {
+    const length = longestLength(group.map(([source]) => held[source]!));
+    const inputs = [group.map(([source]) => source), group.map(([, target]) => target)];
+    run(copy, [...inputs.map((slots) => tf.tensor1d(slots, "int32")), tf.zeros([length], "int32")]);
+  }
 }
 
-/** Up to a power of two, so that few sizes are traced. What is repeated writes the same numbers to the same places. */
-function repeatLast<T>(items: readonly T[]): T[] {
-  const padding = 2 ** Math.ceil(Math.log2(items.length)) - items.length;
-  return [...items, ...new Array<T>(padding).fill(items.at(-1)!)];
+/** In groups whose sizes are powers of two, so that few sizes are traced. */
+function groupsOf<T>(items: readonly T[]): T[][] {
+  const groups: T[][] = [];
+  for (let begin = 0; begin < items.length; begin += groups.at(-1)!.length)
+    groups.push(items.slice(begin, begin + 2 ** Math.floor(Math.log2(items.length - begin))));
+  return groups;
 }
 
 function longestLength(prompts: readonly Tokens[]): number {
@@ -205,7 +208,6 @@ function runDecode(
   decode: Compiled,
   slots: readonly (Slot | null)[],
   held: readonly Tokens[],
-  temperature: number,
   append: Append,
 ): void {
   const count = slots.length;
@@ -213,8 +215,8 @@ function runDecode(
   const positions = new Int32Array(count);
   const uniforms = new Float32Array(DECODE_STEPS * count);
   slots.forEach((slot, i) => {
-    // The prompt's last token is fed for the first one of the response; an empty slot writes behind its prompt.
-    lastTokens[i] = slot ? (slot.tokens.at(-1) ?? slot.prompt.tokens.at(-1)!) : 0;
+    // The prompt's last token is fed for the first one of the response; a GPU writes behind the prompt of an empty slot.
+    lastTokens[i] = slot ? (slot.tokens.at(-1) ?? slot.prompt.tokens.at(-1)!) : -1;
     positions[i] = held[i]!.length + (slot ? slot.tokens.length - 1 : 0);
   });
   const before = [...slots];
@@ -226,7 +228,6 @@ function runDecode(
     tf.tensor1d(lastTokens, "int32"),
     tf.tensor1d(positions, "int32"),
     tf.tensor2d(uniforms, [DECODE_STEPS, count]),
-    tf.scalar(temperature),
   ];
   const [sampled, logprobs] = run(decode, inputs);
   for (let step = 0; step < DECODE_STEPS; step++) {

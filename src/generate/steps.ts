@@ -3,14 +3,14 @@
 import {
   attend,
   biasWhere,
-  cachedAttention,
   gatherWithoutGradient,
   greedyClasses,
   logProbabilityOf,
   sampleClasses,
   writeRowsInPlace,
 } from "../engine/ops.ts";
-import { backend, type Tensor, tf } from "../engine/tf.ts";
+import { roundsToBf16 } from "../engine/products.ts";
+import { attribute, backend, ops, type Tensor, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Model } from "../model/model.ts";
@@ -20,85 +20,114 @@ import {
   hiddenStates,
   logits,
   readWeights,
+  rotationAt,
   type Weights,
 } from "../model/transformer.ts";
 
-/** Keys and values of all slots: per layer one matrix [slots * kvHeads * capacity, headDim]. */
+/**
+ * Keys and values of all slots: per layer one matrix [slots * kvHeads * capacity / block, block * headDim]. A block of keys is
+ * [headDim, block], one of values [block, headDim].
+ */
 export interface Cache {
   readonly slots: number;
   readonly capacity: number;
+  readonly block: number;
   readonly keys: readonly Variable[];
   readonly values: readonly Variable[];
 }
+
+/** Positions whose keys stand together on the CPU: kKeys in native/decode.cc. */
+const KEYS = 16;
 
 export function createCache(
   { layers, kvHeads, headDim }: ModelConfig,
   slots: number,
   capacity: number,
+  block = backend.isUsingGpuDevice ? 1 : KEYS,
 ): Cache {
-  const shape = [slots * kvHeads * capacity, headDim];
+  const shape = [(slots * kvHeads * capacity) / block, block * headDim];
   const make = (name: string) =>
     Array.from({ length: layers }, (_, i) => new Variable(`cache.${i}.${name}`, shape));
-  return { slots, capacity, keys: make("keys"), values: make("values") };
+  return { slots, capacity, block, keys: make("keys"), values: make("values") };
 }
 
 /**
- * Places of tokens in a cache matrix.
+ * Places of blocks in a cache matrix.
  *
- * @param slots int32 [n] slot of each token
- * @param positions int32 [n] position of each token
+ * @param slots int32 [n] slot of each block
+ * @param blocks int32 [n] which one of its slot it is
  * @returns int32 [n * kvHeads], heads innermost
  */
-function cacheRows(config: ModelConfig, cache: Cache, slots: Tensor, positions: Tensor): Tensor {
+function cacheRows(config: ModelConfig, cache: Cache, slots: Tensor, blocks: Tensor): Tensor {
   const n = slots.shape[0]!;
   const { kvHeads } = config;
+  const blocksPerHead = cache.capacity / cache.block;
   const int = (value: number) => tf.scalar(value, "int32");
-  const first = tf.add(tf.mul(slots, int(kvHeads * cache.capacity)), positions);
-  const heads = tf.mul(tf.range(0, kvHeads, 1, "int32"), int(cache.capacity));
+  const first = tf.add(tf.mul(slots, int(kvHeads * blocksPerHead)), blocks);
+  const heads = tf.mul(tf.range(0, kvHeads, 1, "int32"), int(blocksPerHead));
   return tf.reshape(tf.add(tf.reshape(first, [n, 1]), tf.reshape(heads, [1, kvHeads])), [
     n * kvHeads,
   ]);
 }
 
-/** The places of positions 0 to length - 1 in some slots: int32 [slots * length * kvHeads]. */
-function firstRows(config: ModelConfig, cache: Cache, slots: Tensor, length: number): Tensor {
-  const count = slots.shape[0]!;
-  const grid = (x: Tensor) => tf.reshape(tf.broadcastTo(x, [count, length]), [count * length]);
-  const order = tf.reshape(tf.range(0, length, 1, "int32"), [1, length]);
-  return cacheRows(config, cache, grid(tf.reshape(slots, [count, 1])), grid(order));
+/** The places of the first blocks of some slots: int32 [slots * blocks * kvHeads]. */
+function firstRows(config: ModelConfig, cache: Cache, slots: Tensor, blocks: number): Tensor {
+  return cacheRows(config, cache, ...grid(slots, blocks));
+}
+
+/** Each of some slots with each of the first numbers: int32 [slots * count] both. */
+function grid(slots: Tensor, count: number): [slots: Tensor, numbers: Tensor] {
+  const rows = slots.shape[0]!;
+  const flat = (x: Tensor) => tf.reshape(tf.broadcastTo(x, [rows, count]), [rows * count]);
+  const order = tf.reshape(tf.range(0, count, 1, "int32"), [1, count]);
+  return [flat(tf.reshape(slots, [rows, 1])), flat(order)];
 }
 
 /**
  * Reads prompts into the cache.
  *
- * @param inputs tokens [rows, rowLength] of different prompts; slots [rows] where each goes
+ * @param inputs tokens [rows, rowLength] of different prompts, -1 behind each; slots [rows] where each goes
  * @returns tensors to fetch, so that the writing happens
  */
-export function prefillStep(
+export function prefillStep(model: Model, cache: Cache, inputs: readonly Tensor[]): Tensor[] {
+  return backend.isUsingGpuDevice
+    ? batchedPrefill(model, cache, inputs)
+    : ownPrefill(model, cache, inputs);
+}
+
+function ownPrefill(model: Model, cache: Cache, [tokens, slots]: readonly Tensor[]): Tensor[] {
+  const [rows, rowLength] = tokens!.shape as [number, number];
+  const flat = tf.reshape(tokens!, [rows * rowLength]);
+  const unsampled = tf.zeros([0, rows * rowLength]);
+  return llamaDecode(model, cache, 1, flat, ...grid(slots!, rowLength), unsampled);
+}
+
+/** The same by TensorFlow's ops: for GPUs. */
+export function batchedPrefill(
   model: Model,
   cache: Cache,
   [tokens, slots]: readonly Tensor[],
 ): Tensor[] {
   const { config } = model;
   const [rows, rowLength] = tokens!.shape as [number, number];
-  const places = firstRows(config, cache, slots!, rowLength);
+  const [rowSlots, positions] = grid(slots!, rowLength);
+  const places = cacheRows(config, cache, rowSlots, positions);
   const causal = causalAttention(config, tf.fill([rows, rowLength], 0, "int32"));
   const written: Tensor[] = [];
   const attention: Attention = (queries, keys, values, layer) => {
     written.push(...writeCache(config, cache, layer, places, keys, values));
     return causal(queries, keys, values, layer);
   };
-  const order = tf.reshape(tf.range(0, rowLength, 1, "int32"), [1, rowLength]);
-  const flat = (x: Tensor) => tf.reshape(x, [rows * rowLength]);
-  const positions = flat(tf.broadcastTo(order, [rows, rowLength]));
-  hiddenStates(config, readWeights(model.parameters), flat(tokens!), positions, attention);
+  const flat = tf.reshape(withoutEmpty(tokens!), [rows * rowLength]);
+  hiddenStates(config, readWeights(model.parameters), flat, positions, attention);
   return touch(written);
 }
 
 /**
  * Copies the first keys and values of some slots to others.
  *
- * @param inputs sources [n] and targets [n], slots none of which is both; positions [length], of which only the shape counts
+ * @param inputs sources [n] and targets [n], slots none of which is both; positions [length], of which only the shape counts: a multiple
+ *   of the cache's block
  * @returns tensors to fetch, so that the writing happens
  */
 export function copyStep(
@@ -106,9 +135,9 @@ export function copyStep(
   cache: Cache,
   [sources, targets, positions]: readonly Tensor[],
 ): Tensor[] {
-  const length = positions!.shape[0]!;
-  const from = firstRows(config, cache, sources!, length);
-  const to = firstRows(config, cache, targets!, length);
+  const blocks = positions!.shape[0]! / cache.block;
+  const from = firstRows(config, cache, sources!, blocks);
+  const to = firstRows(config, cache, targets!, blocks);
   return touch(
     [...cache.keys, ...cache.values].map((variable) => {
       const matrix = variable.read();
@@ -118,30 +147,85 @@ export function copyStep(
 }
 
 /**
- * @param inputs lastTokens [slots], positions [slots], uniforms [steps, slots], temperature []
- * @returns tokens [steps, slots] and their log-probabilities
+ * Samples the next few tokens of every slot.
+ *
+ * @param temperature logits are divided by it; 0 is greedy, with log-probabilities as of 1
+ * @param inputs lastTokens [slots], -1 in a slot without a sequence; positions [slots]; uniforms [steps, slots]
+ * @returns tokens [steps, slots] and their log-probabilities; anything in a slot without a sequence
  */
 export function decodeStep(
   model: Model,
   cache: Cache,
-  isGreedy: boolean,
-  [lastTokens, positions, uniforms, temperature]: readonly Tensor[],
+  temperature: number,
+  inputs: readonly Tensor[],
+): Tensor[] {
+  const decode = backend.isUsingGpuDevice ? batchedDecode : ownDecode;
+  return decode(model, cache, temperature, inputs);
+}
+
+function ownDecode(
+  model: Model,
+  cache: Cache,
+  temperature: number,
+  [lastTokens, positions, uniforms]: readonly Tensor[],
+): Tensor[] {
+  const slots = tf.range(0, cache.slots, 1, "int32");
+  return llamaDecode(model, cache, temperature, lastTokens!, slots, positions!, uniforms!);
+}
+
+/**
+ * Our own op for the CPU, native/decode.cc: gives tokens to the model, in the order of a sequence, and samples the next ones. Those of -1
+ * are left out.
+ *
+ * @param tokens int32 [n]
+ * @param slots int32 [n]
+ * @param positions int32 [n]
+ * @param uniforms [steps, n]; with 0 steps keys and values are written, and that is all
+ * @returns tokens [steps, n] and their log-probabilities
+ */
+function llamaDecode(
+  { config, parameters }: Model,
+  cache: Cache,
+  temperature: number,
+  tokens: Tensor,
+  slots: Tensor,
+  positions: Tensor,
+  uniforms: Tensor,
+): Tensor[] {
+  const variables = [...parameters.values(), ...cache.keys, ...cache.values];
+  const rotation = rotationAt(config, tf.range(0, cache.capacity, 1, "int32"));
+  const rotations = [rotation.cos, rotation.signedSin].map((x) =>
+    tf.reshape(x, [cache.capacity, config.headDim]),
+  );
+  const scalars = [temperature, config.normEpsilon].map((value) => tf.scalar(value));
+  const tensors = variables.map((variable) => variable.read());
+  const isRounded = tf.scalar(Number(roundsToBf16()), "int32");
+  const others = [tokens, slots, positions, uniforms, ...rotations, ...scalars, isRounded];
+  return ops("LlamaDecode", [attribute.int("N", tensors.length)], [...tensors, ...others], 2);
+}
+
+/** The same by TensorFlow's ops: for GPUs. A slot without a sequence gets tokens, too. */
+export function batchedDecode(
+  model: Model,
+  cache: Cache,
+  temperature: number,
+  [lastTokens, positions, uniforms]: readonly Tensor[],
 ): Tensor[] {
   const { config } = model;
   const [steps, count] = uniforms!.shape as [number, number];
   const weights = readWeights(model.parameters);
   const sampled: Tensor[] = [];
   const logprobs: Tensor[] = [];
-  let tokens = lastTokens!;
+  let tokens = withoutEmpty(lastTokens!);
   for (let step = 0; step < steps; step++) {
     const at = tf.add(positions!, tf.scalar(step, "int32"));
     const attention = attentionToCache(config, cache, at);
     const hidden = hiddenStates(config, weights, tokens, at, attention);
     const chance = tf.reshape(tf.slice(uniforms!, [step, 0], [1, count]), [count]);
-    const [next, logprob] = sampleNext(config, weights, hidden, chance, temperature!, isGreedy);
-    sampled.push(next!);
-    logprobs.push(logprob!);
-    tokens = next!;
+    const [next, logprob] = sampleNext(config, weights, hidden, chance, temperature);
+    sampled.push(next);
+    logprobs.push(logprob);
+    tokens = next;
   }
   return [tf.stack(sampled), tf.stack(logprobs)];
 }
@@ -151,26 +235,16 @@ function attentionToCache(config: ModelConfig, cache: Cache, positions: Tensor):
   const { kvHeads, heads, headDim } = config;
   const count = positions.shape[0]!;
   const perSlot = (matrix: Tensor) => tf.reshape(matrix, [count, kvHeads, cache.capacity, headDim]);
-  const onCpu: Attention = (queries, keys, values, layer) => {
-    const held = [cache.keys, cache.values].map((all) => perSlot(all[layer]!.read()));
-    return cachedAttention(queries, keys, values, held[0]!, held[1]!, positions);
-  };
-  const onGpu: Attention = (queries, keys, values, layer) => {
+  return (queries, keys, values, layer) => {
     const places = cacheRows(config, cache, tf.range(0, count, 1, "int32"), positions);
-    const held = writeCache(config, cache, layer, places, keys, values).map(perSlot);
-    return batchedCachedAttention(queries, held[0]!, held[1]!, positions);
+    const [heldKeys, heldValues] = writeCache(config, cache, layer, places, keys, values);
+    const mixed = cachedAttention(queries, perSlot(heldKeys), perSlot(heldValues), positions);
+    return tf.reshape(mixed, [count, heads * headDim]);
   };
-  const attention = backend.isUsingGpuDevice ? onGpu : onCpu;
-  return (...inputs) => tf.reshape(attention(...inputs), [count, heads * headDim]);
 }
 
-/** As cachedAttention, but of tokens that were written before, by batched products over the whole capacity: for GPUs. */
-export function batchedCachedAttention(
-  queries: Tensor,
-  keys: Tensor,
-  values: Tensor,
-  positions: Tensor,
-): Tensor {
+/** Attention of one token per slot to what its slot holds up to it. */
+function cachedAttention(queries: Tensor, keys: Tensor, values: Tensor, positions: Tensor): Tensor {
   const [count, heads, headDim] = queries.shape as [number, number, number];
   const [, kvHeads, capacity] = keys.shape as [number, number, number];
   const order = tf.reshape(tf.range(0, capacity, 1, "int32"), [1, capacity]);
@@ -194,6 +268,11 @@ function writeCache(
   return [write(cache.keys[layer]!, keys), write(cache.values[layer]!, values)];
 }
 
+/** Some token where there is none. */
+function withoutEmpty(tokens: Tensor): Tensor {
+  return tf.maximum(tokens, tf.scalar(0, "int32"));
+}
+
 /** One number out of each tensor, so that the op that made it runs although nothing reads its result. */
 function touch(tensors: readonly Tensor[]): Tensor[] {
   return tensors.map((tensor) => tf.slice(tensor, [0, 0], [1, 1]));
@@ -204,11 +283,11 @@ function sampleNext(
   weights: Weights,
   hidden: Tensor,
   uniforms: Tensor,
-  temperature: Tensor,
-  isGreedy: boolean,
+  temperature: number,
 ): [tokens: Tensor, logprobs: Tensor] {
   const raw = logits(config, weights, hidden);
-  const scaled = isGreedy ? raw : tf.div(raw, temperature);
+  const isGreedy = temperature === 0;
+  const scaled = isGreedy ? raw : tf.div(raw, tf.scalar(temperature));
   const tokens = isGreedy ? greedyClasses(scaled) : sampleClasses(scaled, uniforms);
   return [tokens, logProbabilityOf(scaled, tokens)];
 }

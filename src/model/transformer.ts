@@ -164,7 +164,8 @@ function projectHeads(
   ];
 }
 
-function rotationAt(config: ModelConfig, positions: Tensor): Rotation {
+/** @param positions int32 [tokens] */
+export function rotationAt(config: ModelConfig, positions: Tensor): Rotation {
   const tokens = positions.shape[0]!;
   const frequencies = tf.tensor2d(ropeInverseFrequencies(config), [1, config.headDim / 2]);
   const angles = tf.mul(tf.reshape(tf.cast(positions, "float32"), [tokens, 1]), frequencies);

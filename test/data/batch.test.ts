@@ -24,13 +24,17 @@ function sequences(count: number, seed: number): Sequence[] {
 }
 
 const cases = [1, 2, 3, 7, 20, 50].flatMap((count) =>
-  [1, 1000, 4096].map((maxTokens) => ({ count, maxTokens, given: sequences(count, count) })),
+  [1, 1000, 4096].flatMap((maxTokens) =>
+    [true, false].map((isOneRow) => ({
+      ...{ count, maxTokens, isOneRow, given: sequences(count, count) },
+    })),
+  ),
 );
 
 describe.each(cases)(
-  "packSequences of $count sequences, $maxTokens tokens",
-  ({ maxTokens, given }) => {
-    const batch = packSequences(given, maxTokens);
+  "packSequences of $count sequences, $maxTokens tokens, one row: $isOneRow",
+  ({ maxTokens, isOneRow, given }) => {
+    const batch = packSequences(given, maxTokens, isOneRow);
     const placesOfSegment = (segment: number) =>
       [...batch.segments.keys()].filter((place) => batch.segments[place] === segment);
     const firstPredictions = given.map((_, index) =>
@@ -80,7 +84,7 @@ describe.each(cases)(
 
     test("packClasses reads every sequence to its end and predicts its class there, once", () => {
       const classified = given.map((sequence, i) => withClass(sequence, i % 2));
-      const { places, targets, predictions, tokens } = packClasses(classified, maxTokens);
+      const { places, targets, predictions, tokens } = packClasses(classified, maxTokens, isOneRow);
       expect(predictions).toBe(given.length);
       const real = <T>(all: ArrayLike<T>) => Array.from(all).slice(0, predictions);
       expect(real(places).map((place) => tokens[place])).toEqual(
@@ -109,6 +113,7 @@ test("responses to the same prompt share it, and see it but not each other", () 
       { prompt, response: [41, 42, 43] },
     ],
     32,
+    true,
   );
   // prompt 11 12 13 | 21 | nothing of the second response, whose only token is predicted | 41 42
   expect([...batch.tokens.subarray(0, 7)]).toEqual([11, 12, 13, 21, 41, 42, 0]);
@@ -124,30 +129,42 @@ test("joinPredictions refuses numbers of other sequences", () => {
   expect(() => joinPredictions(batch, [new Float32Array(3)])).toThrow("expected 2 values, got 3");
 });
 
-test("sequences share rows that have room for half as much again as the longest", () => {
+test("several rows have room for half as much again as the longest", () => {
   const of = (length: number) => ({ prompt: new Array<number>(length).fill(1), response: [2] });
-  const { rows, rowLength, positions } = packSequences([of(20), of(64), of(43), of(90)], 512);
+  const { rows, rowLength, positions } = packSequences(
+    [of(20), of(64), of(43), of(90)],
+    512,
+    false,
+  );
   expect([rows, rowLength]).toEqual([1, 224]); // 217 in all, which is less than the 256 that 1.5 · 90 asks for
   expect([89, 90, 153, 154, 196, 197, 216].map((place) => positions[place])).toEqual([
     89, 0, 63, 0, 42, 0, 19,
   ]);
   // Rows of 256 would take 512 places.
-  const alike = packSequences([of(90), of(90), of(90), of(90)], 512);
+  const alike = packSequences([of(90), of(90), of(90), of(90)], 512, false);
   expect([alike.rows, alike.rowLength]).toEqual([4, 96]);
   // A budget that such rows do not fit into.
-  expect(packSequences([of(90), of(90)], 100)).toMatchObject({ rows: 2, rowLength: 100 });
+  expect(packSequences([of(90), of(90)], 100, false)).toMatchObject({ rows: 2, rowLength: 100 });
 });
 
-describe("splitByTokens", () => {
+test("one row is the budget, or 3/4, 1/2, 3/8, ... of it; a sequence that is longer stands alone", () => {
+  const of = (length: number) => ({ prompt: new Array<number>(length).fill(1), response: [2] });
+  const lengthOf = (...lengths: number[]) => packSequences(lengths.map(of), 512, true).rowLength;
+  expect([lengthOf(20), lengthOf(90, 30), lengthOf(130), lengthOf(500), lengthOf(900)]).toEqual([
+    32, 128, 192, 512, 1024,
+  ]);
+});
+
+describe.each([true, false])("splitByTokens, one row: %s", (isOneRow) => {
   const given = sequences(100, 3);
 
   test.each([16, 64, 200, 1000, 100_000])(
     "keeps the order; %d tokens are enough for each batch of several",
     (maxTokens) => {
-      const batches = splitByTokens(given, maxTokens);
+      const batches = splitByTokens(given, maxTokens, isOneRow);
       expect(batches.flat()).toEqual(given);
       for (const batch of batches) {
-        const { rows, rowLength } = packSequences(batch, maxTokens);
+        const { rows, rowLength } = packSequences(batch, maxTokens, isOneRow);
         expect(batch.length === 1 || rows * rowLength <= maxTokens).toBe(true);
       }
     },
@@ -157,12 +174,12 @@ describe("splitByTokens", () => {
     const many = sequences(500, 4);
     const shapes = new Set<string>();
     for (let size = 1; size <= 500; size += 7) {
-      for (const part of splitByTokens(many.slice(0, size), 1024)) {
-        const { rows, rowLength, places } = packSequences(part, 1024);
+      for (const part of splitByTokens(many.slice(0, size), 1024, isOneRow)) {
+        const { rows, rowLength, places } = packSequences(part, 1024, isOneRow);
         shapes.add(`${rows} ${rowLength} ${places.length}`);
       }
     }
-    // Row lengths 32 and 64; 1 to 32 rows by halving; predictions in quarters of the rectangle.
+    // Two per doubling of up to 1,024 tokens, or 1 to 32 rows of 32 or 64; predictions in quarters of the rectangle.
     expect(shapes.size).toBeLessThanOrEqual(2 * 6 * 4);
     expect(shapes.size).toBeGreaterThan(1);
   });
@@ -175,8 +192,8 @@ describe("splitByTokens", () => {
         prompt: new Array<number>(20 + rng.integer(100)).fill(1),
         response: new Array<number>(50 + rng.integer(100 + batch)).fill(2),
       }));
-      for (const part of splitByTokens(rows, 4096)) {
-        const { rows, rowLength, places } = packSequences(part, 4096);
+      for (const part of splitByTokens(rows, 4096, isOneRow)) {
+        const { rows, rowLength, places } = packSequences(part, 4096, isOneRow);
         shapes.add(`${rows} ${rowLength} ${places.length}`);
       }
     }
@@ -184,9 +201,9 @@ describe("splitByTokens", () => {
   });
 
   test("begins a new batch only where the next sequence does not fit", () => {
-    const batches = splitByTokens(given, 200);
+    const batches = splitByTokens(given, 200, isOneRow);
     batches.slice(1).forEach((batch, i) => {
-      const { rows, rowLength } = packSequences([...batches[i]!, batch[0]!], 200);
+      const { rows, rowLength } = packSequences([...batches[i]!, batch[0]!], 200, isOneRow);
       expect(rows * rowLength).toBeGreaterThan(200);
     });
   });

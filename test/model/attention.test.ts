@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { cachedAttention, packedAttention } from "../../src/engine/ops.ts";
+import { packedAttention } from "../../src/engine/ops.ts";
 import { backend, type Tensor, take, tf } from "../../src/engine/tf.ts";
-import { batchedCachedAttention } from "../../src/generate/steps.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { batchedAttention } from "../../src/model/transformer.ts";
 import { largestDifference } from "../support/golden.ts";
@@ -56,25 +55,6 @@ describe.skipIf(backend.isUsingGpuDevice).each([
     );
     expect(Math.abs(own[0]![0]! - batched[0]![0]!)).toBeLessThan(1e-3); // a sum of some 10^4 numbers
     for (const i of [1, 2, 3]) expect(largestDifference(own[i]!, batched[i]!)).toBeLessThan(1e-5);
-  });
-
-  test("a new token is written to its slot's cache and sees that up to itself", () => {
-    const capacity = 96;
-    const at = [0, 37, 95];
-    const positions = tf.tensor1d(at, "int32");
-    const queries = random(1, 3, heads, headDim);
-    const fresh = [random(2, 3, kvHeads, headDim), random(3, 3, kvHeads, headDim)] as const;
-    const cache = [4, 5].map((seed) => random(seed, 3, kvHeads, capacity, headDim));
-    const [own] = take([cachedAttention(queries, ...fresh, cache[0]!, cache[1]!, positions)]);
-    fresh.forEach((vectors, i) => {
-      const written = at.map((p, slot) =>
-        tf.slice(cache[i]!, [slot, 0, p, 0], [1, kvHeads, 1, headDim]),
-      );
-      const [expected, actual] = take([vectors, tf.concat(written)]);
-      expect(actual).toEqual(expected);
-    });
-    const [batched] = take([batchedCachedAttention(queries, cache[0]!, cache[1]!, positions)]);
-    expect(largestDifference(own!, batched!)).toBeLessThan(1e-6);
   });
 });
 

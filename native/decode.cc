@@ -1,0 +1,638 @@
+// Reading prompts and decoding on the CPU as one TensorFlow op of our own, from tokens to sampled tokens, with keys and values
+// written to the cache (src/generate/steps.ts). A decode step's arithmetic is small; as some hundred ops, most of its time goes
+// into calling them.
+//
+// One lane of a vector is one token: activations are matrices [features, lanes], in panels of 32 lanes. A weight is read where it
+// stands, once per step, and multiplied with as many tokens as a vector has lanes. No sum runs across lanes, so what becomes of a
+// sequence does not depend on its neighbours. Tokens of -1 get no lane.
+#include <cmath>
+#include <condition_variable>
+#include <mutex>
+
+#include "kernels.h"
+
+#if defined(__x86_64__) && __GNUC__ >= 11
+#define HAS_TILES
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace {
+
+/** Lanes of a panel. */
+constexpr int64_t kPanel = 2 * kLanes;
+/** Tokens that go through the model together when prompts are read: enough that reading the weights costs little. */
+constexpr int64_t kMostLanes = 4 * kPanel;
+/** Positions of a slot whose keys stand together: [head_dim, kKeys]. */
+constexpr int64_t kKeys = kLanes;
+/** Rows of a weight that are multiplied together, at most. */
+constexpr int64_t kMostRows = 16;
+/** Of a tile of rounded weights. */
+constexpr int64_t kTileRows = 16, kTileInner = 32;
+/** Logits of so many tokens are summed up by themselves, so that the sum over a large vocabulary stays exact. */
+constexpr int64_t kBlock = 64;
+
+struct Range {
+  int64_t begin, end;
+};
+
+struct Layer {
+  const float *attention_norm, *queries, *keys, *values, *output, *ffn_norm, *gate, *up, *down;
+  float *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
+  float *cached_values;  // [slots, kv_heads, capacity, head_dim]
+};
+
+/** Threads that work on one thing, part by part. */
+class Team {
+ public:
+  /**
+   * Returns when all have called it. Who waits for long sleeps: on a busy machine a thread that only looked would use up the time
+   * in which it could work.
+   */
+  void Wait(int64_t count) {
+    const int64_t now = round_;
+    if (++arrived_ == count) {
+      arrived_ = 0;
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        round_ = now + 1;
+      }
+      next_.notify_all();
+      return;
+    }
+    for (int looks = 0; looks < 20000; looks++)  // some tens of microseconds
+      if (round_ != now) return;
+    std::unique_lock<std::mutex> lock(mutex_);
+    next_.wait(lock, [&] { return round_ != now; });
+  }
+
+ private:
+  std::atomic<int64_t> arrived_{0}, round_{0};
+  std::mutex mutex_;
+  std::condition_variable next_;
+};
+
+struct Lane {
+  int32_t slot, token, position;
+  int64_t index;  // in the inputs
+};
+
+struct Model {
+  int64_t vocab, dim, ffn_dim, heads, kv_heads, head_dim, capacity;
+  const float *embedding, *norm, *head;
+  std::vector<Layer> layers;
+  const float *cosines, *sines;  // [capacity, head_dim], the first half of the sines negative
+  float temperature, epsilon;
+  bool is_rounded;  // products of numbers rounded to bf16
+
+  /** Multiplications per token of all layers. */
+  double products() const {
+    return (2.0 * heads * head_dim + 2.0 * kv_heads * head_dim + 3.0 * ffn_dim) * dim * layers.size();
+  }
+};
+
+/** Some tokens on their way through the model, and what is sampled after them. */
+struct Batch {
+  const Model &model;
+  std::vector<Lane> lanes;
+  int64_t steps, inputs;  // 0 steps: keys and values are all that is wanted
+  const float *uniforms;  // [steps, inputs]
+  int32_t *sampled;       // [steps, inputs]
+  float *logprobs;        // [steps, inputs]
+  std::vector<float> memory;
+  // All [panels, features, kPanel].
+  float *x, *queries, *mixed, *gated, *logits;
+  float *scratch;  // of each member: scratch_size()
+  Team team;
+
+  int64_t used() const { return lanes.size(); }
+  int64_t panels() const { return RoundedUp(used(), kPanel) / kPanel; }
+  int64_t vectors() const { return RoundedUp(used(), kLanes) / kLanes; }
+  /** Features that a member computes before they are used: a head, or a block of rows. */
+  int64_t projected() const { return std::max(model.head_dim, kMostRows); }
+  /** The most features that a product sums up. */
+  int64_t inner() const { return std::max({model.dim, model.ffn_dim, model.heads * model.head_dim}); }
+  int64_t scratch_size() const {
+    const int64_t sums = (model.vocab + kBlock - 1) / kBlock * kLanes, scores = RoundedUp(model.capacity, kKeys) + 2 * model.head_dim;
+    return (model.dim + 2 * model.head_dim + projected()) * panels() * kPanel + std::max(sums, RoundedUp(scores, kLanes)) + tiles();
+  }
+  /** Memory of one member for products of rounded numbers: all lanes and a block of rows, of 2 bytes, and two blocks of sums. */
+  int64_t tiles() const {
+    return model.is_rounded ? RoundedUp(inner(), kTileInner) * (panels() * kPanel + kTileRows) / 2 + 2 * kTileRows * kLanes : 0;
+  }
+  void Allocate(int64_t threads) {
+    const int64_t attended = model.heads * model.head_dim, words = steps > 0 ? model.vocab : 0;
+    const int64_t size = panels() * kPanel;
+    memory.assign(kLanes + (model.dim + 2 * attended + model.ffn_dim + words) * size + threads * scratch_size(), 0.0f);
+    x = memory.data();
+    while (reinterpret_cast<uintptr_t>(x) % (4 * kLanes) != 0) x++;  // a vector is one line of the processor's cache
+    queries = x + model.dim * size;
+    mixed = queries + attended * size;
+    gated = mixed + attended * size;
+    logits = gated + model.ffn_dim * size;
+    scratch = logits + words * size;
+  }
+};
+
+/** A member's part of `total` things, in multiples of `unit`. */
+INLINE Range ShareOf(int64_t total, int64_t unit, int64_t member, int64_t count) {
+  const int64_t part = RoundedUp((total + count - 1) / count, unit);
+  return {std::min(total, member * part), std::min(total, (member + 1) * part)};
+}
+
+/** out [kRows, kVectors · kLanes] = or += weight [kRows, inner] · x [inner, kVectors · kLanes], both within panels. */
+template <int kRows, int kVectors>
+INLINE void Block(const float *weight, int64_t inner, const float *x, float *out, bool adds) {
+  Lanes sums[kRows][kVectors] = {};
+  for (int64_t k = 0; k < inner; k++) {
+    for (int v = 0; v < kVectors; v++) {
+      const Lanes right = Load(x + k * kPanel + v * kLanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; r++) sums[r][v] += weight[r * inner + k] * right;
+    }
+  }
+  for (int r = 0; r < kRows; r++) {
+    for (int v = 0; v < kVectors; v++) {
+      float *at = out + r * kPanel + v * kLanes;
+      Store(at, adds ? Load(at) + sums[r][v] : sums[r][v]);
+    }
+  }
+}
+
+#ifdef HAS_TILES
+// Products of numbers rounded to bf16, by AMX: a tile has 16 rows of 64 bytes. Reference: Intel 64 and IA-32 Architectures
+// Optimization Reference Manual, chapter on AMX.
+#define TILES_TARGET target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+#define TILES __attribute__((noinline, TILES_TARGET))
+#define TILES_INLINE inline __attribute__((always_inline, TILES_TARGET))
+
+/** Whether the system lets this process use tiles. */
+bool MayUseTiles() {
+  static const bool may = syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* tile data */) == 0;
+  return may;
+}
+
+struct alignas(64) TileShapes {
+  uint8_t palette, start_row, reserved[14];
+  uint16_t bytes[16];
+  uint8_t rows[16];
+};
+const TileShapes kTileShapes{1, 0, {}, {64, 64, 64, 64, 64}, {16, 16, 16, 16, 16}};
+
+TILES void StartTiles() { _tile_loadconfig(&kTileShapes); }
+
+TILES void EndTiles() { _tile_release(); }
+
+/** 16 numbers rounded to bf16, each in 4 bytes. */
+TILES_INLINE __m512i Rounded(const float *at) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(at))); }
+
+/** x [inner, lanes] to [vectors, inner / kTileInner, kTileInner / 2, kLanes, 2], rounded: neighbouring features side by side. */
+TILES void RoundX(const Batch &b, int64_t inner, const float *x, uint16_t *rounded) {
+  for (int64_t vector = 0; vector < b.vectors(); vector++) {
+    const float *from = x + vector / 2 * inner * kPanel + vector % 2 * kLanes;
+    for (int64_t i = 0; i < RoundedUp(inner, kTileInner); i += 2, rounded += 2 * kLanes) {
+      const __m512i low = i < inner ? Rounded(from + i * kPanel) : __m512i{};
+      const __m512i high = i + 1 < inner ? Rounded(from + (i + 1) * kPanel) : __m512i{};
+      _mm512_storeu_si512(rounded, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
+  }
+}
+
+/** As Product, of numbers that RoundX has rounded. */
+TILES void TileProduct(const Batch &b, const float *weight, Range rows, int64_t inner, const uint16_t *x, uint16_t *block, float *out,
+                       int64_t height, bool adds) {
+  const int64_t padded = RoundedUp(inner, kTileInner), tile = kTileRows * kTileInner;
+  float *sums = reinterpret_cast<float *>(block + kTileRows * padded);  // [2, kTileRows, kLanes]
+  for (int64_t row = rows.begin; row < rows.end; row += kTileRows) {
+    const int64_t height_here = std::min(kTileRows, rows.end - row);
+    for (int64_t k = 0; k < inner; k += kTileInner) {
+      for (int64_t r = 0; r < kTileRows; r++) {
+        const float *from = weight + (row + r) * inner + k;
+        const int64_t count = r < height_here ? inner - k : 0;
+        const auto part = [&](int64_t first) { return __mmask16(count >= first + 16 ? 0xffff : count > first ? (1 << (count - first)) - 1 : 0); };
+        const __m512 low = _mm512_maskz_loadu_ps(part(0), from), high = _mm512_maskz_loadu_ps(part(16), from + 16);
+        _mm512_storeu_si512(block + k * kTileRows + r * kTileInner, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+      }
+    }
+    // GCC does not know that loading a tile reads memory; that storing one may write anywhere, it does.
+    asm volatile("" ::: "memory");
+    for (int64_t vector = 0; vector < b.vectors(); vector += 2) {
+      const bool both = vector + 1 < b.vectors();
+      const uint16_t *first = x + vector * padded * kLanes, *second = first + (both ? padded * kLanes : 0);
+      _tile_zero(0);
+      _tile_zero(1);
+      for (int64_t k = 0; k < padded / kTileInner; k++) {
+        _tile_loadd(2, block + k * tile, 64);
+        _tile_loadd(3, first + k * tile, 64);
+        _tile_dpbf16ps(0, 2, 3);
+        _tile_loadd(4, second + k * tile, 64);
+        _tile_dpbf16ps(1, 2, 4);
+      }
+      _tile_stored(0, sums, 64);
+      _tile_stored(1, sums + kTileRows * kLanes, 64);
+      float *to = out + (vector / 2 * height + row) * kPanel;
+      for (int64_t r = 0; r < height_here; r++) {
+        for (int64_t v = 0; v <= both; v++) {
+          float *at = to + r * kPanel + v * kLanes;
+          const Lanes sum = Load(sums + (v * kTileRows + r) * kLanes);
+          Store(at, adds ? Load(at) + sum : sum);
+        }
+      }
+    }
+  }
+}
+#else
+bool MayUseTiles() { return false; }
+#endif
+
+/**
+ * What a product multiplies weights with: x itself, or as RoundX rounds it.
+ *
+ * @param tiles memory of tiles() numbers
+ */
+template <bool kRounded>
+INLINE float *RightOf(const Batch &b, int64_t inner, float *x, float *tiles) {
+#ifdef HAS_TILES
+  if constexpr (kRounded) {
+    RoundX(b, inner, x, reinterpret_cast<uint16_t *>(tiles));
+    return tiles;
+  }
+#endif
+  return x;
+}
+
+/**
+ * Some rows of out [rows, lanes] = or += weight [rows, inner] · x [inner, lanes].
+ *
+ * @param x as RightOf gives it
+ * @param height features of out: how far apart its panels are
+ */
+template <int kRows, int kVectors, bool kRounded>
+INLINE void Product(const Batch &b, const float *weight, Range rows, int64_t inner, float *x, float *out, int64_t height,
+                    bool adds) {
+#ifdef HAS_TILES
+  if constexpr (kRounded) {
+    uint16_t *rounded = reinterpret_cast<uint16_t *>(x), *block = rounded + RoundedUp(inner, kTileInner) * b.panels() * kPanel;
+    return TileProduct(b, weight, rows, inner, rounded, block, out, height, adds);
+  }
+#endif
+  const int64_t vectors = b.vectors();
+  for (int64_t row = rows.begin; row < rows.end;) {
+    const bool whole = row + kRows <= rows.end;
+    for (int64_t vector = 0; vector < vectors;) {
+      const int64_t panel = vector / 2, first = vector % 2 * kLanes;
+      const float *left = weight + row * inner, *right = x + panel * inner * kPanel + first;
+      float *to = out + (panel * height + row) * kPanel + first;
+      const bool wide = vector + kVectors <= vectors;
+      if (whole && wide) Block<kRows, kVectors>(left, inner, right, to, adds);
+      else if (whole) Block<kRows, 1>(left, inner, right, to, adds);
+      else Block<1, 1>(left, inner, right, to, adds);
+      vector += whole && wide ? kVectors : 1;
+    }
+    row += whole ? kRows : 1;
+  }
+}
+
+/** RMS norm of every lane. */
+INLINE void Norm(const Batch &b, const float *weight, float *normed) {
+  const int64_t dim = b.model.dim;
+  for (int64_t at = 0; at < b.panels() * dim * kPanel; at += dim * kPanel) {
+    for (int64_t lane = 0; lane < kPanel; lane += kLanes) {
+      const float *x = b.x + at + lane;
+      float *out = normed + at + lane;
+      Lanes squares = {};
+      for (int64_t i = 0; i < dim; i++) squares += Load(x + i * kPanel) * Load(x + i * kPanel);
+      Lanes inverse = squares / float(dim) + b.model.epsilon;
+      for (int i = 0; i < kLanes; i++) inverse[i] = 1 / std::sqrt(inverse[i]);
+      for (int64_t i = 0; i < dim; i++) Store(out + i * kPanel, Load(x + i * kPanel) * inverse * weight[i]);
+    }
+  }
+}
+
+/** Rotates one head's vectors [head_dim, kPanel] by cosines and sines [head_dim, kPanel]. */
+INLINE void Rotate(int64_t head_dim, const float *cosines, const float *sines, float *vectors) {
+  for (int64_t low = 0, high = head_dim / 2 * kPanel; high < head_dim * kPanel; low += kLanes, high += kLanes) {
+    const Lanes first = Load(vectors + low), second = Load(vectors + high);
+    Store(vectors + low, first * Load(cosines + low) + second * Load(sines + low));
+    Store(vectors + high, second * Load(cosines + high) + first * Load(sines + high));
+  }
+}
+
+/** Scores of the kKeys keys of a block [head_dim, kKeys]. */
+INLINE Lanes Scores(const float *query, const float *keys, int64_t head_dim) {
+  Lanes sums[4] = {};  // one sum alone would have to wait for itself
+  int64_t i = 0;
+  for (; i + 4 <= head_dim; i += 4)
+    for (int x = 0; x < 4; x++) sums[x] += query[i + x] * Load(keys + (i + x) * kKeys);
+  for (; i < head_dim; i++) sums[0] += query[i] * Load(keys + i * kKeys);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+/** The weighted mean of neighbouring vectors, some lanes of it. */
+template <int kWidth>
+INLINE void Mix(const float *weights, const float *vectors, int64_t step, int64_t count, float scale, float *mixed) {
+  Lanes even[kWidth] = {}, odd[kWidth] = {};
+  for (int64_t i = 0; i + 1 < count; i += 2) {
+    for (int x = 0; x < kWidth; x++) {
+      even[x] += weights[i] * Load(vectors + i * step + x * kLanes);
+      odd[x] += weights[i + 1] * Load(vectors + (i + 1) * step + x * kLanes);
+    }
+  }
+  for (int x = 0; x < kWidth; x++) {
+    if (count % 2) even[x] += weights[count - 1] * Load(vectors + (count - 1) * step + x * kLanes);
+    Store(mixed + x * kLanes, (even[x] + odd[x]) * scale);
+  }
+}
+
+/** Attention of one query to the first `count` keys and values of a slot. */
+INLINE void Attend(const float *query, const float *keys, const float *values, int64_t count, int64_t head_dim, float *scores,
+                   float *mixed) {
+  const int64_t padded = RoundedUp(count, kKeys);
+  const float scale = 1 / std::sqrt(float(head_dim));
+  for (int64_t key = 0; key < padded; key += kKeys) {
+    for (int64_t i = 0; i < kKeys * head_dim; i += kLanes) __builtin_prefetch(values + key * head_dim + i);
+    Store(scores + key, Scores(query, keys + key * head_dim, head_dim) * scale);
+  }
+  std::fill(scores + count, scores + padded, kMasked);
+  const float inverse = 1 / Exponentiate(scores, padded).sum;
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= head_dim; i += 4 * kLanes) Mix<4>(scores, values + i, head_dim, count, inverse, mixed + i);
+  for (; i + 2 * kLanes <= head_dim; i += 2 * kLanes) Mix<2>(scores, values + i, head_dim, count, inverse, mixed + i);
+  for (; i + kLanes <= head_dim; i += kLanes) Mix<1>(scores, values + i, head_dim, count, inverse, mixed + i);
+  for (; i < head_dim; i++) {
+    float sum = 0;
+    for (int64_t key = 0; key < count; key++) sum += scores[key] * values[key * head_dim + i];
+    mixed[i] = sum * inverse;
+  }
+}
+
+/** Where a lane's vector of one head begins in [panels, heads, head_dim, kPanel]; its numbers are kPanel apart. */
+INLINE int64_t PlaceOf(int64_t lane, int64_t head, int64_t heads, int64_t head_dim) {
+  return ((lane / kPanel * heads + head) * head_dim) * kPanel + lane % kPanel;
+}
+
+/** Attention of one token: the query heads of one head of keys and values. */
+INLINE void AttendLane(const Batch &b, const Layer &layer, int64_t step, int64_t lane, int64_t kv_head, float *scratch) {
+  const Model &m = b.model;
+  const int64_t groups = m.heads / m.kv_heads, size = m.head_dim;
+  const auto [slot, token, position, index] = b.lanes[lane];
+  const int64_t cached = (slot * m.kv_heads + kv_head) * m.capacity * size;
+  float *query = scratch, *mixed = scratch + size, *scores = scratch + 2 * size;
+  for (int64_t head = kv_head * groups; head < (kv_head + 1) * groups; head++) {
+    const int64_t at = PlaceOf(lane, head, m.heads, size);
+    for (int64_t i = 0; i < size; i++) query[i] = b.queries[at + i * kPanel];
+    Attend(query, layer.cached_keys + cached, layer.cached_values + cached, position + step + 1, size, scores, mixed);
+    for (int64_t i = 0; i < size; i++) b.mixed[at + i * kPanel] = mixed[i];
+  }
+}
+
+/** One head's queries, keys or values of every lane; queries stay, keys and values go to the cache. */
+template <int kRows, int kVectors, bool kRounded>
+INLINE void Project(const Batch &b, const Layer &layer, int64_t step, int64_t unit, float *normed, const float *cosines,
+                    const float *sines, float *projected) {
+  const Model &m = b.model;
+  const int64_t size = m.head_dim, panel_size = size * kPanel;
+  const bool is_query = unit < m.heads, is_value = unit >= m.heads + m.kv_heads;
+  const int64_t head = is_query ? unit : (unit - m.heads) % m.kv_heads;
+  const float *weight = (is_query ? layer.queries : is_value ? layer.values : layer.keys) + head * size * m.dim;
+  float *out = is_query ? b.queries + head * panel_size : projected;
+  const int64_t height = is_query ? m.heads * size : size;
+  Product<kRows, kVectors, kRounded>(b, weight, {0, size}, m.dim, normed, out, height, false);
+  for (int64_t panel = 0; panel < b.panels() && !is_value; panel++)
+    Rotate(size, cosines + panel * panel_size, sines + panel * panel_size, out + panel * height * kPanel);
+  for (int64_t lane = 0; lane < b.used() && !is_query; lane++) {
+    const auto [slot, token, first, index] = b.lanes[lane];
+    const int64_t position = first + step, cached = (slot * m.kv_heads + head) * m.capacity * size;
+    const float *from = projected + PlaceOf(lane, 0, 1, size);
+    float *value = layer.cached_values + cached + position * size;
+    float *key = layer.cached_keys + cached + position / kKeys * kKeys * size + position % kKeys;
+    for (int64_t i = 0; i < size; i++) (is_value ? value[i] : key[i * kKeys]) = from[i * kPanel];
+  }
+}
+
+/** The likeliest token of each lane of a vector, the first of equals. */
+INLINE IntLanes Likeliest(const float *logits, int64_t vocab) {
+  Lanes most = Load(logits);
+  IntLanes tokens = {};
+  for (int64_t i = 1; i < vocab; i++) {
+    const Lanes next = Load(logits + i * kPanel);
+    tokens = next > most ? IntLanes{} + int32_t(i) : tokens;
+    most = next > most ? next : most;
+  }
+  return tokens;
+}
+
+/** Chooses a token for each lane of a vector by its uniform number, or the likeliest; writes it and its log-probability. */
+INLINE void Sample(Batch &b, int64_t step, int64_t first, float *block_sums) {
+  const int64_t vocab = b.model.vocab;
+  const float *logits = b.logits + first / kPanel * vocab * kPanel + first % kPanel;
+  const bool is_greedy = b.model.temperature == 0;
+  const float inverse = is_greedy ? 1 : 1 / b.model.temperature;
+  const IntLanes likeliest = Likeliest(logits, vocab);
+  Lanes most;
+  for (int i = 0; i < kLanes; i++) most[i] = logits[likeliest[i] * kPanel + i];
+  Lanes total = {};
+  for (int64_t begin = 0; begin < vocab; begin += kBlock) {
+    Lanes sum = {};
+    for (int64_t i = begin; i < std::min(vocab, begin + kBlock); i++) sum += Exp((Load(logits + i * kPanel) - most) * inverse);
+    Store(block_sums + begin / kBlock * kLanes, sum);
+    total += sum;
+  }
+  for (int64_t lane = first; lane < std::min(b.used(), first + kLanes); lane++) {
+    const int64_t i = lane - first, at = step * b.inputs + b.lanes[lane].index;
+    int64_t token = likeliest[i];
+    if (!is_greedy) {
+      // The first token up to which the weights sum up to more than this; first by blocks, then within one, where they add up in
+      // the order in which its sum was made, so that the sum is reached.
+      float rest = b.uniforms[at] * total[i];
+      for (token = 0; token + kBlock < vocab && block_sums[token / kBlock * kLanes + i] <= rest; token += kBlock)
+        rest -= block_sums[token / kBlock * kLanes + i];
+      rest = std::min(rest, std::nextafter(block_sums[token / kBlock * kLanes + i], 0.0f));
+      float sum = 0;
+      for (const int64_t last = std::min(vocab, token + kBlock) - 1; token < last; token++) {
+        sum += Exp((Lanes{} + logits[token * kPanel + i] - most[i]) * inverse)[0];
+        if (sum > rest) break;
+      }
+    }
+    b.lanes[lane].token = token;
+    b.sampled[at] = token;
+    b.logprobs[at] = (logits[token * kPanel + i] - most[i]) * inverse - std::log(total[i]);
+  }
+}
+
+/** One member's part of it all. */
+template <int kRows, int kVectors, bool kRounded>
+INLINE void Run(Batch &b, int64_t member, int64_t count) {
+  static_assert(kRows <= kMostRows);
+  const Model &m = b.model;
+  const int64_t size = b.panels() * kPanel, attended = m.heads * m.head_dim;
+  float *normed = b.scratch + member * b.scratch_size(), *projected = normed + m.dim * size;
+  float *cosines = projected + b.projected() * size, *sines = cosines + m.head_dim * size, *scratch = sines + m.head_dim * size;
+  float *tiles = b.scratch + (member + 1) * b.scratch_size() - b.tiles();
+  const Range features = ShareOf(m.dim, kRows, member, count), ffn_features = ShareOf(m.ffn_dim, kRows, member, count);
+  const Range heads = ShareOf(m.heads + 2 * m.kv_heads, 1, member, count), words = ShareOf(m.vocab, kRows, member, count);
+  int64_t step = 0;
+  do {
+    for (int64_t lane = 0; lane < b.used(); lane++) {
+      const float *vector = m.embedding + b.lanes[lane].token * m.dim;
+      const int64_t row = (b.lanes[lane].position + step) * m.head_dim;
+      const int64_t at = PlaceOf(lane, 0, 1, m.dim), angle = PlaceOf(lane, 0, 1, m.head_dim);
+      for (int64_t i = features.begin; i < features.end; i++) b.x[at + i * kPanel] = vector[i];
+      for (int64_t i = 0; i < m.head_dim; i++) {
+        cosines[angle + i * kPanel] = m.cosines[row + i];
+        sines[angle + i * kPanel] = m.sines[row + i];
+      }
+    }
+    for (const Layer &layer : m.layers) {
+      b.team.Wait(count);
+      Norm(b, layer.attention_norm, normed);
+      float *attention_input = RightOf<kRounded>(b, m.dim, normed, tiles);
+      for (int64_t unit = heads.begin; unit < heads.end; unit++)
+        Project<kRows, kVectors, kRounded>(b, layer, step, unit, attention_input, cosines, sines, projected);
+      if (b.steps == 0 && &layer == &m.layers.back()) return;
+      b.team.Wait(count);
+      for (int64_t task = member; task < b.used() * m.kv_heads; task += count)
+        AttendLane(b, layer, step, task / m.kv_heads, task % m.kv_heads, scratch);
+      b.team.Wait(count);
+      Product<kRows, kVectors, kRounded>(b, layer.output, features, attended, RightOf<kRounded>(b, attended, b.mixed, tiles), b.x, m.dim, true);
+      b.team.Wait(count);
+      Norm(b, layer.ffn_norm, normed);
+      float *ffn_input = RightOf<kRounded>(b, m.dim, normed, tiles);
+      for (int64_t row = ffn_features.begin; row < ffn_features.end; row += kRows) {
+        const Range rows{row, std::min(ffn_features.end, row + kRows)};
+        Product<kRows, kVectors, kRounded>(b, layer.gate, rows, m.dim, ffn_input, b.gated, m.ffn_dim, false);
+        Product<kRows, kVectors, kRounded>(b, layer.up + row * m.dim, {0, rows.end - row}, m.dim, ffn_input, projected, kRows, false);
+        for (int64_t panel = 0; panel < b.panels(); panel++) {
+          float *gates = b.gated + (panel * m.ffn_dim + row) * kPanel;
+          for (int64_t i = 0; i < (rows.end - row) * kPanel; i += kLanes) {
+            const Lanes gate = Load(gates + i), decay = Exp(gate < 0 ? gate : -gate);
+            // The logistic function by e^-|gate|, which never overflows.
+            const Lanes logistic = (gate < 0 ? decay : Lanes{} + 1) / (decay + 1);
+            Store(gates + i, gate * logistic * Load(projected + panel * kRows * kPanel + i));
+          }
+        }
+      }
+      b.team.Wait(count);
+      Product<kRows, kVectors, kRounded>(b, layer.down, features, m.ffn_dim, RightOf<kRounded>(b, m.ffn_dim, b.gated, tiles), b.x, m.dim, true);
+    }
+    b.team.Wait(count);
+    Norm(b, m.norm, normed);
+    Product<kRows, kVectors, kRounded>(b, m.head, words, m.dim, RightOf<kRounded>(b, m.dim, normed, tiles), b.logits, m.vocab, false);
+    b.team.Wait(count);
+    for (int64_t first = member * kLanes; first < b.used(); first += count * kLanes) Sample(b, step, first, scratch);
+    b.team.Wait(count);
+  } while (++step < b.steps);
+}
+
+struct Part {
+  Batch &batch;
+  int64_t count;
+};
+
+void Task(const Part &part, int64_t member) { Run<2, 1, false>(part.batch, member, part.count); }
+#ifdef __x86_64__
+WIDE void TaskWide(const Part &part, int64_t member) { Run<8, 2, false>(part.batch, member, part.count); }
+NARROW void TaskNarrow(const Part &part, int64_t member) { Run<4, 1, false>(part.batch, member, part.count); }
+#endif
+#ifdef HAS_TILES
+WIDE void TaskTiles(const Part &part, int64_t member) {
+  StartTiles();
+  Run<kTileRows, 2, true>(part.batch, member, part.count);
+  EndTiles();
+}
+#endif
+
+void RunPart(const Part &part, int64_t member) {
+#ifdef HAS_TILES
+  if (part.batch.model.is_rounded) return TaskTiles(part, member);
+#endif
+  RunTask(part, member);
+}
+
+void RunBatch(Batch &batch) {
+  const double words = batch.steps > 0 ? double(batch.model.vocab) * batch.model.dim : 0;
+  // The members wait for each other several times a layer, so it is a layer that has to be worth a thread.
+  const int64_t threads = ThreadsFor(2 * (batch.model.products() + words) / batch.model.layers.size() * batch.used());
+  batch.Allocate(threads);
+  OnThreads(threads, [&](int64_t member, int64_t count) { RunPart({batch, count}, member); });
+}
+
+enum Single { kTokens, kSlots, kPositions, kUniforms, kCosines, kSines, kTemperature, kEpsilon, kIsRounded, kSingles };
+/** Weights and caches of a layer; embedding and norm, beside which there may be a head. */
+constexpr int kOfLayer = 11, kOthers = 2;
+
+Model ModelOf(Call &call, int tensors) {
+  const int layers = (tensors - kOthers) / kOfLayer, weights = tensors - 2 * layers, norm = 1 + 9 * layers;
+  TF_Tensor *embedding = call.Input(0), *cosines = call.Input(tensors + kCosines);
+  Model m;
+  m.vocab = TF_Dim(embedding, 0);
+  m.dim = TF_Dim(embedding, 1);
+  m.capacity = TF_Dim(cosines, 0);
+  m.head_dim = TF_Dim(cosines, 1);
+  m.heads = TF_Dim(call.Input(2), 0) / m.head_dim;
+  m.kv_heads = TF_Dim(call.Input(3), 0) / m.head_dim;
+  m.ffn_dim = TF_Dim(call.Input(7), 0);
+  m.embedding = call.Floats(0);
+  for (int i = 0; i < layers; i++) {
+    const int at = 1 + 9 * i;
+    m.layers.push_back({call.Floats(at), call.Floats(at + 1), call.Floats(at + 2), call.Floats(at + 3), call.Floats(at + 4),
+                        call.Floats(at + 5), call.Floats(at + 6), call.Floats(at + 7), call.Floats(at + 8),
+                        call.Floats(weights + i), call.Floats(weights + layers + i)});
+  }
+  m.norm = call.Floats(norm);
+  m.head = norm + 1 < weights ? call.Floats(norm + 1) : m.embedding;
+  m.cosines = call.Floats(tensors + kCosines);
+  m.sines = call.Floats(tensors + kSines);
+  m.temperature = *call.Floats(tensors + kTemperature);
+  m.epsilon = *call.Floats(tensors + kEpsilon);
+  m.is_rounded = *call.Ints(tensors + kIsRounded) != 0 && MayUseTiles();
+  return m;
+}
+
+void ComputeDecode(TF_OpKernelContext *context) {
+  Call call(context);
+  const int tensors = call.Inputs() - kSingles;
+  const Model model = ModelOf(call, tensors);
+  TF_Tensor *uniforms = call.Input(tensors + kUniforms);
+  const int64_t steps = TF_Dim(uniforms, 0), inputs = TF_Dim(uniforms, 1);
+  const int32_t *tokens = call.Ints(tensors + kTokens), *slots = call.Ints(tensors + kSlots);
+  const int32_t *positions = call.Ints(tensors + kPositions);
+  const int64_t cached = TF_TensorElementCount(call.Input(tensors - 1)) / (model.kv_heads * model.capacity * model.head_dim);  // slots
+  if (model.capacity % kKeys != 0) throw std::invalid_argument("a capacity that blocks of keys do not fill");
+  std::vector<Lane> lanes;
+  for (int64_t i = 0; i < inputs; i++) {
+    if (tokens[i] < 0) continue;
+    if (tokens[i] >= model.vocab) throw std::invalid_argument("a token beyond the vocabulary");
+    if (positions[i] < 0 || positions[i] + std::max<int64_t>(1, steps) > model.capacity)
+      throw std::invalid_argument("a position beyond the cache");
+    if (slots[i] < 0 || slots[i] >= cached) throw std::invalid_argument("a slot beyond the cache");
+    lanes.push_back({slots[i], tokens[i], positions[i], i});
+  }
+  auto *sampled = reinterpret_cast<int32_t *>(call.Output(0, uniforms, 2, TF_INT32));
+  float *logprobs = call.Output(1, uniforms, 2);
+  const size_t most = steps == 0 ? kMostLanes : lanes.size();
+  for (size_t begin = 0; begin < lanes.size(); begin += most) {
+    const auto first = lanes.begin() + begin, last = lanes.begin() + std::min(lanes.size(), begin + most);
+    Batch batch{model, {first, last}, steps, inputs, call.Floats(tensors + kUniforms), sampled, logprobs};
+    RunBatch(batch);
+  }
+}
+
+const bool registered = [] {
+  Register("LlamaDecode",
+           {{"tensors: N * float", "tokens: int32", "slots: int32", "positions: int32", "uniforms: float", "cosines: float",
+             "sines: float", "temperature: float", "epsilon: float", "rounded: int32"},
+            {"sampled: int32", "logprobs: float"},
+            {"N: int >= 1"},
+            true},
+           [](TF_ShapeInferenceContext *context, TF_Status *status) {
+             const int uniforms = TF_ShapeInferenceContextNumInputs(context) - kSingles + kUniforms;
+             SetShape(context, 0, uniforms, 2, status);
+             SetShape(context, 1, uniforms, 2, status);
+           },
+           Guarded<ComputeDecode>);
+  return true;
+}();
+
+}  // namespace

@@ -1,0 +1,248 @@
+// What the CPU ops of our own share: vectors of 16 floats, one copy of the code per instruction set, threads, and TensorFlow's C
+// interface for ops. Everything is in a namespace without a name, so that no copy is linked to another's instruction set.
+#ifndef REFT_NATIVE_KERNELS_H_
+#define REFT_NATIVE_KERNELS_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <initializer_list>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#define IS_SLIM_BUILD  // else kernels.h wants headers from outside the C API
+#include "tensorflow/c/kernels.h"
+#include "tensorflow/c/ops.h"
+#include "tensorflow/c/tf_tensor.h"
+
+#define INLINE inline __attribute__((always_inline))
+
+namespace {
+
+// --- Vectors ---
+
+constexpr int kLanes = 16;
+typedef float Lanes __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+typedef float Half __attribute__((vector_size(4 * kLanes / 2)));
+typedef float Quarter __attribute__((vector_size(4 * kLanes / 4)));
+typedef int32_t IntLanes __attribute__((vector_size(4 * kLanes)));
+
+constexpr float kMasked = -INFINITY;
+
+INLINE int64_t RoundedUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
+
+/** e^x for x <= 0, to a unit or two in the last place. Reference: Cephes, expf. */
+INLINE Lanes Exp(Lanes x) {
+  const Lanes least = Lanes{} - 87.0f;
+  x = x < least ? least : x;
+  const float round = 12582912.0f;  // 1.5 · 2^23: adding it leaves no digits after the point
+  const Lanes n = (x * 1.44269504f + round) - round;
+  const Lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Lanes p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const IntLanes power = (__builtin_convertvector(n, IntLanes) + 127) << 23;
+  return p * (Lanes)power;
+}
+
+INLINE Lanes Load(const float *at) { return *reinterpret_cast<const Lanes *>(at); }
+INLINE void Store(float *at, Lanes value) { *reinterpret_cast<Lanes *>(at) = value; }
+
+INLINE float SumOf(Lanes x) {
+  Half halves[2];
+  std::memcpy(halves, &x, sizeof x);
+  const Half half = halves[0] + halves[1];
+  Quarter quarters[2];
+  std::memcpy(quarters, &half, sizeof half);
+  const Quarter sums = quarters[0] + quarters[1];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+INLINE float MaxOf(Lanes x) {
+  float most = x[0];
+  for (int i = 1; i < kLanes; i++) most = std::max(most, x[i]);
+  return most;
+}
+
+struct Normaliser {
+  float largest, sum;
+};
+
+/** Replaces scores by e^(score - largest score). A multiple of kLanes of them. */
+INLINE Normaliser Exponentiate(float *scores, int64_t count) {
+  Lanes most = Load(scores);
+  for (int64_t j = kLanes; j < count; j += kLanes) {
+    const Lanes next = Load(scores + j);
+    most = next > most ? next : most;
+  }
+  const float largest = MaxOf(most);
+  Lanes sums = {};
+  for (int64_t j = 0; j < count; j += kLanes) {
+    const Lanes weight = Exp(Load(scores + j) - largest);
+    Store(scores + j, weight);
+    sums += weight;
+  }
+  return {largest, SumOf(sums)};
+}
+
+// --- One copy per instruction set: TaskWide with 32 registers of 16 floats, TaskNarrow with 16 of 8, Task for any CPU ---
+
+#ifdef __x86_64__
+#define WIDE __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma,prefer-vector-width=512")))
+#define NARROW __attribute__((target("avx2,fma")))
+
+/** Whether oneDNN's limit for itself is one of these: tests thus reach every copy on one CPU. */
+bool IsLimitedTo(std::initializer_list<const char *> limits) {
+  const char *limit = std::getenv("ONEDNN_MAX_CPU_ISA");
+  return limit != nullptr && std::any_of(limits.begin(), limits.end(), [&](const char *one) { return std::string(one) == limit; });
+}
+
+template <class Work>
+void RunTask(const Work &work, int64_t task) {
+  static const bool narrow =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !IsLimitedTo({"SSE41", "AVX"});
+  static const bool wide = narrow && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                           __builtin_cpu_supports("avx512bw") && !IsLimitedTo({"AVX2", "AVX2_VNNI", "AVX2_VNNI_2"});
+  wide ? TaskWide(work, task) : narrow ? TaskNarrow(work, task) : Task(work, task);
+}
+#else
+template <class Work>
+void RunTask(const Work &work, int64_t task) {
+  Task(work, task);
+}
+#endif
+
+// --- Threads ---
+
+/** How many threads an op is worth: as many as TensorFlow has for one, when there is enough to do for each. */
+int64_t ThreadsFor(double operations) {
+  static const int64_t most = [] {
+    const char *setting = std::getenv("TF_NUM_INTRAOP_THREADS");
+    const int64_t threads = setting ? std::atoll(setting) : 0;
+    return threads > 0 ? threads : int64_t(std::thread::hardware_concurrency());
+  }();
+  const double worth = 4e6;  // of a thread: starting one takes some tens of microseconds
+  return std::max<int64_t>(1, std::min(most, int64_t(operations / worth)));
+}
+
+/** Runs body(member, count) for members 0 to count - 1, each on a thread of its own; count is less than `most` where no more threads
+ * are to be had. body throws nothing. */
+template <class Body>
+void OnThreads(int64_t most, const Body &body) {
+  std::atomic<int64_t> count{0};
+  const auto wait = [&](int64_t member) {
+    while (count == 0) std::this_thread::yield();
+    body(member, count);
+  };
+  std::vector<std::thread> others;
+  others.reserve(most);
+  try {
+    for (int64_t member = 1; member < most; member++) others.emplace_back(wait, member);
+  } catch (const std::exception &) {
+    // Those that there are do the work.
+  }
+  count = others.size() + 1;
+  body(0, count);
+  for (std::thread &other : others) other.join();
+}
+
+// --- TensorFlow's C interface ---
+
+/** The inputs and outputs of one call. */
+class Call {
+ public:
+  explicit Call(TF_OpKernelContext *context) : context_(context) {}
+  ~Call() {
+    for (TF_Tensor *tensor : tensors_) TF_DeleteTensor(tensor);
+    TF_DeleteStatus(status_);
+  }
+  int Inputs() const { return TF_NumInputs(context_); }
+  TF_Tensor *Input(int index) {
+    TF_Tensor *tensor = nullptr;
+    TF_GetInput(context_, index, &tensor, status_);
+    tensors_.push_back(tensor);
+    return tensor;
+  }
+  float *Floats(int index) { return static_cast<float *>(TF_TensorData(Input(index))); }
+  const int32_t *Ints(int index) { return static_cast<const int32_t *>(TF_TensorData(Input(index))); }
+  /** Zeros, of the shape of an input's first axes. */
+  float *Output(int index, TF_Tensor *like, int axes, TF_DataType type = TF_FLOAT) {
+    std::vector<int64_t> shape;
+    int64_t size = 1;
+    for (int axis = 0; axis < axes; axis++) shape.push_back(TF_Dim(like, axis)), size *= shape.back();
+    TF_Tensor *tensor = TF_AllocateOutput(context_, index, type, shape.data(), axes, 4 * size, status_);
+    if (tensor == nullptr) throw std::bad_alloc();
+    tensors_.push_back(tensor);
+    float *data = static_cast<float *>(TF_TensorData(tensor));
+    std::fill_n(data, size, 0.0f);
+    return data;
+  }
+
+ private:
+  TF_OpKernelContext *context_;
+  TF_Status *status_ = TF_NewStatus();
+  std::vector<TF_Tensor *> tensors_;
+};
+
+/** Memory that is short and inputs that are wrong become the op's error: exceptions must not cross into TensorFlow. */
+template <void (*Compute)(TF_OpKernelContext *)>
+void Guarded(void *, TF_OpKernelContext *context) {
+  const auto fail = [context](TF_Code code, const char *message) {
+    TF_Status *status = TF_NewStatus();
+    TF_SetStatus(status, code, message);
+    TF_OpKernelContext_Failure(context, status);
+    TF_DeleteStatus(status);
+  };
+  try {
+    Compute(context);
+  } catch (const std::bad_alloc &error) {
+    fail(TF_RESOURCE_EXHAUSTED, error.what());
+  } catch (const std::invalid_argument &error) {
+    fail(TF_INVALID_ARGUMENT, error.what());
+  }
+}
+
+/** Gives an output the shape of an input's first axes. */
+void SetShape(TF_ShapeInferenceContext *context, int output, int input, int axes, TF_Status *status) {
+  TF_ShapeHandle *shape = TF_NewShapeHandle();
+  TF_ShapeInferenceContextGetInput(context, input, shape, status);
+  TF_ShapeInferenceContextSubshape(context, shape, 0, axes, shape, status);
+  TF_ShapeInferenceContextSetOutput(context, output, shape, status);
+  TF_DeleteShapeHandle(shape);
+}
+
+typedef void (*InferShapes)(TF_ShapeInferenceContext *, TF_Status *);
+typedef void (*Compute)(void *, TF_OpKernelContext *);
+
+struct Interface {
+  std::vector<const char *> inputs, outputs, attributes;
+  /** Whether it writes to its inputs. */
+  bool writes;
+};
+
+void Register(const char *name, const Interface &interface, InferShapes infer, Compute compute) {
+  TF_Status *status = TF_NewStatus();
+  TF_OpDefinitionBuilder *definition = TF_NewOpDefinitionBuilder(name);
+  for (const char *attribute : interface.attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
+  for (const char *input : interface.inputs) TF_OpDefinitionBuilderAddInput(definition, input);
+  for (const char *output : interface.outputs) TF_OpDefinitionBuilderAddOutput(definition, output);
+  TF_OpDefinitionBuilderSetIsStateful(definition, interface.writes);
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, infer);
+  TF_RegisterOpDefinition(definition, status);
+  TF_RegisterKernelBuilder(name, TF_NewKernelBuilder(name, "CPU", nullptr, compute, nullptr), status);
+  TF_DeleteStatus(status);
+}
+
+}  // namespace
+
+#endif  // REFT_NATIVE_KERNELS_H_

@@ -1,0 +1,51 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { backend } from "../../src/engine/tf.ts";
+import { largestDifference } from "../support/golden.ts";
+
+interface Comparison {
+  readonly name: string;
+  readonly temperature: number;
+  readonly others: number;
+  readonly difference: number;
+  readonly first: readonly number[];
+}
+
+/** What test/support/decodeSteps.ts prints. */
+function compareOps(precision: string, isa: string): Comparison[] {
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--import", "tsx", "test/support/decodeSteps.ts", precision],
+    {
+      encoding: "utf8",
+      env: { ...process.env, ONEDNN_MAX_CPU_ISA: isa, TF_NUM_INTRAOP_THREADS: "3" },
+    },
+  );
+  expect(stderr).toBe("");
+  return JSON.parse(stdout);
+}
+
+// Our own op against TensorFlow's ops, which GPUs use and which are tested against transformers. There is a copy of it for each: 16
+// floats at once, 8, and whatever the compiler does without.
+test.skipIf(backend.isUsingGpuDevice).each(["DEFAULT", "AVX2", "SSE41"])(
+  "with instructions up to %s the own op samples what TensorFlow's ops sample",
+  (isa) => {
+    for (const { name, temperature, others, difference } of compareOps("float32", isa)) {
+      const label = `${name} at ${temperature}`;
+      expect(others, label).toBe(0);
+      expect(difference, label).toBeLessThan(2e-5);
+    }
+  },
+);
+
+const hasAmx = /\bamx_bf16\b/.test(readFileSync("/proc/cpuinfo", "utf8"));
+test.runIf(hasAmx && !backend.isUsingGpuDevice)("bf16 rounds what goes into products", () => {
+  const rounded = compareOps("bf16", "DEFAULT");
+  compareOps("float32", "DEFAULT").forEach(({ name, temperature, first }, i) => {
+    if (temperature > 0) return; // a uniform number can fall on another token
+    const difference = largestDifference(first, rounded[i]!.first);
+    expect(difference, name).toBeLessThan(0.1);
+    expect(difference, name).toBeGreaterThan(1e-3);
+  });
+});

@@ -1,0 +1,114 @@
+// `decodeSteps.ts PRECISION`: prompts read and tokens sampled by our own op for the CPU and by TensorFlow's ops, in a process of
+// its own, because a process keeps to one instruction set. Prints, for models and temperatures, how many of the sequences differ,
+// how far the log-probabilities of the equal ones are apart, and the first log-probability of each sequence by our own op.
+import { precision } from "../../src/config.ts";
+import { compile } from "../../src/engine/compile.ts";
+import { usePrecision } from "../../src/engine/products.ts";
+import { tf } from "../../src/engine/tf.ts";
+import {
+  batchedDecode,
+  batchedPrefill,
+  type Cache,
+  createCache,
+  decodeStep,
+  prefillStep,
+} from "../../src/generate/steps.ts";
+import type { ModelConfig } from "../../src/model/config.ts";
+import { createModel, type Model } from "../../src/model/model.ts";
+import { Rng } from "../../src/rng.ts";
+import { largestDifference } from "./golden.ts";
+
+// Sizes: multiples of all blocks and enough work for several threads, multiples of none, and heads that take several vectors.
+const common = {
+  ...{ normEpsilon: 1e-5, ropeTheta: 10_000, ropeScaling: null, maxPositions: 64 },
+  ...{ initializerStd: 0.2, eosIds: [] },
+};
+const configs: Record<string, ModelConfig> = {
+  even: {
+    ...{ vocabSize: 4096, dim: 64, layers: 2, heads: 4, kvHeads: 4, headDim: 32, ffnDim: 128 },
+    ...{ tieEmbeddings: false, ...common },
+  },
+  odd: {
+    ...{ vocabSize: 131, dim: 27, layers: 3, heads: 6, kvHeads: 2, headDim: 10, ffnDim: 45 },
+    ...{ tieEmbeddings: true, ...common },
+  },
+  wide: {
+    ...{ vocabSize: 70, dim: 48, layers: 1, heads: 2, kvHeads: 1, headDim: 80, ffnDim: 100 },
+    ...{ tieEmbeddings: false, ...common },
+  },
+};
+
+usePrecision(precision.parse(process.argv[2]));
+const slots = 41; // more than one panel of lanes, the last one not full
+const capacity = 64;
+const rng = Rng.named(1, "tokens");
+/** Of some slots, prompts of 1 to 31 tokens; the other slots have no sequence. */
+const prompts = Array.from({ length: slots }, (_, slot) =>
+  slot % 5 === 3 ? [] : Array.from({ length: 1 + ((slot * 7) % 31) }, () => rng.integer(70)),
+);
+const steps = 3;
+const uniforms = Float32Array.from({ length: 4 * steps * slots }, () => rng.uniform());
+
+/** Per slot with a sequence, the tokens and log-probabilities of four calls. */
+function run(model: Model, cache: Cache, temperature: number, isOwn: boolean) {
+  const prefill = compile("prefill", (...inputs) =>
+    (isOwn ? prefillStep : batchedPrefill)(model, cache, inputs),
+  );
+  const decode = compile("decode", (...inputs) =>
+    (isOwn ? decodeStep : batchedDecode)(model, cache, temperature, inputs),
+  );
+  const used = prompts.flatMap(({ length }, slot) => (length > 0 ? [slot] : []));
+  const rows = used.map((slot) => [...prompts[slot]!, ...new Array(32).fill(-1)].slice(0, 32));
+  tf.dispose(prefill(tf.tensor2d(rows, undefined, "int32"), tf.tensor1d(used, "int32")));
+  const sequences = used.map((slot) => ({
+    slot,
+    tokens: [] as number[],
+    logprobs: [] as number[],
+  }));
+  const last = new Int32Array(slots).fill(-1);
+  for (const slot of used) last[slot] = prompts[slot]!.at(-1)!;
+  for (let call = 0; call < 4; call++) {
+    const positions = prompts.map(({ length }) => Math.max(0, length - 1) + call * steps);
+    const part = uniforms.subarray(call * steps * slots, (call + 1) * steps * slots);
+    const outputs = decode(
+      tf.tensor1d(last, "int32"),
+      tf.tensor1d(positions, "int32"),
+      tf.tensor2d(part, [steps, slots]),
+    );
+    const [sampled, scores] = outputs.map((tensor) => tensor.dataSync());
+    for (const { slot, tokens, logprobs } of sequences) {
+      for (let step = 0; step < steps; step++) {
+        tokens.push(sampled![step * slots + slot]!);
+        logprobs.push(scores![step * slots + slot]!);
+      }
+      last[slot] = tokens.at(-1)!;
+    }
+  }
+  return sequences;
+}
+
+/** A uniform number can fall on the border between two tokens, from where on all differs. */
+function isSameUpToABorder(a: readonly number[], b: readonly number[]): boolean {
+  const first = a.findIndex((token, i) => token !== b[i]);
+  return first === -1 || Math.abs(a[first]! - b[first]!) === 1;
+}
+
+const results = Object.entries(configs).flatMap(([name, config]) => {
+  const model = createModel(config, Rng.named(2, name));
+  return [0, 0.7, 1].map((temperature) => {
+    const own = run(model, createCache(config, slots, capacity), temperature, true);
+    const batched = run(model, createCache(config, slots, capacity, 1), temperature, false);
+    const same = own.filter(({ tokens }, i) => tokens.join() === batched[i]!.tokens.join());
+    const differences = same.map(({ slot, logprobs }) =>
+      largestDifference(logprobs, batched.find((other) => other.slot === slot)!.logprobs),
+    );
+    return {
+      name,
+      temperature,
+      others: own.filter(({ tokens }, i) => !isSameUpToABorder(tokens, batched[i]!.tokens)).length,
+      difference: Math.max(...differences),
+      first: own.map(({ logprobs }) => logprobs[0]!),
+    };
+  });
+});
+process.stdout.write(JSON.stringify(results));
