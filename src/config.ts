@@ -15,7 +15,7 @@ export { type Override, parseOverride } from "./settings.ts";
 
 export const path = z.string().min(1); // relative paths start at the working directory
 export const count = z.int().min(1);
-const countOrZero = z.int().min(0);
+export const countOrZero = z.int().min(0);
 export const positive = z.number().gt(0);
 const notNegative = z.number().min(0);
 const fraction = z.number().min(0).max(1);

@@ -9,10 +9,10 @@ import { gsm8kOrigin, readGsm8k } from "../data/datasets/gsm8k.ts";
 import { mathqaOrigin, readMathqa } from "../data/datasets/mathqa.ts";
 import type { Candidate, Origin, Rejection, Source, SourceFile } from "../data/datasets/source.ts";
 import { readSvamp, svampOrigin } from "../data/datasets/svamp.ts";
-import { carveDev } from "../data/devSplit.ts";
 import type { Example } from "../data/examples.ts";
 import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import type { CotKind } from "../data/prompt.ts";
+import { carveDev, holdBack } from "../data/splits.ts";
 import { UserError } from "../errors.ts";
 import { answersEqual } from "../reward/compare.ts";
 import { extractProgram, extractWrittenAnswer } from "../reward/extract.ts";
@@ -55,8 +55,8 @@ const defaultSizes = { train: 1000, answerOnly: 20_000, dev: 500, test: 1000 };
 const defaultCarvedDev = 200;
 
 /**
- * Writes `train.jsonl`, `dev.jsonl`, `test.jsonl` and, last, `manifest.json`; `answers.jsonl` for
- * `generated`; `rejected.jsonl` if anything was left out. MathQA without a training file gives `test.jsonl` alone.
+ * Writes `train.jsonl`, `dev.jsonl`, `test.jsonl` and, last, `manifest.json`; `answers.jsonl` where there are answer-only
+ * problems; `rejected.jsonl` if anything was left out. MathQA without a training file gives `test.jsonl` alone.
  *
  * @returns lines that say what was written and what was left out
  * @throws UserError
@@ -70,7 +70,7 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
   );
   const total = draft.candidates.length + draft.rejections.length;
   if (fresh.kept.length === 0 && total > 0) throw nothingLeft(given.dataset, rejections);
-  const { train, dev } = splitRows(fresh.kept, draft.dev, given);
+  const { train, dev, answerOnly } = splitRows(fresh.kept, draft, given);
   const conversion = draft.isConverted
     ? { converted: draft.candidates.length, right: checked.accepted.length }
     : undefined;
@@ -79,7 +79,7 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
     "train.jsonl": train,
     "dev.jsonl": dev,
     "test.jsonl": draft.test,
-    "answers.jsonl": draft.answerOnly ?? [],
+    "answers.jsonl": answerOnly,
     "rejected.jsonl": rejections,
   });
   const manifest = {
@@ -159,7 +159,6 @@ function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
   const origin = origins[dataset];
   for (const [flag, size] of [
     ["train", given.train],
-    ["answer-only", given.answerOnly],
     ["test", given.test],
   ] as const) {
     if (size !== undefined) {
@@ -167,6 +166,7 @@ function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
     }
   }
   if (given.dev !== undefined) checkCount("dev", given.dev, 1);
+  if (given.answerOnly !== undefined) checkCount("answer-only", given.answerOnly, 0);
   if (given.from === undefined) {
     throw new UserError(
       `--from: expected a folder with the files of ${dataset}, found none; ` +
@@ -257,15 +257,22 @@ function problemWith(outcome: Outcome, gold: number | string): string | undefine
   return `expected the answer ${gold}, found ${outcome.value}`;
 }
 
-/** @param dev absent where it is carved from the rows; without rows there is none */
+interface Splits {
+  readonly train: readonly Example[];
+  readonly dev: readonly Example[];
+  readonly answerOnly: readonly Example[];
+}
+
+/** What the data set does not split itself is taken from the rows; without rows there is nothing to take. */
 function splitRows(
   rows: readonly Example[],
-  dev: readonly Example[] | undefined,
+  { dev, answerOnly = [] }: Pick<Draft, "dev" | "answerOnly">,
   given: PrepareDataArguments,
-): { train: readonly Example[]; dev: readonly Example[] } {
-  if (dev !== undefined) return { train: rows, dev };
-  if (rows.length === 0) return { train: [], dev: [] };
-  return carveDev(rows, given.dev ?? defaultCarvedDev, given.seed);
+): Splits {
+  if (dev !== undefined) return { train: rows, dev, answerOnly };
+  if (rows.length === 0) return { train: [], dev: [], answerOnly };
+  const carved = carveDev(rows, given.dev ?? defaultCarvedDev, given.seed);
+  return { dev: carved.dev, ...holdBack(carved.train, given.answerOnly ?? 0, given.seed) };
 }
 
 function checkCount(flag: string, count: number, least: 0 | 1): void {
@@ -318,7 +325,7 @@ const options = {
   },
   "answer-only": {
     type: "number",
-    describe: `generated: problems without a program (default ${defaultSizes.answerOnly})`,
+    describe: `Problems whose chain of thought is held back (default 0); generated: without a program (default ${defaultSizes.answerOnly})`,
   },
   test: { type: "number", describe: `generated: rows to test on (default ${defaultSizes.test})` },
   "timeout-seconds": {

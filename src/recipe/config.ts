@@ -4,6 +4,7 @@ import { z } from "zod";
 import {
   type Config,
   count,
+  countOrZero,
   type DeepReadonly,
   loadConfig,
   path,
@@ -52,7 +53,12 @@ const prepare = z.discriminatedUnion(
       answerOnly: count, // problems without one
       test: count,
     }),
-    z.strictObject({ dataset: publicSets, ...common, from: path }), // folder with the set's files
+    z.strictObject({
+      dataset: publicSets,
+      ...common,
+      from: path, // folder with the set's files
+      answerOnly: countOrZero, // problems whose chain of thought is held back
+    }),
   ],
   { error: `expected "generated" or "${publicSets.options.join('" or "')}"` },
 );

@@ -124,6 +124,15 @@ describe("prepareData", () => {
     });
   });
 
+  test("holds chains of thought back", async () => {
+    writeGsm8k([1, 2, 3, 4].map(sum));
+    await prepare({ dev: 1, answerOnly: 2 });
+    const [train, answers] = [read("train.jsonl"), read("answers.jsonl")];
+    expect([train.length, answers.length]).toEqual([1, 2]);
+    expect(answers.every(({ cot }) => cot === undefined)).toBe(true);
+    expect(manifest().files["answers.jsonl"].rows).toBe(2);
+  });
+
   test("generates problems with and without programs", async () => {
     const sizes = { train: 20, answerOnly: 30, dev: 5, test: 6 };
     await prepare({ dataset: "generated", cot: "python", from: undefined, seed: 3, ...sizes });
@@ -155,6 +164,7 @@ describe("prepareData", () => {
       ],
     ),
     ["no dev for gsm8k", { dev: 0 }, /--dev: expected a whole number, 1 or more, found 0/],
+    ["half a row of gsm8k", { answerOnly: 0.5 }, /--answer-only: .* 0 or more, found 0\.5/],
     ["no dev for svamp", { dataset: "svamp", dev: 0 }, /--dev: .* 1 or more, found 0/],
   ])("%s is the user's error", async (_, given, message) => {
     await expect(prepare(given)).rejects.toThrow(UserError);

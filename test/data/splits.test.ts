@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { carveDev } from "../../src/data/devSplit.ts";
+import { carveDev, holdBack } from "../../src/data/splits.ts";
 
 const questions = [
   "Tom has 3 red apples and buys 4 more. How many apples does Tom have?",
@@ -32,5 +32,24 @@ describe("carveDev", () => {
       `--dev: expected at most 2, because no more of the 6 questions are unlike all others, found ${count}`,
     );
     expect(() => carveDev(rows.slice(4), 2, 1)).toThrow("--dev: expected at most 1,");
+  });
+});
+
+describe("holdBack", () => {
+  test("leaves the chains of thought of so many rows behind, chosen by the seed, all in order", () => {
+    const { train, answerOnly } = holdBack(rows, 4, 1);
+    expect([train.length, answerOnly.length]).toEqual([2, 4]);
+    const ids = (split: typeof train) => split.map(({ id }) => id);
+    expect([...ids(train), ...ids(answerOnly)].sort()).toEqual(["0", "1", "2", "3", "4", "5"]);
+    for (const split of [train, answerOnly]) expect(ids(split)).toEqual(ids(split).toSorted());
+    expect(train.every(({ cot }) => cot === "a")).toBe(true);
+    expect(answerOnly.every((row) => !("cot" in row))).toBe(true);
+    const others = [...Array(9).keys()].map((seed) => ids(holdBack(rows, 4, seed).train).join());
+    expect(new Set(others).size).toBeGreaterThan(1);
+    expect(holdBack(rows, 0, 1)).toEqual({ train: rows, answerOnly: [] });
+  });
+
+  test("leaves something to train on", () => {
+    expect(() => holdBack(rows, 6, 1)).toThrow("--answer-only: expected at most 5, because");
   });
 });

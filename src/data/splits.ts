@@ -1,4 +1,4 @@
-// Takes the dev split out of the training rows.
+// Takes the dev split, and problems to be learned from answers alone, out of the training rows.
 import { UserError } from "../errors.ts";
 import { Rng } from "../rng.ts";
 import type { Example } from "./examples.ts";
@@ -35,10 +35,36 @@ export function carveDev(
   }
   return {
     train: rows.filter((row) => !chosen.has(row)),
-    dev: rows
-      .filter((row) => chosen.has(row))
-      .map(({ id, question, answer }) => ({ id, question, answer })),
+    dev: rows.filter((row) => chosen.has(row)).map(withoutCot),
   };
+}
+
+/**
+ * Holds back the chains of thought of some rows.
+ *
+ * @param count of these rows
+ * @returns the others, and the held-back ones without their chains of thought, both in the order of the rows
+ * @throws UserError where no row would be left
+ */
+export function holdBack(
+  rows: readonly Example[],
+  count: number,
+  seed: number,
+): { train: Example[]; answerOnly: Example[] } {
+  if (count >= rows.length)
+    throw new UserError(
+      `--answer-only: expected at most ${rows.length - 1}, because a chain of thought has to be left to train on, found ${count}`,
+    );
+  const order = Rng.named(seed, "answer-only split").shuffled(rows);
+  const chosen = new Set(order.slice(0, count));
+  return {
+    train: rows.filter((row) => !chosen.has(row)),
+    answerOnly: rows.filter((row) => chosen.has(row)).map(withoutCot),
+  };
+}
+
+function withoutCot({ id, question, answer }: Example): Example {
+  return { id, question, answer };
 }
 
 /** Neighbouring words, whatever their case and punctuation; one number is like another. */
