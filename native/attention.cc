@@ -252,22 +252,6 @@ NARROW void TaskNarrow(const Backward &b, int64_t task) { BackwardOf<4, 1>(b, ta
 
 #endif
 
-/** Runs tasks 0 to count - 1 on as many threads as they are worth. */
-template <class Work>
-void RunTasks(const Work &work, int64_t count, double operations) {
-  std::atomic<int64_t> next{0};
-  std::atomic<bool> failed{false};
-  OnThreads(std::min(count, ThreadsFor(operations)), [&](int64_t, int64_t) {
-    try {
-      for (int64_t task; (task = next++) < count;) RunTask(work, task);
-    } catch (const std::bad_alloc &) {
-      failed = true;
-      next = count;
-    }
-  });
-  if (failed) throw std::bad_alloc();
-}
-
 Sizes SizesOf(TF_Tensor *queries, TF_Tensor *keys, TF_Tensor *segments) {
   return {TF_Dim(segments, 0), TF_Dim(segments, 1), TF_Dim(queries, 1), TF_Dim(keys, 1), TF_Dim(queries, 2)};
 }
@@ -286,7 +270,7 @@ void ComputeForward(TF_OpKernelContext *context) {
   const Sizes sizes = SizesOf(queries, call.Input(1), call.Input(3));
   const std::vector<Family> families = FamiliesOf(sizes, call.Ints(3), call.Ints(4));
   RunTasks(Forward{sizes, families, call.Floats(0), call.Floats(1), call.Floats(2),
-                   call.Output(0, queries, 3), call.Output(1, queries, 2)},
+                   call.Zeros(0, queries, 3), call.Zeros(1, queries, 2)},
            families.size() * sizes.kv_heads, OperationsOf(sizes, families));
 }
 
@@ -296,8 +280,8 @@ void ComputeBackward(TF_OpKernelContext *context) {
   const Sizes sizes = SizesOf(queries, keys, call.Input(3));
   const std::vector<Family> families = FamiliesOf(sizes, call.Ints(3), call.Ints(4));
   RunTasks(Backward{sizes, families, call.Floats(0), call.Floats(1), call.Floats(2), call.Floats(5),
-                    call.Floats(6), call.Floats(7), call.Output(0, queries, 3), call.Output(1, keys, 3),
-                    call.Output(2, keys, 3)},
+                    call.Floats(6), call.Floats(7), call.Zeros(0, queries, 3), call.Zeros(1, keys, 3),
+                    call.Zeros(2, keys, 3)},
            families.size() * sizes.kv_heads, 3 * OperationsOf(sizes, families));
 }
 

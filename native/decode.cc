@@ -506,10 +506,8 @@ INLINE void Run(Batch &b, int64_t member, int64_t count) {
         for (int64_t panel = 0; panel < b.panels(); panel++) {
           float *gates = b.gated + (panel * m.ffn_dim + row) * kPanel;
           for (int64_t i = 0; i < (rows.end - row) * kPanel; i += kLanes) {
-            const Lanes gate = Load(gates + i), decay = Exp(gate < 0 ? gate : -gate);
-            // The logistic function by e^-|gate|, which never overflows.
-            const Lanes logistic = (gate < 0 ? decay : Lanes{} + 1) / (decay + 1);
-            Store(gates + i, gate * logistic * Load(projected + panel * kRows * kPanel + i));
+            const Lanes gate = Load(gates + i);
+            Store(gates + i, gate * Logistic(gate) * Load(projected + panel * kRows * kPanel + i));
           }
         }
       }
@@ -609,8 +607,8 @@ void ComputeDecode(TF_OpKernelContext *context) {
     if (slots[i] < 0 || slots[i] >= cached) throw std::invalid_argument("a slot beyond the cache");
     lanes.push_back({slots[i], tokens[i], positions[i], i});
   }
-  auto *sampled = reinterpret_cast<int32_t *>(call.Output(0, uniforms, 2, TF_INT32));
-  float *logprobs = call.Output(1, uniforms, 2);
+  auto *sampled = reinterpret_cast<int32_t *>(call.Zeros(0, uniforms, 2, TF_INT32));
+  float *logprobs = call.Zeros(1, uniforms, 2);
   const size_t most = steps == 0 ? kMostLanes : lanes.size();
   for (size_t begin = 0; begin < lanes.size(); begin += most) {
     const auto first = lanes.begin() + begin, last = lanes.begin() + std::min(lanes.size(), begin + most);

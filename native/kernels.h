@@ -58,6 +58,12 @@ INLINE Lanes Exp(Lanes x) {
 INLINE Lanes Load(const float *at) { return *reinterpret_cast<const Lanes *>(at); }
 INLINE void Store(float *at, Lanes value) { *reinterpret_cast<Lanes *>(at) = value; }
 
+/** 1 / (1 + e^-x), by e^-|x|, which never overflows. */
+INLINE Lanes Logistic(Lanes x) {
+  const Lanes decay = Exp(x < 0 ? x : -x);
+  return (x < 0 ? decay : Lanes{} + 1) / (decay + 1);
+}
+
 INLINE float SumOf(Lanes x) {
   Half halves[2];
   std::memcpy(halves, &x, sizeof x);
@@ -156,7 +162,30 @@ void OnThreads(int64_t most, const Body &body) {
   for (std::thread &other : others) other.join();
 }
 
+/** Runs tasks 0 to count - 1 on as many threads as they are worth. */
+template <class Work>
+void RunTasks(const Work &work, int64_t count, double operations) {
+  std::atomic<int64_t> next{0};
+  std::atomic<bool> failed{false};
+  OnThreads(std::min(count, ThreadsFor(operations)), [&](int64_t, int64_t) {
+    try {
+      for (int64_t task; (task = next++) < count;) RunTask(work, task);
+    } catch (const std::bad_alloc &) {
+      failed = true;
+      next = count;
+    }
+  });
+  if (failed) throw std::bad_alloc();
+}
+
 // --- TensorFlow's C interface ---
+
+/** How many numbers the first axes have. */
+int64_t SizeOf(TF_Tensor *tensor, int axes) {
+  int64_t size = 1;
+  for (int axis = 0; axis < axes; axis++) size *= TF_Dim(tensor, axis);
+  return size;
+}
 
 /** The inputs and outputs of one call. */
 class Call {
@@ -175,16 +204,20 @@ class Call {
   }
   float *Floats(int index) { return static_cast<float *>(TF_TensorData(Input(index))); }
   const int32_t *Ints(int index) { return static_cast<const int32_t *>(TF_TensorData(Input(index))); }
-  /** Zeros, of the shape of an input's first axes. */
+  /** Of the shape of an input's first axes; holds anything. */
   float *Output(int index, TF_Tensor *like, int axes, TF_DataType type = TF_FLOAT) {
     std::vector<int64_t> shape;
-    int64_t size = 1;
-    for (int axis = 0; axis < axes; axis++) shape.push_back(TF_Dim(like, axis)), size *= shape.back();
-    TF_Tensor *tensor = TF_AllocateOutput(context_, index, type, shape.data(), axes, 4 * size, status_);
+    for (int axis = 0; axis < axes; axis++) shape.push_back(TF_Dim(like, axis));
+    const size_t bytes = 4 * SizeOf(like, axes);
+    TF_Tensor *tensor = TF_AllocateOutput(context_, index, type, shape.data(), axes, bytes, status_);
     if (tensor == nullptr) throw std::bad_alloc();
     tensors_.push_back(tensor);
-    float *data = static_cast<float *>(TF_TensorData(tensor));
-    std::fill_n(data, size, 0.0f);
+    return static_cast<float *>(TF_TensorData(tensor));
+  }
+  /** The same of zeros. */
+  float *Zeros(int index, TF_Tensor *like, int axes, TF_DataType type = TF_FLOAT) {
+    float *data = Output(index, like, axes, type);
+    std::fill_n(data, SizeOf(like, axes), 0.0f);
     return data;
   }
 

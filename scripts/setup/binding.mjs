@@ -28,6 +28,7 @@ const SOURCES = [
   path.join("native", "graph.cc"),
   path.join("native", "attention.cc"),
   path.join("native", "decode.cc"),
+  path.join("native", "elementwise.cc"),
 ];
 
 /** Relative to the binding itself, so that a moved checkout still works. */

@@ -1,8 +1,10 @@
 // The ops of a language model that tfjs lacks, or has only slowly, each with its gradient.
 //
+// Some are ops of our own on a CPU, native/elementwise.cc and native/attention.cc, and TensorFlow's on a GPU.
+//
 // Shapes are written [rows, columns]. Gradients are checked against finite differences and PyTorch in test/engine/ops.test.ts.
 import { batchMatMul, matMul } from "./products.ts";
-import { attribute, BOOL, FLOAT, INT32, op, ops, type Tensor, tf } from "./tf.ts";
+import { attribute, BOOL, backend, FLOAT, INT32, op, ops, type Tensor, tf } from "./tf.ts";
 
 const T = attribute.type("T", FLOAT);
 
@@ -25,6 +27,16 @@ function differentiable(
   });
   return custom(...(inputs as Tensor[]));
 }
+
+/** Our own ops trust the shapes of their inputs. */
+function checkShapes(name: string, expected: readonly [Tensor, readonly number[]][]): void {
+  for (const [{ shape }, wanted] of expected) {
+    if (shape.join() !== wanted.join())
+      throw new Error(`${name}: expected an input of shape [${wanted}], found [${shape}]`);
+  }
+}
+
+type Pair = [Tensor, Tensor];
 
 const ints = (values: readonly number[]) => tf.tensor1d([...values], "int32");
 const add = (a: Tensor, b: Tensor) => op("AddV2", [T], [a, b]);
@@ -100,6 +112,24 @@ export function gatherWithoutGradient(table: Tensor, indices: Tensor): Tensor {
  * @param weight [dim]
  */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
+  if (backend.isUsingGpuDevice) return composed.rmsNorm(x, weight, epsilon);
+  checkShapes("rmsNorm", [
+    [x, [x.shape[0]!, weight.size]],
+    [weight, [weight.size]],
+  ]);
+  return differentiable(
+    [x, weight],
+    ([x, weight], save) => {
+      const constant = tf.scalar(epsilon);
+      save([x!, weight!, constant]);
+      return op("LlamaNorm", [], [x!, weight!, constant]);
+    },
+    (upstream, [x, weight, constant]) =>
+      ops("LlamaNormGrad", [], [x!, weight!, upstream, constant!], 2),
+  );
+}
+
+function composedRmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   return differentiable(
     [x, weight],
     ([x, weight], save) => {
@@ -134,11 +164,32 @@ function swapHalves(x: Tensor): Tensor {
  * Rotary position embedding over halves, as Hugging Face's LLaMA: x·cos + rotateHalf(x)·sin.
  * Reference: Su et al., arXiv 2104.09864.
  *
- * @param x [..., headDim]
- * @param cos broadcastable to x
+ * @param x [tokens, heads, headDim]
+ * @param cos [tokens, 1, headDim]
  * @param signedSin like cos, with the first half of the last axis negated, so that no op is spent on the sign
  */
 export function rotate(x: Tensor, cos: Tensor, signedSin: Tensor): Tensor {
+  if (backend.isUsingGpuDevice) return composed.rotate(x, cos, signedSin);
+  const [tokens, heads, headDim] = x.shape as [number, number, number];
+  checkShapes("rotate", [
+    [x, [tokens, heads, 2 * Math.floor(headDim / 2)]],
+    [cos, [tokens, 1, headDim]],
+    [signedSin, cos.shape],
+  ]);
+  return differentiable(
+    [x],
+    ([x], save) => {
+      save([cos, signedSin]);
+      return op("LlamaRotation", [], [x!, cos, signedSin]);
+    },
+    // The way back is a rotation, too.
+    (upstream, [cos, signedSin]) => [
+      op("LlamaRotation", [], [upstream, cos!, swapHalves(signedSin!)]),
+    ],
+  );
+}
+
+function composedRotate(x: Tensor, cos: Tensor, signedSin: Tensor): Tensor {
   return differentiable(
     [x],
     ([x], save) => {
@@ -182,14 +233,6 @@ export function attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tens
   );
 }
 
-/** Our own ops trust the shapes of their inputs. */
-function checkShapes(name: string, expected: readonly [Tensor, readonly number[]][]): void {
-  for (const [{ shape }, wanted] of expected) {
-    if (shape.join() !== wanted.join())
-      throw new Error(`${name}: expected an input of shape [${wanted}], found [${shape}]`);
-  }
-}
-
 /**
  * Causal attention within rows of packed segments, as our own op for the CPU computes it: native/attention.cc.
  *
@@ -220,7 +263,7 @@ export function packedAttention(
     [queries, keys, values],
     ([queries, keys, values], save) => {
       const inputs = [queries!, keys!, values!, segments, contexts];
-      const [mixed, normalisers] = ops("PackedAttention", [], inputs, 2) as [Tensor, Tensor];
+      const [mixed, normalisers] = ops("PackedAttention", [], inputs, 2) as Pair;
       save([...inputs, mixed, normalisers]);
       return mixed;
     },
@@ -235,6 +278,22 @@ export function packedAttention(
  * @param up [rows, ffnDim]
  */
 export function swiGlu(gate: Tensor, up: Tensor): Tensor {
+  if (backend.isUsingGpuDevice) return composed.swiGlu(gate, up);
+  checkShapes("swiGlu", [
+    [gate, [gate.shape[0]!, gate.shape[1]!]],
+    [up, gate.shape],
+  ]);
+  return differentiable(
+    [gate, up],
+    ([gate, up], save) => {
+      save([gate!, up!]);
+      return op("LlamaGate", [], [gate!, up!]);
+    },
+    (upstream, [gate, up]) => ops("LlamaGateGrad", [], [gate!, up!, upstream], 2),
+  );
+}
+
+function composedSwiGlu(gate: Tensor, up: Tensor): Tensor {
   return differentiable(
     [gate, up],
     ([gate, up], save) => {
@@ -259,6 +318,23 @@ export function swiGlu(gate: Tensor, up: Tensor): Tensor {
  * @returns [rows]
  */
 export function logProbabilityOf(logits: Tensor, classes: Tensor): Tensor {
+  if (backend.isUsingGpuDevice) return composed.logProbabilityOf(logits, classes);
+  checkShapes("logProbabilityOf", [
+    [logits, [classes.size, logits.shape[1]!]],
+    [classes, [classes.size]],
+  ]);
+  return differentiable(
+    [logits],
+    ([logits], save) => {
+      const [logprobs, normalisers] = ops("LlamaLogprob", [], [logits!, classes], 2) as Pair;
+      save([logits!, classes, normalisers]);
+      return logprobs;
+    },
+    (upstream, saved) => [op("LlamaLogprobGrad", [], [...saved, upstream])],
+  );
+}
+
+function composedLogProbabilityOf(logits: Tensor, classes: Tensor): Tensor {
   return differentiable(
     [logits],
     ([logits], save) => {
@@ -352,3 +428,11 @@ export function greedyClasses(logits: Tensor): Tensor {
     [logits, tf.scalar(1, "int32")],
   );
 }
+
+/** By TensorFlow's ops what are ops of our own on a CPU: for GPUs. */
+export const composed = {
+  rmsNorm: composedRmsNorm,
+  rotate: composedRotate,
+  swiGlu: composedSwiGlu,
+  logProbabilityOf: composedLogProbabilityOf,
+};
