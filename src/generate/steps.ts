@@ -192,6 +192,7 @@ function llamaDecode(
   positions: Tensor,
   uniforms: Tensor,
 ): Tensor[] {
+  // In the order of parameterShapes, which ModelOf in native/decode.cc goes by.
   const variables = [...parameters.values(), ...cache.keys, ...cache.values];
   const rotation = rotationAt(config, tf.range(0, cache.capacity, 1, "int32"));
   const rotations = [rotation.cos, rotation.signedSin].map((x) =>
