@@ -78,11 +78,11 @@ describe("gradients equal central differences", () => {
   });
 });
 
-// Sizes: a multiple of a vector and none; rows of one task and of several, the last one not full. For each instruction set
+// Sizes: a multiple of a vector and none; rows of one task and of many, the last one not full. For each instruction set
 // test/model/attention.test.ts compares whole steps.
 describe.skipIf(backend.isUsingGpuDevice).each([
   { rows: 5, columns: 48 },
-  { rows: 67, columns: 90 },
+  { rows: 701, columns: 390 }, // enough for two threads
 ])("ops of our own are TensorFlow's, $rows x $columns", ({ rows, columns }) => {
   const [x, y] = [random(21, rows, columns), random(22, rows, columns)];
   const vectors = tf.reshape(x, [rows, 3, columns / 3]);
