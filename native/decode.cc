@@ -6,17 +6,8 @@
 // stands, once per step, and multiplied with as many tokens as a vector has lanes. No sum runs across lanes, so what becomes of a
 // sequence does not depend on its neighbours. Tokens of -1 get no lane.
 #include <cmath>
-#include <condition_variable>
-#include <mutex>
 
-#include "kernels.h"
-
-#if defined(__x86_64__) && __GNUC__ >= 11
-#define HAS_TILES
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "tiles.h"
 
 namespace {
 
@@ -28,49 +19,13 @@ constexpr int64_t kMostLanes = 4 * kPanel;
 constexpr int64_t kKeys = kLanes;
 /** Rows of a weight that are multiplied together, at most. */
 constexpr int64_t kMostRows = 16;
-/** Of a tile of rounded weights. */
-constexpr int64_t kTileRows = 16, kTileInner = 32;
 /** Logits of so many tokens are summed up by themselves, so that the sum over a large vocabulary stays exact. */
 constexpr int64_t kBlock = 64;
-
-struct Range {
-  int64_t begin, end;
-};
 
 struct Layer {
   const float *attention_norm, *queries, *keys, *values, *output, *ffn_norm, *gate, *up, *down;
   float *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
   float *cached_values;  // [slots, kv_heads, capacity, head_dim]
-};
-
-/** Threads that work on one thing, part by part. */
-class Team {
- public:
-  /**
-   * Returns when all have called it. Who waits for long sleeps: on a busy machine a thread that only looked would use up the time
-   * in which it could work.
-   */
-  void Wait(int64_t count) {
-    const int64_t now = round_;
-    if (++arrived_ == count) {
-      arrived_ = 0;
-      {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        round_ = now + 1;
-      }
-      next_.notify_all();
-      return;
-    }
-    for (int looks = 0; looks < 20000; looks++)  // some tens of microseconds
-      if (round_ != now) return;
-    std::unique_lock<std::mutex> lock(mutex_);
-    next_.wait(lock, [&] { return round_ != now; });
-  }
-
- private:
-  std::atomic<int64_t> arrived_{0}, round_{0};
-  std::mutex mutex_;
-  std::condition_variable next_;
 };
 
 struct Lane {
@@ -135,12 +90,6 @@ struct Batch {
   }
 };
 
-/** A member's part of `total` things, in multiples of `unit`. */
-INLINE Range ShareOf(int64_t total, int64_t unit, int64_t member, int64_t count) {
-  const int64_t part = RoundedUp((total + count - 1) / count, unit);
-  return {std::min(total, member * part), std::min(total, (member + 1) * part)};
-}
-
 /** out [kRows, kVectors · kLanes] = or += weight [kRows, inner] · x [inner, kVectors · kLanes], both within panels. */
 template <int kRows, int kVectors>
 INLINE void Block(const float *weight, int64_t inner, const float *x, float *out, bool adds) {
@@ -161,29 +110,6 @@ INLINE void Block(const float *weight, int64_t inner, const float *x, float *out
 }
 
 #ifdef HAS_TILES
-// Products of numbers rounded to bf16, by AMX: a tile has 16 rows of 64 bytes. Reference: Intel 64 and IA-32 Architectures
-// Optimization Reference Manual, chapter on AMX.
-#define TILES_TARGET target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
-#define TILES __attribute__((noinline, TILES_TARGET))
-#define TILES_INLINE inline __attribute__((always_inline, TILES_TARGET))
-
-/** Whether the system lets this process use tiles. */
-bool MayUseTiles() {
-  static const bool may = syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* tile data */) == 0;
-  return may;
-}
-
-struct alignas(64) TileShapes {
-  uint8_t palette, start_row, reserved[14];
-  uint16_t bytes[16];
-  uint8_t rows[16];
-};
-const TileShapes kTileShapes{1, 0, {}, {64, 64, 64, 64, 64}, {16, 16, 16, 16, 16}};
-
-TILES void StartTiles() { _tile_loadconfig(&kTileShapes); }
-
-TILES void EndTiles() { _tile_release(); }
-
 /** 16 numbers rounded to bf16, each in 4 bytes. */
 TILES_INLINE __m512i Rounded(const float *at) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(at))); }
 
@@ -242,8 +168,6 @@ TILES void TileProduct(const Batch &b, const float *weight, Range rows, int64_t 
     }
   }
 }
-#else
-bool MayUseTiles() { return false; }
 #endif
 
 /**

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <initializer_list>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -162,6 +164,46 @@ void OnThreads(int64_t most, const Body &body) {
   for (std::thread &other : others) other.join();
 }
 
+struct Range {
+  int64_t begin, end;
+};
+
+/** Threads that work on one thing, part by part. */
+class Team {
+ public:
+  /**
+   * Returns when all have called it. Who waits for long sleeps: on a busy machine a thread that only looked would use up the time
+   * in which it could work.
+   */
+  void Wait(int64_t count) {
+    const int64_t now = round_;
+    if (++arrived_ == count) {
+      arrived_ = 0;
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        round_ = now + 1;
+      }
+      next_.notify_all();
+      return;
+    }
+    for (int looks = 0; looks < 20000; looks++)  // some tens of microseconds
+      if (round_ != now) return;
+    std::unique_lock<std::mutex> lock(mutex_);
+    next_.wait(lock, [&] { return round_ != now; });
+  }
+
+ private:
+  std::atomic<int64_t> arrived_{0}, round_{0};
+  std::mutex mutex_;
+  std::condition_variable next_;
+};
+
+/** A member's part of `total` things, in multiples of `unit`. */
+INLINE Range ShareOf(int64_t total, int64_t unit, int64_t member, int64_t count) {
+  const int64_t part = RoundedUp((total + count - 1) / count, unit);
+  return {std::min(total, member * part), std::min(total, (member + 1) * part)};
+}
+
 /** Runs tasks 0 to count - 1 on as many threads as they are worth. */
 template <class Work>
 void RunTasks(const Work &work, int64_t count, double operations) {
@@ -204,15 +246,20 @@ class Call {
   }
   float *Floats(int index) { return static_cast<float *>(TF_TensorData(Input(index))); }
   const int32_t *Ints(int index) { return static_cast<const int32_t *>(TF_TensorData(Input(index))); }
-  /** Of the shape of an input's first axes; holds anything. */
-  float *Output(int index, TF_Tensor *like, int axes, TF_DataType type = TF_FLOAT) {
-    std::vector<int64_t> shape;
-    for (int axis = 0; axis < axes; axis++) shape.push_back(TF_Dim(like, axis));
-    const size_t bytes = 4 * SizeOf(like, axes);
-    TF_Tensor *tensor = TF_AllocateOutput(context_, index, type, shape.data(), axes, bytes, status_);
+  /** Holds anything. */
+  float *Output(int index, const std::vector<int64_t> &shape, TF_DataType type = TF_FLOAT) {
+    int64_t size = 1;
+    for (const int64_t axis : shape) size *= axis;
+    TF_Tensor *tensor = TF_AllocateOutput(context_, index, type, shape.data(), shape.size(), 4 * size, status_);
     if (tensor == nullptr) throw std::bad_alloc();
     tensors_.push_back(tensor);
     return static_cast<float *>(TF_TensorData(tensor));
+  }
+  /** The same, of the shape of an input's first axes. */
+  float *Output(int index, TF_Tensor *like, int axes, TF_DataType type = TF_FLOAT) {
+    std::vector<int64_t> shape;
+    for (int axis = 0; axis < axes; axis++) shape.push_back(TF_Dim(like, axis));
+    return Output(index, shape, type);
   }
   /** The same of zeros. */
   float *Zeros(int index, TF_Tensor *like, int axes, TF_DataType type = TF_FLOAT) {

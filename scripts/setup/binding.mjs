@@ -29,6 +29,7 @@ const SOURCES = [
   path.join("native", "attention.cc"),
   path.join("native", "decode.cc"),
   path.join("native", "elementwise.cc"),
+  path.join("native", "products.cc"),
 ];
 
 /** Relative to the binding itself, so that a moved checkout still works. */

@@ -7,7 +7,10 @@ const T = attribute.type("T", FLOAT);
 /** How many bits of a float32's mantissa, the leading one included, are left, and where. */
 const roundings = {
   tf32: { bits: 11, where: "a GPU, from NVIDIA's Ampere on" },
-  bf16: { bits: 8, where: "oneDNN on a CPU with AMX (amx_bf16 in /proc/cpuinfo)" },
+  bf16: {
+    bits: 8,
+    where: "a CPU with AMX (amx_bf16 in /proc/cpuinfo) and a set-up by g++ 11 or newer",
+  },
 } as const;
 
 let chosen: Precision | undefined;
@@ -31,9 +34,9 @@ export function usePrecision(precision: Precision): void {
   chosen = precision;
   if (precision === "float32") return;
   if (precision === "tf32") native.setTensorFloat32(true);
-  else process.env.TF_SET_ONEDNN_FPMATH_MODE = "BF16"; // read once, at the first BatchMatMulV2
+  const product = precision === "tf32" ? batchMatMul : roundedMatMul;
   const { bits, where } = roundings[precision];
-  const isRounded = roundsTo(bits);
+  const isRounded = roundsTo(bits, product);
   isBf16 = isRounded && precision === "bf16";
   if (!isRounded)
     console.error(
@@ -48,18 +51,27 @@ export function roundsToBf16(): boolean {
 }
 
 /** Whether a factor of one bit more loses that bit. */
-function roundsTo(bits: number): boolean {
-  const size = 64; // the smallest products stay float32
+function roundsTo(bits: number, product: (a: Tensor, b: Tensor) => Tensor): boolean {
+  const size = 64;
   const x = tf.fill([size, size], 1 + 2 ** -(bits + 1));
-  const [products] = take([tf.tidy(() => batchMatMul(x, tf.onesLike(x)))]);
-  x.dispose();
-  return products!.every((product) => product === size);
+  try {
+    const [products] = take([tf.tidy(() => product(x, tf.onesLike(x)))]);
+    return products!.every((value) => value === size);
+  } catch {
+    return false; // there is no such op, or it says that there is no AMX
+  } finally {
+    x.dispose();
+  }
 }
+
+/** Products of vectors, or of not many more, are not worth the rounding: they stay float32. */
+const SMALLEST_ROUNDED = 32;
 
 /** Matrix product of two matrices, either of them transposed. */
 export function matMul(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
   chosen ??= "float32";
-  if (isBf16) return batchMatMul(a, b, transposeA, transposeB); // oneDNN's MatMul never rounds
+  if (isBf16 && Math.min(...a.shape, ...b.shape) >= SMALLEST_ROUNDED)
+    return roundedMatMul(a, b, transposeA, transposeB);
   return op(
     "MatMul",
     [T, attribute.bool("transpose_a", transposeA), attribute.bool("transpose_b", transposeB)],
@@ -67,7 +79,14 @@ export function matMul(a: Tensor, b: Tensor, transposeA = false, transposeB = fa
   );
 }
 
-/** Matrix products of two stacks of matrices, either of them transposed. */
+/** The same of numbers rounded to bf16: our own op for CPUs with AMX, native/products.cc. */
+function roundedMatMul(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
+  const both = transposeA && transposeB ? "" : transposeA ? "Left" : "Right";
+  const suffix = transposeA || transposeB ? `OfTransposed${both}` : "";
+  return op(`RoundedProduct${suffix}`, [], [a, b]);
+}
+
+/** Matrix products of two stacks of matrices, either of them transposed; never of numbers rounded to bf16. */
 export function batchMatMul(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
   chosen ??= "float32";
   return op(

@@ -6,6 +6,7 @@ interface SftStep {
   readonly loss: number;
   readonly gradients: Readonly<Record<string, readonly number[]>>;
   readonly products: readonly number[];
+  readonly difference: number;
 }
 
 /** What test/support/sftStep.ts prints, and what it says on stderr. */
