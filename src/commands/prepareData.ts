@@ -11,6 +11,7 @@ import type { Candidate, Origin, Rejection, Source, SourceFile } from "../data/d
 import { readSvamp, svampOrigin } from "../data/datasets/svamp.ts";
 import type { Example } from "../data/examples.ts";
 import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
+import { inPlainWriting } from "../data/plainQuestions.ts";
 import type { CotKind } from "../data/prompt.ts";
 import { carveDev, holdBack } from "../data/splits.ts";
 import { UserError } from "../errors.ts";
@@ -33,6 +34,7 @@ export interface PrepareDataArguments {
   readonly train?: number | undefined;
   readonly answerOnly?: number | undefined;
   readonly test?: number | undefined;
+  readonly plain?: boolean | undefined;
   readonly timeoutSeconds: number;
   readonly workers: number;
 }
@@ -130,6 +132,9 @@ function generate(given: PrepareDataArguments): Draft {
   if (given.cot !== "python") {
     throw new UserError(`--cot: generated problems have Python programs, found ${given.cot}`);
   }
+  if (given.plain) {
+    throw new UserError("--plain: generated problems are written in one way; leave it out");
+  }
   if (given.from !== undefined) {
     throw new UserError("--from: generated problems are made, not read; leave it out");
   }
@@ -174,7 +179,17 @@ function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
     );
   }
   const { files, ...rows } = readSource(dataset, given.from, given.cot);
-  return { ...rows, source: { ...origin, files } };
+  const draft = { ...rows, source: { ...origin, files } };
+  if (!given.plain) return draft;
+  return {
+    ...draft,
+    candidates: rows.candidates.map(({ line, example }) => ({
+      line,
+      example: inPlainWriting(example),
+    })),
+    test: rows.test.map(inPlainWriting),
+    notes: [...rows.notes, "all questions are in plain writing"],
+  };
 }
 
 function readSource(dataset: PublicDataset, folder: string, cotKind: CotKind): Source {
@@ -328,6 +343,12 @@ const options = {
     describe: `Problems whose chain of thought is held back (default 0); generated: without a program (default ${defaultSizes.answerOnly})`,
   },
   test: { type: "number", describe: `generated: rows to test on (default ${defaultSizes.test})` },
+  plain: {
+    type: "boolean",
+    default: false,
+    describe:
+      "Write all questions in lower case, without commas, punctuation set apart, as SVAMP's test questions are; not for generated",
+  },
   "timeout-seconds": {
     type: "number",
     default: 10,

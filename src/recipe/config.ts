@@ -58,6 +58,7 @@ const prepare = z.discriminatedUnion(
       ...common,
       from: path, // folder with the set's files
       answerOnly: countOrZero, // problems whose chain of thought is held back
+      plain: z.boolean(), // questions in lower case, punctuation set apart
     }),
   ],
   { error: `expected "generated" or "${publicSets.options.join('" or "')}"` },

@@ -133,6 +133,13 @@ describe("prepareData", () => {
     expect(manifest().files["answers.jsonl"].rows).toBe(2);
   });
 
+  test("writes all questions plainly, of all splits", async () => {
+    writeGsm8k([1, 2, 3, 4].map(sum), [line("What, me?", "1.\n#### 1")]);
+    await prepare({ dev: 1, answerOnly: 1, plain: true });
+    const splits = ["train", "dev", "answers", "test"].map((name) => read(`${name}.jsonl`));
+    for (const { question } of splits.flat()) expect(question).toMatch(/^what [^,A-Z]* \?$/);
+  });
+
   test("generates problems with and without programs", async () => {
     const sizes = { train: 20, answerOnly: 30, dev: 5, test: 6 };
     await prepare({ dataset: "generated", cot: "python", from: undefined, seed: 3, ...sizes });

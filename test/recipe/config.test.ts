@@ -122,7 +122,7 @@ describe("loadStages", () => {
 
   test("refuses a stage that asks in another way than the data are prepared for", async () => {
     const prepare =
-      "data.prepare={dataset: gsm8k, cot: nl, from: x, seed: 1, dev: 1, answerOnly: 0, timeoutSeconds: 1, workers: 1}";
+      "data.prepare={dataset: gsm8k, cot: nl, from: x, seed: 1, dev: 1, answerOnly: 0, plain: false, timeoutSeconds: 1, workers: 1}";
     const recipe = loadRecipe(tiny, set(prepare));
     expect(await userErrorOf(() => loadStages(recipe, places))).toBe(
       'configs/tiny/warmup.yaml: "data.cotKind": expected nl, as the recipe\'s data.prepare.cot, found python',
