@@ -518,10 +518,12 @@ void ComputeDecode(TF_OpKernelContext *context) {
   const Model model = ModelOf(call, tensors);
   TF_Tensor *uniforms = call.Input(tensors + kUniforms);
   const int64_t steps = TF_Dim(uniforms, 0), inputs = TF_Dim(uniforms, 1);
-  const int32_t *tokens = call.Ints(tensors + kTokens), *slots = call.Ints(tensors + kSlots);
-  const int32_t *positions = call.Ints(tensors + kPositions);
-  const int64_t cached = TF_TensorElementCount(call.Input(tensors - 1)) / (model.kv_heads * model.capacity * model.head_dim);  // slots
-  if (model.capacity % kKeys != 0) throw std::invalid_argument("a capacity that blocks of keys do not fill");
+  const auto *tokens = call.Data<int32_t>(tensors + kTokens, inputs), *slots = call.Data<int32_t>(tensors + kSlots, inputs);
+  const auto *positions = call.Data<int32_t>(tensors + kPositions, inputs);
+  if (model.capacity == 0 || model.capacity % kKeys != 0) throw std::invalid_argument("a capacity that blocks of keys do not fill");
+  const int64_t size = TF_TensorElementCount(call.Input(tensors - 1));
+  for (size_t i = 1; i <= 2 * model.layers.size(); i++) call.Data<float>(tensors - i, size);
+  const int64_t cached = size / (model.kv_heads * model.capacity * model.head_dim);  // slots
   std::vector<Lane> lanes;
   for (int64_t i = 0; i < inputs; i++) {
     if (tokens[i] < 0) continue;

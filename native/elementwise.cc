@@ -151,7 +151,8 @@ struct Logprob {
   Rows rows;
   const float *logits;
   const int32_t *classes;
-  float *logprobs, *normalisers;  // the logarithm of the sum of e^logit
+  // The logarithm of the sum of e^logit is largest + log_total: apart, because their sum loses digits where logits are large.
+  float *logprobs, *largests, *log_totals;
 
   INLINE void Do(int64_t task) const {
     for (int64_t row = rows.begin(task); row < rows.end(task); row++) {
@@ -175,8 +176,9 @@ struct Logprob {
         }
         total += SumOf(sums);
       }
-      logprobs[row] = (from[classes[row]] - largest) - std::log(total);
-      normalisers[row] = largest + std::log(total);
+      largests[row] = largest;
+      log_totals[row] = std::log(total);
+      logprobs[row] = (from[classes[row]] - largest) - log_totals[row];
     }
   }
 };
@@ -185,15 +187,18 @@ struct LogprobGrad {
   Rows rows;
   const float *logits;
   const int32_t *classes;
-  const float *normalisers, *upstream;
+  const float *largests, *log_totals, *upstream;
   float *grad_logits;
 
   INLINE void Do(int64_t task) const {
     for (int64_t row = rows.begin(task); row < rows.end(task); row++) {
       const float *from = logits + row * rows.columns;
       float *to = grad_logits + row * rows.columns;
-      for (int64_t i = 0; i < rows.columns; i += kLanes)
-        StorePart(to + i, Exp(LoadPart(from + i, rows.columns - i) - normalisers[row]) * -upstream[row], rows.columns - i);
+      for (int64_t i = 0; i < rows.columns; i += kLanes) {
+        const int64_t rest = rows.columns - i;
+        const Lanes probabilities = Exp((LoadPart(from + i, rest) - largests[row]) - log_totals[row]);
+        StorePart(to + i, probabilities * -upstream[row], rest);
+      }
       to[classes[row]] += upstream[row];
     }
   }
@@ -219,22 +224,29 @@ void RunRows(const Work &work, int64_t numbers) {
   RunTasks(work, work.rows.tasks(), kOperations * numbers);
 }
 
-Rows RowsOf(TF_Tensor *matrix) { return {TF_Dim(matrix, 0), TF_Dim(matrix, 1)}; }
+Rows RowsOf(TF_Tensor *matrix) {
+  if (TF_NumDims(matrix) != 2) throw std::invalid_argument("expected a matrix as input 0");
+  return {TF_Dim(matrix, 0), TF_Dim(matrix, 1)};
+}
 
 void ComputeNorm(TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *x = call.Input(0);
-  RunRows(Norm{RowsOf(x), call.Floats(0), call.Floats(1), *call.Floats(2), call.Output(0, x, 2)}, SizeOf(x, 2));
+  const Rows rows = RowsOf(x);
+  const int64_t size = SizeOf(x, 2);
+  RunRows(Norm{rows, call.Data<float>(0, size), call.Data<float>(1, rows.columns), *call.Data<float>(2, 1), call.Output(0, x, 2)}, size);
 }
 
 void ComputeNormGrad(TF_OpKernelContext *context) {
   Call call(context);
-  TF_Tensor *x = call.Input(0), *weight = call.Input(1);
+  TF_Tensor *x = call.Input(0);
   const Rows rows = RowsOf(x);
+  const int64_t size = SizeOf(x, 2);
   std::vector<float> grad_weights(rows.tasks() * rows.columns);
-  RunRows(NormGrad{rows, call.Floats(0), call.Floats(1), call.Floats(2), *call.Floats(3), call.Output(0, x, 2), grad_weights.data()},
-          SizeOf(x, 2));
-  float *grad_weight = call.Zeros(1, weight, 1);
+  RunRows(NormGrad{rows, call.Data<float>(0, size), call.Data<float>(1, rows.columns), call.Data<float>(2, size), *call.Data<float>(3, 1),
+                   call.Output(0, x, 2), grad_weights.data()},
+          size);
+  float *grad_weight = call.Zeros(1, call.Input(1), 1);
   for (int64_t task = 0; task < rows.tasks(); task++)
     for (int64_t i = 0; i < rows.columns; i++) grad_weight[i] += grad_weights[task * rows.columns + i];
 }
@@ -242,42 +254,57 @@ void ComputeNormGrad(TF_OpKernelContext *context) {
 void ComputeGate(TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *gate = call.Input(0);
-  RunRows(Gate{RowsOf(gate), call.Floats(0), call.Floats(1), call.Output(0, gate, 2)}, SizeOf(gate, 2));
+  const Rows rows = RowsOf(gate);
+  const int64_t size = SizeOf(gate, 2);
+  RunRows(Gate{rows, call.Data<float>(0, size), call.Data<float>(1, size), call.Output(0, gate, 2)}, size);
 }
 
 void ComputeGateGrad(TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *gate = call.Input(0);
-  RunRows(GateGrad{RowsOf(gate), call.Floats(0), call.Floats(1), call.Floats(2), call.Output(0, gate, 2), call.Output(1, gate, 2)},
-          SizeOf(gate, 2));
+  const Rows rows = RowsOf(gate);
+  const int64_t size = SizeOf(gate, 2);
+  RunRows(GateGrad{rows, call.Data<float>(0, size), call.Data<float>(1, size), call.Data<float>(2, size), call.Output(0, gate, 2),
+                   call.Output(1, gate, 2)},
+          size);
 }
 
 void ComputeRotation(TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *x = call.Input(0);
+  if (TF_NumDims(x) != 3) throw std::invalid_argument("expected [tokens, heads, head size] as input 0");
   const Rows rows{TF_Dim(x, 0), TF_Dim(x, 2)};
-  RunRows(Rotation{rows, TF_Dim(x, 1), call.Floats(0), call.Floats(1), call.Floats(2), call.Output(0, x, 3)}, SizeOf(x, 3));
+  const int64_t size = SizeOf(x, 3), angles = rows.rows * rows.columns;
+  RunRows(Rotation{rows, TF_Dim(x, 1), call.Data<float>(0, size), call.Data<float>(1, angles), call.Data<float>(2, angles),
+                   call.Output(0, x, 3)},
+          size);
 }
 
-void CheckClasses(const Rows &rows, const int32_t *classes) {
+const int32_t *ClassesOf(Call &call, const Rows &rows) {
+  const int32_t *classes = call.Data<int32_t>(1, rows.rows);
   for (int64_t row = 0; row < rows.rows; row++)
     if (classes[row] < 0 || classes[row] >= rows.columns) throw std::invalid_argument("a class that has no logit");
+  return classes;
 }
 
 void ComputeLogprob(TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *logits = call.Input(0);
   const Rows rows = RowsOf(logits);
-  CheckClasses(rows, call.Ints(1));
-  RunRows(Logprob{rows, call.Floats(0), call.Ints(1), call.Output(0, logits, 1), call.Output(1, logits, 1)}, SizeOf(logits, 2));
+  const int64_t size = SizeOf(logits, 2);
+  RunRows(Logprob{rows, call.Data<float>(0, size), ClassesOf(call, rows), call.Output(0, logits, 1), call.Output(1, logits, 1),
+                  call.Output(2, logits, 1)},
+          size);
 }
 
 void ComputeLogprobGrad(TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *logits = call.Input(0);
   const Rows rows = RowsOf(logits);
-  CheckClasses(rows, call.Ints(1));
-  RunRows(LogprobGrad{rows, call.Floats(0), call.Ints(1), call.Floats(2), call.Floats(3), call.Output(0, logits, 2)}, SizeOf(logits, 2));
+  const int64_t size = SizeOf(logits, 2);
+  RunRows(LogprobGrad{rows, call.Data<float>(0, size), ClassesOf(call, rows), call.Data<float>(2, rows.rows),
+                      call.Data<float>(3, rows.rows), call.Data<float>(4, rows.rows), call.Output(0, logits, 2)},
+          size);
 }
 
 /** Outputs of the shape of the first input's first axes. */
@@ -300,11 +327,11 @@ const bool registered = [] {
            Guarded<ComputeGateGrad>);
   Register("LlamaRotation", {{"x: float", "cosines: float", "sines: float"}, {"rotated: float"}}, LikeFirst<1, 3>,
            Guarded<ComputeRotation>);
-  Register("LlamaLogprob", {{"logits: float", "classes: int32"}, {"logprobs: float", "normalisers: float"}}, LikeFirst<2, 1>,
+  Register("LlamaLogprob", {{"logits: float", "classes: int32"}, {"logprobs: float", "largests: float", "log_totals: float"}}, LikeFirst<3, 1>,
            Guarded<ComputeLogprob>);
   Register("LlamaLogprobGrad",
-           {{"logits: float", "classes: int32", "normalisers: float", "upstream: float"}, {"grad_logits: float"}}, LikeFirst<1, 2>,
-           Guarded<ComputeLogprobGrad>);
+           {{"logits: float", "classes: int32", "largests: float", "log_totals: float", "upstream: float"}, {"grad_logits: float"}},
+           LikeFirst<1, 2>, Guarded<ComputeLogprobGrad>);
   return true;
 }();
 

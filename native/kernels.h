@@ -40,10 +40,11 @@ constexpr float kMasked = -INFINITY;
 
 INLINE int64_t RoundedUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
 
-/** e^x for x <= 0, to a unit or two in the last place. Reference: Cephes, expf. */
+/** e^x for x <= 0, to a unit or two in the last place; 0 below e^-87, about the least number of full precision. Reference: Cephes, expf. */
 INLINE Lanes Exp(Lanes x) {
   const Lanes least = Lanes{} - 87.0f;
-  x = x < least ? least : x;
+  const IntLanes vanishes = x < least;
+  x = vanishes ? least : x;
   const float round = 12582912.0f;  // 1.5 · 2^23: adding it leaves no digits after the point
   const Lanes n = (x * 1.44269504f + round) - round;
   const Lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -54,7 +55,7 @@ INLINE Lanes Exp(Lanes x) {
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
   const IntLanes power = (__builtin_convertvector(n, IntLanes) + 127) << 23;
-  return p * (Lanes)power;
+  return vanishes ? Lanes{} : p * (Lanes)power;
 }
 
 INLINE Lanes Load(const float *at) { return *reinterpret_cast<const Lanes *>(at); }
@@ -246,6 +247,15 @@ class Call {
   }
   float *Floats(int index) { return static_cast<float *>(TF_TensorData(Input(index))); }
   const int32_t *Ints(int index) { return static_cast<const int32_t *>(TF_TensorData(Input(index))); }
+  /** An input of so many numbers, of 4 bytes each. */
+  template <class Number>
+  Number *Data(int index, int64_t size) {
+    TF_Tensor *tensor = Input(index);
+    if (TF_TensorElementCount(tensor) != size)
+      throw std::invalid_argument("input " + std::to_string(index) + ": expected " + std::to_string(size) + " numbers, found " +
+                                  std::to_string(TF_TensorElementCount(tensor)));
+    return static_cast<Number *>(TF_TensorData(tensor));
+  }
   /** Holds anything. */
   float *Output(int index, const std::vector<int64_t> &shape, TF_DataType type = TF_FLOAT) {
     int64_t size = 1;
@@ -289,6 +299,8 @@ void Guarded(void *, TF_OpKernelContext *context) {
     fail(TF_RESOURCE_EXHAUSTED, error.what());
   } catch (const std::invalid_argument &error) {
     fail(TF_INVALID_ARGUMENT, error.what());
+  } catch (const std::exception &error) {
+    fail(TF_INTERNAL, error.what());
   }
 }
 

@@ -203,10 +203,15 @@ void ComputeProduct(TF_OpKernelContext *context) {
   if (!MayUseTiles()) throw std::invalid_argument("no AMX");
   Call call(context);
   TF_Tensor *left = call.Input(0), *right = call.Input(1);
+  if (TF_NumDims(left) != 2 || TF_NumDims(right) != 2) throw std::invalid_argument("expected two matrices as factors");
   const int64_t rows = TF_Dim(left, kTransposesLeft), inner = TF_Dim(left, !kTransposesLeft), columns = TF_Dim(right, !kTransposesRight);
   if (TF_Dim(right, kTransposesRight) != inner) throw std::invalid_argument("factors of different inner sizes");
   Product product{rows, columns, inner, {call.Floats(0), TF_Dim(left, 1), !kTransposesLeft}, {call.Floats(1), TF_Dim(right, 1), kTransposesRight},
                   call.Output(0, {rows, columns})};
+  if (inner == 0) {
+    std::fill_n(product.out, rows * columns, 0.0f);
+    return;
+  }
   const int64_t threads = std::min(ThreadsFor(rows * columns * inner / 16.0), (rows + kSquare - 1) / kSquare);
   product.right_tiles = Scratch(product.right_size() + threads * product.left_size());
   product.left_tiles = product.right_tiles + product.right_size();

@@ -285,7 +285,13 @@ function splitRows(
   given: PrepareDataArguments,
 ): Splits {
   if (dev !== undefined) return { train: rows, dev, answerOnly };
-  if (rows.length === 0) return { train: [], dev: [], answerOnly };
+  if (rows.length === 0) {
+    if (given.answerOnly)
+      throw new UserError(
+        `--answer-only: expected 0, because ${given.dataset} has no training rows in --from, found ${given.answerOnly}`,
+      );
+    return { train: [], dev: [], answerOnly };
+  }
   const carved = carveDev(rows, given.dev ?? defaultCarvedDev, given.seed);
   return { dev: carved.dev, ...holdBack(carved.train, given.answerOnly ?? 0, given.seed) };
 }

@@ -9,11 +9,11 @@ import { programPrefix } from "./prompt.ts";
 export function plainQuestion(question: string): string {
   return question
     .toLowerCase()
-    .replace(/(\d),(?=\d{3}\b)/g, "$1")
+    .replace(/(?<!\d|\d,)\d{1,3}(,\d{3})+(?!\d|,\d)/g, (number) => number.replaceAll(",", ""))
     .replace(/(\d)\.0+\b/g, "$1")
-    .replace(/,/g, "")
+    .replace(/,/g, " ")
     .replace(/(\S)'s\b/g, "$1 's")
-    .replace(/(\S)([.?!])(?=\s|$)/g, "$1 $2")
+    .replace(/([^\s.?!])([.?!]+)(?=\s|$)/g, "$1 $2")
     .replace(/\s+/g, " ")
     .trim();
 }

@@ -40,7 +40,7 @@ export function carveDev(
 }
 
 /**
- * Holds back the chains of thought of some rows.
+ * Holds back the chains of thought of some rows. Rows of the same question stay together.
  *
  * @param count of these rows
  * @returns the others, and the held-back ones without their chains of thought, both in the order of the rows
@@ -51,12 +51,22 @@ export function holdBack(
   count: number,
   seed: number,
 ): { train: Example[]; answerOnly: Example[] } {
-  if (count >= rows.length)
+  const ofQuestion = new Map<string, Example[]>();
+  for (const row of rows)
+    ofQuestion.set(row.question, [...(ofQuestion.get(row.question) ?? []), row]);
+  const groups = [...ofQuestion.values()];
+  const chosen = new Set<Example>();
+  for (const same of Rng.named(seed, "answer-only split").shuffled(groups)) {
+    if (chosen.size + same.length > count) continue;
+    for (const row of same) chosen.add(row);
+  }
+  if (chosen.size < count || count === rows.length) {
+    const fewest = Math.min(...groups.map((same) => same.length));
+    const most = Math.min(chosen.size, rows.length - fewest);
     throw new UserError(
-      `--answer-only: expected at most ${rows.length - 1}, because a chain of thought has to be left to train on, found ${count}`,
+      `--answer-only: expected at most ${most}, because a chain of thought has to be left to train on, and rows of one question stay together, found ${count}`,
     );
-  const order = Rng.named(seed, "answer-only split").shuffled(rows);
-  const chosen = new Set(order.slice(0, count));
+  }
   return {
     train: rows.filter((row) => !chosen.has(row)),
     answerOnly: rows.filter((row) => chosen.has(row)).map(withoutCot),

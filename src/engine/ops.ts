@@ -326,9 +326,9 @@ export function logProbabilityOf(logits: Tensor, classes: Tensor): Tensor {
   return differentiable(
     [logits],
     ([logits], save) => {
-      const [logprobs, normalisers] = ops("LlamaLogprob", [], [logits!, classes], 2) as Pair;
-      save([logits!, classes, normalisers]);
-      return logprobs;
+      const [logprobs, ...normalisers] = ops("LlamaLogprob", [], [logits!, classes], 3);
+      save([logits!, classes, ...normalisers]);
+      return logprobs!;
     },
     (upstream, saved) => [op("LlamaLogprobGrad", [], [...saved, upstream])],
   );

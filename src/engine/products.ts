@@ -1,6 +1,6 @@
 // Matrix products, and their precision.
 import type { Precision } from "../config.ts";
-import { attribute, FLOAT, native, op, type Tensor, take, tf } from "./tf.ts";
+import { attribute, backend, FLOAT, native, op, type Tensor, take, tf } from "./tf.ts";
 
 const T = attribute.type("T", FLOAT);
 
@@ -36,7 +36,9 @@ export function usePrecision(precision: Precision): void {
   if (precision === "tf32") native.setTensorFloat32(true);
   const product = precision === "tf32" ? batchMatMul : roundedMatMul;
   const { bits, where } = roundings[precision];
-  const isRounded = roundsTo(bits, product);
+  // A GPU would leave such a product to the CPU, and copy.
+  const isLeftToCpu = precision === "bf16" && backend.isUsingGpuDevice;
+  const isRounded = !isLeftToCpu && roundsTo(bits, product);
   isBf16 = isRounded && precision === "bf16";
   if (!isRounded)
     console.error(

@@ -10,6 +10,7 @@
 import { bucketSize } from "../data/batch.ts";
 import { type Compiled, compile } from "../engine/compile.ts";
 import { type Tensor, tf } from "../engine/tf.ts";
+import { UserError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import type { Rng } from "../rng.ts";
 import { copyStep, createCache, decodeStep, prefillStep } from "./steps.ts";
@@ -102,6 +103,10 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
 
       /** Adds a sampled token; a complete sequence leaves its slot. */
       const append = (slotIndex: number, token: number, logprob: number) => {
+        if (Number.isNaN(logprob))
+          throw new UserError(
+            "expected probabilities of the next token, found NaN: the model's weights, or what it computes with them, are no numbers",
+          );
         const slot = slots[slotIndex]!;
         slot.tokens.push(token);
         slot.logprobs.push(logprob);

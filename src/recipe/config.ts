@@ -154,6 +154,13 @@ const rules: readonly Rule<Recipe>[] = [
         : undefined,
   },
   {
+    reads: ["data"],
+    breach: ({ data: { prepare, reft, rerank } }) =>
+      prepare?.answerOnly === 0 && [reft, rerank].includes("answers.jsonl")
+        ? "expected prepare.answerOnly of at least 1, because answers.jsonl is read, found 0"
+        : undefined,
+  },
+  {
     reads: ["seeds"],
     breach: ({ seeds }) =>
       new Set(seeds).size < seeds.length

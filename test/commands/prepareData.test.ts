@@ -188,6 +188,9 @@ describe("prepareData", () => {
   test("says which files MathQA's test set alone does not give", async () => {
     const record = { item_id: "m-1", question: "1 + 1?", answer_value: "2" };
     writeFileSync(join(from, "mathqa-numeric_test_set.json"), JSON.stringify([record]));
+    await expect(prepare({ dataset: "mathqa-numeric", answerOnly: 5 })).rejects.toThrow(
+      "--answer-only: expected 0, because mathqa-numeric has no training rows in --from, found 5",
+    );
     const summary = await prepare({ dataset: "mathqa-numeric" });
     expect(summary.split("\n")).toEqual([
       "test.jsonl: 1 rows",

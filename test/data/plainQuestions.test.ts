@@ -14,6 +14,8 @@ describe("plain writing", () => {
       "there are 107 trees in the park . how many ?",
     ],
     ["1, 2, 300 of 10.05", "1 2 300 of 10.05"],
+    ["85,90,78; 1,2,300; 1,234,567.5, 12,000,", "85 90 78; 1 2 300; 1234567.5 12000"],
+    ["Wait... what?!", "wait ... what ?!"],
   ])("%s", (question, plain) => {
     expect(plainQuestion(question)).toBe(plain);
     expect(plainQuestion(plain)).toBe(plain);

@@ -49,7 +49,25 @@ describe("holdBack", () => {
     expect(holdBack(rows, 0, 1)).toEqual({ train: rows, answerOnly: [] });
   });
 
-  test("leaves something to train on", () => {
-    expect(() => holdBack(rows, 6, 1)).toThrow("--answer-only: expected at most 5, because");
+  test("keeps the rows of one question together", () => {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const { train, answerOnly } = holdBack(rows, 3, seed);
+      const learned = new Set(train.map(({ question }) => question));
+      expect(answerOnly).toHaveLength(3);
+      expect(answerOnly.some(({ question }) => learned.has(question))).toBe(false);
+    }
   });
+
+  test.each([
+    { of: rows, count: 6, most: 5 },
+    { of: rows, count: 7, most: 5 },
+    { of: rows.slice(2, 4), count: 1, most: 0 },
+  ])(
+    "says how many of $of.length there can be where $count are asked for",
+    ({ of, count, most }) => {
+      expect(() => holdBack(of, count, 1)).toThrow(
+        `--answer-only: expected at most ${most}, because`,
+      );
+    },
+  );
 });

@@ -12,7 +12,7 @@ import {
   sampleClasses,
   swiGlu,
 } from "../../src/engine/ops.ts";
-import { backend, type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { backend, op, type Tensor, take, tf } from "../../src/engine/tf.ts";
 import { largestDifference } from "../support/golden.ts";
 
 const random = (seed: number, ...shape: number[]): Tensor =>
@@ -132,6 +132,34 @@ describe.skipIf(backend.isUsingGpuDevice).each([
       expect(largestDifference(own[i]!, expected)).toBeLessThan(1e-4);
     });
   });
+});
+
+test("gradients of equal logits are those of equal probabilities, however large the logits are", () => {
+  const logits = tf.fill([1, 4096], 1e9);
+  const classes = tf.tensor1d([0], "int32");
+  const { grads } = tf
+    .engine()
+    .gradients(() => tf.sum(logProbabilityOf(logits, classes)), [logits]);
+  const [gradient] = take(grads);
+  expect(gradient![0]).toBeCloseTo(1 - 1 / 4096, 6);
+  expect(gradient![1]).toBeCloseTo(-1 / 4096, 9);
+});
+
+test("swiGlu of a gate that is far below zero is 0", () => {
+  const [gated] = take([swiGlu(tf.tensor2d([[-1e30, -100]]), tf.ones([1, 2]))]);
+  expect(gated!.map(Math.abs)).toEqual(new Float32Array([0, 0]));
+});
+
+test.skipIf(backend.isUsingGpuDevice)("ops of our own refuse inputs that do not fit", () => {
+  const run = (name: string, ...inputs: Tensor[]) => take([op(name, [], inputs)]);
+  const [matrix, vector, epsilon] = [tf.ones([2, 8]), tf.ones([8]), tf.scalar(1e-5)];
+  expect(() => run("LlamaNorm", vector, vector, epsilon)).toThrow("expected a matrix as input 0");
+  expect(() => run("LlamaNorm", matrix, tf.ones([7]), epsilon)).toThrow(
+    "input 1: expected 8 numbers, found 7",
+  );
+  expect(() => run("LlamaNorm", matrix, vector, tf.ones([0]))).toThrow(
+    "input 2: expected 1 numbers, found 0",
+  );
 });
 
 test("logProbabilityOf refuses a class that has no logit", () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { batchMatMul, matMul, usePrecision } from "../../src/engine/products.ts";
-import { backend, take, tf } from "../../src/engine/tf.ts";
+import { backend, op, type Tensor, take, tf } from "../../src/engine/tf.ts";
 import { relativeDistance, runSftStep } from "../support/runSftStep.ts";
 
 describe("bf16", () => {
@@ -25,6 +25,22 @@ describe("bf16", () => {
       expect(exact.difference).toBeGreaterThan(1e-3);
     },
   );
+
+  test.runIf(hasAmx && !backend.isUsingGpuDevice)(
+    "products of no numbers are 0, and only matrices have one",
+    () => {
+      const product = (...factors: Tensor[]) => take([op("RoundedProduct", [], factors)])[0]!;
+      expect(product(tf.ones([2, 0]), tf.ones([0, 3]))).toEqual(new Float32Array(6));
+      for (const shape of [[64], [2, 64, 64]])
+        expect(() => product(tf.ones(shape), tf.ones([64, 64]))).toThrow("expected two matrices");
+    },
+  );
+
+  test.runIf(backend.isUsingGpuDevice)("is float32 on a GPU, which is said", () => {
+    const { out, said } = runSftStep("bf16");
+    expect(said).toContain("precision bf16 brings nothing here: products stay float32");
+    expect(out.products).toEqual([64.125, 64.125]);
+  });
 });
 
 test.skipIf(backend.isUsingGpuDevice)(

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
-import { backend, liveTensors } from "../../src/engine/tf.ts";
+import { backend, liveTensors, tf } from "../../src/engine/tf.ts";
 import { createGenerator, type Prompt, type Response } from "../../src/generate/generate.ts";
+import { createCache, decodeStep } from "../../src/generate/steps.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
 import { Rng } from "../../src/rng.ts";
@@ -128,6 +129,29 @@ test("log-probabilities are those that scoring the whole sequence gives", async 
     expect(largestDifference(responses[i]!.logprobs, expected)).toBeLessThan(1e-5);
   });
   scorer.dispose();
+  disposeModel(model);
+});
+
+test("weights that are no numbers end generation with an error", async () => {
+  const model = loadModel(goldenPath("models", "multi-head"));
+  const norm = model.parameters.get("model.norm.weight")!;
+  norm.load(new Float32Array(norm.size).fill(Number.NaN));
+  for (const temperature of [0, 1]) {
+    const generator = createGenerator(model, { slots: 2, maxTokens: 20, temperature });
+    const responses = generator.generate(prompts(2, 6), { maxNewTokens: 4, eosIds: [] });
+    await expect(responses).rejects.toThrow("expected probabilities of the next token, found NaN");
+    generator.dispose();
+  }
+  disposeModel(model);
+});
+
+test.skipIf(backend.isUsingGpuDevice)("the own op refuses inputs that do not fit together", () => {
+  const model = loadModel(goldenPath("models", "multi-head"));
+  const cache = createCache(model.config, 2, 16);
+  const int = (...values: number[]) => tf.tensor1d(values, "int32");
+  expect(() => decodeStep(model, cache, 1, [int(1, 1), int(0), tf.ones([1, 2])])).toThrow(
+    "expected 2 numbers, found 1",
+  );
   disposeModel(model);
 });
 

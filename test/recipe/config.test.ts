@@ -46,10 +46,21 @@ describe("loadRecipe", () => {
     expect(message).toContain("stage: unknown key");
   });
 
+  test("refuses to read answers.jsonl where no chain of thought is held back", async () => {
+    const svamp = join("configs", "svamp-tiny", "recipe.yaml");
+    for (const reader of ["reft", "rerank"]) {
+      const message = await userErrorOf(() =>
+        loadRecipe(svamp, set(`data.${reader}=answers.jsonl`)),
+      );
+      expect(message).toContain("expected prepare.answerOnly of at least 1, because answers.jsonl");
+    }
+  });
+
   test.each([
     ["data.prepare.from=x", "data.prepare.from: unknown key"],
     ["data.prepare.dataset=svamp", "data.prepare.from: missing, expected text"],
     ["data.prepare.dataset=hotels", 'expected "generated" or "svamp" or "gsm8k"'],
+    ["data.prepare.answerOnly=0", "data.prepare.answerOnly: expected at least 1, found 0"],
     ["data.reft=test.jsonl", 'expected "train.jsonl" or "answers.jsonl", found "test.jsonl"'],
   ])("refuses %s", async (override, expected) => {
     const message = await userErrorOf(() => loadRecipe(tiny, set(override)));
@@ -122,7 +133,7 @@ describe("loadStages", () => {
 
   test("refuses a stage that asks in another way than the data are prepared for", async () => {
     const prepare =
-      "data.prepare={dataset: gsm8k, cot: nl, from: x, seed: 1, dev: 1, answerOnly: 0, plain: false, timeoutSeconds: 1, workers: 1}";
+      "data.prepare={dataset: gsm8k, cot: nl, from: x, seed: 1, dev: 1, answerOnly: 1, plain: false, timeoutSeconds: 1, workers: 1}";
     const recipe = loadRecipe(tiny, set(prepare));
     expect(await userErrorOf(() => loadStages(recipe, places))).toBe(
       'configs/tiny/warmup.yaml: "data.cotKind": expected nl, as the recipe\'s data.prepare.cot, found python',
