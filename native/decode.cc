@@ -136,8 +136,7 @@ TILES void TileProduct(const Batch &b, const float *weight, Range rows, int64_t 
       for (int64_t r = 0; r < kTileRows; r++) {
         const float *from = weight + (row + r) * inner + k;
         const int64_t count = r < height_here ? inner - k : 0;
-        const auto part = [&](int64_t first) { return __mmask16(count >= first + 16 ? 0xffff : count > first ? (1 << (count - first)) - 1 : 0); };
-        const __m512 low = _mm512_maskz_loadu_ps(part(0), from), high = _mm512_maskz_loadu_ps(part(16), from + 16);
+        const __m512 low = _mm512_maskz_loadu_ps(Mask(count), from), high = _mm512_maskz_loadu_ps(Mask(count - 16), from + 16);
         _mm512_storeu_si512(block + k * kTileRows + r * kTileInner, (__m512i)_mm512_cvtne2ps_pbh(high, low));
       }
     }

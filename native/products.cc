@@ -20,8 +20,6 @@ struct Factor {
   bool is_inner_row;  // rows lie along the inner axis
 };
 
-TILES_INLINE __mmask16 Mask(int64_t count) { return count >= 16 ? 0xffff : count > 0 ? (1 << count) - 1 : 0; }
-
 /** A 16 x 16 matrix of 4 bytes each, transposed. */
 TILES_INLINE void Transpose(__m512i (&x)[16]) {
   __m512i y[16];

@@ -43,6 +43,9 @@ struct alignas(64) TileShapes {
 };
 const TileShapes kTileShapes{1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
 
+/** The first `count` of 16 numbers. */
+TILES_INLINE __mmask16 Mask(int64_t count) { return count >= 16 ? 0xffff : count > 0 ? (1 << count) - 1 : 0; }
+
 TILES void StartTiles() { _tile_loadconfig(&kTileShapes); }
 
 TILES void EndTiles() { _tile_release(); }
