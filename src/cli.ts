@@ -168,13 +168,17 @@ async function parserFor(chosen: string | undefined, alone: string | undefined):
     .demandCommand(1, "expected a command, found none");
 }
 
-/** yargs itself takes `--workers many` as NaN, `--input --output x` as an empty name, and a repeated option as a list. */
+/**
+ * yargs itself takes `--workers many` as NaN, `--input --output x` as an empty name, `--dev` alone as not given where it has no
+ * default, and a repeated option as a list.
+ */
 function everyOptionHasOneValue(parsed: Readonly<Record<string, unknown>>): boolean {
   for (const [name, value] of Object.entries(parsed)) {
     const isCopy = /[A-Z_$]/.test(name); // yargs adds the camelCase spelling, `_` and `$0`
     if (isCopy || repeatable.includes(name)) continue;
     if (Number.isNaN(value)) throw new UserError(`--${name}: expected a number`);
-    if (value === "") throw new UserError(`--${name}: expected a value, found none`);
+    if (value === "" || value === undefined)
+      throw new UserError(`--${name}: expected a value, found none`);
     if (Array.isArray(value))
       throw new UserError(`--${name}: expected one value, found ${value.join(" and ")}`);
   }

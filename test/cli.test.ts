@@ -15,6 +15,7 @@ vi.mock("../src/commands/execute.ts", () => ({
     builder: {
       input: { type: "string", demandOption: true },
       workers: { type: "number", default: 2 },
+      limit: { type: "number" },
       set: { type: "array", string: true },
     },
     handler: () => handler(),
@@ -84,6 +85,7 @@ describe("main", () => {
     [["execute", "--input", "a", "more"], "reft execute: Unknown argument: more\n"],
     [["execute", "--input", "a", "--workers", "many"], "--workers: expected a number\n"],
     [["execute", "--input", "--workers", "2"], "--input: expected a value, found none\n"],
+    [["execute", "--input", "a", "--limit"], "--limit: expected a value, found none\n"],
     [["execute", "--input", "a", "--input", "b"], "--input: expected one value, found a and b\n"],
   ])("answers %j with one message and exit code 1", async (args, message) => {
     handler = () => expect.fail("the command ran");

@@ -92,11 +92,13 @@ async function run(args: Arguments): Promise<void> {
     const responses = await generator.generate(requests, {
       maxNewTokens,
       eosIds: [...eosIds, ...(tokenizer ? [tokenizer.eosId] : [])],
-      onResponse: () => progress.update(++done),
+      onResponse: (index, { logprobs }) => {
+        checkFinite(logprobs, `${input}:${chunk[Math.floor(index / samples)]!.line}`, folder);
+        progress.update(++done);
+      },
     });
-    chunk.forEach(({ line, value }, i) => {
+    chunk.forEach(({ value }, i) => {
       const own = responses.slice(i * samples, (i + 1) * samples);
-      for (const { logprobs } of own) checkFinite(logprobs, `${input}:${line}`, folder);
       appendJsonl(output, {
         id: value.id,
         responses: own.map((response) => ({

@@ -2,6 +2,7 @@
 import { UserError } from "../errors.ts";
 import { Rng } from "../rng.ts";
 import type { Example } from "./examples.ts";
+import { groupBy } from "./groupBy.ts";
 
 /** Questions that share so much of their word pairs are variants of each other. */
 const variantSimilarity = 0.8;
@@ -51,10 +52,7 @@ export function holdBack(
   count: number,
   seed: number,
 ): { train: Example[]; answerOnly: Example[] } {
-  const ofQuestion = new Map<string, Example[]>();
-  for (const row of rows)
-    ofQuestion.set(row.question, [...(ofQuestion.get(row.question) ?? []), row]);
-  const groups = [...ofQuestion.values()];
+  const groups = groupBy(rows, ({ question }) => question);
   const chosen = new Set<Example>();
   for (const same of Rng.named(seed, "answer-only split").shuffled(groups)) {
     if (chosen.size + same.length > count) continue;

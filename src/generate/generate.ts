@@ -53,6 +53,7 @@ export interface Generator {
    * One response per prompt, in the prompts' order, with the model's current weights.
    *
    * @throws Error when a prompt and maxNewTokens do not fit into maxTokens
+   * @throws UserError when a log-probability is NaN, once `onResponse` had the response that ends in it: it may say more
    */
   generate(prompts: readonly Prompt[], options: GenerateOptions): Promise<Response[]>;
   dispose(): void;
@@ -103,14 +104,11 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
 
       /** Adds a sampled token; a complete sequence leaves its slot. */
       const append = (slotIndex: number, token: number, logprob: number) => {
-        if (Number.isNaN(logprob))
-          throw new UserError(
-            "expected probabilities of the next token, found NaN: the model's weights, or what it computes with them, are no numbers",
-          );
         const slot = slots[slotIndex]!;
         slot.tokens.push(token);
         slot.logprobs.push(logprob);
-        const ended = eosIds.includes(token);
+        const isBroken = Number.isNaN(logprob);
+        const ended = isBroken || eosIds.includes(token);
         if (!ended && slot.tokens.length < maxNewTokens) return;
         const response = {
           tokens: slot.tokens,
@@ -120,6 +118,11 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
         responses[slot.index] = response;
         slots[slotIndex] = null;
         onResponse?.(slot.index, response);
+        if (!isBroken) return;
+        throw new UserError(
+          `expected finite log-probabilities, found NaN at token ${response.tokens.length - 1} of response ${slot.index}: ` +
+            "the model's weights are damaged; take another checkpoint",
+        );
       };
 
       while (nextPrompt < prompts.length || slots.some((slot) => slot !== null)) {

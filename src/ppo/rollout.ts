@@ -1,5 +1,6 @@
 // One rollout: sampled answers, judged, with everything about them that learning needs, as plain data.
 import type { Sequence } from "../data/batch.ts";
+import { groupBy } from "../data/groupBy.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type Answer, answerQuestions, type Question } from "../generate/answer.ts";
 import type { Generator } from "../generate/generate.ts";
@@ -84,11 +85,5 @@ function meanGap(experiences: readonly Experience[]): number {
 
 /** Sequences by their question, in the order in which questions first occur. */
 export function groupByQuestion<S extends Sequence>(sequences: readonly S[]): S[][] {
-  const groups = new Map<readonly number[], S[]>(); // a question's prompt is one array
-  for (const sequence of sequences) {
-    const group = groups.get(sequence.prompt);
-    if (group) group.push(sequence);
-    else groups.set(sequence.prompt, [sequence]);
-  }
-  return [...groups.values()];
+  return groupBy(sequences, ({ prompt }) => prompt); // a question's prompt is one array
 }

@@ -203,19 +203,18 @@ test.each([
   );
 });
 
-test("weights that are no numbers are refused", async () => {
+test.each([
+  ["generate", {}, short],
+  ["score", { completionTokens: [4, 5] }, []],
+] as const)("%s refuses weights that are no numbers", async (command, line, flags) => {
   const folder = join(home, "damaged");
   writeTinyModel(folder, problems);
   const weights = join(folder, "model.safetensors");
   const bytes = readFileSync(weights);
   bytes.writeFloatLE(Number.NaN, bytes.length - 4);
   writeFileSync(weights, bytes);
-  const prompt = { id: 1, promptTokens: [4] };
-  expect(await complaint("generate", folder, [prompt], ...short)).toContain(
-    "expected probabilities of the next token, found NaN: the model's weights, or what it computes",
-  );
-  const pair = { ...prompt, completionTokens: [4, 5] };
-  expect(await complaint("score", folder, [pair])).toContain(
+  const pairs = [{ id: 1, promptTokens: [4], ...line }];
+  expect(await complaint(command, folder, pairs, ...flags)).toContain(
     `line 1: expected finite log-probabilities, found NaN at token 0: the weights in ${folder} are damaged; ` +
       "take another checkpoint\n",
   );
