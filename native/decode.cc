@@ -19,6 +19,8 @@ constexpr int64_t kMostLanes = 4 * kPanel;
 constexpr int64_t kKeys = kLanes;
 /** Rows of a weight that are multiplied together, at most. */
 constexpr int64_t kMostRows = 16;
+/** Prefetching's word for the processor's second cache. */
+constexpr int kFarCache = 2;
 /** Logits of so many tokens are summed up by themselves, so that the sum over a large vocabulary stays exact. */
 constexpr int64_t kBlock = 64;
 
@@ -90,11 +92,16 @@ struct Batch {
   }
 };
 
-/** out [kRows, kVectors · kLanes] = or += weight [kRows, inner] · x [inner, kVectors · kLanes], both within panels. */
+/**
+ * out [kRows, kVectors · kLanes] = or += weight [kRows, inner] · x [inner, kVectors · kLanes], both within panels. The rows that
+ * follow are asked for meanwhile: short rows end before the processor has seen by itself that they are read through.
+ */
 template <int kRows, int kVectors>
 INLINE void Block(const float *weight, int64_t inner, const float *x, float *out, bool adds) {
   Lanes sums[kRows][kVectors] = {};
   for (int64_t k = 0; k < inner; k++) {
+    if (k % kLanes == 0)
+      for (int r = 0; r < kRows; r++) __builtin_prefetch(weight + (kRows + r) * inner + k, 0, kFarCache);
     for (int v = 0; v < kVectors; v++) {
       const Lanes right = Load(x + k * kPanel + v * kLanes);
 #pragma GCC unroll 8
@@ -135,6 +142,7 @@ TILES void TileProduct(const Batch &b, const float *weight, Range rows, int64_t 
     for (int64_t k = 0; k < inner; k += kTileInner) {
       for (int64_t r = 0; r < kTileRows; r++) {
         const float *from = weight + (row + r) * inner + k;
+        for (int64_t line = 0; line < kTileInner; line += kLanes) __builtin_prefetch(from + kTileRows * inner + line, 0, kFarCache);
         const int64_t count = r < height_here ? inner - k : 0;
         const __m512 low = _mm512_maskz_loadu_ps(Mask(count), from), high = _mm512_maskz_loadu_ps(Mask(count - 16), from + 16);
         _mm512_storeu_si512(block + k * kTileRows + r * kTileInner, (__m512i)_mm512_cvtne2ps_pbh(high, low));
@@ -242,12 +250,17 @@ INLINE void Rotate(int64_t head_dim, const float *cosines, const float *sines, f
   }
 }
 
-/** Scores of the kKeys keys of a block [head_dim, kKeys]. */
-INLINE Lanes Scores(const float *query, const float *keys, int64_t head_dim) {
+/** Scores of the kKeys keys of a block [head_dim, kKeys]; asks for the next block's keys and for this one's values. */
+INLINE Lanes Scores(const float *query, const float *keys, const float *values, int64_t head_dim) {
   Lanes sums[4] = {};  // one sum alone would have to wait for itself
   int64_t i = 0;
-  for (; i + 4 <= head_dim; i += 4)
-    for (int x = 0; x < 4; x++) sums[x] += query[i + x] * Load(keys + (i + x) * kKeys);
+  for (; i + 4 <= head_dim; i += 4) {
+    for (int x = 0; x < 4; x++) {
+      __builtin_prefetch(keys + (head_dim + i + x) * kKeys, 0, kFarCache);
+      __builtin_prefetch(values + (i + x) * kKeys, 0, kFarCache);
+      sums[x] += query[i + x] * Load(keys + (i + x) * kKeys);
+    }
+  }
   for (; i < head_dim; i++) sums[0] += query[i] * Load(keys + i * kKeys);
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
@@ -273,10 +286,8 @@ INLINE void Attend(const float *query, const float *keys, const float *values, i
                    float *mixed) {
   const int64_t padded = RoundedUp(count, kKeys);
   const float scale = 1 / std::sqrt(float(head_dim));
-  for (int64_t key = 0; key < padded; key += kKeys) {
-    for (int64_t i = 0; i < kKeys * head_dim; i += kLanes) __builtin_prefetch(values + key * head_dim + i);
-    Store(scores + key, Scores(query, keys + key * head_dim, head_dim) * scale);
-  }
+  for (int64_t key = 0; key < padded; key += kKeys)
+    Store(scores + key, Scores(query, keys + key * head_dim, values + key * head_dim, head_dim) * scale);
   std::fill(scores + count, scores + padded, kMasked);
   const float inverse = 1 / Exponentiate(scores, padded).sum;
   int64_t i = 0;

@@ -46,15 +46,24 @@ const repairs: Readonly<Record<string, string>> = {
   EIO: "the disk reports an error; give a path on another one",
 };
 
+/** What tfjs-node makes of TensorFlow's RESOURCE_EXHAUSTED, whose message names the tensor and the device. */
+const outOfMemory = /^Invalid TF_Status: 8\s+Message: (.*)/;
+const lessAtOnce =
+  "set fewer slots (where responses are made) or a smaller microBatchTokens (where a model is trained), or end what else needs this memory";
+
 /**
- * Explains what went wrong as a mistake of the user, where it is one. What a file system refuses need not be caught where it
- * happens: Node's message has the operation and the path, and every command ends here.
+ * Explains what went wrong as a mistake of the user, where it is one. What a file system refuses, and memory that is too small,
+ * need not be caught where it happens: the message has the operation and the path or the tensor, and every command ends here.
  *
  * @returns undefined for a defect of the program
  */
 export function asUserError(error: unknown): UserError | undefined {
   if (error instanceof UserError) return error;
-  if (!(error instanceof Error && "code" in error)) return undefined;
+  if (!(error instanceof Error)) return undefined;
+  const refused = outOfMemory.exec(error.message)?.[1];
+  if (refused !== undefined)
+    return new UserError(`out of memory: ${refused}: ${lessAtOnce}`, { cause: error });
+  if (!("code" in error)) return undefined;
   const repair = repairs[String(error.code)];
   if (repair === undefined) return undefined;
   return new UserError(`${error.message}: ${repair}`, { cause: error });

@@ -30,7 +30,8 @@ export class Variable {
     ];
     this.handle = native.executeOp("VarHandleOp", this.handleAttributes, [], 1)[0]!.id;
     registered.set(this.handle, this);
-    this.load(values ?? new Float32Array(this.size));
+    if (values === undefined) this.clear();
+    else this.load(values);
   }
 
   get size(): number {
@@ -45,7 +46,7 @@ export class Variable {
 
   /** Sets all values to 0. Assigning a given tensor is not offered: TensorFlow would take over memory that others hold. */
   clear(): void {
-    this.write("AssignVariableOp", tf.fill([...this.shape], 0));
+    tf.tidy(() => this.write("AssignVariableOp", tf.fill([...this.shape], 0)));
   }
 
   assignAdd(value: Tensor): void {

@@ -1,0 +1,16 @@
+import { expect, test } from "vitest";
+import { tf } from "../src/engine/tf.ts";
+import { asUserError } from "../src/errors.ts";
+
+test("memory that is too small names the tensor and says what to do", () => {
+  let thrown: unknown;
+  try {
+    tf.mul(tf.ones([2 ** 22, 1]), tf.ones([1, 2 ** 22])).dataSync(); // 70 TB
+  } catch (error) {
+    thrown = error;
+  }
+  const said = asUserError(thrown)?.message;
+  expect(said).toContain("out of memory: OOM when allocating tensor with shape[4194304,4194304]");
+  expect(said).toContain("set fewer slots");
+  expect(asUserError(new Error("Invalid TF_Status: 3\nMessage: a defect"))).toBeUndefined();
+});
