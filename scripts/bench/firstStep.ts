@@ -1,14 +1,15 @@
 // What the first steps after a start cost: the benchmark's work for medium, cut to one sequence, so that little is left
 // but tracing and compiling.
 //   npx tsx scripts/bench/firstStep.ts
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { markdownTable } from "../../src/evaluate/tables.ts";
 import { readOptions, runScript } from "../script.ts";
-import { cache, modelFolder, startOurs, writeJob } from "./common.ts";
+import { modelFolder, startOurs, writeJob } from "./common.ts";
 import { drawBatches, jobOf, type Work, works } from "./workloads.ts";
 
 const model = "medium";
+const names = ["sft-full", "rollout-full", "reft", "rerank"];
 const steps = 4;
 
 /** Seconds of each step, and how many functions were traced in all. */
@@ -31,9 +32,8 @@ async function measure(work: Work, threads: number): Promise<string[]> {
 
 readOptions("npx tsx scripts/bench/firstStep.ts", {});
 await runScript("firstStep", async () => {
-  mkdirSync(cache, { recursive: true });
   const rows = [];
-  for (const work of works.filter(({ name }) => /^(sft-full|rollout-full|reft|rerank)$/.test(name)))
+  for (const work of works.filter(({ name }) => names.includes(name)))
     rows.push(await measure(work, availableParallelism()));
   console.log(markdownTable([["work", `seconds of the first ${steps} steps`, "traced"], ...rows]));
 });

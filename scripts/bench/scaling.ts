@@ -1,7 +1,7 @@
 // How cost grows: throughput and peak memory of our side against weights, length, batch and samples per prompt.
 //   npx tsx scripts/bench/scaling.ts --help
 // Each point is a process of its own. Writes docs/scaling.md and docs/scaling.svg.
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Sequence } from "../../src/data/batch.ts";
@@ -9,7 +9,7 @@ import { writeFileAtomically } from "../../src/data/jsonl.ts";
 import { markdownTable } from "../../src/evaluate/tables.ts";
 import { parameterCount } from "../../src/model/model.ts";
 import { countFrom, readOptions, runScript } from "../script.ts";
-import { cache, chosen, modelFolder, root, startOurs, writeJob } from "./common.ts";
+import { chosen, modelFolder, root, startOurs, writeJob } from "./common.ts";
 import { type Axis, growthPicture, type Point } from "./growthPicture.ts";
 import { commit, describeMachine, load } from "./machine.ts";
 import { median } from "./report.ts";
@@ -125,7 +125,6 @@ await runScript("scaling", async () => {
   const [model] = chosen("model", values.model, modelNames) as [ModelName];
   const points = countFrom("points", values.points);
   const rounds = countFrom("rounds", values.rounds);
-  mkdirSync(cache, { recursive: true });
   const machine = describeMachine(availableParallelism());
   const loadBefore = load();
   const measured: Axis[] = [];
