@@ -3,13 +3,14 @@
 // Unneeded information is one of the variations by which SVAMP's authors made their questions (https://arxiv.org/abs/2103.07191).
 // For programs in Python and questions in plain writing (`reft prepare-data svamp --cot python --plain`).
 // Writes train.jsonl and dev.jsonl with the questions, programs and answers, and answers.jsonl with the training questions and answers alone.
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Example, readExamples } from "../src/data/examples.ts";
 import { writeJsonl } from "../src/data/jsonl.ts";
-import { programPrefix } from "../src/data/prompt.ts";
+import { programPrefix, withQuestion } from "../src/data/prompt.ts";
 import { UserError } from "../src/errors.ts";
 import { Rng } from "../src/rng.ts";
+import { nodeDisk } from "../src/run/disk.ts";
+import { writeFreshFolder } from "../src/run/freshFolder.ts";
 import { addDistractor, distractorsOf, hasUnneededNumber } from "./distractors.ts";
 import { countFrom, readOptions, runScript } from "./script.ts";
 
@@ -21,14 +22,14 @@ const options = readOptions("npx tsx scripts/add-distractors.ts", {
 
 await runScript("add-distractors", async () => {
   const { data, output } = options;
-  if (existsSync(output)) throw new UserError(`${output}: expected a new folder, it exists`);
   const rng = Rng.named(countFrom("seed", options.seed), "distractors");
   const path = join(data, "train.jsonl");
-  const train = readExamples(path).map(({ question, cot, ...rest }) => {
-    if (cot?.startsWith(programPrefix(question, "docstring"))) return { question, cot, ...rest };
-    throw new UserError(`${path}: ${rest.id}: expected a program with its question as docstring`);
+  const train = readExamples(path);
+  const unneeded = train.filter(({ id, question, cot }) => {
+    if (cot?.startsWith(programPrefix(question, "docstring")))
+      return hasUnneededNumber(question, cot);
+    throw new UserError(`${path}: ${id}: expected a program with its question as docstring`);
   });
-  const unneeded = train.filter(({ question, cot }) => hasUnneededNumber(question, cot));
   console.log(
     `${unneeded.length} of ${train.length} questions have a number that their program does not use`,
   );
@@ -36,10 +37,7 @@ await runScript("add-distractors", async () => {
   const vary = (example: Example): Example[] => {
     const question = addDistractor(example.question, sentences, rng);
     if (question === undefined) return [];
-    const { cot, ...rest } = { ...example, id: `${example.id}-distractor`, question };
-    if (cot === undefined) return [rest];
-    const given = programPrefix(example.question, "docstring");
-    return [{ ...rest, cot: cot.replace(given, () => programPrefix(question, "docstring")) }];
+    return [withQuestion({ ...example, id: `${example.id}-distractor` }, question)];
   };
   const varied = train.flatMap(vary);
   const files = {
@@ -47,8 +45,12 @@ await runScript("add-distractors", async () => {
     "answers.jsonl": varied.map(({ cot: _, ...rest }) => rest),
     "dev.jsonl": readExamples(join(data, "dev.jsonl")).flatMap(vary),
   };
-  for (const [name, examples] of Object.entries(files)) {
-    writeJsonl(join(output, name), examples);
+  writeFreshFolder(output, nodeDisk, (folder) => {
+    for (const [name, examples] of Object.entries(files)) {
+      writeJsonl(join(folder, name), examples);
+      nodeDisk.sync(join(folder, name));
+    }
+  });
+  for (const [name, examples] of Object.entries(files))
     console.log(`${name}: ${examples.length} rows`);
-  }
 });

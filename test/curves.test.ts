@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { roundTicks } from "../src/evaluate/svg.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
 
 const curves = (...args: string[]) =>
@@ -41,6 +42,14 @@ test("samples and minutes are counted up to each measured step, and every run ge
   expect(svg.match(/<polyline/g)).toHaveLength(4);
   // 64 samples on a scale of 0 to 80 over 290 units, 62.5 % on one of 50 to 65 over 230
   expect(svg).toContain('points="0,230 232,38.3"');
+});
+
+test("ticks are round, enclose both ends, and there are two to seven of them", () => {
+  expect(roundTicks(70.5, 76.4)).toEqual([70, 72, 74, 76, 78]); // at a distance of 1 they would be eight
+  expect(roundTicks(0, 64)).toEqual([0, 20, 40, 60, 80]);
+  expect(roundTicks(0.1, 0.4)).toEqual([0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4]);
+  expect(roundTicks(0.1, 0.4, 1)).toEqual([0, 1]);
+  expect(roundTicks(5, 5)).toEqual([5, 6]);
 });
 
 test("a reranker's run is refused by name", () => {

@@ -1,4 +1,5 @@
 // Throughput and memory against what grows, as an SVG that stands alone: a column per axis, both scales logarithmic.
+import { svgPicture, svgText } from "../../src/evaluate/svg.ts";
 
 /** One measured point. */
 export interface Point {
@@ -21,21 +22,6 @@ const quantities = [
   { label: "peak memory, MB", of: ({ peakMegabytes }: Point) => peakMegabytes },
 ] as const;
 
-/** Dark or light as the reader's system. */
-const style = `
-  text { font: 12px system-ui, sans-serif; fill: #1f2328 }
-  .ground { fill: #ffffff }
-  .grid { stroke: #d8dee4; fill: none }
-  .line { fill: none; stroke: #0072b2; stroke-width: 2 }
-  .dot { fill: #0072b2 }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 }
-    .ground { fill: #0d1117 }
-    .grid { stroke: #30363d }
-    .line { stroke: #56b4e9 }
-    .dot { fill: #56b4e9 }
-  }`;
-
 export function growthPicture(axes: readonly Axis[]): string {
   const width = panel.left + axes.length * (panel.width + panel.gapX) - panel.gapX + 24;
   const height = panel.top + quantities.length * (panel.height + panel.gapY);
@@ -44,17 +30,11 @@ export function growthPicture(axes: readonly Axis[]): string {
       const x = panel.left + column * (panel.width + panel.gapX);
       const y = panel.top + row * (panel.height + panel.gapY);
       const points = axis.points.map((point) => [point.at, of(point)] as const);
-      return `<g transform="translate(${x} ${y})">${drawPanel(axis, label, points, row === 0)}</g>`;
+      return `<g class="cost" transform="translate(${x} ${y})">${drawPanel(axis, label, points, row === 0)}</g>`;
     }),
   );
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img">`,
-    "<title>Throughput and memory against weights, length, batch and samples per prompt</title>",
-    `<style>${style}\n</style>`,
-    `<rect class="ground" width="${width}" height="${height}"/>`,
-    ...panels,
-    "</svg>\n",
-  ].join("\n");
+  const title = "Throughput and memory against weights, length, batch and samples per prompt";
+  return svgPicture({ title, width, height }, ["cost"], panels);
 }
 
 function drawPanel(
@@ -72,13 +52,13 @@ function drawPanel(
   const y = scale(ticks, [height, 0]);
   const places = points.map(([at, value]) => `${x(at)},${y(value)}`);
   return [
-    ...(isTop ? [text(title, width / 2, -16, "middle")] : []),
+    ...(isTop ? [svgText(title, width / 2, -16, "middle")] : []),
     ...ticks.flatMap((tick) => [
       `<path class="grid" d="M0 ${y(tick)}H${width}"/>`,
-      text(short(tick), -8, y(tick) + 4, "end"),
+      svgText(short(tick), -8, y(tick) + 4, "end"),
     ]),
-    ...points.map(([at]) => text(short(at), x(at), height + 18, "middle")),
-    text(`${xLabel}; ${yLabel}`, width / 2, height + 38, "middle"),
+    ...points.map(([at]) => svgText(short(at), x(at), height + 18, "middle")),
+    svgText(`${xLabel}; ${yLabel}`, width / 2, height + 38, "middle"),
     `<polyline class="line" points="${places.join(" ")}"/>`,
     ...points.map(([at, value]) => `<circle class="dot" cx="${x(at)}" cy="${y(value)}" r="3"/>`),
   ].join("");
@@ -100,10 +80,6 @@ function scale(values: readonly number[], [from, to]: readonly [number, number])
   const [low, high] = [Math.log(Math.min(...values)), Math.log(Math.max(...values))];
   return (value: number) =>
     Math.round(10 * (from + ((to - from) * (Math.log(value) - low)) / (high - low || 1))) / 10;
-}
-
-function text(content: string, x: number, y: number, anchor: "middle" | "end"): string {
-  return `<text x="${x}" y="${y}" text-anchor="${anchor}">${content}</text>`;
 }
 
 /** 1000000 as 1 M */

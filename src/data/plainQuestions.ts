@@ -1,7 +1,7 @@
 // One way of writing for all questions. SVAMP's test questions are in lower case, with punctuation set apart; of the questions that the
 // ReFT authors train on, only four in ten are.
 import type { Example } from "./examples.ts";
-import { programPrefix } from "./prompt.ts";
+import { withQuestion } from "./prompt.ts";
 
 /**
  * "Ann's 2,000.0 cards, and Bo's 3.5." becomes "ann 's 2000 cards and bo 's 3.5 .": what already is so stays as it is.
@@ -20,10 +20,5 @@ export function plainQuestion(question: string): string {
 
 /** An example with its question in plain writing, in its program's docstring, too. */
 export function inPlainWriting(example: Example): Example {
-  const question = plainQuestion(example.question);
-  if (example.cot === undefined) return { ...example, question };
-  const [before, after] = [example.question, question].map((text) =>
-    programPrefix(text, "docstring"),
-  ) as [string, string];
-  return { ...example, question, cot: example.cot.replace(before, () => after) };
+  return withQuestion(example, plainQuestion(example.question));
 }

@@ -49,6 +49,15 @@ export function programPrefix(question: string, prefix: ProgramPrefix): string {
   }
 }
 
+/** An example that asks otherwise, in its program's docstring, too. */
+export function withQuestion(example: Example, question: string): Example {
+  if (example.cot === undefined) return { ...example, question };
+  const [before, after] = [example.question, question].map((text) =>
+    programPrefix(text, "docstring"),
+  ) as [string, string];
+  return { ...example, question, cot: example.cot.replace(before, () => after) };
+}
+
 /** The question, escaped only where it would end the docstring or change it. */
 function docstringText(question: string): string {
   return question.replaceAll("\\", "\\\\").replaceAll('"""', '\\"\\"\\"').replace(/"$/, '\\"');
