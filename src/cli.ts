@@ -135,8 +135,10 @@ export async function main(args: readonly string[], alone?: string): Promise<num
   const name = alone ?? (commands.has(chosen ?? "") ? `reft ${chosen}` : "reft");
   try {
     const parser = await parserFor(chosen, alone);
+    parser.check((parsed) => everyOptionHasOneValue(parsed, args));
     parser.fail((message, error) => {
-      throw error ?? new UserError(`${message}\nSee ${name} --help`);
+      const isOurs = error !== undefined && error.name !== "YError"; // yargs' own: a wrong command line
+      throw isOurs ? error : new UserError(`${message}\nSee ${name} --help`);
     });
     await parser.parseAsync(args);
     return 0;
@@ -153,7 +155,6 @@ async function parserFor(chosen: string | undefined, alone: string | undefined):
     .wrap(100)
     .strict()
     .recommendCommands()
-    .check(everyOptionHasOneValue)
     .exitProcess(false);
   if (alone !== undefined && !commands.has(alone)) throw new Error(`no command "${alone}"`);
   for (const [name, { describe, load }] of commands) {
@@ -169,16 +170,24 @@ async function parserFor(chosen: string | undefined, alone: string | undefined):
 }
 
 /**
- * yargs itself takes `--workers many` as NaN, `--input --output x` as an empty name, `--dev` alone as not given where it has no
- * default, and a repeated option as a list.
+ * yargs itself takes `--workers many` as NaN, `--input=` as an empty name, an option alone as not given, and a repeated option as a
+ * list.
+ *
+ * @param args what it has parsed
  */
-function everyOptionHasOneValue(parsed: Readonly<Record<string, unknown>>): boolean {
+function everyOptionHasOneValue(
+  parsed: Readonly<Record<string, unknown>>,
+  args: readonly string[],
+): boolean {
   for (const [name, value] of Object.entries(parsed)) {
     const isCopy = /[A-Z_$]/.test(name); // yargs adds the camelCase spelling, `_` and `$0`
-    if (isCopy || repeatable.includes(name)) continue;
-    if (Number.isNaN(value)) throw new UserError(`--${name}: expected a number`);
-    if (value === "" || value === undefined)
+    if (isCopy) continue;
+    const place = args.lastIndexOf(`--${name}`);
+    const isAlone = place >= 0 && (args[place + 1] ?? "--").startsWith("--");
+    if (value === "" || (isAlone && typeof value !== "boolean"))
       throw new UserError(`--${name}: expected a value, found none`);
+    if (repeatable.includes(name)) continue;
+    if (Number.isNaN(value)) throw new UserError(`--${name}: expected a number`);
     if (Array.isArray(value))
       throw new UserError(`--${name}: expected one value, found ${value.join(" and ")}`);
   }

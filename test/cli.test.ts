@@ -86,6 +86,9 @@ describe("main", () => {
     [["execute", "--input", "a", "--workers", "many"], "--workers: expected a number\n"],
     [["execute", "--input", "--workers", "2"], "--input: expected a value, found none\n"],
     [["execute", "--input", "a", "--limit"], "--limit: expected a value, found none\n"],
+    [["execute", "--workers", "--input", "a"], "--workers: expected a value, found none\n"],
+    [["execute", "--input="], "--input: expected a value, found none\n"],
+    [["train-sft", "--config", "a", "--set"], "Not enough arguments following: set\n"],
     [["execute", "--input", "a", "--input", "b"], "--input: expected one value, found a and b\n"],
   ])("answers %j with one message and exit code 1", async (args, message) => {
     handler = () => expect.fail("the command ran");
