@@ -48,13 +48,24 @@ function findAll(pattern: RegExp): [page: string, found: string][] {
   );
 }
 
+/** A code block's lines, with the variables that it sets (`name="..."`) in their places. */
+function expandedLines(code: string): string[] {
+  const values = new Map<string, string>();
+  return code.split("\n").map((written) => {
+    const line = written.replace(/\$(\w+)/g, (use, name) => values.get(name) ?? use);
+    const [, name, value] = /^(\w+)="(.*)"$/.exec(line) ?? [];
+    if (name !== undefined) values.set(name, value!);
+    return line;
+  });
+}
+
 /** The lines of all code blocks. */
 const codeLines = pages.flatMap((page) =>
-  [...textOf(page).matchAll(/^```\w*\n(.*?)^```/gms)].flatMap(([, code]) => code!.split("\n")),
+  [...textOf(page).matchAll(/^```\w*\n(.*?)^```/gms)].flatMap(([, code]) => expandedLines(code!)),
 );
 const commandLines = codeLines
-  .filter((line) => /^npx (reft|train-\w+) /.test(line))
-  .map((line) => line.replace(/ +#.*/, ""));
+  .map((line) => line.replace(/ +#.*/, "").replace(/^[A-Z_]+=\S+ (?=npx )/, ""))
+  .filter((line) => /^npx (reft|train-\w+) /.test(line));
 
 describe("commands", () => {
   const handlers = new Map(
