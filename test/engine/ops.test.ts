@@ -162,7 +162,7 @@ test.skipIf(backend.isUsingGpuDevice)("ops of our own refuse inputs that do not 
   );
 });
 
-// On a GPU TensorFlow's kernel gives NaN in place of an error.
+// On a GPU TensorFlow gives NaN in place of an error, as it documents.
 test.skipIf(backend.isUsingGpuDevice)("logProbabilityOf refuses a class that has no logit", () => {
   const classes = tf.tensor1d([2], "int32");
   expect(() => logProbabilityOf(tf.tensor2d([[0, 1]]), classes)).toThrow("no logit");
