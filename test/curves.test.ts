@@ -1,13 +1,12 @@
 // What scripts/curves.ts makes of the records of runs.
-import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { roundTicks } from "../src/evaluate/svg.ts";
+import { runFile } from "./support/runFile.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
 
-const curves = (...args: string[]) =>
-  spawnSync("node", ["--import", "tsx", "scripts/curves.ts", ...args], { encoding: "utf8" });
+const curves = (...args: string[]) => runFile("scripts/curves.ts", args);
 
 /** A run's folder with settings and one line per step. */
 function run(name: string, settings: string, steps: readonly object[]): string {

@@ -1,17 +1,14 @@
 // What scripts/add-distractors.ts puts into questions.
-import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { addDistractor, distractorsOf, hasUnneededNumber } from "../scripts/distractors.ts";
 import { Rng } from "../src/rng.ts";
+import { runFile } from "./support/runFile.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
 
 const tom = "tom has 12 apples . he buys 7 more . how many apples does tom have ?";
-const run = (args: readonly string[]) =>
-  spawnSync("node", ["--import", "tsx", "scripts/add-distractors.ts", ...args], {
-    encoding: "utf8",
-  });
+const run = (args: readonly string[]) => runFile("scripts/add-distractors.ts", args);
 const rng = () => Rng.named(1, "distractors");
 
 test("a distractor is a statement with one number that refers to nothing before it", () => {

@@ -52,10 +52,9 @@ export function programPrefix(question: string, prefix: ProgramPrefix): string {
 /** An example that asks otherwise, in its program's docstring, too. */
 export function withQuestion(example: Example, question: string): Example {
   if (example.cot === undefined) return { ...example, question };
-  const [before, after] = [example.question, question].map((text) =>
-    programPrefix(text, "docstring"),
-  ) as [string, string];
-  return { ...example, question, cot: example.cot.replace(before, () => after) };
+  const before = programPrefix(example.question, "docstring");
+  const cot = example.cot.replace(before, () => programPrefix(question, "docstring"));
+  return { ...example, question, cot };
 }
 
 /** The question, escaped only where it would end the docstring or change it. */

@@ -1,8 +1,8 @@
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { backend } from "../../src/engine/tf.ts";
 import { largestDifference } from "../support/golden.ts";
+import { runFile } from "../support/runFile.ts";
 
 interface Comparison {
   readonly name: string;
@@ -14,14 +14,8 @@ interface Comparison {
 
 /** What test/support/decodeSteps.ts prints. */
 function compareOps(precision: string, isa: string): Comparison[] {
-  const { stdout, stderr } = spawnSync(
-    process.execPath,
-    ["--import", "tsx", "test/support/decodeSteps.ts", precision],
-    {
-      encoding: "utf8",
-      env: { ...process.env, ONEDNN_MAX_CPU_ISA: isa, TF_NUM_INTRAOP_THREADS: "3" },
-    },
-  );
+  const env = { ONEDNN_MAX_CPU_ISA: isa, TF_NUM_INTRAOP_THREADS: "3" };
+  const { stdout, stderr } = runFile("test/support/decodeSteps.ts", [precision], env);
   expect(stderr).toBe("");
   return JSON.parse(stdout);
 }

@@ -1,6 +1,6 @@
 // Runs sftStep.ts in a process of its own.
-import { spawnSync } from "node:child_process";
 import type { Precision } from "../../src/config.ts";
+import { runFile } from "./runFile.ts";
 
 interface SftStep {
   readonly loss: number;
@@ -14,11 +14,7 @@ export function runSftStep(
   precision: Precision,
   env: NodeJS.ProcessEnv = {},
 ): { out: SftStep; said: string } {
-  const { stdout, stderr } = spawnSync(
-    process.execPath,
-    ["--import", "tsx", "test/support/sftStep.ts", precision],
-    { encoding: "utf8", env: { ...process.env, ...env }, maxBuffer: 1e8 },
-  );
+  const { stdout, stderr } = runFile("test/support/sftStep.ts", [precision], env);
   return { out: JSON.parse(stdout), said: stderr };
 }
 
