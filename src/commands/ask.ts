@@ -4,9 +4,10 @@ import { samplingPrompt } from "../data/prompt.ts";
 import { UserError } from "../errors.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel } from "../model/model.ts";
-import { extractProgram, extractWrittenAnswer } from "../reward/extract.ts";
+import { extractProgram } from "../reward/extract.ts";
 import type { Outcome } from "../reward/outcome.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { extractWrittenAnswer } from "../reward/writtenAnswer.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import {

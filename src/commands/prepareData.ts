@@ -16,9 +16,10 @@ import type { CotKind } from "../data/prompt.ts";
 import { carveDev, holdBack } from "../data/splits.ts";
 import { UserError } from "../errors.ts";
 import { answersEqual } from "../reward/compare.ts";
-import { extractProgram, extractWrittenAnswer } from "../reward/extract.ts";
+import { extractProgram } from "../reward/extract.ts";
 import type { Outcome } from "../reward/outcome.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { extractWrittenAnswer } from "../reward/writtenAnswer.ts";
 import { createProgress } from "../run/progress.ts";
 
 type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";

@@ -1,9 +1,10 @@
 // What an answer is worth: its program is run, or its written answer read, and the result compared with the gold answer.
 import type { CotKind } from "../data/prompt.ts";
-import { extractProgram, extractWrittenAnswer } from "./extract.ts";
+import { extractProgram } from "./extract.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Sandbox } from "./sandbox/sandbox.ts";
 import { type Score, type ScoreOptions, scoreOutcome } from "./score.ts";
+import { extractWrittenAnswer } from "./writtenAnswer.ts";
 
 /** What came out of an answer, and its score. */
 export interface Verdict extends Score {

@@ -1,5 +1,6 @@
 // The end-of-response reward: 1 for the right answer, a little for an answer at all, nothing otherwise.
-import { answersEqual, choiceOf, numberOf } from "./compare.ts";
+import { choiceOf, readAnswer } from "../data/answer.ts";
+import { answersEqual } from "./compare.ts";
 import type { Outcome } from "./outcome.ts";
 
 export interface Score {
@@ -23,8 +24,8 @@ function isExtracted(outcome: Outcome, answer: number | string, paperParity: boo
   const isMultipleChoice = choiceOf(answer) !== undefined;
   if (paperParity && isMultipleChoice) return true;
   if (outcome.kind !== "answer") return false;
-  if (numberOf(outcome.value) !== undefined) return true;
-  return isMultipleChoice && choiceOf(outcome.value) !== undefined;
+  const read = readAnswer(outcome.value);
+  return typeof read === "number" || (isMultipleChoice && read !== undefined);
 }
 
 /**

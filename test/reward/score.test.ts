@@ -19,11 +19,15 @@ describe("scoreOutcome", () => {
   test("1 for the right number, within 0.01, as a number or as text", () => {
     expect(scoreOutcome(answer(3.333), 3.33, ours)).toEqual(right);
     expect(scoreOutcome(answer("1,000"), "1000.0", ours)).toEqual(right);
+    expect(scoreOutcome(answer("$12.50"), 12.5, ours)).toEqual(right);
+    expect(scoreOutcome(answer("7 apples"), "$7", ours)).toEqual(right);
   });
 
   test("0.1 for a wrong number, 0 for text that is no number", () => {
     expect(scoreOutcome(answer(4), 5, ours)).toEqual(wrong);
     expect(scoreOutcome(answer("4"), 5, ours)).toEqual(wrong);
+    expect(scoreOutcome(answer("4 apples"), 5, ours)).toEqual(wrong);
+    expect(scoreOutcome(answer("4 or 5"), 5, ours)).toEqual(nothing);
     expect(scoreOutcome(answer("four"), 5, ours)).toEqual(nothing);
     expect(scoreOutcome(answer("b"), 5, ours)).toEqual(nothing);
   });

@@ -1,0 +1,95 @@
+// Reads the number that an answer states: gold answers, written answers and what programs return as text are all read here.
+// docs/data.md has the table of forms. What can be read in two ways is no number: better no answer than a wrong one.
+import { plainText } from "./plainText.ts";
+import { type Quantity, readQuantity } from "./quantity.ts";
+
+/** Sides of one equation that are no further apart are the same number, rounded. */
+const rounding = 1e-2;
+
+/** Comparisons, lists, sentences and clauses, of which no equation's side consists. */
+const noComputation =
+  /[<>≤≥≠±!?;—]|\\\\|\.\s|\d\s+-+\s+\p{L}{2}|,(?!\d\d\d(?!\d)|\d\d,)|(?<!\p{L})(?:and|or|to|because|since|as|so|which|where|when|if|between|either)(?!\p{L})/iu;
+/** `x`, `x_1`, `the total cost`. */
+const name = /^(?:[^\d+*/^-]*|\W*\p{L}\w*\W*)$/u;
+const timesBetweenNumbers = /(?<=\d)\s*x\s*(?=[\d($])/gi;
+/** A letter alone that is no unit and no article. */
+const unknown = /(?<!\p{L})(?![aAcCdFghIJlLmNpstVwW])\p{L}(?!\p{L})/u;
+
+/** Brackets around all of a text. */
+const enclosed = /^[\s\p{Sc}*]*[([]([^()[\]]*)[)\]][\s\p{Sc}*.]*$/u;
+
+function isBalanced(text: string): boolean {
+  const count = (bracket: RegExp) => text.match(bracket)?.length ?? 0;
+  return count(/[([]/g) === count(/[)\]]/g);
+}
+
+/**
+ * Does a side that is no number only name it or say how it comes about, as in `x = 5` and `2 + 3 = 5`? `2x = 10` is an equation
+ * to be solved, and `x = 3, y = 4` are two. Unknowns are allowed in formulas: `y = x + 1 = 5`.
+ */
+function isComputation(side: string, isFormulaAllowed: boolean): boolean {
+  if (!isBalanced(side) || noComputation.test(side)) return false;
+  const isFormula = name.test(side) || /[+*/^-]/.test(side);
+  return (isFormulaAllowed && isFormula) || !unknown.test(side.replace(timesBetweenNumbers, "*"));
+}
+
+/** The number that one line of plain text states: a quantity, or the side of an equation that is one. */
+function readStatement(plain: string): number | undefined {
+  const sides = plain
+    .replace(enclosed, "$1")
+    .split(/=+/)
+    .filter((side) => side.trim() !== "");
+  const read = sides.map((side) => ({ side, quantity: readQuantity(side) }));
+  const others = read.filter(({ quantity }) => !quantity).map(({ side }) => side);
+  const isNamed = others.some((side) => name.test(side));
+  if (!others.every((side) => isComputation(side, isNamed))) return undefined;
+  return commonValue(read.flatMap(({ quantity }) => quantity ?? []));
+}
+
+/** What the sides of an equation agree on. A fraction counts only where there is no other number: `200/3 = 66.7` is 66.7. */
+function commonValue(quantities: readonly Quantity[]): number | undefined {
+  const decimals = quantities.filter(({ isFraction }) => !isFraction);
+  const values = (decimals.length > 0 ? decimals : quantities).map(({ value }) => value);
+  return values.every((value) => Math.abs(value - values[0]!) <= rounding) ? values[0] : undefined;
+}
+
+/**
+ * The finite number that a whole text states, with or without units and other words; undefined for anything else (`nan`, `b`,
+ * `5 or 6`), and for more than one line.
+ */
+export function numberOf(answer: number | string): number | undefined {
+  if (typeof answer === "number") return Number.isFinite(answer) ? answer : undefined;
+  const lines = answer.split("\n").filter((line) => /[\p{L}\p{N}]/u.test(line));
+  return lines.length === 1 ? readStatement(plainText(lines[0]!)) : undefined;
+}
+
+/** Where what only explains the number before it may begin: a new sentence or clause, a bracket, a place or time. */
+const explanation =
+  /\.(?=\s)|;|\s\(|\s-+\s(?=\p{L}{2})|—|,(?=\s+(?!(?:and|or|to|nor)(?!\p{L}))\p{L})|\s(?=(?:because|since|as|so|which|that|who|where|when|if|rounded|on|at|after|before|with|in|for)\s)/giu;
+
+/** From the character before it: what holds another answer and no explanation. */
+const otherAnswers = [
+  /^.\W*(?:and|or|nor|to)\b/iu, // 5 (or 6)
+  /^.[,;]\s*\p{L}\w*\s*=/u, // x = 5, y = 6
+  /^.[.;—]\s*[+-]?\p{Sc}?\s*\d(?!.*=)/u, // 5 apples; 6 pears
+  /^\d\s(?:in|for)\s+\p{Sc}?\d/iu, // 1 in 4
+  /^.\s(?:on|at|after|before|with|in|for)\s[^.]*(?:[,;.]|\band|\bor|\bto)\s+\p{Sc}?\d(?!.*=)/iu, // 5 for Ann, 6 for Tom
+  /\bremainder\b/iu,
+  /^.\W*in\s+(?:hundreds|thousands|millions|billions)\b/iu, // 5 (in thousands)
+  /^.\s\([^)]*\)\W*(?:and|or|to)?\s*\p{Sc}?\d/iu, // 5 (Ann) and 6 (Tom)
+];
+
+/**
+ * The number at the start of a phrase that may go on to explain it: 42 in `42 apples in all, because each has 7`. What
+ * `numberOf` reads is read as the same number.
+ */
+export function leadingNumberOf(phrase: string): number | undefined {
+  const whole = numberOf(phrase);
+  if (whole !== undefined) return whole;
+  const plain = plainText(phrase);
+  const firstDigit = plain.search(/\d/);
+  const begin = [...plain.matchAll(explanation)].find(({ index }) => index > firstDigit)?.index;
+  if (firstDigit < 0 || begin === undefined) return undefined;
+  const isOther = otherAnswers.some((pattern) => pattern.test(plain.slice(begin - 1)));
+  return isOther ? undefined : readStatement(plain.slice(0, begin));
+}

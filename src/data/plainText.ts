@@ -1,0 +1,44 @@
+// Brings the many spellings of the signs around numbers, Unicode's and LaTeX's, to plain ones, for the reader of numbers.
+
+type Spelling = readonly [written: RegExp, plain: string];
+
+/** What Unicode's own compatibility forms (NFKC) would lose or mistake. */
+const beforeNormalising: readonly Spelling[] = [
+  [/\p{Cf}/gu, ""], // spaces without width, marks of direction
+  [/[¼½¾⅐-⅞]/g, " $&"], // 3½ is 3 1/2, not 31/2
+  [/[⁰¹²³⁴-⁹⁺⁻]+/g, "^$&"], // 10⁶ is 10^6, not 106
+  [/[₀-₉]+/g, "_$&"],
+];
+
+const afterNormalising: readonly Spelling[] = [
+  [/[⁄∕]/g, "/"],
+  [/[−‐‑‒–]/g, "-"],
+  [/[×·⋅∗]/g, "*"],
+  [/[≈≅≃]/g, "="],
+  [/[’ʼ]/g, "'"],
+  // LaTeX
+  [/\\!/g, ""], // a negative space, as in 1,\!000
+  [/\{,\}/g, ","],
+  [/\\[()[\]]/g, " "], // around mathematics
+  [/\\(?:[,:; ]|q?quad(?![a-z]))/g, " "],
+  [/\\([$%#])/g, "$1"],
+  [/\\(?:d?box(?:ed)?|fbox|mbox|text[a-z]*|math[a-z]+|underline|left|right|bf|rm)(?![a-z])/g, ""],
+  [/\\[dtc]?frac\s*(\{[^{}]*\}|\d)\s*(\{[^{}]*\}|\d)/g, " $1/$2"],
+  [/\\(?:times|cdot|ast)(?![a-z])/g, "*"],
+  [/\\(?:approx|simeq|sim)(?![a-z])/g, "="],
+  [/\\l?dots(?![a-z])/g, "..."],
+  [/\^?\{?\\(?:circ|degree)(?![a-z])\}?/g, "°"],
+  [/<([^<>]*)>/g, " $1 "],
+];
+
+const rewrite = (text: string, spellings: readonly Spelling[]) =>
+  spellings.reduce((rewritten, [written, plain]) => rewritten.replace(written, plain), text);
+
+/**
+ * The text with full-width and other compatible characters as ASCII, dashes that can be a minus as `-`, signs of multiplication
+ * as `*`, those of near equality as `=`, LaTeX's fractions as ` {7}/{2}`, and without the commands that only change how
+ * something looks and pairs of angle brackets. Other commands keep their backslash.
+ */
+export function plainText(text: string): string {
+  return rewrite(rewrite(text, beforeNormalising).normalize("NFKC"), afterNormalising);
+}

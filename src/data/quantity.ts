@@ -1,0 +1,155 @@
+// One quantity as it is written: `$1,234.50`, `-3 1/2 hours`, `1.5 * 10^6`, `about 2 million people`. The text is plain (plainText.ts).
+
+/** A number as it stands; a fraction can also be a computation, as in `200/3 = 66.7`. */
+export interface Quantity {
+  readonly value: number;
+  readonly isFraction: boolean;
+}
+
+/** A text that is taken apart from its front. */
+interface Cursor {
+  readonly text: string;
+  at: number;
+}
+
+/** Takes what a sticky pattern matches here. */
+function take(cursor: Cursor, pattern: RegExp): RegExpExecArray | undefined {
+  pattern.lastIndex = cursor.at;
+  const match = pattern.exec(cursor.text) ?? undefined;
+  if (match) cursor.at = pattern.lastIndex;
+  return match;
+}
+
+// In groups of three with one separator, in India's groups (12,34,567), or without groups.
+const integer = String.raw`(?:[1-9]\d{0,2}(?<separator>[ ,'_])\d{3}(?:\k<separator>\d{3})*(?!\d)|[1-9]\d?(?:,\d\d)+,\d{3}(?!\d)|\d+)`;
+const decimal = new RegExp(String.raw`(?:${integer}(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?`, "iy");
+const tenToThe = String.raw`10(?:\s?\^\s?|(?<gap>\s?)\*\*\k<gap>)[({]?(?<exponent>[+-]?\d+)(?!\d|\.\d|\s?\/)[)}]?`;
+const powerOfTen = new RegExp(tenToThe, "y");
+const timesPowerOfTen = new RegExp(String.raw`\s*[*x]\s*${tenToThe}`, "y");
+const over = /[)}]?\s*\/\s*[({]?(?<denominator>-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?))[)}]?/y;
+const fractionPart = /(?:\s+and)?\s+\{?(?<numerator>\d+)\}?\s*\/\s*\{?(?<denominator>\d+)\}?/y;
+
+const magnitudes: Readonly<Record<string, number>> = {
+  hundred: 2,
+  thousand: 3,
+  lakh: 5,
+  million: 6,
+  mln: 6,
+  mn: 6,
+  crore: 7,
+  billion: 9,
+  bn: 9,
+  trillion: 12,
+  tn: 12,
+};
+const magnitude = new RegExp(
+  String.raw`[\s(){}*_'"-]*(${Object.keys(magnitudes).join("|")})s?(?!\p{L})`,
+  "iuy",
+);
+// 5M may be millions, M a unit and 300K kelvins, so without a currency only the small k is sure.
+const letterMagnitudes: Readonly<Record<string, number>> = { k: 3, m: 6, mm: 6, b: 9 };
+const magnitudeOfPrice = /(?:mm|[kmb])(?![\p{L}\d])/iuy;
+const magnitudeOfCount = /k(?![\p{L}\d])/uy;
+
+/** The power of ten that words behind a number stand for. */
+function takeMagnitude(cursor: Cursor, hasCurrency: boolean): number {
+  const letter = take(cursor, hasCurrency ? magnitudeOfPrice : magnitudeOfCount)?.[0];
+  if (letter !== undefined) return letterMagnitudes[letter.toLowerCase()]!;
+  let exponent = 0;
+  for (;;) {
+    const word = take(cursor, magnitude)?.[1];
+    if (word === undefined) return exponent;
+    exponent += magnitudes[word.toLowerCase()]!;
+  }
+}
+
+const withoutSeparators = (digits: string) => digits.replace(/[ ,'_]/g, "");
+
+/** Numerator and denominator of what follows the digits: `/4`, or ` 1/2` of a mixed number. */
+function takeRatio(cursor: Cursor, written: string): [number, number] | undefined {
+  const digits = withoutSeparators(written);
+  const start = cursor.at;
+  const part = /^\d+$/.test(digits) ? take(cursor, fractionPart)?.groups : undefined;
+  if (part) {
+    const [numerator, denominator] = [Number(part.numerator), Number(part.denominator)];
+    if (numerator < denominator) return [Number(digits) * denominator + numerator, denominator];
+    cursor.at = start;
+  }
+  if (written.includes(" ")) return undefined; // 1 000/3 may be 1 and a fraction
+  const denominator = take(cursor, over)?.groups?.denominator;
+  return denominator === undefined
+    ? undefined
+    : [Number(digits), Number(withoutSeparators(denominator))];
+}
+
+/** A number without its sign. Number() rounds digits and power of ten once, so 1.1 million is 1100000. */
+function takeUnsigned(cursor: Cursor, hasCurrency: boolean): Quantity | undefined {
+  const power = take(cursor, powerOfTen)?.groups?.exponent;
+  if (power !== undefined) return { value: Number(`1e${power}`), isFraction: false };
+  const written = take(cursor, decimal)?.[0];
+  if (written === undefined) return undefined;
+  const digits = withoutSeparators(written);
+  const times = take(cursor, timesPowerOfTen)?.groups?.exponent;
+  if (times !== undefined) return { value: Number(`${digits}e${times}`), isFraction: false };
+  const ratio = takeRatio(cursor, written);
+  const exponent = takeMagnitude(cursor, hasCurrency);
+  if (ratio) return { value: (ratio[0] * 10 ** exponent) / ratio[1], isFraction: true };
+  return { value: Number(exponent === 0 ? digits : `${digits}e${exponent}`), isFraction: false };
+}
+
+/** What changes no number in front of it: quotes, bold, brackets, `about` and the like. */
+const dressing =
+  /[\s*_`"'“”#~()[\]{}]+|(?:about|approximately|approx\.?|around|roughly|nearly|almost|exactly|precisely|just|only|simply|equals|equal to|a total of)(?!\p{L})/iuy;
+const currency =
+  /(?:US|CA?|AU?|NZ?|HK|NT|S|R)?\p{Sc}|(?:USD|EUR|GBP|CHF|INR|JPY|CNY|CAD|AUD|Rs\s?\.?)(?!\p{L})/iuy;
+const sign = /[+-]|(?:negative|minus)(?!\p{L})/iuy;
+
+/** What stands before the digits. @returns undefined for two signs */
+function takeFront(cursor: Cursor): { sign: 1 | -1; hasCurrency: boolean } | undefined {
+  const signs: string[] = [];
+  let hasCurrency = false;
+  for (;;) {
+    if (take(cursor, currency)) hasCurrency = true;
+    else if (!take(cursor, dressing)) {
+      const found = take(cursor, sign)?.[0];
+      if (found === undefined) break;
+      signs.push(found);
+    }
+  }
+  if (signs.length > 1) return undefined;
+  return { sign: signs[0] === undefined || signs[0] === "+" ? 1 : -1, hasCurrency };
+}
+
+/** Squares and cubes of units: the only digits that may follow a number. */
+const unitPower = /((?<!\p{L})(?:[cdkm]?m|ft|in|yd|mi|s)|\p{L}{3})\^?[({]?-?[23](?!\d)[)}]?/giu;
+/** Words, signs of units, punctuation, symbols like emoji, and hyphens within words. */
+const words =
+  /^(?:[\p{L}\p{M}\p{Sc}\p{So}\s%()[\]{}*_`"'“”.,:;~#&|]|\/(?=\s?\p{L})|(?<=^|\p{L})-(?=\p{L}{2}))*$/u;
+/** Words that change the number in front of them, or make it one of several; the first are so only next to it. */
+const anyOf = (list: string) => String.raw`(?<!\p{L})(?:${list})(?!\p{L})`;
+const changing = [
+  String.raw`^[^\p{L}]*${anyOf("and|to|x|by|over|out|squared|cubed|factorial|point|through|until|versus|vs")}`,
+  anyOf("or|nor|plus|minus|below|half|halves|dozens?|mil|mio|mrd|pi"),
+  anyOf("(?:hundred|thousand|million|billion|trillion|lakh|crore)s?"),
+  anyOf("(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?"),
+  `${anyOf("and")}\\s+${anyOf("an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty")}`,
+  "[π十百千万亿億萬]",
+].map((pattern) => new RegExp(pattern, "iu"));
+/** A letter alone is an unknown (5x, 5 y), an imaginary unit or a choice, unless it is that of a unit. */
+const loneLetter = /^(?!\s*[cCdFghJlLmNpstVwW]|\s+a\s+\p{L})\s*\p{L}(?!['\p{L}])/u;
+
+/** Is what follows a number its unit or other words, which do not change it? */
+function isUnit(rest: string): boolean {
+  const text = rest.replace(unitPower, "$1");
+  return words.test(text) && ![loneLetter, ...changing].some((pattern) => pattern.test(text));
+}
+
+/** The number of a text that is one quantity with its unit and other words behind it. Units do not scale: `50%` is 50, `50 cents` 50. */
+export function readQuantity(text: string): Quantity | undefined {
+  const cursor = { text, at: 0 };
+  const front = takeFront(cursor);
+  const unsigned = front && takeUnsigned(cursor, front.hasCurrency);
+  if (!unsigned || !Number.isFinite(unsigned.value) || !isUnit(text.slice(cursor.at)))
+    return undefined;
+  return { ...unsigned, value: front.sign * unsigned.value + 0 }; // -0 + 0 is 0
+}

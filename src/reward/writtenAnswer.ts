@@ -1,0 +1,49 @@
+// Finds the answer in a chain of thought in natural language.
+import { leadingNumberOf } from "../data/number.ts";
+import { show } from "../errors.ts";
+import type { Outcome } from "./outcome.ts";
+
+/** `answer is` anywhere, `answer:` at the start of a sentence: "we check the answer: 42 / 7 = 6" announces none. */
+const announcement =
+  /\banswer\b[\s*_"']*(?:is\b|(?<=(?:^|[.!?\n])[\s*_#>]*(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my|our|final|correct)\s)*answer[\s*_"']*):)[ \t:*_]*/gi;
+const choice = /^\s*["'(<*]*([a-e])["')>*]*\s*(?:[).,:]|$)/i;
+/** A number stands first, so this announces an answer, if one that cannot be read. */
+const startsWithNumber =
+  /^[^\p{L}\p{N}]*(?:(?:about|approximately|around|between|either|from|roughly)[^\p{L}\p{N}]+)*\p{N}/iu;
+
+/** The begin of the next announcement, where two share a sentence: `42, and the answer is reasonable`. */
+const joined = /,?\s+(?:and|but)\s+[^,.;\d\n]{0,40}$/i;
+
+/** What a text announces: the rest of the line or, where nothing stands there, of the next one that is not empty. */
+function firstPhrase(text: string): string {
+  const lines = text.split("\n");
+  const index = lines.findIndex((line) => /[\p{L}\p{N}]/u.test(line));
+  const phrase = lines[index] ?? "";
+  return index > 0 && /^\s*[-–]\s/.test(phrase) ? "" : phrase; // a minus, or an item of a list
+}
+
+/**
+ * The answer in an N-CoT completion: the number or choice letter after its last "the answer is" that is followed by one, or
+ * "answer:" at the start of a sentence. A number elsewhere in the text is not an answer, nor is one behind `####` or in
+ * `\boxed{}` without these words.
+ */
+export function extractWrittenAnswer(completion: string): Outcome {
+  const found = [...completion.matchAll(announcement)];
+  const phrases = found.map(({ index, 0: words }, i) => {
+    const next = found[i + 1]?.index;
+    const text = completion.slice(index + words.length, next);
+    return firstPhrase(next === undefined ? text : text.replace(joined, ""));
+  });
+  phrases.reverse();
+  for (const phrase of phrases) {
+    const value = leadingNumberOf(phrase) ?? choice.exec(phrase)?.[1]?.toLowerCase();
+    if (value !== undefined) return { kind: "answer", value };
+    if (startsWithNumber.test(phrase)) break;
+  }
+  const [last] = phrases;
+  const message =
+    last === undefined
+      ? 'expected "Therefore, the answer is: ...", found no such words'
+      : `expected a number or a choice after "the answer is", found ${show(last)}`;
+  return { kind: "no-answer", message };
+}
