@@ -1,24 +1,37 @@
 // The project's own form of a data set: one JSON object per line, checked as it is read.
 import { z } from "zod";
 import { show, UserError } from "../errors.ts";
+import { readAnswer } from "./answer.ts";
 import { readJsonl } from "./jsonl.ts";
 
 const exampleSchema = z.strictObject({
   id: z.string().min(1),
   question: z.string().min(1),
   cot: z.string().min(1).exactOptional(),
-  answer: z.union([z.number(), z.string().min(1)], {
-    error: ({ input }) => `expected a number or a text, received ${show(input)}`,
-  }),
+  answer: z
+    .union([z.number(), z.string()], {
+      error: ({ input }) => `expected a number or a text, received ${show(input)}`,
+    })
+    .refine((answer) => readAnswer(answer) !== undefined, {
+      error: ({ input }) => unreadableAnswer(input),
+    }),
 });
 
 /** A question with its gold answer, and the chain of thought that reaches it where there is one. */
 export type Example = z.infer<typeof exampleSchema>;
 
+/** Why a gold answer is refused that says neither a number nor a choice, so that no answer could ever be right. */
+function unreadableAnswer(answer: unknown): string {
+  return (
+    `expected one number (12, "1,234", "$5", "3/4", "7 apples") or a choice (a to e), which alone can be compared with answers, ` +
+    `found ${show(answer)}; write it as a number or leave the question out`
+  );
+}
+
 /**
  * Reads a data set.
  *
- * @throws UserError for a missing or empty file, a line that is no example, or an id used twice
+ * @throws UserError for a missing or empty file, a line that is no example, an answer that nothing can equal, or an id used twice
  */
 export function readExamples(path: string): Example[] {
   const lineOf = new Map<string, number>();

@@ -1,4 +1,5 @@
 // Chooses one of several answers to a question: the one that most samples agree on.
+import { readAnswer } from "../data/answer.ts";
 import { answersEqual } from "../reward/compare.ts";
 
 /** One sampled answer, as far as choosing goes. */
@@ -24,10 +25,11 @@ export type Vote = (
   weightOf: (candidate: Candidate) => number,
 ) => Candidate | undefined;
 
-/** Votes over one pool. Different answers are compared here, once, because a pool is voted on many times. */
+/** Votes over one pool. Answers are read and compared here, once, because a pool is voted on many times. */
 export function createVote(candidates: readonly Candidate[]): Vote {
-  const different = [...new Set(candidates.map(({ answer }) => answer))];
-  const answerIds = candidates.map(({ answer }) => different.indexOf(answer));
+  const read = candidates.map(({ answer }) => (answer === undefined ? answer : readAnswer(answer)));
+  const different = [...new Set(read)];
+  const answerIds = read.map((answer) => different.indexOf(answer));
   const isSame = different.map((a) =>
     different.map((b) => a !== undefined && b !== undefined && answersEqual(a, b)),
   );

@@ -27,7 +27,15 @@ test.each([
     '{"id":"1","question":"q","answer":null}',
     '"answer": expected a number or a text, received null',
   ],
-  ['{"id":"1","question":"q","answer":""}', '"answer"'],
+  ['{"id":"1","question":"q","answer":""}', '"answer": expected one number'],
+  [
+    '{"id":"1","question":"q","answer":"yes"}',
+    '"answer": expected one number (12, "1,234", "$5", "3/4", "7 apples") or a choice (a to e), which alone can be compared ' +
+      'with answers, found "yes"; write it as a number or leave the question out',
+  ],
+  ['{"id":"1","question":"q","answer":"nan"}', '"answer": expected one number'],
+  ['{"id":"1","question":"q","answer":"5 or 6"}', '"answer": expected one number'],
+  ['{"id":"1","question":"q","answer":1e999}', '"answer"'],
   [
     `{"id":"1","question":"q","answer":${"[".repeat(20_000)}${"]".repeat(20_000)}}`,
     '"answer": expected a number or a text, received something nested too deep to show',
@@ -38,6 +46,12 @@ test.each([
   ['{"id":"1","question":"q","cots":"c","answer":1}', 'Unrecognized key: "cots"'],
 ])("%.60s is refused", (line, message) => {
   expect(() => read(line)).toThrow(`${path}:1: ${message}`);
+});
+
+test("an answer may be any text that states one number, and is kept as it is written", () => {
+  const answers = ["$12", "1/2", "1,234", "5 apples", "−5", "1 000", "50%", "3½", "B"];
+  const lines = answers.map((answer, id) => JSON.stringify({ id: `${id}`, question: "q", answer }));
+  expect(read(...lines).map(({ answer }) => answer)).toEqual(answers);
 });
 
 test("an id that is used twice is refused with both lines", () => {

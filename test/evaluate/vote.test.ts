@@ -28,6 +28,7 @@ describe("createVote", () => {
     expect(winner(4, 3.33, 4, 3.3333, 3.3366)).toBe(3.33);
     expect(winner(7, "1,000", "1e3")).toBe("1,000");
     expect(winner("a", "b", "(B)")).toBe("b");
+    expect(winner(7, 7, "$12.50", "25/2", 12.5)).toBe("$12.50");
   });
 
   test("an answer joins the first group whose first member it equals, not one that is near by a chain", () => {
