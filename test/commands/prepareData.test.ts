@@ -89,6 +89,14 @@ describe("prepareData", () => {
     expect(rejected).toMatchObject({ line: 24, reason: "its question is in the test set" });
   });
 
+  test("leaves out a training row whose gold answer is no number, and says so", async () => {
+    writeGsm8k([sum(1), sum(2), line("Word?", "It is five.\n#### five")]);
+    expect(await prepare({ dev: 1 })).toContain("1 of 3 gold chains of thought left out");
+    const rejected = JSON.parse(readFileSync(join(output, "rejected.jsonl"), "utf8"));
+    const reason = 'expected an answer that is a number, found "five"';
+    expect(rejected).toEqual({ line: 3, id: "gsm8k-train-3", reason });
+  });
+
   test("counts a right program to a test question as right, and leaves it out", async () => {
     writeGsm8k([sum(1), sum(2), sum(3), line("No step?", "It is 5.\n#### 5")], [sum(2)]);
     await prepare({ cot: "python", dev: 1 });

@@ -4,7 +4,14 @@ import { UserError } from "../../errors.ts";
 import type { Example } from "../examples.ts";
 import { parseJson, readText } from "../jsonl.ts";
 import { type CotKind, programPrefix } from "../prompt.ts";
-import type { Candidate, Origin, Rejection } from "./source.ts";
+import {
+  type AnswerForm,
+  type Candidate,
+  type Origin,
+  parseAnswer,
+  type Rejection,
+  unreadable,
+} from "./source.ts";
 
 export const authorsOrigin: Origin = {
   address: "https://github.com/lqtrung1998/mwp_ReFT (folder data)",
@@ -23,32 +30,31 @@ interface Row {
   readonly record: z.infer<typeof recordSchema>;
 }
 
-type ParseAnswer = (text: string, where: string) => number | string;
-
 /** Training rows with their chain of thought in the project's form. @throws UserError */
 export function readAuthorsTraining(
   path: string,
   cotKind: CotKind,
-  parseAnswer: ParseAnswer,
+  form: AnswerForm<number | string>,
 ): { rows: (Candidate | Rejection)[]; replacedDocstrings: number } {
   let replacedDocstrings = 0;
   const rows = readRows(path).map(({ line, record }): Candidate | Rejection => {
     const { item_id: id, question, answer_cot = "" } = record;
     const cot = cotKind === "python" ? withOwnDocstring(answer_cot, question) : endNl(answer_cot);
     if (cot === undefined) return { line, id, reason: unusable[cotKind] };
+    const answer = form.read(record.answer_value);
+    if (answer === undefined) return { line, id, reason: unreadable(form, record.answer_value) };
     if (cotKind === "python" && cot !== answer_cot) replacedDocstrings++;
-    const answer = parseAnswer(record.answer_value, `${path}:${line}`);
     return { line, example: { id, question, cot, answer } };
   });
   return { rows, replacedDocstrings };
 }
 
 /** Test rows, without a chain of thought. @throws UserError */
-export function readAuthorsTest(path: string, parseAnswer: ParseAnswer): Example[] {
+export function readAuthorsTest(path: string, form: AnswerForm<number | string>): Example[] {
   return readRows(path).map(({ line, record }) => ({
     id: record.item_id,
     question: record.question,
-    answer: parseAnswer(record.answer_value, `${path}:${line}`),
+    answer: parseAnswer(form, record.answer_value, `${path}:${line}`),
   }));
 }
 

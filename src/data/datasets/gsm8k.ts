@@ -2,16 +2,19 @@
 // `<<48/2=24>>`; they become natural-language chains of thought, or Python programs.
 import { z } from "zod";
 import { readJsonl } from "../jsonl.ts";
+import { numberOf } from "../number.ts";
 import { type CotKind, programPrefix } from "../prompt.ts";
 import {
   type Candidate,
   hashFile,
+  numbers,
   type Origin,
-  parseNumber,
+  parseAnswer,
   partition,
   type Rejection,
   requireFiles,
   type Source,
+  unreadable,
 } from "./source.ts";
 
 export const gsm8kOrigin: Origin = {
@@ -26,7 +29,9 @@ export function readGsm8k(folder: string, cotKind: CotKind): Source {
   const names = ["train.jsonl", "test.jsonl"];
   const [trainPath, testPath] = requireFiles(folder, names, gsm8kOrigin);
   const rows = readRows(trainPath!, "train").map((row): Candidate | Rejection => {
-    const { line, id, question, answer, solution } = row;
+    const { line, id, question, final, solution } = row;
+    const answer = numbers.read(final);
+    if (answer === undefined) return { line, id, reason: unreadable(numbers, final) };
     const cot =
       cotKind === "python" ? toProgram(question, solution, answer) : toText(solution, answer);
     if (cot === undefined) return { line, id, reason: "no annotated result is the final answer" };
@@ -34,7 +39,11 @@ export function readGsm8k(folder: string, cotKind: CotKind): Source {
   });
   return {
     ...partition(rows),
-    test: readRows(testPath!, "test").map(({ id, question, answer }) => ({ id, question, answer })),
+    test: readRows(testPath!, "test").map(({ where, id, question, final }) => ({
+      id,
+      question,
+      answer: parseAnswer(numbers, final, where),
+    })),
     isConverted: cotKind === "python",
     files: [trainPath!, testPath!].map((path, i) => ({ name: names[i]!, sha256: hashFile(path) })),
     notes: [],
@@ -43,9 +52,12 @@ export function readGsm8k(folder: string, cotKind: CotKind): Source {
 
 interface Row {
   readonly line: number;
+  /** File and line, for messages. */
+  readonly where: string;
   readonly id: string;
   readonly question: string;
-  readonly answer: number;
+  /** What stands behind `####`. */
+  readonly final: string;
   /** The sentences, without the line `#### 72` at the end. */
   readonly solution: string;
 }
@@ -55,9 +67,10 @@ function readRows(path: string, split: "train" | "test"): Row[] {
     const [solution = "", final = ""] = value.answer.split("\n####");
     return {
       line,
+      where: `${path}:${line}`,
       id: `gsm8k-${split}-${line}`,
       question: value.question.trim(),
-      answer: parseNumber(final, `${path}:${line}`),
+      final: final.trim(),
       solution: solution.trim(),
     };
   });
@@ -106,7 +119,7 @@ function readSteps(solution: string): Step[] {
       return {
         comment: i === 0 ? sentence.replace(annotation, "").trim() : "",
         expression: sides[0]!,
-        value: Number(sides.at(-1)),
+        value: numberOf(sides.at(-1)!) ?? Number.NaN,
       };
     }),
   );

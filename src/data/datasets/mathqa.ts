@@ -2,10 +2,9 @@
 // choices a to e at the end of the question, or "numeric", where the answer is the number itself.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { UserError } from "../../errors.ts";
 import type { CotKind } from "../prompt.ts";
 import { authorsOrigin, readAuthorsTest, readAuthorsTraining } from "./authorsFormat.ts";
-import { hashFile, parseNumber, partition, requireFiles, type Source } from "./source.ts";
+import { choices, hashFile, numbers, partition, requireFiles, type Source } from "./source.ts";
 import { docstringNote } from "./svamp.ts";
 
 export type MathqaVariant = "mathqa" | "mathqa-numeric";
@@ -19,30 +18,24 @@ export const mathqaOrigin = authorsOrigin;
  * @throws UserError
  */
 export function readMathqa(folder: string, variant: MathqaVariant, cotKind: CotKind): Source {
-  const parseAnswer = variant === "mathqa" ? parseChoice : parseNumber;
+  const form = variant === "mathqa" ? choices : numbers;
   const [testName, trainName] = [
     `${variant}_test_set.json`,
     `${variant}_${cotKind === "python" ? "python_sdp" : "nl"}.json`,
   ];
   const [testPath] = requireFiles(folder, [testName], mathqaOrigin);
-  const test = readAuthorsTest(testPath!, parseAnswer);
+  const test = readAuthorsTest(testPath!, form);
   const testFile = { name: testName, sha256: hashFile(testPath!) };
   const trainPath = join(folder, trainName);
   if (!existsSync(trainPath)) {
     const note = `train.jsonl and dev.jsonl not written: no ${trainName} in ${folder}`;
     return { candidates: [], rejections: [], test, files: [testFile], notes: [note] };
   }
-  const { rows, replacedDocstrings } = readAuthorsTraining(trainPath, cotKind, parseAnswer);
+  const { rows, replacedDocstrings } = readAuthorsTraining(trainPath, cotKind, form);
   return {
     ...partition(rows),
     test,
     files: [{ name: trainName, sha256: hashFile(trainPath) }, testFile],
     notes: replacedDocstrings === 0 ? [] : [docstringNote(replacedDocstrings)],
   };
-}
-
-function parseChoice(text: string, where: string): string {
-  const letter = text.trim().toLowerCase();
-  if (/^[a-e]$/.test(letter)) return letter;
-  throw new UserError(`${where}: expected one of the choices a to e, found ${text}`);
 }

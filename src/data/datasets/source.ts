@@ -2,8 +2,10 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { UserError } from "../../errors.ts";
+import { show, UserError } from "../../errors.ts";
+import { choiceOf } from "../answer.ts";
 import type { Example } from "../examples.ts";
+import { numberOf } from "../number.ts";
 
 /** A training row that is well-formed; whether its chain of thought is right is another question. */
 export interface Candidate {
@@ -64,11 +66,32 @@ export function hashFile(path: string): string {
   return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
-/** @throws UserError if a text is no finite number; commas between digits are allowed */
-export function parseNumber(text: string, where: string): number {
-  const value = text.trim() === "" ? Number.NaN : Number(text.replaceAll(",", ""));
-  if (Number.isFinite(value)) return value;
-  throw new UserError(`${where}: expected an answer that is a number, found ${text}`);
+/** What a data set's gold answers are. */
+export interface AnswerForm<T> {
+  /** @returns undefined for a text of another form */
+  readonly read: (text: string) => T | undefined;
+  readonly expected: string;
+}
+
+export const numbers: AnswerForm<number> = {
+  read: numberOf,
+  expected: "an answer that is a number",
+};
+export const choices: AnswerForm<string> = {
+  read: choiceOf,
+  expected: "one of the choices a to e",
+};
+
+/** Why a training row is left out whose gold answer is of another form. */
+export function unreadable({ expected }: AnswerForm<unknown>, text: string): string {
+  return `expected ${expected}, found ${show(text)}`;
+}
+
+/** The gold answer of a test row. @throws UserError if it is of another form: no test set becomes smaller without a word */
+export function parseAnswer<T>(form: AnswerForm<T>, text: string, where: string): T {
+  const answer = form.read(text);
+  if (answer === undefined) throw new UserError(`${where}: ${unreadable(form, text)}`);
+  return answer;
 }
 
 /** Splits rows that came out of a reader into those to check and those to leave out. */

@@ -2,7 +2,7 @@
 // programs or natural language, 1,000 test questions.
 import type { CotKind } from "../prompt.ts";
 import { authorsOrigin, readAuthorsTest, readAuthorsTraining } from "./authorsFormat.ts";
-import { hashFile, parseNumber, partition, requireFiles, type Source } from "./source.ts";
+import { hashFile, numbers, partition, requireFiles, type Source } from "./source.ts";
 
 export const svampOrigin = authorsOrigin;
 
@@ -13,10 +13,10 @@ export function readSvamp(folder: string, cotKind: CotKind): Source {
     "svamp_test_set.json",
   ];
   const [trainPath, testPath] = requireFiles(folder, names, svampOrigin);
-  const { rows, replacedDocstrings } = readAuthorsTraining(trainPath!, cotKind, parseNumber);
+  const { rows, replacedDocstrings } = readAuthorsTraining(trainPath!, cotKind, numbers);
   return {
     ...partition(rows),
-    test: readAuthorsTest(testPath!, parseNumber),
+    test: readAuthorsTest(testPath!, numbers),
     files: [trainPath!, testPath!].map((path, i) => ({ name: names[i]!, sha256: hashFile(path) })),
     notes: replacedDocstrings === 0 ? [] : [docstringNote(replacedDocstrings)],
   };

@@ -63,10 +63,22 @@ describe("readSvamp", () => {
     expect(() => readSvamp(folder, "python")).toThrow(
       /svamp_python_sdp\.json:9, record 2: "question": expected string, received number/,
     );
-    writeJson("svamp_python_sdp.json", [{ ...record, answer_value: "four" }]);
-    expect(() => readSvamp(folder, "python")).toThrow(/:3: expected an answer.*found four/);
     writeJson("svamp_python_sdp.json", []);
     expect(() => readSvamp(folder, "python")).toThrow(/empty array/);
+  });
+
+  test("lists a training row whose answer is no number, and refuses such a test row", () => {
+    writeJson("svamp_test_set.json", [testRecord]);
+    writeJson("svamp_python_sdp.json", [record, { ...record, answer_value: "four" }]);
+    const source = readSvamp(folder, "python");
+    expect(source.candidates).toHaveLength(1);
+    expect(source.rejections).toEqual([
+      { line: 9, id: "svamp_1", reason: 'expected an answer that is a number, found "four"' },
+    ]);
+    writeJson("svamp_test_set.json", [{ ...testRecord, answer_value: "nan" }]);
+    expect(() => readSvamp(folder, "python")).toThrow(
+      /svamp_test_set\.json:3: expected an answer that is a number, found "nan"/,
+    );
   });
 
   test("says where a missing file can be had", () => {
@@ -98,7 +110,7 @@ describe("readMathqa", () => {
 
   test("refuses an answer that is no choice", () => {
     writeJson("mathqa_test_set.json", [{ ...choice, answer_value: "f" }]);
-    expect(() => readMathqa(folder, "mathqa", "python")).toThrow(/:3: expected one of.*found f/);
+    expect(() => readMathqa(folder, "mathqa", "python")).toThrow(/:3: expected one of.*found "f"/);
   });
 });
 
@@ -160,10 +172,18 @@ describe("readGsm8k", () => {
     ]);
   });
 
-  test("names the line without a final answer", () => {
-    write("train.jsonl", `${jsonl}\n${JSON.stringify({ question: "Q", answer: "5" })}`);
+  test("lists a training line without a final answer, and refuses such a test line", () => {
+    const unfinished = `${jsonl}\n${JSON.stringify({ question: "Q", answer: "5" })}`;
+    write("train.jsonl", unfinished);
     write("test.jsonl", jsonl);
-    expect(() => readGsm8k(folder, "nl")).toThrow(/train\.jsonl:3: expected an answer/);
+    for (const cotKind of ["nl", "python"] as const)
+      expect(readGsm8k(folder, cotKind).rejections.at(-1)).toEqual({
+        line: 3,
+        id: "gsm8k-train-3",
+        reason: 'expected an answer that is a number, found ""',
+      });
+    write("test.jsonl", unfinished);
+    expect(() => readGsm8k(folder, "nl")).toThrow(/test\.jsonl:3: expected an answer/);
   });
 });
 
