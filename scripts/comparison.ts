@@ -269,7 +269,7 @@ async function sampleCorrectPrograms(
     lengths.maxPromptTokens,
   );
   const sandbox = await createSandbox(limits);
-  const judge = createJudge(sandbox, format.cotKind, { partialReward: 0, paperParity: false });
+  const judge = createJudge(sandbox, format.cotKind);
   const generator = createGenerator(model, {
     slots: rollout.slots,
     maxTokens: lengths.maxPromptTokens + rollout.maxNewTokens,

@@ -142,7 +142,7 @@ function longestPrompt(rows: readonly Sequence[]): number {
 
 async function startJudge({ settings }: Job): Promise<{ judge: Judge; close(): Promise<void> }> {
   const sandbox = await createSandbox({ ...settings, memoryMegabytes: 512 });
-  const judge = createJudge(sandbox, "python", { ...settings, paperParity: false });
+  const judge = createJudge(sandbox, "python", settings);
   return { judge, close: () => sandbox.close() };
 }
 

@@ -125,7 +125,7 @@ async function answerAll(args: EvaluateArguments, asking: Asking, seed: number):
   const sandbox = await createSandbox(args.sandbox);
   try {
     const { cotKind } = asking.format;
-    const judge = createJudge(sandbox, cotKind, { partialReward: 0, paperParity: false });
+    const judge = createJudge(sandbox, cotKind);
     const answers = await answerGreedily(args, asking, judge);
     if (samples !== undefined)
       await sampleWithProgress(samplesIn(output), asking, judge, { ...args, samples, seed });

@@ -42,10 +42,7 @@ export async function sample(args: SampleArguments): Promise<SamplesSummary> {
   mkdirSync(dirname(args.output), { recursive: true });
   const sandbox = await createSandbox(args.sandbox);
   try {
-    const judge = createJudge(sandbox, asking.format.cotKind, {
-      partialReward: 0,
-      paperParity: false,
-    });
+    const judge = createJudge(sandbox, asking.format.cotKind);
     await sampleWithProgress(args.output, asking, judge, args);
   } finally {
     await sandbox.close();

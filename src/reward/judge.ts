@@ -14,12 +14,17 @@ export interface Verdict extends Score {
 /** @param text the whole answer, its given beginning included */
 export type Judge = (text: string, gold: number | string) => Promise<Verdict>;
 
-export function createJudge(sandbox: Sandbox, cotKind: CotKind, options: ScoreOptions): Judge {
+/** @param options no partial reward and none of the authors' ways, where they are not given */
+export function createJudge(
+  sandbox: Sandbox,
+  cotKind: CotKind,
+  { partialReward = 0, paperParity = false }: Partial<ScoreOptions> = {},
+): Judge {
   const runOnce = rememberOutcomes(sandbox);
   return async (text, gold) => {
     const outcome =
       cotKind === "python" ? await runOnce(extractProgram(text)) : extractWrittenAnswer(text);
-    return { outcome, ...scoreOutcome(outcome, gold, options) };
+    return { outcome, ...scoreOutcome(outcome, gold, { partialReward, paperParity }) };
   };
 }
 

@@ -85,7 +85,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
 
   // 3. evaluation by running programs
   const sandbox = await createSandbox(config.sandbox);
-  const judge = createJudge(sandbox, data.cotKind, { partialReward: 0, paperParity: false });
+  const judge = createJudge(sandbox, data.cotKind);
   const evaluator = createEvaluator(model, tokenizer, judge, data.maxPromptTokens, evaluation);
 
   const stepsPerEpoch = Math.ceil(sequences.length / training.batchSize);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { createJudge } from "../../src/reward/judge.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 
-const options = { partialReward: 0.1, paperParity: false };
+const options = { partialReward: 0.1 };
 
 function recordingSandbox(outcome: Outcome) {
   const programs: string[] = [];
