@@ -1,4 +1,207 @@
 // Finds the program in what a model wrote.
+import type { SyntaxNode } from "@lezer/common";
+import { parser } from "@lezer/python";
+
+/**
+ * The program in a P-CoT completion: the first `solution()`, the statements before it and what it needs of those after it.
+ *
+ * Models write prose, fences, tests or the next question around a program. Python's grammar tells where it begins and ends:
+ * statements belong to it as long as they follow one another without an error. It also ends where it is used: a statement that
+ * calls `solution()`, or that only prints, reads or exits, and all that comes after it cannot be needed.
+ * A text without `solution()` is returned as it is.
+ */
+export function extractProgram(completion: string): string {
+  const whole = withoutPrompts(withoutFences(withUnixLines(completion)));
+  const latest = whole.search(SOLUTION); // a broken solution() is not made good by a later one
+  for (const { index: start } of whole.matchAll(/^(?=[^ \t\n])/gm)) {
+    if (start > latest) break;
+    const text = whole.slice(start);
+    const statements = statementsOf(text);
+    const solution = statements.findIndex((node) => definedName(text, node) === "solution");
+    const isFound =
+      solution !== -1 && !statements.slice(0, solution).some((node) => isForeign(text, node));
+    if (isFound) return upToEnd(text, statements, solution);
+  }
+  return whole;
+}
+
+/** The text from its start to the end of the program, of which `solution()` is the statement with this index. */
+function upToEnd(text: string, statements: readonly SyntaxNode[], index: number): string {
+  const solution = statements[index]!;
+  if (!endsLine(text, solution)) return text; // broken in a way that the grammar makes two statements of
+  const lastReturn = contains(solution, isWrong) && returnBeforeErrors(text, solution);
+  if (lastReturn) return text.slice(0, lastReturn.to);
+  const after = statements.slice(index + 1);
+  const end = after.findIndex((node) => isForeign(text, node) || isUse(text, node));
+  const definitions = end === -1 ? after : after.slice(0, end);
+  const last = lastNeeded(text, statements.slice(0, index + 1), definitions) ?? solution;
+  return text.slice(0, last.to).trimEnd();
+}
+
+/** The last of the definitions that a program needs, itself or through others. */
+function lastNeeded(
+  text: string,
+  program: readonly SyntaxNode[],
+  definitions: readonly SyntaxNode[],
+): SyntaxNode | undefined {
+  const used = new Set(program.flatMap((node) => namesIn(text, node)));
+  const isNeeded = (node: SyntaxNode) => boundNames(text, node).some((name) => used.has(name));
+  let count = 0;
+  for (;;) {
+    const needed = definitions.findLastIndex(isNeeded) + 1;
+    if (needed <= count) return definitions[count - 1];
+    for (const node of definitions.slice(count, needed))
+      for (const name of namesIn(text, node)) used.add(name);
+    count = needed;
+  }
+}
+
+/** Python takes the line ends of other systems, and form feeds before an indent; the grammar does not. */
+function withUnixLines(text: string): string {
+  return text.replace(/\r\n?/g, "\n").replace(/^\f+/gm, "");
+}
+
+const SOLUTION = /^[ \t]*(?:async\s+)?def\s+solution\b/m;
+
+/** What stands in Markdown's fences, if the program does. Reference: CommonMark 0.31, section 4.5. */
+function withoutFences(text: string): string {
+  const inside: string[] = [];
+  let open: { readonly indent: number; readonly fence: string } | undefined;
+  for (const line of text.split("\n")) {
+    const [, indent, fence, info] = /^( *)(`{3,}(?=[^`]*$)|~{3,})(.*)$/.exec(line) ?? [];
+    if (open === undefined) {
+      if (SOLUTION.test(line)) return text;
+      if (fence !== undefined) open = { indent: indent!.length, fence };
+    } else if (fence?.startsWith(open.fence) && info!.trim() === "") open = undefined;
+    else inside.push(line.replace(new RegExp(`^ {0,${open.indent}}`), ""));
+  }
+  const code = inside.join("\n");
+  return SOLUTION.test(code) ? code : text;
+}
+
+/** What was typed at Python's prompt, if the program was; what Python printed is left out. */
+function withoutPrompts(text: string): string {
+  if (!/^>>> (?:async\s+)?def\s+solution\b/m.test(text)) return text;
+  return text
+    .split("\n")
+    .flatMap((line) => /^(?:>>>|\.\.\.)(?: (.*))?$/.exec(line)?.slice(1) ?? [])
+    .join("\n");
+}
+
+/** The statements at the top of a text, and what the grammar could not read. */
+function statementsOf(text: string): SyntaxNode[] {
+  return childrenOf(parser.parse(text).topNode)
+    .flatMap((node) => (node.name === "StatementGroup" ? childrenOf(node) : node))
+    .filter(({ name }) => name !== ";");
+}
+
+function childrenOf(node: SyntaxNode): SyntaxNode[] {
+  const children: SyntaxNode[] = [];
+  for (let child = node.firstChild; child; child = child.nextSibling) children.push(child);
+  return children;
+}
+
+/** Whether anything in a statement, itself included, is so. */
+function contains(node: SyntaxNode, holds: (node: SyntaxNode) => boolean): boolean {
+  let found = false;
+  node.cursor().iterate(({ node }) => {
+    found ||= holds(node);
+    return !found;
+  });
+  return found;
+}
+
+/** The function under its decorators, if there are any. */
+function undecorated(node: SyntaxNode): SyntaxNode {
+  return node.name === "DecoratedStatement" ? (node.lastChild ?? node) : node;
+}
+
+function definedName(text: string, node: SyntaxNode): string | undefined {
+  const name = DEFINITIONS.includes(node.name) && undecorated(node).getChild("VariableName");
+  return name ? text.slice(name.from, name.to) : undefined;
+}
+
+function namesIn(text: string, node: SyntaxNode): string[] {
+  const names: string[] = [];
+  node.cursor().iterate(({ name, from, to }) => {
+    if (name === "VariableName") names.push(text.slice(from, to));
+  });
+  return names;
+}
+
+/** The names that a statement gives a value, or may change. */
+function boundNames(text: string, node: SyntaxNode): string[] {
+  const defined = definedName(text, node);
+  if (defined !== undefined) return [defined];
+  const parts = childrenOf(node);
+  const operator = parts.findLastIndex(({ name }) => name === "AssignOp" || name === "UpdateOp");
+  return operator === -1
+    ? namesIn(text, node)
+    : parts.slice(0, operator).flatMap((part) => namesIn(text, part));
+}
+
+const DEFINITIONS = ["FunctionDefinition", "ClassDefinition", "DecoratedStatement"];
+const STATEMENTS = new Set([
+  ...DEFINITIONS,
+  ...["ImportStatement", "UpdateStatement", "TypeDefinition", "Comment"],
+  ...["IfStatement", "ForStatement", "WhileStatement", "WithStatement", "TryStatement"],
+  ...["MatchStatement", "DeleteStatement", "AssertStatement", "RaiseStatement", "PassStatement"],
+]);
+const EXPRESSIONS = new Set(["CallExpression", "String", "ContinuedString"]);
+
+/** No statement beside `solution()`: prose, which may look like a name or an annotation, or a statement that is broken off. */
+function isForeign(text: string, node: SyntaxNode): boolean {
+  const begins = /(?:^|\n|;[ \t]*)$/.test(text.slice(0, node.from));
+  if (!begins || !endsLine(text, node)) return true;
+  if (contains(node, (part) => isWrong(part) || isMereName(part))) return true;
+  if (node.name === "ExpressionStatement") return !EXPRESSIONS.has(node.firstChild?.name ?? "");
+  if (node.name === "AssignStatement") return !node.getChild("AssignOp");
+  return !STATEMENTS.has(node.name);
+}
+
+/** A word of prose, or the begin of a line that was cut off: `retu`. */
+function isMereName(node: SyntaxNode): boolean {
+  return node.name === "ExpressionStatement" && node.firstChild?.name === "VariableName";
+}
+
+function endsLine(text: string, { to }: SyntaxNode): boolean {
+  return text[to - 1] === "\n" || /^[ \t]*(?:[\n;#]|$)/.test(text.slice(to));
+}
+
+const TARGETS = new Set([
+  ...["VariableName", "MemberExpression", "TupleExpression", "ArrayExpression", "TypeDef"],
+  ...["ParenthesizedExpression", "AssignOp", ",", "*"],
+]);
+
+/** Errors, including what the grammar lets pass: Python 2's `print 7`, and what was broken off. */
+function isWrong(node: SyntaxNode): boolean {
+  if (node.type.isError || node.name === "PrintStatement") return true;
+  if (node.name === "ImportStatement") return node.lastChild?.name === ",";
+  if (node.name === "TryStatement") return !node.getChild("except") && !node.getChild("finally");
+  if (node.name !== "AssignStatement") return false;
+  const parts = childrenOf(node).map(({ name }) => name);
+  return !parts.slice(0, parts.lastIndexOf("AssignOp") + 1).every((name) => TARGETS.has(name));
+}
+
+/** A statement after `solution()` that uses the program instead of adding to it. */
+function isUse(text: string, node: SyntaxNode): boolean {
+  if (definedName(text, node) === "solution") return true;
+  if (["AssertStatement", "RaiseStatement"].includes(node.name)) return true;
+  const isCallOf = (names: RegExp) => (call: SyntaxNode) =>
+    call.name === "CallExpression" &&
+    names.test(text.slice(call.firstChild!.from, call.firstChild!.to));
+  if (DEFINITIONS.includes(node.name)) return contains(node, isCallOf(/^solution$/));
+  return contains(node, isCallOf(/^solution$|\b(?:print|input|exit|quit|main)$/));
+}
+
+/** The return at the end of `solution()`, if all errors in it come after that. */
+function returnBeforeErrors(text: string, solution: SyntaxNode): SyntaxNode | undefined {
+  const body = undecorated(solution).getChild("Body");
+  const statements = body ? childrenOf(body) : [];
+  const error = statements.findIndex((node) => contains(node, isWrong));
+  const isReturn = (node: SyntaxNode) => node.name === "ReturnStatement" && endsLine(text, node);
+  return statements.slice(0, error === -1 ? undefined : error).find(isReturn);
+}
 
 const isBlank = (line: string) => line.trim() === "";
 const TRIPLE_QUOTES = /"""|'''/g;
@@ -13,11 +216,10 @@ function openQuoteAfter(line: string, open: string | undefined): string | undefi
 }
 
 /**
- * The program in a P-CoT completion: everything up to the first blank line after the body of `solution()` has started.
- * Models write on after the program; a blank line is where the authors stop. Unlike theirs, blank lines before the
- * first statement and inside a triple-quoted text (a question of two paragraphs) do not end the program.
+ * The program as the authors cut it, at the first blank line after the body of `solution()` has begun. Unlike theirs, blank
+ * lines before the first statement and inside a triple-quoted text (a question of two paragraphs) do not end the program.
  */
-export function extractProgram(completion: string): string {
+export function extractToBlankLine(completion: string): string {
   const lines = completion.split(/\r?\n/);
   let part: "before" | "signature" | "docstring" | "body" = "before";
   let openQuote: string | undefined;

@@ -1,6 +1,6 @@
 // What an answer is worth: its program is run, or its written answer read, and the result compared with the gold answer.
 import type { CotKind } from "../data/prompt.ts";
-import { extractProgram } from "./extract.ts";
+import { extractProgram, extractToBlankLine } from "./extract.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Sandbox } from "./sandbox/sandbox.ts";
 import { type Score, type ScoreOptions, scoreOutcome } from "./score.ts";
@@ -21,9 +21,10 @@ export function createJudge(
   { partialReward = 0, paperParity = false }: Partial<ScoreOptions> = {},
 ): Judge {
   const runOnce = rememberOutcomes(sandbox);
+  const programIn = paperParity ? extractToBlankLine : extractProgram;
   return async (text, gold) => {
     const outcome =
-      cotKind === "python" ? await runOnce(extractProgram(text)) : extractWrittenAnswer(text);
+      cotKind === "python" ? await runOnce(programIn(text)) : extractWrittenAnswer(text);
     return { outcome, ...scoreOutcome(outcome, gold, { partialReward, paperParity }) };
   };
 }

@@ -14,7 +14,10 @@ export interface Score {
 export interface ScoreOptions {
   /** Reward of an answer that came out but is wrong: 0.1 in the paper, 0 to switch it off. */
   readonly partialReward: number;
-  /** As the authors' code: in multiple choice, a program that fails counts as an extracted answer ("none"). */
+  /**
+   * As the authors' code: in multiple choice, a program that fails counts as an extracted answer ("none"), and a program ends at
+   * its first blank line (createJudge).
+   */
   readonly paperParity: boolean;
 }
 

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
 import { readExamples } from "../../src/data/examples.ts";
+import { extractProgram } from "../../src/reward/extract.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { readSampleGroups } from "../../src/reward/samples.ts";
 import { Rng } from "../../src/rng.ts";
@@ -66,7 +67,7 @@ test("reft sample writes all samples of a question together, judged and counted"
     for (const line of group) {
       expect(line).toMatchObject({ id, question, answer });
       expect(line.text).toMatch(/^def solution\(\):/);
-      expect(line.outcome).toEqual(guess(line.text));
+      expect(line.outcome).toEqual(guess(extractProgram(line.text)));
       expect(line.correct).toBe(line.outcome.kind === "answer" && line.outcome.value === answer);
       expect(line.score).toBe(line.correct ? 1 : 0);
     }

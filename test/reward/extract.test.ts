@@ -1,52 +1,205 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { extractProgram } from "../../src/reward/extract.ts";
+import { generateProblems } from "../../src/data/datasets/generated.ts";
+import { readGsm8k } from "../../src/data/datasets/gsm8k.ts";
+import { answersEqual } from "../../src/reward/compare.ts";
+import { extractProgram, extractToBlankLine } from "../../src/reward/extract.ts";
+import { programs, prose } from "../support/programs.ts";
 import { realData } from "../support/realData.ts";
 
 const program = 'def solution():\n    """A question?"""\n    result = 2\n    return result';
 
 describe("extractProgram", () => {
-  test("cuts at the first blank line after the body starts", () => {
+  const simple = "def solution():\n    a = 3\n\n    return a";
+
+  test.each([
+    ["nothing", simple],
+    ["a docstring of two paragraphs", 'def solution():\n    """One.\n\nTwo?"""\n\n    return 2'],
+    ["a function within", "def solution():\n    def f(x):\n\n        return x\n\n    return f(2)"],
+    ["open brackets", "def solution():\n    a = [\n1,\n\n2,\n]\n    return sum(a)"],
+    ["a comment at the margin", "def solution():\n    a = 1\n# then it's\n\n    return a"],
+    ["tabs", "def solution():\n\ta = 1\n\n\treturn a"],
+    ["types", "async def solution() -> int:\n    a: int = 1\n\n    return a"],
+    ["a decorator", "import functools\n\n@functools.cache\ndef solution():\n    return 1"],
+    ["two statements in a line", "import math; x = 3\ndef solution(): return x"],
+    [
+      "helpers before and after",
+      "import math\nRATE = 2\n\ndef half(x):\n    return x / 2\n\ndef solution():\n    return half(double(LIMIT), numpy)\n\n" +
+        "from math import (\n    pi,\n)\nLIMIT: int = 3\n\n@cache\ndef double(x):\n\n    return x * RATE\n\nclass Point:\n    x: int\n\n" +
+        "for i in range(3):\n    LIMIT += i\n\ntry:\n    import numpy\nexcept ImportError:\n    numpy = None",
+    ],
+  ])("keeps all of a program with %s", (_, program) => {
+    expect(extractProgram(program)).toBe(program);
     expect(extractProgram(`${program}\n\nQuestion:\nWhat else?`)).toBe(program);
-    expect(extractProgram(`${program}\n   \nprint(solution())`)).toBe(program);
   });
 
-  test("a blank line inside the docstring is part of the question", () => {
-    const text = 'def solution():\n    """One.\n\n    Two?"""\n    return 2';
-    expect(extractProgram(`${text}\n\nmore`)).toBe(text);
+  test.each([
+    ["prose", "This gives 7 (it's right). So x = 7."],
+    ["a label", "Answer: 7"],
+    ["a fence", "```\nIt returns 7."],
+    [
+      "the next question",
+      "Question:\nWhat else?\nAnswer reasoning:\ndef solution():\n    return 8",
+    ],
+    ["a second program", "def solution():\n    return 8"],
+    ["its call", "solution()"],
+    ["a print of it", "print(solution())\nimport nothing"],
+    ["a main block", 'if __name__ == "__main__":\n    print(solution())'],
+    ["a main function", "def main():\n    print(solution())\n\nmain()"],
+    ["its result in a name", "answer = solution()\nprint(answer)"],
+    ["a test", "# A test\nassert solution() == 7"],
+    ["an exit", "sys.exit()"],
+    ["input", "n = int(input())"],
+    ["what Python's prompt shows", ">>> solution()\n7"],
+    ["a comment", "# That is all."],
+    ["an equation", "Total = 3 + 4 = 7"],
+    ["Python 2", "print 7"],
+    ["a number", "7"],
+  ])("ends before %s", (_, rest) => {
+    for (const gap of ["\n", "\n\n", "\n   \n"])
+      expect(extractProgram(`${simple}${gap}${rest}`)).toBe(simple);
   });
 
-  test("a blank line before the first statement does not empty the program", () => {
-    const text = 'def solution():\n    """A question?"""\n\n    return 2';
-    expect(extractProgram(`${text}\n\nmore`)).toBe(text);
-    expect(extractProgram("def solution():\n\n    return 3\n\nmore")).toBe(
-      "def solution():\n\n    return 3",
+  test.each([
+    "def helper(x):\n    return x +",
+    "def helper(x",
+    "def helper(x):\n",
+    "@cache",
+    "try:\n    x = 1",
+    "x = [1, 2",
+    'TEXT = """It',
+    "import os,",
+    "from math impor",
+    "clas",
+    "x = ",
+  ])("leaves out %j, which was broken off", (rest) => {
+    const program = `${simple} + LIMIT\n\nLIMIT = 3`;
+    expect(extractProgram(`${program}\n\n${rest}`)).toBe(program);
+  });
+
+  test.each([
+    "n1 = sum(pack(3))",
+    "import nothing",
+    "def helper():\n    return 3",
+    "items.append(3)",
+  ])("leaves out %j, which solution() needs neither itself nor through others", (rest) => {
+    const program = `${simple} + f(3)\n\ndef f(x):\n    return x + LIMIT\n\nLIMIT = 3`;
+    expect(extractProgram(`${program}\n\n${rest}`)).toBe(program);
+  });
+
+  test("leaves out a broken line behind the last return, but mends nothing before it", () => {
+    expect(extractProgram(`${simple}\n\n    So the answer is 7.\n\nx = 3`)).toBe(simple);
+    const broken = "def solution():\n    a = 3 apples\n    return a";
+    expect(extractProgram(broken)).toBe(broken);
+    for (const header of ["def solution():\n    ", "def solution(): "])
+      expect(extractProgram(`${header}return 7 apples`)).toBe(`${header}return 7 apples`);
+  });
+
+  test("a broken program is not replaced by a later one", () => {
+    for (const broken of [
+      "def solution(:\n    return 3",
+      "def solution()\n    return 3",
+      "def solution",
+    ])
+      expect(extractProgram(`${broken}\n\n${simple}`).slice(0, broken.length)).toBe(broken);
+  });
+
+  test.each([
+    ["prose", `Here's the program (in Python:\n${simple}`],
+    ["prose that looks like code", `Answer: total\nprogram\n${simple}`],
+    ["a fence", `Sure!\n\n\`\`\`python\n${simple}\n\`\`\`\nIt returns 3.`],
+    ["tildes", `~~~\n${simple}\n~~~\n`],
+    ["an open fence", `\`\`\`python\n${simple}`],
+    ["a fence in a list", `1. So:\n   \`\`\`py\n${simple.replace(/^/gm, "   ")}\n   \`\`\``],
+    ["a fence of another language", `\`\`\`sh\npip install x\n\`\`\`\n\`\`\`\n${simple}\n\`\`\``],
+    [
+      "two programs in fences",
+      `\`\`\`\n${simple}\n\`\`\`\nOr:\n\`\`\`\ndef solution():\n    return 4\n\`\`\``,
+    ],
+    ["Python's prompt", `>>> ${simple.replaceAll("\n", "\n... ")}\n...\n>>> solution()\n3`],
+  ])("finds a program in %s", (_, text) => {
+    expect(extractProgram(text)).toBe(simple);
+  });
+
+  test("puts together what stands in several fences", () => {
+    const text = `First:\n\`\`\`\nA = 1\n\`\`\`\nThen:\n\`\`\`\n${simple}\n\`\`\`\nLast:\n\`\`\`\na = 2\n\`\`\`\n`;
+    expect(extractProgram(text)).toBe(`A = 1\n${simple}\na = 2`);
+  });
+
+  test("a fence in the question opens none", () => {
+    const text = `def solution():\n    """What is\n\`\`\`\ndef solution(): return 3\n\`\`\`\n?"""\n    return 2`;
+    expect(extractProgram(`${text}\n\`\`\`\n`)).toBe(text);
+  });
+
+  test("Windows line ends, form feeds and text without a program", () => {
+    expect(
+      extractProgram("import math\r\n\f\r\ndef solution():\r\n\r\n    return 1\r\n\r\nx y"),
+    ).toBe("import math\n\ndef solution():\n\n    return 1");
+    expect(extractProgram("no program here")).toBe("no program here");
+    expect(extractProgram("solution = lambda: 7")).toBe("solution = lambda: 7");
+    expect(extractProgram("")).toBe("");
+  });
+
+  test("any program is found whole, whatever stands around it and wherever the answer was cut off", () => {
+    fc.assert(
+      fc.property(programs, prose, prose, fc.nat(), (program, before, after, cut) => {
+        expect(extractProgram(program)).toBe(program);
+        const rest = `\n\n${after}\n${program}`;
+        expect(extractProgram(program + rest.slice(0, cut % rest.length))).toBe(program);
+        expect(extractProgram(`${before}\n\n${program}`)).toBe(program);
+        const fenced = `${before}\n\`\`\`python\n${program}\n\`\`\`\n${after}`;
+        expect(extractProgram(fenced)).toBe(program);
+        expect(extractProgram(fenced.replaceAll("\n", "\r\n"))).toBe(program);
+      }),
     );
+  });
+
+  test.skipIf(!realData)("leaves all gold programs of SVAMP and GSM8K as they are", () => {
+    const { candidates } = readGsm8k(join(realData!, "gsm8k"), "python");
+    const golds = [
+      ...readRows("svamp/svamp_python_sdp.json").map((row) => row.answer_cot),
+      ...candidates.map(({ example }) => example.cot!),
+    ];
+    expect(golds).toHaveLength(3043 + 7014);
+    expect(golds.filter((gold) => extractProgram(gold) !== gold)).toEqual([]);
+  });
+
+  test("leaves generated gold programs as they are", () => {
+    const { train } = generateProblems({ train: 500, answerOnly: 0, dev: 1, test: 1 }, 1);
+    expect(train.filter(({ cot }) => extractProgram(cot!) !== cot)).toEqual([]);
+  });
+});
+
+describe("extractToBlankLine", () => {
+  test("cuts at the first blank line after the body starts", () => {
+    expect(extractToBlankLine(`${program}\n\nQuestion:\nWhat else?`)).toBe(program);
+    expect(extractToBlankLine(`${program}\n   \nprint(solution())`)).toBe(program);
+    expect(extractToBlankLine("def solution():\r\n    a = 1\r\n\r\n    return a")).toBe(
+      "def solution():\n    a = 1",
+    );
+  });
+
+  test("a blank line in the docstring, or before the first statement, ends nothing", () => {
+    for (const body of [
+      '    """One.\n\n    Two?"""\n    return 2',
+      '    """A?"""\n\n    return 2',
+      "\n    return 3",
+    ]) {
+      expect(extractToBlankLine(`def solution():\n${body}\n\nmore`)).toBe(
+        `def solution():\n${body}`,
+      );
+    }
   });
 
   test("what stands before solution() is kept, blank lines and all", () => {
     const text = `import math\n\ndef half(x):\n    return x / 2\n\n${program}`;
-    expect(extractProgram(`${text}\n\nmore`)).toBe(text);
+    expect(extractToBlankLine(`${text}\n\nmore`)).toBe(text);
   });
 
   test("an apostrophe or a quote inside a comment opens nothing", () => {
     const text = "def solution():\n    x = 2  # it's 2\n    return x";
-    expect(extractProgram(`${text}\n\nmore`)).toBe(text);
-  });
-
-  test("Windows line ends and text without a program pass through", () => {
-    expect(extractProgram("def solution():\r\n    return 1\r\n\r\nx")).toBe(
-      "def solution():\n    return 1",
-    );
-    expect(extractProgram("no program here")).toBe("no program here");
-    expect(extractProgram("")).toBe("");
-  });
-
-  test.skipIf(!realData)("leaves all 3,043 gold programs of SVAMP as they are", () => {
-    const file = join(realData!, "svamp/svamp_python_sdp.json");
-    const rows: { answer_cot: string }[] = JSON.parse(readFileSync(file, "utf8"));
-    expect(rows).toHaveLength(3043);
-    expect(rows.filter((row) => extractProgram(row.answer_cot) !== row.answer_cot)).toEqual([]);
+    expect(extractToBlankLine(`${text}\n\nmore`)).toBe(text);
   });
 });

@@ -13,12 +13,20 @@ function recordingSandbox(outcome: Outcome) {
   return { programs, sandbox: { run, close: async () => {} } };
 }
 
-test("a program is cut at its blank line, run, and its answer compared", async () => {
+test("a program is cut where it ends, run, and its answer compared", async () => {
   const { programs, sandbox } = recordingSandbox({ kind: "answer", value: 4 });
   const judge = createJudge(sandbox, "python", options);
   const verdict = await judge("def solution():\n    return 4\n\nQuestion:", "4.0");
   expect(programs).toEqual(["def solution():\n    return 4"]);
   expect(verdict).toMatchObject({ score: 1, correct: true, outcome: { kind: "answer", value: 4 } });
+});
+
+test("with paperParity a program ends at its first blank line", async () => {
+  const { programs, sandbox } = recordingSandbox({ kind: "answer", value: 4 });
+  const text = "def solution():\n    a = 4\n\n    return a";
+  await createJudge(sandbox, "python", { paperParity: true })(text, 4);
+  await createJudge(sandbox, "python")(text, 4);
+  expect(programs).toEqual(["def solution():\n    a = 4", text]);
 });
 
 test("a written answer is read, and nothing is run", async () => {
