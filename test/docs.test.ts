@@ -30,6 +30,9 @@ vi.mock("../src/reward/sandbox/sandbox.ts", () => ({
     fakeSandbox((program) => ({ kind: "answer", value: Math.round(shareOf(program)) })),
 }));
 
+// That sandbox finds every gold program wrong.
+vi.mock("../src/evaluate/checkGold.ts", () => ({ checkGold: async () => {} }));
+
 const pages = [
   "README.md",
   ...readdirSync("docs", { recursive: true, encoding: "utf8" })

@@ -15,12 +15,9 @@ import { inPlainWriting } from "../data/plainQuestions.ts";
 import type { CotKind } from "../data/prompt.ts";
 import { carveDev, holdBack } from "../data/splits.ts";
 import { UserError } from "../errors.ts";
-import { answersEqual } from "../reward/compare.ts";
-import { extractProgram } from "../reward/extract.ts";
-import type { Outcome } from "../reward/outcome.ts";
-import { createSandbox } from "../reward/sandbox/sandbox.ts";
-import { extractWrittenAnswer } from "../reward/writtenAnswer.ts";
-import { createProgress } from "../run/progress.ts";
+import { judgeGold, problemWith } from "../evaluate/checkGold.ts";
+import { createJudge, type Verdict } from "../reward/judge.ts";
+import { createSandbox, type Sandbox } from "../reward/sandbox/sandbox.ts";
 
 type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";
 const datasets = ["svamp", "gsm8k", "mathqa", "mathqa-numeric", "generated"] as const;
@@ -220,57 +217,46 @@ function reject(line: number, id: string, reason: string): Rejection {
   return { line, id, reason };
 }
 
-/** Keeps what comes to the gold answer, in order. */
+/** Keeps what comes to the gold answer, in order. @throws UserError where the sandbox failed, not a program */
 async function checkCots(
   candidates: readonly Candidate[],
   given: PrepareDataArguments,
 ): Promise<{ accepted: Candidate[]; rejections: Rejection[] }> {
-  const outcomes =
-    given.cot === "python"
-      ? await runPrograms(candidates, given)
-      : candidates.map(({ example }) => extractWrittenAnswer(example.cot!));
+  const verdicts = await judgeCots(candidates, given);
   const accepted: Candidate[] = [];
   const rejections: Rejection[] = [];
   for (const [i, candidate] of candidates.entries()) {
     const { line, example } = candidate;
-    const problem = problemWith(outcomes[i]!, example.answer);
+    const { outcome } = verdicts[i]!;
+    if (outcome.kind === "infrastructure")
+      throw new UserError(`a gold program could not be run: ${outcome.message}`);
+    const problem = problemWith(verdicts[i]!, example.answer);
     if (problem === undefined) accepted.push(candidate);
     else rejections.push(reject(line, example.id, problem));
   }
   return { accepted, rejections };
 }
 
-async function runPrograms(
+/** A sandbox takes seconds to start; written answers, and no programs, need none. */
+const noSandbox: Sandbox = {
+  run: async () => ({ kind: "infrastructure", message: "no sandbox was started" }),
+  close: async () => {},
+};
+
+async function judgeCots(
   candidates: readonly Candidate[],
-  { timeoutSeconds, workers }: PrepareDataArguments,
-): Promise<Outcome[]> {
-  if (candidates.length === 0) return [];
-  const sandbox = await createSandbox({ timeoutSeconds, workers, memoryMegabytes: 512 });
-  const progress = createProgress("Gold programs", candidates.length);
-  let done = 0;
+  { cot, timeoutSeconds, workers }: PrepareDataArguments,
+): Promise<Verdict[]> {
+  const runsPrograms = cot === "python" && candidates.length > 0;
+  const sandbox = runsPrograms
+    ? await createSandbox({ timeoutSeconds, workers, memoryMegabytes: 512 })
+    : noSandbox;
   try {
-    return await Promise.all(
-      candidates.map(async ({ example }) => {
-        const outcome = await sandbox.run(extractProgram(example.cot!));
-        done++;
-        progress.update(done);
-        return outcome;
-      }),
-    );
+    const examples = candidates.map(({ example }) => example);
+    return await judgeGold(examples, createJudge(sandbox, cot));
   } finally {
-    progress.stop();
     await sandbox.close();
   }
-}
-
-/** @throws UserError where the sandbox failed, not the program */
-function problemWith(outcome: Outcome, gold: number | string): string | undefined {
-  if (outcome.kind === "infrastructure") {
-    throw new UserError(`a gold program could not be run: ${outcome.message}`);
-  }
-  if (outcome.kind !== "answer") return `${outcome.kind}: ${outcome.message}`;
-  if (answersEqual(outcome.value, gold)) return undefined;
-  return `expected the answer ${gold}, found ${outcome.value}`;
 }
 
 interface Splits {

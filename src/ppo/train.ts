@@ -17,6 +17,7 @@ import { constantSchedule } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
+import { checkGold } from "../evaluate/checkGold.ts";
 import { answerRecord, longestPrompt, prepareQuestions } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
@@ -189,6 +190,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const progress = createProgress("ReFT", totalSteps, { start: firstStep });
   try {
     if (!resume) {
+      await checkGold(data.train, train, judge);
       // The warm-up model is the first candidate for the best checkpoint.
       const { metrics } = await measure(0);
       logMetrics(run, { step: 0, epoch: 0 }, metrics);

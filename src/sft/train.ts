@@ -22,6 +22,7 @@ import { scheduleFactor } from "../engine/schedule.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
+import { checkGold } from "../evaluate/checkGold.ts";
 import { answerRecord, prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
 import { createModel, disposeModel, parameterCount } from "../model/model.ts";
@@ -120,6 +121,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const firstStep = resume?.step ?? 0;
   const progress = createProgress("SFT", totalSteps, { start: firstStep });
   try {
+    if (!resume) await checkGold(data.train, train, judge);
     if (!resume && config.model.init) {
       // The model that the run starts from is the first candidate for the best checkpoint.
       const { metrics } = await measure(0);

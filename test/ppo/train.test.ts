@@ -2,6 +2,7 @@ import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ReftConfig } from "../../src/config.ts";
+import type { Example } from "../../src/data/examples.ts";
 import type { Model } from "../../src/model/model.ts";
 import { trainReft } from "../../src/ppo/train.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
@@ -33,6 +34,12 @@ const mixedOutcome = (program: string): Outcome => {
 let outcomeOf = mixedOutcome;
 vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => fakeSandbox((program) => outcomeOf(program)),
+}));
+
+/** The rows of each check of gold chains of thought; that sandbox would find them wrong. */
+const checked: (readonly Example[])[] = [];
+vi.mock("../../src/evaluate/checkGold.ts", () => ({
+  checkGold: async (_: string, rows: readonly Example[]) => checked.push(rows),
 }));
 
 /** Is it the dev questions whose programs run now? */
@@ -183,6 +190,16 @@ testEqualRuns(
     expect(contentOf(folder)).toEqual(contentOf(folderOf("full")));
   },
 );
+
+test("gold chains of thought are checked once, at the start", async () => {
+  checked.length = 0;
+  await train("checked", { ...base, training: steps(1) });
+  expect(checked.map((rows) => rows.map(({ cot }) => cot))).toEqual([
+    problems.map(({ cot }) => cot),
+  ]);
+  await train("checked", { ...base, training: steps(2) });
+  expect(checked).toHaveLength(1);
+});
 
 test("does not go on against another reference than it began with", async () => {
   const moving = folderOf("moving");

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { SftConfig } from "../../src/config.ts";
+import type { Example } from "../../src/data/examples.ts";
 import { writeJsonl } from "../../src/data/jsonl.ts";
 import { disposeModel } from "../../src/model/model.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
@@ -38,6 +39,12 @@ vi.mock("../../src/reward/judge.ts", () => ({
 }));
 vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => ({ close: async () => {} }),
+}));
+
+/** The rows of each check of gold chains of thought; that judge would find them wrong. */
+const checked: (readonly Example[])[] = [];
+vi.mock("../../src/evaluate/checkGold.ts", () => ({
+  checkGold: async (_: string, rows: readonly Example[]) => checked.push(rows),
 }));
 
 const home = temporaryFolder();
@@ -133,6 +140,16 @@ describe("a run that goes on", () => {
       expect(contentOf(folder)).toEqual(contentOf(full));
     },
   );
+
+  test("has its gold chains of thought checked once, at the start", async () => {
+    const folder = folderOf("checked");
+    const [begun, longer] = [1, 2].map((epochs) => ({ ...training, epochs }));
+    checked.length = 0;
+    await trainSft({ ...base, training: begun! }, folder);
+    expect(checked).toEqual([problems]);
+    await trainSft({ ...base, training: longer! }, folder);
+    expect(checked).toHaveLength(1);
+  });
 
   test("follows the schedule of scheduleEpochs, however many epochs are run", () => {
     // 3 steps per epoch, so the horizon is 12 updates, 3 of them warm-up: 0, 1/3, 2/3, 1, 8/9, 7/9.

@@ -1,0 +1,75 @@
+// Gold chains of thought are judged as a model's answers are, before a model learns them: whoever learns one that is wrong, or that
+// the judge cannot read, is wrong however well it learns.
+import type { Example } from "../data/examples.ts";
+import { show, UserError } from "../errors.ts";
+import type { Judge, Verdict } from "../reward/judge.ts";
+import { createProgress, type Progress } from "../run/progress.ts";
+
+/** Where more are wrong, it is not single rows: the file's answers or its chains of thought are not what the settings say. */
+const mostWrong = 0.5;
+const shown = 5;
+
+/**
+ * Warns of gold chains of thought that do not come to their answers. Those that the sandbox fails to run say nothing.
+ *
+ * @param path of the examples, for the message
+ * @throws UserError when more than half of them do not
+ */
+export async function checkGold(
+  path: string,
+  examples: readonly Example[],
+  judge: Judge,
+): Promise<void> {
+  const worked = examples.filter(({ cot }) => cot !== undefined);
+  const verdicts = await judgeGold(worked, judge);
+  const problems = worked.flatMap(({ id, answer }, i) => {
+    const { kind } = verdicts[i]!.outcome;
+    const problem = kind === "infrastructure" ? undefined : problemWith(verdicts[i]!, answer);
+    return problem === undefined ? [] : [`  ${show(id)}: ${problem.replace(/\p{C}/gu, " ")}`];
+  });
+  if (problems.length === 0) return;
+  const rest = problems.length > shown ? [`  and ${problems.length - shown} more`] : [];
+  const message = [
+    `${path}: ${problems.length} of ${worked.length} gold chains of thought do not come to their answers, judged as a model's ` +
+      "are: correct these rows or leave them out",
+    ...problems.slice(0, shown),
+    ...rest,
+  ].join("\n");
+  if (problems.length > mostWrong * worked.length) throw new UserError(message);
+  console.error(`warning: ${message}`);
+}
+
+/**
+ * Judges examples that all have a chain of thought, and shows how far it is where that takes longer than a moment.
+ *
+ * @returns one verdict per example, in their order
+ */
+export async function judgeGold(examples: readonly Example[], judge: Judge): Promise<Verdict[]> {
+  const start = performance.now();
+  let done = 0;
+  let progress: Progress | undefined;
+  const judgeOne = async ({ cot, answer }: Example) => {
+    const verdict = await judge(cot!, answer);
+    done++;
+    if (performance.now() - start > 2000)
+      progress ??= createProgress("Gold chains of thought", examples.length, { start: done });
+    progress?.update(done);
+    return verdict;
+  };
+  try {
+    return await Promise.all(examples.map(judgeOne));
+  } finally {
+    progress?.stop();
+  }
+}
+
+/** Why a gold chain of thought is not right; undefined where it is. */
+export function problemWith(
+  { outcome, correct }: Verdict,
+  gold: number | string,
+): string | undefined {
+  if (correct) return undefined;
+  return outcome.kind === "answer"
+    ? `expected the answer ${show(gold)}, found ${show(outcome.value)}`
+    : `${outcome.kind}: ${outcome.message}`;
+}
