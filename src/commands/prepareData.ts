@@ -7,14 +7,21 @@ import type { CommandModule, InferredOptionTypes } from "yargs";
 import { generateProblems } from "../data/datasets/generated.ts";
 import { gsm8kOrigin, readGsm8k } from "../data/datasets/gsm8k.ts";
 import { mathqaOrigin, readMathqa } from "../data/datasets/mathqa.ts";
-import type { Candidate, Origin, Rejection, Source, SourceFile } from "../data/datasets/source.ts";
+import {
+  type Candidate,
+  emptyPart,
+  type Origin,
+  type Rejection,
+  type Source,
+  type SourceFile,
+} from "../data/datasets/source.ts";
 import { readSvamp, svampOrigin } from "../data/datasets/svamp.ts";
 import type { Example } from "../data/examples.ts";
 import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import { inPlainWriting } from "../data/plainQuestions.ts";
 import type { CotKind } from "../data/prompt.ts";
 import { carveDev, holdBack } from "../data/splits.ts";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import { judgeGold, problemWith } from "../evaluate/checkGold.ts";
 import { createJudge, type Verdict } from "../reward/judge.ts";
 import { createSandbox, type Sandbox } from "../reward/sandbox/sandbox.ts";
@@ -63,11 +70,16 @@ const defaultCarvedDev = 200;
  */
 export async function prepareData(given: PrepareDataArguments): Promise<string> {
   const draft = given.dataset === "generated" ? generate(given) : read(given.dataset, given);
-  const checked = await checkCots(draft.candidates, given);
+  checkTestRows(draft.test, given.dataset);
+  const readable = dropUnreadable(draft.candidates);
+  const checked = await checkCots(readable.kept, given);
   const fresh = dropTestQuestions(checked.accepted, draft.test);
-  const rejections = [...draft.rejections, ...checked.rejections, ...fresh.dropped].sort(
-    (a, b) => a.line - b.line,
-  );
+  const rejections = [
+    ...draft.rejections,
+    ...readable.dropped,
+    ...checked.rejections,
+    ...fresh.dropped,
+  ].sort((a, b) => a.line - b.line);
   const total = draft.candidates.length + draft.rejections.length;
   if (fresh.kept.length === 0 && total > 0) throw nothingLeft(given.dataset, rejections);
   const { train, dev, answerOnly } = splitRows(fresh.kept, draft, given);
@@ -199,6 +211,38 @@ function readSource(dataset: PublicDataset, folder: string, cotKind: CotKind): S
     case "mathqa":
     case "mathqa-numeric":
       return readMathqa(folder, dataset, cotKind);
+  }
+}
+
+/** Why no command could read a row after others with these ids; undefined where all can. */
+function refusal({ id, question }: Example, earlier: ReadonlySet<string>): string | undefined {
+  return emptyPart({ question }) ?? (earlier.has(id) ? "its id is already used" : undefined);
+}
+
+function dropUnreadable(candidates: readonly Candidate[]) {
+  const ids = new Set<string>();
+  const kept: Candidate[] = [];
+  const dropped: Rejection[] = [];
+  for (const candidate of candidates) {
+    const { line, example } = candidate;
+    const reason = refusal(example, ids);
+    if (reason === undefined) kept.push(candidate);
+    else dropped.push(reject(line, example.id, reason));
+    ids.add(example.id);
+  }
+  return { kept, dropped };
+}
+
+/** @throws UserError: no test set becomes smaller without a word */
+function checkTestRows(rows: readonly Example[], dataset: string): void {
+  const ids = new Set<string>();
+  for (const row of rows) {
+    const reason = refusal(row, ids);
+    if (reason !== undefined)
+      throw new UserError(
+        `${dataset}: test row ${show(row.id)} cannot be used (${reason}); correct it or take it out`,
+      );
+    ids.add(row.id);
   }
 }
 

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type PrepareDataArguments, prepareData } from "../../src/commands/prepareData.ts";
 import { readExamples } from "../../src/data/examples.ts";
@@ -147,6 +148,64 @@ describe("prepareData", () => {
     const splits = ["train", "dev", "answers", "test"].map((name) => read(`${name}.jsonl`));
     for (const { question } of splits.flat()) expect(question).toMatch(/^what [^,A-Z]* \?$/);
   });
+
+  test("leaves out rows without a question, answer or solution, and ids that are used already", async () => {
+    writeGsm8k([
+      ...[1, 2, 3].map(sum),
+      line(" ", "x <<3+4=7>>7\n#### 7"),
+      line("Answer?", "x <<3+4=7>>7\n#### "),
+      line("Solution?", " \n#### 7"),
+      line("", ""),
+      line(",", "Only commas.\n#### 7"),
+    ]);
+    await prepare({ dev: 1, plain: true });
+    const rejected = readFileSync(join(output, "rejected.jsonl"), "utf8").trim().split("\n");
+    expect(rejected.map((text) => JSON.parse(text))).toEqual(
+      ["question", "answer", "chain of thought", "question", "question"].map((part, i) => ({
+        line: i + 4,
+        id: `gsm8k-train-${i + 4}`,
+        reason: `empty ${part}`,
+      })),
+    );
+    expect(read("train.jsonl")).toHaveLength(2);
+    writeGsm8k([1, 2, 3].map(sum), [line(" ", "1.\n#### 1")]);
+    await expect(prepare({ dev: 1 })).rejects.toThrow(
+      /test\.jsonl:1: expected a question, found none/,
+    );
+  });
+
+  const words = fc.constantFrom("", " ", "\n", ",", "Two and two?", "How many, 3?", 'Ünï "x"?');
+  const texts = fc.constantFrom("", " ", "2 + 2 = 4\nTherefore, the answer is <4>.", "4");
+  const rows = fc.array(
+    fc.record({ item_id: fc.constantFrom("a", "b", "c"), question: words, answer_cot: texts }),
+    { maxLength: 8 },
+  );
+  test.each(["svamp", "mathqa-numeric", "gsm8k"] as const)(
+    "what it writes of %s can be read, whatever the rows",
+    async (dataset) => {
+      const good = ["Ann has 4 red pens?", "My dog ate bread?", "Trains leave at noon?"].map(
+        (question, i) => ({
+          item_id: `good-${i}`,
+          question,
+          answer_cot: "So.\nTherefore, the answer is 4.",
+        }),
+      );
+      const property = fc.asyncProperty(rows, fc.boolean(), async (others, plain) => {
+        const records = [...good, ...others].map((row) => ({ ...row, answer_value: "4" }));
+        if (dataset === "gsm8k") {
+          writeGsm8k(records.map((row) => line(row.question, `${row.answer_cot}\n#### 4`)));
+        } else {
+          writeFileSync(join(from, `${dataset}_nl.json`), JSON.stringify(records));
+          const tested = { item_id: "t", question: "Test?", answer_value: "4" };
+          writeFileSync(join(from, `${dataset}_test_set.json`), JSON.stringify([tested]));
+        }
+        await prepare({ dataset, dev: 1, plain });
+        const splits = ["train", "dev", "test"].map((name) => read(`${name}.jsonl`));
+        for (const { question } of splits.flat()) expect(question.trim()).not.toBe("");
+      });
+      await fc.assert(property, { numRuns: 25 });
+    },
+  );
 
   test("generates problems with and without programs", async () => {
     const sizes = { train: 20, answerOnly: 30, dev: 5, test: 6 };

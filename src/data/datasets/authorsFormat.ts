@@ -7,6 +7,8 @@ import { type CotKind, programPrefix } from "../prompt.ts";
 import {
   type AnswerForm,
   type Candidate,
+  checkQuestion,
+  emptyPart,
   type Origin,
   parseAnswer,
   type Rejection,
@@ -20,9 +22,9 @@ export const authorsOrigin: Origin = {
 
 const recordSchema = z.looseObject({
   item_id: z.string().min(1),
-  question: z.string().min(1),
-  answer_cot: z.string().min(1).exactOptional(),
-  answer_value: z.string().min(1),
+  question: z.string(),
+  answer_cot: z.string().exactOptional(),
+  answer_value: z.string(),
 });
 
 interface Row {
@@ -38,7 +40,9 @@ export function readAuthorsTraining(
 ): { rows: (Candidate | Rejection)[]; replacedDocstrings: number } {
   let replacedDocstrings = 0;
   const rows = readRows(path).map(({ line, record }): Candidate | Rejection => {
-    const { item_id: id, question, answer_cot = "" } = record;
+    const { item_id: id, question, answer_cot = "", answer_value } = record;
+    const reason = emptyPart({ question, answer: answer_value, "chain of thought": answer_cot });
+    if (reason !== undefined) return { line, id, reason };
     const cot = cotKind === "python" ? withOwnDocstring(answer_cot, question) : endNl(answer_cot);
     if (cot === undefined) return { line, id, reason: unusable[cotKind] };
     const answer = form.read(record.answer_value);
@@ -51,11 +55,12 @@ export function readAuthorsTraining(
 
 /** Test rows, without a chain of thought. @throws UserError */
 export function readAuthorsTest(path: string, form: AnswerForm<number | string>): Example[] {
-  return readRows(path).map(({ line, record }) => ({
-    id: record.item_id,
-    question: record.question,
-    answer: parseAnswer(form, record.answer_value, `${path}:${line}`),
-  }));
+  return readRows(path).map(({ line, record }) => {
+    const { item_id: id, question, answer_value } = record;
+    const where = `${path}:${line}`;
+    checkQuestion(question, where);
+    return { id, question, answer: parseAnswer(form, answer_value, where) };
+  });
 }
 
 const unusable: Readonly<Record<CotKind, string>> = {

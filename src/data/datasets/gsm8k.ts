@@ -6,6 +6,8 @@ import { numberOf } from "../number.ts";
 import { type CotKind, programPrefix } from "../prompt.ts";
 import {
   type Candidate,
+  checkQuestion,
+  emptyPart,
   hashFile,
   numbers,
   type Origin,
@@ -22,7 +24,7 @@ export const gsm8kOrigin: Origin = {
   licence: "MIT",
 };
 
-const recordSchema = z.looseObject({ question: z.string().min(1), answer: z.string().min(1) });
+const recordSchema = z.looseObject({ question: z.string(), answer: z.string() });
 
 /** Reads `train.jsonl` and `test.jsonl`. @throws UserError */
 export function readGsm8k(folder: string, cotKind: CotKind): Source {
@@ -30,6 +32,8 @@ export function readGsm8k(folder: string, cotKind: CotKind): Source {
   const [trainPath, testPath] = requireFiles(folder, names, gsm8kOrigin);
   const rows = readRows(trainPath!, "train").map((row): Candidate | Rejection => {
     const { line, id, question, final, solution } = row;
+    const reason = emptyPart({ question, answer: final, "chain of thought": solution });
+    if (reason !== undefined) return { line, id, reason };
     const answer = numbers.read(final);
     if (answer === undefined) return { line, id, reason: unreadable(numbers, final) };
     const cot =
@@ -39,11 +43,10 @@ export function readGsm8k(folder: string, cotKind: CotKind): Source {
   });
   return {
     ...partition(rows),
-    test: readRows(testPath!, "test").map(({ where, id, question, final }) => ({
-      id,
-      question,
-      answer: parseAnswer(numbers, final, where),
-    })),
+    test: readRows(testPath!, "test").map(({ where, id, question, final }) => {
+      checkQuestion(question, where);
+      return { id, question, answer: parseAnswer(numbers, final, where) };
+    }),
     isConverted: cotKind === "python",
     files: [trainPath!, testPath!].map((path, i) => ({ name: names[i]!, sha256: hashFile(path) })),
     notes: [],

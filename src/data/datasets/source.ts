@@ -94,6 +94,18 @@ export function parseAnswer<T>(form: AnswerForm<T>, text: string, where: string)
   return answer;
 }
 
+/** Names the first blank part of a row, as a reason to leave the row out: "empty question". */
+export function emptyPart(parts: Readonly<Record<string, string>>): string | undefined {
+  const name = Object.keys(parts).find((part) => parts[part]!.trim() === "");
+  return name === undefined ? undefined : `empty ${name}`;
+}
+
+/** @throws UserError if a test row has a blank question: no test set becomes smaller without a word */
+export function checkQuestion(question: string, where: string): void {
+  if (question.trim() !== "") return;
+  throw new UserError(`${where}: expected a question, found none; correct the row or take it out`);
+}
+
 /** Splits rows that came out of a reader into those to check and those to leave out. */
 export function partition(
   rows: readonly (Candidate | Rejection)[],
