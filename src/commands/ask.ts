@@ -12,17 +12,17 @@ import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import {
   type AnswerFormat,
-  checkPositions,
   endTokens,
   loadModelFolder,
   readAnswerFormat,
 } from "../run/modelFolder.ts";
+import { answerLength, maxNewTokensFlag } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 
 export interface AskArguments {
   readonly model: string;
   readonly question: string;
-  readonly maxNewTokens: number;
+  readonly maxNewTokens?: number | undefined;
 }
 
 /**
@@ -32,7 +32,7 @@ export interface AskArguments {
  * @throws UserError for a model that was not taught to answer, or without the positions for question and answer
  */
 export async function ask(args: AskArguments): Promise<{ text: string; outcome: Outcome }> {
-  checkCount("max-new-tokens", args.maxNewTokens);
+  checkCount("max-new-tokens", args.maxNewTokens ?? 1);
   const folder = resolveModelFolder(args.model);
   const format = readAnswerFormat(folder);
   if (format === undefined) {
@@ -54,13 +54,14 @@ export async function ask(args: AskArguments): Promise<{ text: string; outcome: 
 async function write(
   folder: string,
   { sampling }: AnswerFormat,
-  { question, maxNewTokens }: AskArguments,
+  { question, maxNewTokens: asked }: AskArguments,
 ): Promise<string> {
   const { model, tokenizer } = loadModelFolder(folder);
   try {
     const { tokens, prefixTokens } = samplingPrompt(tokenizer, question, sampling);
+    const prompt = { where: "the question", tokens: tokens.length };
+    const maxNewTokens = answerLength(model, [prompt], asked);
     const maxTokens = tokens.length + maxNewTokens;
-    checkPositions(model, maxTokens, "--max-new-tokens");
     const generator = createGenerator(model, { slots: 1, maxTokens, temperature: 0 });
     const eosIds = endTokens(model, tokenizer);
     const request = { tokens, rng: Rng.named(0, "ask") };
@@ -75,7 +76,7 @@ async function write(
 const question = { type: "string", demandOption: true, describe: "In quotes" } as const;
 const options = {
   model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
-  "max-new-tokens": { type: "number", default: 256, describe: "Longest answer" },
+  "max-new-tokens": maxNewTokensFlag,
 } as const;
 
 type Arguments = InferredOptionTypes<typeof options & { question: typeof question }>;

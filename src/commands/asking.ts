@@ -5,8 +5,8 @@ import { readExamples } from "../data/examples.ts";
 import { type CotKind, defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { usePrecision } from "../engine/products.ts";
-import { UserError } from "../errors.ts";
-import { longestPrompt, prepareQuestions, type Question } from "../generate/answer.ts";
+import { show } from "../errors.ts";
+import { prepareQuestions, type Question } from "../generate/answer.ts";
 import { type SampleOptions, sampleToFile } from "../generate/sample.ts";
 import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
@@ -20,20 +20,14 @@ import {
   loadModelFolder,
   readAnswerFormat,
 } from "../run/modelFolder.ts";
+import { answerLength, maxNewTokensFlag } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
-
-/** Longest answer in tokens, where the model has the positions and nothing else is asked for. */
-const usualAnswer = 256;
 
 export const askingOptions = {
   model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
   data: { type: "string", demandOption: true, describe: "JSONL file of questions with answers" },
   questions: { type: "number", describe: "Only the first so many" },
-  "max-new-tokens": {
-    type: "number",
-    describe: "Longest answer",
-    defaultDescription: `${usualAnswer}, or as many as the model's positions leave`,
-  },
+  "max-new-tokens": maxNewTokensFlag,
   slots: { type: "number", default: 32, describe: "Answers in the making at once" },
   precision: {
     choices: precision.options,
@@ -110,17 +104,11 @@ export function openAsking(args: AskingArguments): Asking {
   const { model, tokenizer } = loadModelFolder(folder);
   const everyLength = Number.POSITIVE_INFINITY;
   const { questions } = prepareQuestions(tokenizer, examples, format.sampling, everyLength);
-  const maxPrompt = longestPrompt(questions);
-  const room = model.config.maxPositions - maxPrompt;
-  const maxNewTokens = args.maxNewTokens ?? Math.max(1, Math.min(usualAnswer, room));
-  if (maxNewTokens > room) {
-    const longest = questions.find(({ prompt }) => prompt.tokens.length === maxPrompt)!;
-    throw new UserError(
-      `${args.data}: question "${longest.example.id}" has ${maxPrompt} prompt tokens, which of the model's ` +
-        `${model.config.maxPositions} positions leave ${Math.max(0, room)} for the answer, expected at least ${maxNewTokens}; ` +
-        (room < 1 ? "leave the question out" : "lower --max-new-tokens"),
-    );
-  }
+  const prompts = questions.map(({ example, prompt }) => ({
+    where: `${args.data}: question ${show(example.id)}`,
+    tokens: prompt.tokens.length,
+  }));
+  const maxNewTokens = answerLength(model, prompts, args.maxNewTokens);
   return { folder, model, tokenizer, format, questions, maxNewTokens };
 }
 

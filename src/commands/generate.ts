@@ -8,6 +8,7 @@ import { disposeModel, loadModel } from "../model/model.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { createProgress } from "../run/progress.ts";
+import { answerLength, maxNewTokensFlag } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 import { prepareOutput } from "./output.ts";
 import { checkFinite, checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
@@ -35,7 +36,7 @@ const options = {
     demandOption: true,
     describe: 'JSONL file for {"id", "responses": [{"tokens", "text", "logprobs"}]}',
   },
-  "max-new-tokens": { type: "number", demandOption: true, describe: "Longest response" },
+  "max-new-tokens": maxNewTokensFlag,
   temperature: { type: "number", default: 0, describe: "0 is greedy" },
   samples: { type: "number", default: 1, describe: "Responses per prompt" },
   seed: { type: "number", default: 0, describe: "Chooses the samples" },
@@ -45,8 +46,8 @@ const options = {
 type Arguments = InferredOptionTypes<typeof options>;
 
 async function run(args: Arguments): Promise<void> {
-  const { input, output, temperature, samples, seed, "max-new-tokens": maxNewTokens } = args;
-  checkCount("max-new-tokens", maxNewTokens);
+  const { input, output, temperature, samples, seed } = args;
+  checkCount("max-new-tokens", args["max-new-tokens"] ?? 1);
   checkCount("samples", samples);
   checkCount("slots", args.slots);
   if (temperature !== 0 && !(temperature >= leastTemperature)) {
@@ -58,19 +59,18 @@ async function run(args: Arguments): Promise<void> {
   const folder = resolveModelFolder(args.model);
   const tokenizer = tokenizerIn(folder);
   const model = loadModel(folder);
-  const { vocabSize, maxPositions, eosIds } = model.config;
+  const { vocabSize, eosIds } = model.config;
   const prompts = lines.map(({ line, value }) => {
     const where = `${input}:${line}`;
     const ids = value.promptTokens ?? encodeWith(tokenizer, value.prompt!, where, folder);
     checkTokens(ids, vocabSize, where);
-    if (ids.length + maxNewTokens > maxPositions) {
-      throw new UserError(
-        `${where}: ${ids.length} prompt tokens and ${maxNewTokens} new ones do not fit into the model's ${maxPositions} ` +
-          "positions; shorten the prompt or lower --max-new-tokens",
-      );
-    }
     return ids;
   });
+  const lengths = prompts.map((ids, i) => ({
+    where: `${input}:${lines[i]!.line}: the prompt`,
+    tokens: ids.length,
+  }));
+  const maxNewTokens = answerLength(model, lengths, args["max-new-tokens"]);
   prepareOutput(output, input);
   const generator = createGenerator(model, {
     slots: Math.min(args.slots, prompts.length * samples),

@@ -31,7 +31,7 @@ import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeSamples } from "../run/metrics.ts";
 import {
-  checkPositions,
+  checkRoom,
   endTokens,
   loadModelFolder,
   readAnswerFormat,
@@ -105,11 +105,12 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
         `${data.maxPromptTokens} tokens, found ${questions.length}`,
     );
   }
-  checkPositions(
-    policy,
-    data.maxPromptTokens + Math.max(sampling.maxNewTokens, evaluation.maxNewTokens),
-    "data.maxPromptTokens, rollout.maxNewTokens or evaluation.maxNewTokens",
-  );
+  checkRoom(policy, {
+    subject: "data.maxPromptTokens allows",
+    promptTokens: data.maxPromptTokens,
+    answerTokens: Math.max(sampling.maxNewTokens, evaluation.maxNewTokens),
+    advice: "lower data.maxPromptTokens, rollout.maxNewTokens or evaluation.maxNewTokens",
+  });
   console.error(
     `ReFT: ${questions.length} questions (${tooLong} too long), ${dev.questions.length} dev questions ` +
       `(${dev.tooLong} too long), ` +

@@ -32,7 +32,7 @@ import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeCalibration, writeSamples } from "../run/metrics.ts";
-import { checkPositions, endTokens, loadModelFolder } from "../run/modelFolder.ts";
+import { endTokens, loadModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { createProgress, percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
@@ -70,7 +70,13 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   const inputs = hashInputs({ samples: data.samples, devSamples: data.devSamples });
   checkInputs(resumed?.inputs, inputs);
   const { classifier, tokenizer } = openClassifier(config, resume?.folder);
-  checkPositions(classifier.model, data.maxTokens, "data.maxTokens");
+  const { maxPositions } = classifier.model.config;
+  if (data.maxTokens > maxPositions) {
+    throw new UserError(
+      `the settings allow ${data.maxTokens} tokens of prompt and answer, but the model has ${maxPositions} positions; ` +
+        "lower data.maxTokens",
+    );
+  }
   const train = labelSamples(tokenizer, readSampleGroups(data.samples), data.maxTokens);
   const devGroups = readSampleGroups(data.devSamples);
   const dev = labelSamples(tokenizer, devGroups, data.maxTokens);

@@ -71,16 +71,23 @@ export function endTokens(model: Model, tokenizer: Tokenizer): number[] {
   return [...new Set([...model.config.eosIds, tokenizer.eosId])];
 }
 
-/**
- * @param tokens of prompt and answer that a run's settings allow
- * @param settings that could be lowered, for the message
- * @throws UserError when they can be longer than the model's positions reach
- */
-export function checkPositions(model: Model, tokens: number, settings: string): void {
-  const { maxPositions } = model.config;
-  if (tokens <= maxPositions) return;
+export interface Room {
+  /** What has or allows so many prompt tokens: `question "a" has`. */
+  readonly subject: string;
+  readonly promptTokens: number;
+  readonly answerTokens: number;
+  readonly advice: string;
+}
+
+/** @throws UserError when a prompt leaves too few of the model's positions for the answer */
+export function checkRoom(
+  { config: { maxPositions } }: Model,
+  { subject, promptTokens, answerTokens, advice }: Room,
+): void {
+  const room = Math.max(0, maxPositions - promptTokens);
+  if (answerTokens <= room) return;
   throw new UserError(
-    `the settings allow ${tokens} tokens of prompt and answer, but the model has ${maxPositions} positions; ` +
-      `lower ${settings}`,
+    `${subject} ${promptTokens} prompt tokens, which of the model's ${maxPositions} positions leave ${room} for the answer, ` +
+      `expected at least ${answerTokens}; ${advice}`,
   );
 }

@@ -33,7 +33,7 @@ import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeSamples } from "../run/metrics.ts";
-import { checkPositions, loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
+import { checkRoom, loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { createProgress, percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
@@ -69,11 +69,12 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const sequences = encodeAll(tokenizer, train, config);
   const devExamples = readExamples(data.dev).slice(0, evaluation.questions ?? undefined);
   const dev = prepareQuestions(tokenizer, devExamples, sampling, data.maxPromptTokens);
-  checkPositions(
-    model,
-    data.maxPromptTokens + Math.max(data.maxCompletionTokens, evaluation.maxNewTokens),
-    "data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens",
-  );
+  checkRoom(model, {
+    subject: "data.maxPromptTokens allows",
+    promptTokens: data.maxPromptTokens,
+    answerTokens: Math.max(data.maxCompletionTokens, evaluation.maxNewTokens),
+    advice: "lower data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens",
+  });
   console.error(
     `SFT: ${sequences.length} examples (${train.length - sequences.length} too long), ${dev.questions.length} dev ` +
       `questions (${dev.tooLong} too long), ${(parameterCount(model.config) / 1e6).toFixed(2)} M weights, in ${folder}`,

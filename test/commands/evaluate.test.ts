@@ -261,7 +261,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
     writeFileSync(long, `${JSON.stringify({ id: "long", question, answer: 1 })}\n`);
     expect(await main(["evaluate", "--model", warmup, "--data", long, "--output", home])).toBe(1);
     expect(said.stderr).toMatch(
-      /positions leave 0 for the answer, .* 1; leave the question out\n$/,
+      /positions leave 0 for the answer, .* 1; shorten it or leave it out\n$/,
     );
   });
 

@@ -121,8 +121,8 @@ describe("reft generate", () => {
   test("refuses a prompt that does not fit with its response, naming the line", async () => {
     const lines = [{ id: 1, promptTokens: [1] }, prompts[0]!];
     expect(await complaint("generate", golden, lines, "--max-new-tokens", "250")).toBe(
-      "line 2: 9 prompt tokens and 250 new ones do not fit into the model's 256 positions; " +
-        "shorten the prompt or lower --max-new-tokens\n",
+      "line 2: the prompt has 9 prompt tokens, which of the model's 256 positions leave 247 for the answer, " +
+        "expected at least 250; lower --max-new-tokens\n",
     );
   });
 

@@ -231,8 +231,8 @@ describe("train-sft", () => {
     writeTinyModel(folderOf("short"), problems, { maxPositions: 200 });
     expect(await run("positions", { ...base, model: { init: folderOf("short") } })).toBe(1);
     expect(said.stderr).toBe(
-      "reft train-sft: the settings allow 240 tokens of prompt and answer, but the model has 200 positions; " +
-        "lower data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens\n",
+      "reft train-sft: data.maxPromptTokens allows 140 prompt tokens, which of the model's 200 positions leave 60 for " +
+        "the answer, expected at least 100; lower data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens\n",
     );
   });
 
