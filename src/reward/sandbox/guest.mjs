@@ -30,6 +30,9 @@ const RETIRE_ABOVE_BYTES = 256 * 1024 * 1024;
 // Below the limit that `ulimit -t` sets where a guest cannot be tied to its parent's life otherwise.
 const RETIRE_AFTER_CPU_SECONDS = 60;
 const MESSAGE_CHARACTERS = 500;
+/** The first letter of what Python's side replies: (V)alue, (S)tring, (N)o answer, (E)rror. */
+const KINDS = "VSNE";
+const NO_REPLY = "the program replaced its result by something that is none";
 const PAGE_BYTES = 65536;
 const PROGRAM_FILE = "/home/pyodide/program.py";
 
@@ -243,34 +246,39 @@ function keepMemory() {
 }
 
 // Runs one program and packs what came of it into one string: a letter for the kind, then value or message.
-// `float` is asked only where the type itself claims to be a number; text stays text.
+// A value's own type decides what it is, not what its methods say of it; its text and its type's name are copied out of it by
+// the built-in types' own methods. Only `__float__` of a value and `__str__` of an exception are asked.
 const RUNNER = `
 def make_runner(names):
     import builtins, math, sys
     LIMIT = 200
+    plain_text = str.__str__
+    name_of = type.__dict__['__name__'].__get__
+
+    def type_name(value):
+        return 'None' if value is None else plain_text(name_of(type(value)))[:LIMIT]
 
     def answer(value):
-        kind = 'None' if value is None else type(value).__name__
-        if isinstance(value, bool):
+        kind = type(value)
+        if kind is bool:
             return 'N' + f'solution() returned the truth value {value}'
-        if isinstance(value, str):
-            if len(value) > LIMIT:
-                return 'N' + f'solution() returned text of {len(value)} characters'
-            return 'S' + value
-        if isinstance(value, (bytes, bytearray)):
-            return 'N' + f'solution() returned {kind}'
+        if issubclass(kind, str):
+            text = plain_text(value)
+            if len(text) > LIMIT:
+                return 'N' + f'solution() returned text of {len(text)} characters'
+            return 'S' + text
         try:
-            number = float(value)
+            number = math.ldexp(value, 0)  # as float(), which would also read the digits in bytes
         except OverflowError:
-            return 'N' + f'solution() returned a {kind} too large for a number'
+            return 'N' + f'solution() returned a {type_name(value)} too large for a number'
         except BaseException:
-            return 'N' + f'solution() returned {kind}'
+            return 'N' + f'solution() returned {type_name(value)}'
         if not math.isfinite(number):
             return 'N' + f'solution() returned {number!r}'
         return 'V' + repr(number)
 
-    def line(error):
-        trace, found = error.__traceback__, None
+    def line():
+        trace, found = sys.exc_info()[2], None
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == '<program>':
                 found = trace.tb_lineno
@@ -286,14 +294,12 @@ def make_runner(names):
             exec(compile(source, '<program>', 'exec', dont_inherit=True), scope)
             if 'solution' not in scope:
                 return 'E' + 'the program does not define solution()'
-            value = scope['solution']()
+            return answer(scope['solution']())
         except BaseException as error:
             try:
-                text = f'{type(error).__name__}: {str(error)[:LIMIT]}' + line(error)
+                return 'E' + f'{type_name(error)}: {plain_text(str(error))[:LIMIT]}' + line()
             except BaseException:
-                text = 'an error that cannot be described'
-            return 'E' + text
-        return answer(value)
+                return 'E' + 'an error that cannot be described'
 
     return run
 `;
@@ -383,7 +389,7 @@ function closeBoundary(python) {
     // An exception that crossed the boundary leaves the interpreter in doubt, whatever came back.
     if (typeof result !== "string" || wasm.__stack_pointer.value !== cleanStack) {
       violation ??= "the program broke the interpreter";
-    }
+    } else if (!KINDS.includes(result[0])) violation ??= NO_REPLY;
     if (violation) return { kind: "X", text: shorten(violation), retire: true };
     const retire =
       wasm.memory.buffer.byteLength > RETIRE_ABOVE_BYTES || cpuSeconds() > RETIRE_AFTER_CPU_SECONDS;
@@ -392,7 +398,8 @@ function closeBoundary(python) {
   return { execute, restore };
 }
 
-const shorten = (text) => text.slice(0, MESSAGE_CHARACTERS);
+// Half a character, cut off or returned, has no place in JSON.
+const shorten = (text) => text.slice(0, MESSAGE_CHARACTERS).toWellFormed();
 const cpuUsage = host.cpuUsage.bind(host);
 const cpuSeconds = () => (cpuUsage().user + cpuUsage().system) / 1e6;
 
@@ -407,8 +414,14 @@ if (settings.makeSnapshot) {
   tracked.bytes = undefined;
   const { execute, restore } = closeBoundary(python);
   host.on("message", ({ id, program }) => {
-    send({ id, ...execute(program) });
-    restore();
+    const reply = execute(program);
+    // Before the reply is sent: should it fail, no other program has come to this guest yet.
+    try {
+      restore();
+    } catch {
+      reply.retire = true;
+    }
+    send({ id, ...reply });
   });
   send({ ready: true });
 }

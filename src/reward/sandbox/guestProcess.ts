@@ -151,13 +151,15 @@ export function startGuest(settings: GuestSettings): Guest {
 
   let lastId = 0;
   let killed = false;
+  const noReply = { kind: "X", text: "the reply has not the expected form", retire: true } as const;
   let waiting: { resolve: (reply: GuestReply) => void; reject: (error: Error) => void } | undefined;
   const ready = new Promise<void>((resolve, reject) => {
     child.on("message", (message) => {
       if ((message as { ready?: boolean }).ready === true) return resolve();
       const reply = guestReply.safeParse(message);
-      if (reply.success && reply.data.id === lastId) waiting?.resolve(reply.data);
-      else child.kill("SIGKILL"); // guest.mjs sends nothing else: it is no longer guest.mjs that speaks
+      // guest.mjs sends nothing else: what came otherwise is the program's doing, and the guest is not to be used again.
+      const isReply = reply.success && reply.data.id === lastId;
+      waiting?.resolve(isReply ? reply.data : { id: lastId, ...noReply });
     });
     void ended().then((error) => {
       reject(error);

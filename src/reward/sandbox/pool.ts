@@ -53,15 +53,15 @@ export async function bootGuest(
   }
 }
 
+const failures = { N: "no-answer", E: "error", X: "killed" } as const;
+
 /** What the guest's reply means. A finite number travels as Python's shortest text, which is exact. */
 export function outcomeOf({ kind, text }: GuestReply): Outcome {
-  if (kind === "V" && Number.isFinite(Number(text))) {
-    return { kind: "answer", value: Number(text) + 0 }; // -0 + 0 is 0
-  }
   if (kind === "S") return { kind: "answer", value: text };
-  if (kind === "E") return { kind: "error", message: text };
-  if (kind === "X") return { kind: "killed", message: text };
-  return { kind: "no-answer", message: text };
+  if (kind !== "V") return { kind: failures[kind], message: text.replace(/\p{Cc}+/gu, " ") };
+  const value = Number.parseFloat(text) + 0; // -0 + 0 is 0
+  if (Number.isFinite(value)) return { kind: "answer", value };
+  return { kind: "killed", message: "the program replaced its number by something that is none" };
 }
 
 /** Signals that a program inside the guest cannot raise: somebody else ended the process (out of memory, an operator). */

@@ -115,10 +115,15 @@ describe("createPool", () => {
     await pool.close();
   });
 
-  test("a message that is not a number does not become an answer", () => {
-    const reply = { id: 1, retire: false };
-    expect(outcomeOf({ ...reply, kind: "V", text: "nan" }).kind).toBe("no-answer");
-    expect(outcomeOf({ ...reply, kind: "V", text: "1e999" }).kind).toBe("no-answer");
+  test("a number that is none is the program's own doing", () => {
+    for (const text of ["nan", "1e999", "", "Z"]) {
+      expect(outcomeOf({ id: 1, retire: false, kind: "V", text }).kind).toBe("killed");
+    }
+  });
+
+  test("messages are one line, whatever the program put into them", () => {
+    const reply = { id: 1, retire: false, kind: "E", text: "E: a\r\n\x1b[2Jb\0" } as const;
+    expect(outcomeOf(reply)).toEqual({ kind: "error", message: "E: a [2Jb " });
   });
 });
 
