@@ -17,7 +17,8 @@
  * | text | text, also where it looks like a number: the comparator decides |
  * | NaN, infinity, an integer or fraction beyond the doubles | no-answer |
  * | True, False | no-answer (the authors' `float(True)` is 1) |
- * | complex, None, tuple, list, dict, bytes, a symbolic expression, text over 200 characters | no-answer |
+ * | a list, tuple, set or frozenset of exactly one element; sympy's Tuple or FiniteSet of one | that element; of two in each other, too |
+ * | several elements or none, a dict, complex, None, bytes, a symbolic expression, text over 200 characters | no-answer |
  */
 export type Outcome =
   | { readonly kind: "answer"; readonly value: number | string }

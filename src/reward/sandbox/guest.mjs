@@ -254,11 +254,20 @@ def make_runner(names):
     LIMIT = 200
     plain_text = str.__str__
     name_of = type.__dict__['__name__'].__get__
+    sympy = names.get('sympy')
+    holders = [list, tuple, set, frozenset] + ([sympy.Tuple, sympy.FiniteSet] if sympy else [])
+
+    def only(value):
+        kind = type(value)
+        if any(kind is holder for holder in holders) and len(value) == 1:
+            [value] = value
+        return value
 
     def type_name(value):
         return 'None' if value is None else plain_text(name_of(type(value)))[:LIMIT]
 
     def answer(value):
+        value = only(only(value))  # twice: linsolve() gives a set that holds a tuple
         kind = type(value)
         if kind is bool:
             return 'N' + f'solution() returned the truth value {value}'

@@ -35,6 +35,13 @@ describe("what solution() returns", () => {
     ["'1,234'", "1,234"],
     ["'12'", "12"],
     ["'naïve 三 \u{1f600}'", "naïve 三 \u{1f600}"],
+    ["10 ** 30", 1e30],
+    // What holds exactly one element is that element.
+    ["[7]", 7],
+    ["(0.5,)", 0.5],
+    ["{7}", 7],
+    ["frozenset(['b'])", "b"],
+    ["[(3,)]", 3],
   ])("%s is the answer %j", async (expression, value) => {
     expect(await run(`return ${expression}`)).toEqual({ kind: "answer", value });
   });
@@ -47,7 +54,16 @@ describe("what solution() returns", () => {
     ["1 + 2j", "returned complex"],
     ["None", "returned None"],
     ["(1, 2)", "returned tuple"],
-    ["[4]", "returned list"],
+    ["[]", "returned list"],
+    ["[[[4]]]", "returned list"],
+    ["[True]", "truth value True"],
+    ["[None]", "returned None"],
+    ["{'x': 4}", "returned dict"],
+    ["iter([4])", "returned list_iterator"],
+    ["type('T', (list,), {})([4])", "returned T"],
+    ["(lambda l: l.append(l) or l)([])", "returned list"], // a list that holds itself
+    ["bytearray(b'4')", "returned bytearray"],
+    ["memoryview(b'4')", "returned memoryview"],
     ["b'4'", "returned bytes"],
     ["'x' * 201", "text of 201 characters"],
     ["type('T', (), {'__float__': lambda self: 1 / 0})()", "returned T"],
@@ -226,6 +242,14 @@ describe("sympy", () => {
       "from sympy.abc import x\nfrom sympy.stats import Die, P\ndef solution():\n    return P(Die('d', 6) > 4)",
       1 / 3,
     ],
+    [
+      "from sympy import symbols, solve, Eq\ndef solution():\n    x = symbols('x')\n    return solve(Eq(2*x, 10), x)",
+      5,
+    ],
+    ["from sympy.abc import x\ndef solution():\n    return sympy.solveset(2*x - 10, x)", 5],
+    ["from sympy.abc import x\ndef solution():\n    return sympy.linsolve([2*x - 10], x)", 5],
+    ["def solution():\n    return sympy.Tuple(sympy.Rational(1, 2))", 0.5],
+    ["def solution():\n    return sympy.Integer(10)**30", 1e30],
   ])("%j", async (text, value) => {
     expect(await sandbox.run(text)).toEqual({ kind: "answer", value });
   });
@@ -248,8 +272,20 @@ describe("sympy", () => {
     expect(await sandbox.run(text)).toMatchObject({ value: 1 });
   });
 
-  test("a symbol is no answer", async () => {
-    const text = "from sympy import Symbol\ndef solution():\n    return Symbol('x')";
+  test.each([
+    "Symbol('x')",
+    "zoo",
+    "nan",
+    "oo",
+    "-oo",
+    "I",
+    "true",
+    "[nan]",
+    "solve(Symbol('x')**2 - 1)", // two solutions
+    "solve([Symbol('x') - 1, Symbol('y') - 2])", // a dict
+    "FiniteSet()",
+  ])("%s is no answer", async (expression) => {
+    const text = `from sympy import *\ndef solution():\n    return ${expression}`;
     expect(await sandbox.run(text)).toMatchObject({ kind: "no-answer" });
   });
 });
