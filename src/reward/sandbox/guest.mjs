@@ -2,6 +2,7 @@
 // closed, once and for all, before the first program. Plain JavaScript, because Node starts it as it is.
 // docs/sandbox.md tells what each layer stops.
 import { Buffer } from "node:buffer";
+import crypto from "node:crypto";
 import { readFileSync, constants as systemConstants } from "node:fs";
 import { deserialize, serialize } from "node:v8";
 import { CARDS, PAGE, REACH, trackWrites } from "./trackWrites.mjs";
@@ -114,6 +115,20 @@ function guardImports(imports) {
   }
 }
 
+// The real one, for what must not mark.
+const Bytes = globalThis.Uint8Array;
+
+// Python's chance: the same bytes in every program, on every machine. Pyodide asks this function for them.
+let chance = 0;
+crypto.randomFillSync = (view) => {
+  const bytes = new Bytes(view.length).map(() => {
+    chance = Math.imul(chance, 1664525) + 1013904223; // a linear congruential generator modulo 2**32 (Numerical Recipes)
+    return chance >>> 24;
+  });
+  view.set(bytes);
+  return view;
+};
+
 const instantiate = WebAssembly.instantiate;
 WebAssembly.instantiate = async (source, imports, ...rest) => {
   const isPython = imports?.env !== undefined;
@@ -148,8 +163,6 @@ function growTo(memory, bytes) {
   if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
 }
 
-// The real one, for what must not mark.
-const Bytes = globalThis.Uint8Array;
 const VIEWS = [
   "Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array",
   "Float32Array Float64Array BigInt64Array BigUint64Array",
@@ -323,7 +336,7 @@ async function boot() {
   const { loadPyodide } = await import(settings.pyodide);
   const python = await loadPyodide({
     jsglobals: Object.create(null),
-    env: { HOME: "/home/pyodide" },
+    env: { HOME: "/home/pyodide", PYTHONHASHSEED: "0" },
     _sysExecutable: "/usr/bin/python3",
     stdin: () => null,
     stdout: () => {},
@@ -364,6 +377,9 @@ function closeBoundary(python) {
   const run = python.globals.get("run_program");
   python.runPython("del run_program, make_runner");
   const { FS } = python;
+  // They keep bytes between programs, and nobody needs them: os.urandom() asks elsewhere.
+  FS.unlink("/dev/random");
+  FS.unlink("/dev/urandom");
   // The first call imports and caches; it belongs into the state that every program starts from.
   FS.writeFile(PROGRAM_FILE, "def solution():\n    return 1\n");
   run();
@@ -386,6 +402,7 @@ function closeBoundary(python) {
   };
 
   const execute = (program) => {
+    chance = 0;
     writtenBytes = 0;
     violation = undefined;
     let result;

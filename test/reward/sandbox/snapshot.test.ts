@@ -1,6 +1,7 @@
 import { chmodSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { startGuest } from "../../../src/reward/sandbox/guestProcess.ts";
 import { cachedSnapshot, snapshotName } from "../../../src/reward/sandbox/snapshot.ts";
 import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
@@ -34,4 +35,25 @@ test("where it cannot be kept there is none, and a warning says so", async () =>
   const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
   expect(await cachedSnapshot(settings, join(file, "under-a-file"))).toBeUndefined();
   expect((await warned).message).toContain("the sandbox starts slower, no snapshot in");
+});
+
+// `random` is loaded at boot, so its state comes out of the snapshot; the rest asks for entropy in the program.
+const chance = `import os, random, secrets, uuid
+def solution():
+    draws = [random.random(), random.SystemRandom().random(), os.urandom(8).hex(), secrets.token_hex(8), uuid.uuid4()]
+    return " ".join(map(str, [*draws, hash("a"), hash(b"a"), set("abcdefgh")]))[:200]`;
+
+test("chance is the same in every program, whenever the snapshot was made, and without one", async () => {
+  const booted = { ...settings, prepare: "import math, random" };
+  const paths = await Promise.all(
+    [1, 2].map(() => cachedSnapshot(booted, join(temporaryFolder(), "cache"))),
+  );
+  const draws: string[] = [];
+  for (const path of [...paths, undefined]) {
+    const guest = startGuest({ ...booted, ...(path && { snapshot: path }) });
+    for (let i = 0; i < 2; i++) draws.push((await guest.ask(chance)).text);
+    guest.kill();
+  }
+  expect(new Set(draws).size).toBe(1);
+  expect(draws[0]).toContain("0.5531722972078954 "); // on every machine
 });
