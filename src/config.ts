@@ -78,7 +78,7 @@ const evaluation = {
 };
 
 export const sandbox = z.strictObject({
-  timeoutSeconds: positive,
+  timeoutSeconds: positive, // processor time of one program
   workers: count,
   memoryMegabytes: z.int().min(64),
 });

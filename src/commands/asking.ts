@@ -42,7 +42,7 @@ export const askingOptions = {
     choices: ["docstring", "def", "none"] as const,
     describe: "Given beginning of a program, for a model without reft.json",
   },
-  "timeout-seconds": { type: "number", default: 10, describe: "Wall-clock limit of one program" },
+  "timeout-seconds": { type: "number", default: 10, describe: "Processor time of one program" },
   workers: { type: "number", default: 2, describe: "Programs that run at once" },
   "memory-megabytes": { type: "number", default: 512, describe: "Python's memory for one program" },
 } as const;

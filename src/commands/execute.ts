@@ -62,7 +62,7 @@ const options = {
   "timeout-seconds": {
     type: "number",
     default: 3,
-    describe: "Wall-clock limit of one program",
+    describe: "Processor time of one program",
   },
   workers: { type: "number", default: 2, describe: "Programs that run at once" },
   "memory-megabytes": {

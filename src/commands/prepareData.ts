@@ -389,7 +389,7 @@ const options = {
   "timeout-seconds": {
     type: "number",
     default: 10,
-    describe: "Wall-clock limit of one gold program",
+    describe: "Processor time of one gold program",
   },
   workers: { type: "number", default: 2, describe: "Programs that run at once" },
 } as const;

@@ -4,7 +4,7 @@
  * - `answer`: a finite number, or text of at most 200 characters (a choice letter, "3/4").
  * - `no-answer`: it ended, but what it returned is no answer.
  * - `error`: it raised an exception or does not compile; `MemoryError` is one of these.
- * - `timeout`: it was killed at the time limit.
+ * - `timeout`: it was killed at the limit of its processor time.
  * - `killed`: it broke a rule of the sandbox or its interpreter (forbidden call, too much output, stack overflow).
  * - `infrastructure`: the sandbox failed, the program is not to blame: leave the sample out of the loss.
  *

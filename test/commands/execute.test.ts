@@ -18,7 +18,7 @@ test("outcomes come in the order of the programs, with their ids", async () => {
   const line = await execute({ input, output, ...limits });
   const outcomes = readFileSync(output, "utf8").trim().split("\n");
   expect(outcomes.map((text) => JSON.parse(text))).toEqual([
-    { id: "a", outcome: { kind: "timeout", message: "no answer within 1 s" } },
+    { id: "a", outcome: { kind: "timeout", message: "no answer within 1 s of processor time" } },
     { id: 2, outcome: { kind: "answer", value: "b" } },
     { id: "c", outcome: { kind: "answer", value: 1.5 } },
   ]);

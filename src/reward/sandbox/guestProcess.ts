@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { z } from "zod";
+import { processorSeconds } from "./processorTime.ts";
 
 /** What guest.mjs reads from its first argument; documented there. */
 export interface GuestSettings {
@@ -26,11 +27,13 @@ const guestReply = z.object({
 export type GuestReply = z.infer<typeof guestReply>;
 
 export interface Guest {
-  /** Resolves when programs may be sent; rejects, with the last lines of stderr, if the guest ends before. */
+  /** Resolves when programs may be sent; rejects, with what its stderr names as the error, if the guest ends before. */
   readonly ready: Promise<void>;
   /** Resolves with how the process ended: "SIGKILL", "code 1", "spawn setpriv ENOENT". Never rejects. */
   readonly exited: Promise<string>;
   readonly isAlive: () => boolean;
+  /** What it has computed so far; undefined where the system does not tell. */
+  readonly processorSeconds: () => number | undefined;
   /** Runs one program, one at a time. Rejects with how the process ended if it ends before it replies. */
   ask(program: string): Promise<GuestReply>;
   kill(): void;
@@ -51,6 +54,7 @@ export const pyodideVersion = (require("pyodide/package.json") as { version: str
 // earlier (RETIRE_AFTER_CPU_SECONDS in guest.mjs), so that no innocent program meets this limit.
 const CPU_LIMIT_SECONDS = 300;
 const STDERR_CHARACTERS = 2000;
+const REASON_CHARACTERS = 200;
 
 /** `--permission` since Node 22.13; Node 20 and early 22 spell it `--experimental-permission`. */
 export function permissionFlag(nodeVersion: string): string {
@@ -122,6 +126,13 @@ function spawnGuest(settings: GuestSettings & { makeSnapshot: boolean }): ChildP
   });
 }
 
+/** The line of a crash report that says what went wrong; without one, the last line. */
+export function reasonIn(report: string): string {
+  const lines = report.split("\n").filter((line) => line.trim() !== "");
+  const reason = lines.find((line) => /^(\w*Error\b|FATAL ERROR)/.test(line)) ?? lines.at(-1) ?? "";
+  return reason.trim().slice(0, REASON_CHARACTERS);
+}
+
 /** Follows a child process: its last words and how it ended. */
 function watch(child: ChildProcess) {
   let lastWords = "";
@@ -137,7 +148,11 @@ function watch(child: ChildProcess) {
     child.once("exit", (code, signal) => end(signal ?? `code ${code}`));
     child.once("error", (error) => end(error.message));
   });
-  const ended = async () => new Error(`the guest ended (${await exited}). ${lastWords}`.trim());
+  const ended = async () => {
+    const how = await exited;
+    const reason = reasonIn(lastWords);
+    return new Error(`the guest ended (${how})${reason && `: ${reason}`}`);
+  };
   return { exited, ended, isAlive: () => alive };
 }
 
@@ -172,6 +187,7 @@ export function startGuest(settings: GuestSettings): Guest {
     ready,
     exited,
     isAlive: () => isAlive() && !killed,
+    processorSeconds: () => (child.pid === undefined ? undefined : processorSeconds(child.pid)),
     async ask(program) {
       if (!isAlive()) throw await ended();
       const reply = new Promise<GuestReply>((resolve, reject) => {
@@ -192,7 +208,7 @@ export function startGuest(settings: GuestSettings): Guest {
 
 /**
  * Boots a guest with these settings and returns its memory: loading that takes a tenth of the time of a boot.
- * @throws Error with the last lines of stderr when the guest cannot boot.
+ * @throws Error with what its stderr names as the error when the guest cannot boot.
  */
 export async function makeSnapshot(settings: GuestSettings): Promise<Uint8Array> {
   const child = spawnGuest({ ...settings, makeSnapshot: true });

@@ -1,9 +1,9 @@
 // Guests that take programs from one queue. A guest that dies or is retired is replaced; only its own program is lost.
-import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../errors.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Guest, GuestReply } from "./guestProcess.ts";
+import { withinProcessorTime } from "./processorTime.ts";
 
 export interface Pool {
   run(program: string): Promise<Outcome>;
@@ -15,6 +15,7 @@ interface PoolOptions {
   readonly size: number;
   /** Start all guests at once and keep them; otherwise a guest starts with the first program it is needed for. */
   readonly keepWarm: boolean;
+  /** Of processor time. */
   readonly timeoutSeconds: number;
   readonly boot: () => Promise<Guest>;
 }
@@ -25,12 +26,13 @@ interface Job {
   retried: boolean;
 }
 
-const BOOT_SECONDS = 120;
+// Of processor time; the longest boot, sympy without a snapshot, takes a third of it.
+const BOOT_SECONDS = 60;
 const BOOT_ATTEMPTS = 4;
 
 /**
- * Starts guests until one is ready, waiting longer after each failure. From the second attempt on it boots
- * without the snapshot, which may be what is broken: it is removed, so that the next run makes a new one.
+ * Starts guests until one is ready, waiting longer after each failure. From the second attempt on it boots without the
+ * snapshot, which may be what is broken; the file, which others use, stays as it is.
  * @throws Error naming the last failure when no guest can boot.
  */
 export async function bootGuest(
@@ -39,16 +41,13 @@ export async function bootGuest(
 ): Promise<Guest> {
   for (let attempt = 1; ; attempt++) {
     const guest = start(attempt === 1 ? snapshot : undefined);
-    const timer = setTimeout(guest.kill, BOOT_SECONDS * 1000);
     try {
-      await guest.ready;
-      return guest;
+      const booted = await withinProcessorTime(guest, BOOT_SECONDS, guest.ready);
+      if (booted !== "timeout") return guest;
+      throw new Error(`the guest was not ready after ${BOOT_SECONDS} s of processor time`);
     } catch (error) {
       if (attempt === BOOT_ATTEMPTS) throw error;
-      if (attempt === 1 && snapshot) rmSync(snapshot, { force: true });
       await sleep(50 * 2 ** attempt);
-    } finally {
-      clearTimeout(timer);
     }
   }
 }
@@ -69,22 +68,18 @@ const OUTSIDE_SIGNALS = new Set(["SIGKILL", "SIGTERM", "SIGHUP", "SIGXCPU"]);
 
 /** Runs one program on a guest; kills the guest when it is not to be used again. */
 async function runOn(guest: Guest, program: string, timeoutSeconds: number): Promise<Outcome> {
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    guest.kill();
-  }, timeoutSeconds * 1000);
   try {
-    const reply = await guest.ask(program);
+    const reply = await withinProcessorTime(guest, timeoutSeconds, guest.ask(program));
+    if (reply === "timeout") {
+      const message = `no answer within ${timeoutSeconds} s of processor time`;
+      return { kind: "timeout", message };
+    }
     if (reply.retire) guest.kill();
     return outcomeOf(reply);
   } catch (error) {
-    if (timedOut) return { kind: "timeout", message: `no answer within ${timeoutSeconds} s` };
     const how = await guest.exited;
     const kind = OUTSIDE_SIGNALS.has(how) ? "infrastructure" : "killed";
     return { kind, message: messageOf(error) };
-  } finally {
-    clearTimeout(timer);
   }
 }
 

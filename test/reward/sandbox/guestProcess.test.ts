@@ -5,6 +5,7 @@ import {
   guestCommand,
   hostTools,
   permissionFlag,
+  reasonIn,
 } from "../../../src/reward/sandbox/guestProcess.ts";
 
 test.each([
@@ -16,6 +17,22 @@ test.each([
   ["24.0.0", "--permission"],
 ])("Node %s calls its permission model %s", (version, flag) => {
   expect(permissionFlag(version)).toBe(flag);
+});
+
+test.each([
+  ["", ""],
+  ["setpriv: failed to execute node\n", "setpriv: failed to execute node"],
+  [
+    `file:///pyodide.asm.mjs:1\n${"x".repeat(900)}\n   ^\n\nTypeError: no such file\n    at open (node:fs:1)\n\nNode.js v20.20.2\n`,
+    "TypeError: no such file",
+  ],
+  [
+    "<--- Last few GCs --->\nFATAL ERROR: heap limit\n 1: 0xb8\n 2: 0xb9\n",
+    "FATAL ERROR: heap limit",
+  ],
+  [`Error: ${"y".repeat(900)}`, `Error: ${"y".repeat(193)}`],
+])("of a crash report %j the reason is %j", (report, reason) => {
+  expect(reasonIn(report)).toBe(reason);
 });
 
 /** Kills a parent whose guest spins, and tells after how many milliseconds the guest is gone. */

@@ -19,6 +19,7 @@ vi.mock(import("../../../src/reward/sandbox/guestProcess.ts"), async (original) 
       ready: Promise.resolve(),
       exited,
       isAlive: () => true,
+      processorSeconds: () => undefined,
       ask: async () => ({ id: 1, kind: "S", text: process.env.REFT_TEST_VARIABLE!, retire: false }),
       kill: () => {
         killed();

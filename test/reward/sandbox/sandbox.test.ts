@@ -112,7 +112,7 @@ describe("a program costs only itself", () => {
     const hasty = await createSandbox({ ...limits, timeoutSeconds: 2 });
     const outcomes = await Promise.all(programs.map(hasty.run));
     await hasty.close();
-    const message = "no answer within 2 s";
+    const message = "no answer within 2 s of processor time";
     expect(outcomes[1]).toEqual({ kind: "timeout", message });
     expect(outcomes.at(-2)).toEqual({ kind: "timeout", message });
     expect(outcomes.filter((o) => o.kind === "answer" && o.value === 42)).toHaveLength(12);

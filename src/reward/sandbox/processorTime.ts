@@ -1,0 +1,72 @@
+// Processor time of another process, and a limit by it: what a program gets does not depend on how busy the machine is.
+import { readFileSync } from "node:fs";
+
+const TICKS_PER_SECOND = 100; // USER_HZ, the same on all of Linux's architectures that Node runs on
+
+/** Without processor time, as when the guest hangs outside of Python, a limit ends after so many times its seconds. */
+const WALL_CLOCK_FACTOR = 20;
+
+// How soon it is worth looking again: two ticks.
+const SHORTEST_WAIT_SECONDS = 0.02;
+
+/**
+ * Seconds that all threads of a process have computed, in steps of 0.01.
+ * Reference: proc_pid_stat(5), fields 14 (utime) and 15 (stime).
+ *
+ * @returns undefined where there is no /proc, or no such process
+ */
+export function processorSeconds(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third: the second may have spaces
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is limited: a process, or what stands for one. */
+interface Limited {
+  readonly processorSeconds: () => number | undefined;
+  kill(): void;
+}
+
+/**
+ * Waits for what a process does, and kills the process once it has computed for `seconds` from now, or has had 20 times as
+ * long to do so. Where its processor time cannot be read the clock counts.
+ *
+ * The waiting counts as planned, not by the clock: while this process itself is busy, a reply may be lying there unread.
+ *
+ * @returns "timeout" when the limit was reached
+ */
+export async function withinProcessorTime<T>(
+  limited: Limited,
+  seconds: number,
+  work: Promise<T>,
+): Promise<T | "timeout"> {
+  const start = limited.processorSeconds();
+  let waited = 0;
+  let isOver = false;
+  let timer: NodeJS.Timeout;
+  const look = () => {
+    const now = limited.processorSeconds();
+    const used = start === undefined || now === undefined ? waited : now - start;
+    isOver = used >= seconds || waited >= WALL_CLOCK_FACTOR * seconds;
+    if (isOver) limited.kill();
+    else lookAfter(seconds - used);
+  };
+  const lookAfter = (rest: number) => {
+    const pause = Math.max(rest, SHORTEST_WAIT_SECONDS);
+    waited += pause;
+    timer = setTimeout(look, pause * 1000);
+  };
+  lookAfter(seconds);
+  try {
+    return await work;
+  } catch (error) {
+    if (isOver) return "timeout";
+    throw error;
+  } finally {
+    clearTimeout(timer!);
+  }
+}
