@@ -13,7 +13,7 @@ import { CARDS, PAGE, REACH, trackWrites } from "./trackWrites.mjs";
  * @property {string[]} wheels - Python wheels to unpack before the boundary closes.
  * @property {string} prepare - Python run at boot; programs find loaded what it loads.
  * @property {string[]} names - Modules that a program finds in its globals without importing them.
- * @property {string} [snapshot] - Memory snapshot of an earlier boot with the same settings.
+ * @property {string} [snapshot] - File with the memory of an earlier boot with the same settings, behind its hash.
  * @property {boolean} makeSnapshot - Send such a snapshot to the parent instead of running programs.
  * @property {number} maxMemoryBytes - Python's memory may not grow beyond this.
  * @property {number} verifyEvery - After every so many programs all of memory is compared with its clean state.
@@ -35,6 +35,7 @@ const MESSAGE_CHARACTERS = 500;
 const KINDS = "VSNE";
 const NO_REPLY = "the program replaced its result by something that is none";
 const PAGE_BYTES = 65536;
+const SNAPSHOT_HASH_BYTES = 32; // the parent has compared it
 const PROGRAM_FILE = "/home/pyodide/program.py";
 
 // Everything that Python may still ask of JavaScript once programs run. The rest (268 imports in all, among
@@ -431,7 +432,9 @@ const cpuSeconds = () => (cpuUsage().user + cpuUsage().system) / 1e6;
 
 host.on("SIGINT", () => {}); // Ctrl-C reaches the whole group; the parent decides what ends
 host.on("disconnect", () => exit(0));
-let snapshot = settings.snapshot ? deserialize(readFileSync(settings.snapshot)) : undefined;
+let snapshot = settings.snapshot
+  ? deserialize(readFileSync(settings.snapshot).subarray(SNAPSHOT_HASH_BYTES))
+  : undefined;
 const python = await boot();
 if (settings.makeSnapshot) {
   send({ snapshot: serialize({ memory: python.makeMemorySnapshot(), tracked }) }); // the parent ends this process once it has it

@@ -1,4 +1,5 @@
-import { chmodSync, readdirSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startGuest } from "../../../src/reward/sandbox/guestProcess.ts";
@@ -20,12 +21,19 @@ test("a snapshot's name changes with what is in it", () => {
   expect(snapshotName({ ...settings, maxMemoryBytes: 2 ** 29 })).toBe(snapshotName(settings));
 });
 
-test("a snapshot is made once and whole", async () => {
-  const folder = temporaryFolder();
-  const path = await cachedSnapshot(settings, join(folder, "new"));
-  expect(readdirSync(join(folder, "new"))).toEqual([snapshotName(settings)]);
-  writeFileSync(path!, "kept");
-  expect(await cachedSnapshot(settings, join(folder, "new"))).toBe(path);
+test("a snapshot is made once, and anew where it is damaged", async () => {
+  const folder = join(temporaryFolder(), "new");
+  const path = (await cachedSnapshot(settings, folder))!;
+  expect(readdirSync(folder)).toEqual([snapshotName(settings)]);
+  const written = statSync(path).ino;
+  expect(await cachedSnapshot(settings, folder)).toBe(path);
+  expect(statSync(path).ino).toBe(written);
+  const damaged = readFileSync(path);
+  damaged[20_000_000]! ^= 1;
+  writeFileSync(path, damaged);
+  expect(await cachedSnapshot(settings, folder)).toBe(path);
+  const bytes = readFileSync(path);
+  expect(createHash("sha256").update(bytes.subarray(32)).digest()).toEqual(bytes.subarray(0, 32));
 });
 
 test("where it cannot be kept there is none, and a warning says so", async () => {
