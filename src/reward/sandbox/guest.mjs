@@ -240,7 +240,7 @@ function keepMemory() {
   cardsOf(booted).fill(0);
   const clean = booted.slice();
   let programs = 0;
-  return () => {
+  return (verify) => {
     const memory = new Bytes(wasm.memory.buffer);
     const cards = cardsOf(memory);
     const putBack = (start, end) => {
@@ -252,7 +252,7 @@ function keepMemory() {
       putBack(page * PAGE, page * PAGE + REACH);
     }
     cards.fill(0);
-    if (++programs % settings.verifyEvery > 0) return;
+    if (++programs % settings.verifyEvery > 0 && !verify) return;
     const rest = memory.subarray(clean.length);
     const isClean = Buffer.compare(memory.subarray(0, clean.length), clean) === 0;
     if (!isClean || rest.some((byte) => byte !== 0)) throw new Error("memory was not put back");
@@ -386,6 +386,7 @@ function closeBoundary(python) {
   run();
   if (!wasm || guardedImports < 150) throw new Error("pyodide's imports were not intercepted");
   dropHostGlobals();
+  console.error = () => {}; // pyodide says a page about every program that is expelled
   markViews();
   latched = true;
 
@@ -394,7 +395,7 @@ function closeBoundary(python) {
   const cleanStreams = FS.streams.map((stream) => ({ stream, position: stream?.position }));
   const restore = () => {
     wasm.__stack_pointer.value = cleanStack;
-    putMemoryBack();
+    putMemoryBack(violation !== undefined);
     FS.streams.length = 0;
     for (const { stream, position } of cleanStreams) {
       if (stream) stream.position = position;
@@ -407,20 +408,25 @@ function closeBoundary(python) {
     writtenBytes = 0;
     violation = undefined;
     let result;
+    let broken; // Python, in a way that was not foreseen
     try {
       FS.writeFile(PROGRAM_FILE, program);
       result = run();
     } catch (error) {
-      violation ??= `the program broke the interpreter: ${error?.message ?? error}`;
+      broken = `the program broke the interpreter: ${error?.message ?? error}`;
     }
-    // An exception that crossed the boundary leaves the interpreter in doubt, whatever came back.
     if (typeof result !== "string" || wasm.__stack_pointer.value !== cleanStack) {
-      violation ??= "the program broke the interpreter";
-    } else if (!KINDS.includes(result[0])) violation ??= NO_REPLY;
-    if (violation) return { kind: "X", text: shorten(violation), retire: true };
+      broken ??= "the program broke the interpreter";
+    } else if (!KINDS.includes(result[0])) broken = NO_REPLY;
+    // A program that was expelled had changed nothing but Python's memory when its call was refused.
     const retire =
-      wasm.memory.buffer.byteLength > RETIRE_ABOVE_BYTES || cpuSeconds() > RETIRE_AFTER_CPU_SECONDS;
-    return { kind: result[0], text: shorten(result.slice(1)), retire };
+      (broken !== undefined && violation === undefined) ||
+      wasm.memory.buffer.byteLength > RETIRE_ABOVE_BYTES ||
+      cpuSeconds() > RETIRE_AFTER_CPU_SECONDS;
+    const reason = violation ?? broken;
+    return reason === undefined
+      ? { kind: result[0], text: shorten(result.slice(1)), retire }
+      : { kind: "X", text: shorten(reason), retire };
   };
   return { execute, restore };
 }

@@ -1,6 +1,6 @@
 // Every known way out of a guest, and every known way to leave something behind in it.
-// Each attack runs in a guest that is then NOT replaced (the sandbox would replace it): the next program must be right in
-// spite of it, and nothing may have happened on this machine.
+// Each attack runs in a guest that is then NOT replaced (the sandbox would replace it where Python broke): the next program
+// must be right in spite of it, and nothing may have happened on this machine.
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -66,7 +66,7 @@ async function attack(body: string) {
 const javaScript = `"const fs = process.getBuiltinModule('fs'); fs.writeFileSync(" + repr(MARKER) + ", 'x'); return fs.readFileSync(" + repr(SECRET) + ", 'utf8')"`;
 
 describe("the boundary between Python and JavaScript", () => {
-  // "X": the call never left the guest, which would be replaced. Others fail inside Python and harm nothing.
+  // "X": the call never left the guest. Others fail inside Python and harm nothing.
   test.each([
     ["os.system", "X", "import os\nreturn os.system('echo x > ' + MARKER)"],
     ["posix.system", "X", "import posix\nreturn posix.system('echo x > ' + MARKER)"],
@@ -158,7 +158,15 @@ return found[0].constructor.constructor(${javaScript})()`,
     ],
     ["threading", "E", "import threading\nthreading.Thread(target=print).start()"],
   ])("%s fails", async (_, kind, body) => {
-    expect((await attack(body)).kind).toBe(kind);
+    expect(await attack(body)).toMatchObject({ kind, retire: false });
+  });
+
+  test("a guest goes on after a refused call, and not after its interpreter broke", async () => {
+    const refused = { kind: "X", retire: false, text: expect.stringContaining("reached for") };
+    expect(await attack("import os\nreturn os.system('x')")).toMatchObject(refused);
+    const broken = { kind: "X", retire: true, text: expect.stringContaining("broke") };
+    expect(await attack("import os\nos.abort()")).toMatchObject(broken);
+    expect(await attack("import os\nos._exit(7)")).toMatchObject(broken);
   });
 });
 
