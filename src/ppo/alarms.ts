@@ -12,7 +12,12 @@ export interface StepSigns {
   readonly klReference: number;
   readonly extractedFraction: number;
   readonly truncatedFraction: number;
+  /** Share of programs that ran into `sandbox.timeoutSeconds`. */
+  readonly timeoutFraction: number;
 }
+
+/** Programs that do what they should take a thousandth of the usual limit. */
+const maxTimeoutFraction = 0.05;
 
 /** When a step has nothing to learn from. */
 const lessons = {
@@ -56,6 +61,11 @@ export function createAlarms(
       steps: 1,
       holds: (signs: StepSigns) => signs.truncatedFraction > limits.maxTruncatedFraction,
       text: `more than ${100 * limits.maxTruncatedFraction} % of the responses end without EOS: raise rollout.maxNewTokens, or the policy has forgotten how to stop`,
+    },
+    {
+      steps: 1,
+      holds: (signs: StepSigns) => signs.timeoutFraction > maxTimeoutFraction,
+      text: `more than ${100 * maxTimeoutFraction} % of the programs run into sandbox.timeoutSeconds: look at samples/ whether they loop; if not, raise it`,
     },
   ];
   const running = watches.map(() => 0);

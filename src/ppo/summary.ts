@@ -18,6 +18,7 @@ export function summariseRollout(experiences: readonly Experience[]) {
     correctFraction: mean(({ answer }) => Number(answer.verdict.correct)),
     extractedFraction: mean(({ answer }) => Number(answer.verdict.extracted)),
     truncatedFraction: mean(({ answer }) => Number(answer.response.isTruncated)),
+    timeoutFraction: mean(({ answer }) => Number(answer.verdict.outcome.kind === "timeout")),
   };
   const metrics: Record<string, number> = {
     "reward/score": mean(({ answer }) => answer.verdict.score),

@@ -8,6 +8,7 @@ const healthy: StepSigns = {
   klReference: 0.01,
   extractedFraction: 0.9,
   truncatedFraction: 0.1,
+  timeoutFraction: 0,
 };
 
 const limits = {
@@ -30,7 +31,12 @@ function warnings(
 
 describe("createAlarms", () => {
   test("says nothing about a healthy run, nor at the limits themselves", () => {
-    const limit = { extractedFraction: 0.5, truncatedFraction: 0.2, klReference: 0 };
+    const limit = {
+      extractedFraction: 0.5,
+      truncatedFraction: 0.2,
+      timeoutFraction: 0.05,
+      klReference: 0,
+    };
     expect(warnings([{}, limit, limit, limit]).flat()).toEqual([]);
   });
 
@@ -54,6 +60,7 @@ describe("createAlarms", () => {
       1,
       "more than 20 % of the responses end without EOS",
     ],
+    ["time-outs", { timeoutFraction: 0.06 }, 1, "more than 5 % of the programs run into"],
   ])("warns once of %s when it begins, and again when it comes back", (_, sign, steps, text) => {
     const lasting = Array.from({ length: steps + 3 }, () => sign);
     const firesAt = (given: string[][]) => given.flatMap((said, i) => (said.length > 0 ? [i] : []));
