@@ -13,7 +13,7 @@ import { takeLock } from "./setup/lock.mjs";
 import { checkGlibc, checkMachine, checkNode } from "./setup/machine.mjs";
 import { installPackages, packagesAreReady } from "./setup/packages.mjs";
 import { runSetup, SetupError, say } from "./setup/support.mjs";
-import { installSympy, sympyIsReady } from "./setup/sympy.mjs";
+import { installSandboxWheels, sandboxWheelsAreReady } from "./setup/sympy.mjs";
 import {
   installedSite,
   installSite,
@@ -46,7 +46,7 @@ function pendingSteps(wheels) {
   return {
     packages,
     site,
-    sympy: !sympyIsReady(engine),
+    sandbox: !sandboxWheelsAreReady(engine),
     binding: packages || site || !bindingIsReady(root, wheels),
     dist: packages || !distIsReady(root),
   };
@@ -56,7 +56,7 @@ function pendingSteps(wheels) {
 function needs(pending, wheels) {
   return {
     root,
-    download: pending.site || pending.sympy,
+    download: pending.site || pending.sandbox,
     compile: pending.binding,
     bytes:
       (pending.packages ? PACKAGES_BYTES : 0) +
@@ -85,9 +85,9 @@ async function work(flavour, wheels) {
     say(`[2/4] TensorFlow ${TENSORFLOW_VERSION} for the ${flavour.toUpperCase()}`);
     await installSite(engine, flavour, wheels);
   }
-  if (pending.sympy) {
-    say("[2/4] sympy for the sandbox");
-    await installSympy(engine);
+  if (pending.sandbox) {
+    say("[2/4] sympy and time zones for the sandbox");
+    await installSandboxWheels(engine);
   }
   if (pending.binding) {
     say("[3/4] TensorFlow's binding: compiling (about half a minute)");

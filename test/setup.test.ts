@@ -42,9 +42,9 @@ const { installSite, siteIsReady } = await load<{
   siteIsReady(engine: string, wheels: readonly Wheel[]): boolean;
 }>("tensorflow.mjs");
 
-const { SYMPY_WHEELS } = await load<{ SYMPY_WHEELS: readonly Pick<Wheel, "file" | "sha256">[] }>(
-  "sympy.mjs",
-);
+const { SANDBOX_WHEELS } = await load<{
+  SANDBOX_WHEELS: readonly Pick<Wheel, "file" | "sha256">[];
+}>("sympy.mjs");
 
 const cpuWheel = wheelsFor("linux x64", "cpu")[0]!;
 const binding = "node_modules/@tensorflow/tfjs-node-gpu";
@@ -102,7 +102,7 @@ function makeProject(): void {
 function makeEngine(): void {
   const record = { flavour: "cpu", wheels: [cpuWheel.file], hashes: cpuWheel.sha256 };
   write(".engine/site/wheels.json", JSON.stringify(record));
-  for (const { file } of SYMPY_WHEELS) write(`.engine/python/${file}`, "");
+  for (const { file } of SANDBOX_WHEELS) write(`.engine/python/${file}`, "");
 }
 
 /** g++ that makes the file after -o, and notes that it ran. */
@@ -369,14 +369,14 @@ describe("a set-up checkout", () => {
     expect(stderr).toContain("Python 3 is missing");
   });
 
-  it("fetches sympy's wheels where they are missing, whole and unchanged, and does nothing else", () => {
+  it("fetches the sandbox's wheels where they are missing, whole and unchanged, and does nothing else", () => {
     const folder = path.join(root, ".engine/python");
-    const [mpmath, sympy] = SYMPY_WHEELS.map((wheel) => wheel.file);
+    const [mpmath, sympy, tzdata] = SANDBOX_WHEELS.map((wheel) => wheel.file);
     fs.rmSync(folder, { recursive: true });
     fakePip(`echo tampered > "$folder/${mpmath}"`);
     const refused = setup();
     expect(refused.status).toBe(1);
-    expect(refused.stderr).toContain(`expected sha256 ${SYMPY_WHEELS[0]!.sha256}`);
+    expect(refused.stderr).toContain(`expected sha256 ${SANDBOX_WHEELS[0]!.sha256}`);
     expect(fs.readdirSync(folder)).toEqual([]);
 
     // This checkout's own set-up has brought the real ones.
@@ -385,11 +385,12 @@ describe("a set-up checkout", () => {
     const { stdout, stderr } = setup();
     expect(stderr).toBe("");
     expect(stdout.slice(0, -1)).toEqual([
-      "[2/4] sympy for the sandbox",
+      "[2/4] sympy and time zones for the sandbox",
       expect.stringMatching(/^ {2}downloading mpmath 1\.3\.0, 1 MB/),
       expect.stringMatching(/^ {2}downloading sympy 1\.14\.0, 7 MB/),
+      expect.stringMatching(/^ {2}downloading tzdata 2026\.6, /),
     ]);
-    expect(fs.readdirSync(folder)).toEqual([mpmath, sympy]);
+    expect(fs.readdirSync(folder)).toEqual([mpmath, sympy, tzdata]);
     expect(fs.readdirSync(path.join(root, ".engine")).sort()).toEqual([
       "build",
       "dist.sources",

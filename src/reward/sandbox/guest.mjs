@@ -10,7 +10,7 @@ import { CARDS, PAGE, REACH, trackWrites } from "./trackWrites.mjs";
 /**
  * @typedef {object} GuestSettings Given as JSON in the first argument.
  * @property {string} pyodide - URL of pyodide's module.
- * @property {string[]} wheels - Python wheels to unpack before the boundary closes.
+ * @property {string[]} wheels - Python wheels that programs can import from.
  * @property {string} prepare - Python run at boot; programs find loaded what it loads.
  * @property {string[]} names - Modules that a program finds in its globals without importing them.
  * @property {string} [snapshot] - File with the memory of an earlier boot with the same settings, behind its hash.
@@ -345,8 +345,11 @@ async function boot() {
     ...(snapshot ? { _loadSnapshot: snapshot.memory.slice() } : {}),
     ...(settings.makeSnapshot ? { _makeSnapshot: true } : {}),
   });
+  // Python imports from them as they are. The in-memory file system is not in a snapshot, the path is.
   for (const wheel of settings.wheels) {
-    python.unpackArchive(new Uint8Array(readFileSync(wheel)), "wheel");
+    const place = `/lib/${wheel.split("/").at(-1)}`;
+    python.FS.writeFile(place, new Uint8Array(readFileSync(wheel)));
+    if (!snapshot) python.runPython(`__import__("sys").path.append(${JSON.stringify(place)})`);
   }
   // In a scope of its own; what JSON quotes, Python reads as the same text.
   if (!snapshot) python.runPython(`exec(${JSON.stringify(settings.prepare)}, {})`);

@@ -1,4 +1,5 @@
 // The two kinds of guests: what Python has loaded in each before a program comes.
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { GuestSettings } from "./guestProcess.ts";
 
@@ -11,6 +12,10 @@ const standardModules = [
 
 // Written there by the set-up, pinned by hash.
 const SYMPY_WHEELS = ["mpmath-1.3.0-py3-none-any.whl", "sympy-1.14.0-py3-none-any.whl"];
+export const ZONES_WHEEL = "tzdata-2026.6-py2.py3-none-any.whl";
+
+// The first zone loads what reads all of them.
+const useZones = 'import zoneinfo\nzoneinfo.ZoneInfo("Europe/Berlin")\n';
 
 // `import sympy` is not all: the first solve() compiles 17 more modules, other functions others. Each is called
 // here as programs call it, so that they start with those modules and with sympy's caches filled.
@@ -41,14 +46,22 @@ Matrix([[1, 2], [3, 4]]).inv().det()
 [N(pi), floor(Rational(7, 2)), ceiling(2.5), round(Float(2.567), 2), Rational("1/3")]
 `;
 
-export const plainGuest: GuestKind = {
-  wheels: [],
-  prepare: `import ${standardModules}\n`,
-  names: ["math"],
-};
+/** With the zones of `zoneinfo` where the folder has them. */
+export function plainGuest(folder: string): GuestKind {
+  const zones = join(folder, ZONES_WHEEL);
+  const hasZones = existsSync(zones);
+  return {
+    wheels: hasZones ? [zones] : [],
+    prepare: `import ${standardModules}\n${hasZones ? useZones : ""}`,
+    names: ["math"],
+  };
+}
 
-export const sympyGuest = (folder: string): GuestKind => ({
-  wheels: SYMPY_WHEELS.map((wheel) => join(folder, wheel)),
-  prepare: plainGuest.prepare + useSympy,
-  names: ["math", "sympy"],
-});
+export function sympyGuest(folder: string): GuestKind {
+  const { wheels, prepare, names } = plainGuest(folder);
+  return {
+    wheels: [...wheels, ...SYMPY_WHEELS.map((wheel) => join(folder, wheel))],
+    prepare: prepare + useSympy,
+    names: [...names, "sympy"],
+  };
+}

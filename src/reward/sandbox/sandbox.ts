@@ -1,9 +1,10 @@
 // Runs generated Python programs where they can do no harm. What it stops, and what not: docs/sandbox.md.
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Outcome } from "../outcome.ts";
-import { type GuestKind, plainGuest, sympyGuest } from "./guestKinds.ts";
+import { type GuestKind, plainGuest, sympyGuest, ZONES_WHEEL } from "./guestKinds.ts";
 import { type Guest, startGuest } from "./guestProcess.ts";
 import { bootGuest, createPool, type Pool } from "./pool.ts";
 import { withinProcessorTime } from "./processorTime.ts";
@@ -37,6 +38,7 @@ const SELF_TEST_SECONDS = 30;
 const SELF_TEST_ATTEMPTS = 3;
 
 const mentionsSympy = (program: string) => /\b(sympy|mpmath)\b/.test(program);
+const mentionsZones = (program: string) => /\b(zoneinfo|tzdata)\b/.test(program);
 
 function checkOptions({ timeoutSeconds, workers, memoryMegabytes }: SandboxOptions): void {
   const within = (name: string, value: number, low: number, high: number) => {
@@ -55,7 +57,7 @@ function checkOptions({ timeoutSeconds, workers, memoryMegabytes }: SandboxOptio
 function guestStarter(
   kind: GuestKind,
   maxMemoryBytes: number,
-  verifyEvery = VERIFY_EVERY,
+  verifyEvery: number,
 ): () => Promise<Guest> {
   const settings = { ...kind, maxMemoryBytes, verifyEvery };
   let snapshot: Promise<string | undefined> | undefined;
@@ -68,11 +70,12 @@ function guestStarter(
   };
 }
 
-/** Starts guests for programs that need the standard library only, outside any pool. */
+/** Starts guests for programs that need the standard library and time zones only, outside any pool. */
 export const plainGuestStarter = (
   maxMemoryBytes: number,
-  verifyEvery?: number,
-): (() => Promise<Guest>) => guestStarter(plainGuest, maxMemoryBytes, verifyEvery);
+  verifyEvery = VERIFY_EVERY,
+  wheels = wheelFolder,
+): (() => Promise<Guest>) => guestStarter(plainGuest(wheels), maxMemoryBytes, verifyEvery);
 
 /** Boots one guest, attacks it, and throws it away. A guest that ends before the attacks do gives way to another. */
 async function proveClosed(boot: () => Promise<Guest>): Promise<void> {
@@ -103,8 +106,8 @@ async function proveClosed(boot: () => Promise<Guest>): Promise<void> {
 
 /**
  * Starts `workers` guests and proves on one more that the known ways out are closed.
- * Programs that mention sympy run in guests of their own, started when first needed. They get an
- * `infrastructure` outcome where the set-up has not brought sympy.
+ * Programs that mention sympy run in guests of their own, started when first needed. They, and programs that mention
+ * zoneinfo, get an `infrastructure` outcome where the set-up has not brought what they need.
  * @throws UserError for options out of range, when Python cannot start, or when a way out is open.
  */
 export async function createSandbox(
@@ -114,29 +117,32 @@ export async function createSandbox(
   checkOptions(options);
   const { workers: size, timeoutSeconds } = options;
   const maxMemoryBytes = options.memoryMegabytes * 1024 * 1024;
-  const boot = plainGuestStarter(maxMemoryBytes);
+  const boot = plainGuestStarter(maxMemoryBytes, VERIFY_EVERY, wheels);
   const plain = createPool({ size, keepWarm: true, timeoutSeconds, boot });
   await proveClosed(boot).catch(async (error) => {
     await plain.close();
     throw error;
   });
+  const hasZones = existsSync(join(wheels, ZONES_WHEEL));
   let sympy: Pool | undefined;
   const sympyPool = (): Pool | undefined => {
     const kind = sympyGuest(wheels);
     if (!kind.wheels.every((wheel) => existsSync(wheel))) return undefined;
-    const bootSympy = guestStarter(kind, maxMemoryBytes);
+    const bootSympy = guestStarter(kind, maxMemoryBytes, VERIFY_EVERY);
     return createPool({ size, keepWarm: false, timeoutSeconds, boot: bootSympy });
   };
 
+  const missing = (what: string): Outcome => ({
+    kind: "infrastructure",
+    message: `the program uses ${what}, which is not in ${wheels}: run the set-up`,
+  });
+
   return {
     async run(program) {
+      if (mentionsZones(program) && !hasZones) return missing("tzdata");
       if (!mentionsSympy(program)) return plain.run(program);
       sympy ??= sympyPool();
-      if (sympy) return sympy.run(program);
-      return {
-        kind: "infrastructure",
-        message: `the program uses sympy, which is not in ${wheels}: run the set-up`,
-      };
+      return sympy ? sympy.run(program) : missing("sympy");
     },
     async close() {
       await Promise.all([plain.close(), sympy?.close()]);

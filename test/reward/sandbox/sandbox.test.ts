@@ -207,7 +207,7 @@ describe("createSandbox", () => {
     await expect(createSandbox({ ...limits, ...wrong })).rejects.toThrow(message);
   });
 
-  test("with the smallest memory and without sympy, ordinary programs run; closing ends the rest", async () => {
+  test("with the smallest memory and without wheels, ordinary programs run; closing ends the rest", async () => {
     const small = await createSandbox(
       { timeoutSeconds: 60, workers: 1, memoryMegabytes: 64 },
       "/nowhere",
@@ -221,6 +221,11 @@ describe("createSandbox", () => {
       message: "the program uses sympy, which is not in /nowhere: run the set-up",
     });
 
+    expect(await small.run("import zoneinfo\ndef solution():\n    return 1")).toEqual({
+      kind: "infrastructure",
+      message: "the program uses tzdata, which is not in /nowhere: run the set-up",
+    });
+
     const running = [1, 2, 3].map(() => small.run(endlessLoop));
     await new Promise((resolve) => setTimeout(resolve, 100));
     await small.close();
@@ -228,6 +233,26 @@ describe("createSandbox", () => {
     expect(await Promise.all(running)).toEqual([closed, closed, closed]);
     expect(await small.run("")).toEqual(closed);
   });
+});
+
+const offset = `from datetime import datetime
+from zoneinfo import ZoneInfo
+def solution():
+    return datetime(2026, 7, 1, tzinfo=ZoneInfo(ZONE)).utcoffset().total_seconds() / 3600`;
+
+test.each([
+  ["Europe/Berlin", 2],
+  ["Asia/Kolkata", 5.5],
+  ["America/New_York", -4],
+  ["UTC", 0],
+])("zoneinfo knows %s", async (zone, hours) => {
+  const text = offset.replace("ZONE", JSON.stringify(zone));
+  expect(await sandbox.run(text)).toEqual({ kind: "answer", value: hours });
+});
+
+test("zoneinfo does not know a zone that is none", async () => {
+  const outcome = await sandbox.run(offset.replace("ZONE", '"Europe/Nowhere"'));
+  expect(outcome).toMatchObject({ kind: "error" });
 });
 
 describe("sympy", () => {
