@@ -26,7 +26,7 @@ import { createScorer, createValueHead } from "../model/score.ts";
 import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
-import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { notFinite, resolveModelFolder, saveCheckpoint, whatIsSafe } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeSamples } from "../run/metrics.ts";
@@ -39,7 +39,7 @@ import {
 } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { createProgress, percent } from "../run/progress.ts";
-import { openRun } from "../run/run.ts";
+import { openRun, type Run } from "../run/run.ts";
 import { createAlarms } from "./alarms.ts";
 import { withAdvantages } from "./credit.ts";
 import { collectRollout } from "./rollout.ts";
@@ -213,7 +213,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
         requests,
         { maxNewTokens: sampling.maxNewTokens, eosIds, microBatchTokens },
       );
-      checkRollout(step + 1, requests.length, infrastructureFailures, logprobGap, alarms);
+      checkRollout(run, step + 1, requests.length, infrastructureFailures, logprobGap, alarms);
       const rolloutSeconds = (performance.now() - startedAt) / 1000;
 
       // 5. credit each token with its advantage; in self-training, find what is right instead
@@ -233,7 +233,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
       const update = credited
         ? updater!.update(credited, rates, rng)
         : selfTrainer!.update(right!, rates, rng);
-      if (!Number.isFinite(update.gradNorm)) throw notFinite(step + 1, update);
+      if (!Number.isFinite(update.gradNorm)) throw notFinite(run, step + 1, describeUpdate(update));
 
       // 7. write down what happened; now and then, measure and write a checkpoint that resumes exactly here
       const done = step + 1;
@@ -295,6 +295,11 @@ function named(prefix: string, figures: object): Record<string, number> {
   return Object.fromEntries(entries.map(([name, figure]) => [`${prefix}/${name}`, figure]));
 }
 
+function describeUpdate(update: UpdateMetrics | SelfTrainingMetrics): string {
+  const losses = Object.entries(update).filter(([name]) => /loss$/i.test(name));
+  return `${losses.map(([name, loss]) => `${name} ${loss}`).join(", ")}, gradient norm ${update.gradNorm}`;
+}
+
 /** @throws UserError when the model was taught to answer in another way than this run asks */
 function checkFormat(
   { cotKind, sampling }: { cotKind: string; sampling: { programPrefix: string } },
@@ -309,6 +314,7 @@ function checkFormat(
 
 /** @throws UserError when sampled and recomputed log-probabilities disagree, or the sandbox fails too often */
 function checkRollout(
+  run: Run,
   step: number,
   requested: number,
   failures: number,
@@ -318,21 +324,13 @@ function checkRollout(
   if (failures === requested || failures / requested > limits.maxInfrastructureFraction) {
     throw new UserError(
       `step ${step}: the sandbox could not run ${failures} of ${requested} programs (alarms.maxInfrastructureFraction is ` +
-        `${limits.maxInfrastructureFraction}); see docs/sandbox.md. The last checkpoint is intact`,
+        `${limits.maxInfrastructureFraction}); see docs/sandbox.md. ${whatIsSafe(run.folder)}`,
     );
   }
   if (!(logprobGap <= limits.maxLogprobGap)) {
     throw new UserError(
       `step ${step}: log-probabilities when sampled and when recomputed differ by ${logprobGap} on average ` +
-        `(alarms.maxLogprobGap is ${limits.maxLogprobGap}): PPO would learn from wrong ratios. The last checkpoint is intact`,
+        `(alarms.maxLogprobGap is ${limits.maxLogprobGap}): PPO would learn from wrong ratios. ${whatIsSafe(run.folder)}`,
     );
   }
-}
-
-function notFinite(step: number, update: UpdateMetrics | SelfTrainingMetrics): UserError {
-  const losses = Object.entries(update).filter(([name]) => /loss$/i.test(name));
-  return new UserError(
-    `step ${step}: ${losses.map(([name, loss]) => `${name} ${loss}`).join(", ")}, gradient norm ${update.gradNorm}, ` +
-      "expected finite numbers; the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
-  );
 }

@@ -28,7 +28,7 @@ import {
   saveClassifier,
 } from "../model/classifier.ts";
 import { readSampleGroups } from "../reward/samples.ts";
-import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { notFinite, resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeCalibration, writeSamples } from "../run/metrics.ts";
@@ -128,7 +128,7 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
       logits,
       predictions.map(({ correct }) => correct),
     );
-    if (!Number.isFinite(loss)) throw notFinite(step, "dev loss", loss);
+    if (!Number.isFinite(loss)) throw notFinite(run, step, `the dev loss is ${loss}`);
     writeSamples(run, step, predictions);
     writeCalibration(run, step, table);
     const choices = measureChoices(
@@ -159,9 +159,10 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
       const loss = backward(batch);
       const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
       const learningRate = optimizer.learningRate * factor;
-      if (!Number.isFinite(loss)) throw notFinite(step + 1, "loss", loss);
+      if (!Number.isFinite(loss)) throw notFinite(run, step + 1, `the loss is ${loss}`);
       const gradNorm = adamW.update([learningRate]);
-      if (!Number.isFinite(gradNorm)) throw notFinite(step + 1, "gradient's norm", gradNorm);
+      if (!Number.isFinite(gradNorm))
+        throw notFinite(run, step + 1, `the gradient's norm is ${gradNorm}`);
 
       // 4. write down what happened; at the end of an epoch, measure
       const done = step + 1;
@@ -270,11 +271,4 @@ function measureChoices(pools: readonly Pool[]) {
     rerankingAccuracy: share((pool) => rerankAtK(pool, pool.length) === 1),
     upperBound: share((pool) => pool.some(({ correct }) => correct)),
   };
-}
-
-function notFinite(step: number, name: string, value: number): UserError {
-  return new UserError(
-    `step ${step}: the ${name} is ${value}, expected a finite number; the last checkpoint is intact. ` +
-      "Lower optimizer.learningRate and start again with another --output",
-  );
 }

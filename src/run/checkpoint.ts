@@ -1,10 +1,25 @@
 // Checkpoints: written aside, synced, hashed, renamed, and only then pointed at, so that a crash at any moment leaves one.
-import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
-import { z } from "zod";
 import type { Config } from "../config.ts";
 import { asUserError, UserError } from "../errors.ts";
+import {
+  checkpointsIn,
+  compareAge,
+  damageOf,
+  fingerprint,
+  freeName,
+  type Manifest,
+  manifestName,
+  parseName,
+  pointerIn,
+  readablePointer,
+  readManifest,
+  readPointer,
+  stepFolders,
+  unfinishedIn,
+  type Which,
+} from "./checkpointFiles.ts";
 import { type Disk, replaceFile } from "./disk.ts";
 import { syncMetrics } from "./metrics.ts";
 
@@ -15,8 +30,6 @@ export type JsonValue =
   | null
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
-
-export type Which = "last" | "best";
 
 export interface Checkpoint {
   readonly folder: string;
@@ -47,24 +60,6 @@ export interface NewCheckpoint {
   readonly writeFiles: (folder: string) => void | Promise<void>;
 }
 
-const fileSchema = z.strictObject({ bytes: z.int(), sha256: z.string() });
-const manifestSchema = z.object({
-  step: z.int(),
-  config: z.unknown(),
-  state: z.unknown(),
-  files: z.record(z.string(), fileSchema),
-});
-type Manifest = z.infer<typeof manifestSchema>;
-
-const pointerSchema = z.strictObject({
-  step: z.int(),
-  folder: z.string().regex(/^step-[\d.]+$/),
-  manifestSha256: z.string(),
-});
-type Pointer = z.infer<typeof pointerSchema>;
-
-const manifestName = "checkpoint.json";
-
 /**
  * Writes a checkpoint and makes it the last one, and the best one if it is; of the earlier ones only the best is kept.
  *
@@ -75,36 +70,61 @@ export async function saveCheckpoint(run: CheckpointOwner, made: NewCheckpoint):
   assertJson(made.state, "state");
   const { disk } = run;
   const home = checkpointsIn(run.folder);
-  const temporary = join(home, `.${folderName(made.step)}.tmp`);
+  const before = namedIn(run.folder);
+  const name = freeName(run.folder, made.step);
+  const temporary = `.${name}.tmp`;
   const write = async () => {
     syncMetrics(run); // the lines up to this step will not be made again
-    disk.remove(temporary);
-    disk.makeFolder(temporary);
-    await made.writeFiles(temporary);
-    const manifestSha256 = writeManifest(run, made, temporary);
-    const name = freeName(home, made.step);
-    disk.rename(temporary, join(home, name));
+    disk.remove(join(home, temporary));
+    disk.makeFolder(join(home, temporary));
+    await made.writeFiles(join(home, temporary));
+    writeManifest(run, made, join(home, temporary));
+    disk.rename(join(home, temporary), join(home, name));
     disk.sync(home);
-    const pointer = JSON.stringify({ step: made.step, folder: name, manifestSha256 });
     // The best first: a crash between the two then resumes before this step, and comes to it again.
-    if (made.isBest) replaceFile(disk, join(home, "best.json"), pointer);
-    replaceFile(disk, join(home, "last.json"), pointer);
-    removeUnreferenced(run);
+    if (made.isBest) writePointer(run, "best", name);
+    writePointer(run, "last", name);
+    removeUnnamed(run, before);
     return join(home, name);
   };
-  const last = readPointer(run.folder, "last");
-  const assurance = last
-    ? `The checkpoint of step ${last.step} is intact: the same command goes on from it.`
-    : "The same command starts again.";
   try {
     return await write();
   } catch (error) {
-    tryCleanUp(run); // half a checkpoint would keep a full disk full
+    tryCleanUp(run, [name, ...before]); // half a checkpoint would keep a full disk full
     const explained = asUserError(error);
     if (explained === undefined) throw error;
-    const message = `could not write the checkpoint of step ${made.step}: ${explained.message}. ${assurance}`;
-    throw new UserError(message, { cause: error });
+    const onward = before.length > 0 ? "goes on from it" : "starts again";
+    throw new UserError(
+      `could not write the checkpoint of step ${made.step}: ${explained.message}. ` +
+        `${whatIsSafe(run.folder)}: the same command ${onward}.`,
+      { cause: error },
+    );
   }
+}
+
+/** What a run that has to stop can count on, for its last message. */
+export function whatIsSafe(runFolder: string): string {
+  const last = readablePointer(runFolder, "last");
+  return last
+    ? `The checkpoint of step ${last.step} is intact`
+    : "There is no checkpoint of this run yet";
+}
+
+/** The error of a step whose figures are not finite. @param found says which, and what they are */
+export function notFinite(run: CheckpointOwner, step: number, found: string): UserError {
+  return new UserError(
+    `step ${step}: ${found}, expected finite numbers; the step is not kept. ${whatIsSafe(run.folder)}. ` +
+      "Lower optimizer.learningRate and start again with another --output",
+  );
+}
+
+/** Makes a folder of a checkpoint the last or the best one. */
+export function writePointer({ folder, disk }: CheckpointOwner, which: Which, name: string): void {
+  const target = join(checkpointsIn(folder), name);
+  const { step } = readManifest(target);
+  const manifestSha256 = fingerprint(join(target, manifestName)).sha256;
+  const pointer = { step, folder: name, manifestSha256 };
+  replaceFile(disk, pointerIn(folder, which), JSON.stringify(pointer));
 }
 
 /**
@@ -118,18 +138,26 @@ export function loadCheckpoint(runFolder: string, which: Which): Checkpoint | un
   if (pointer === undefined) return undefined;
   const folder = join(checkpointsIn(runFolder), pointer.folder);
   const damage = damageOf(folder, { manifestSha256: pointer.manifestSha256 });
-  if (damage !== undefined) throw new UserError(`${damage}. ${otherCheckpoint(runFolder, which)}`);
+  if (damage !== undefined)
+    throw new UserError(`${damage}. ${adviceFor(runFolder, pointer.folder)}`);
   const { step, state } = readManifest(folder);
   return { folder, step, state };
 }
 
-/** Removes what an interrupted save or clean-up left: everything that neither pointer names. */
-export function removeUnreferenced(run: CheckpointOwner): void {
-  const home = checkpointsIn(run.folder);
-  const kept = [readPointer(run.folder, "last")?.folder, readPointer(run.folder, "best")?.folder];
-  for (const name of fs.readdirSync(home))
-    if (/^(step-[\d.]+|\..+\.tmp)$/.test(name) && !kept.includes(name))
-      run.disk.remove(join(home, name));
+/** The folders that the pointers name. */
+function namedIn(runFolder: string): string[] {
+  const pointers = [readablePointer(runFolder, "last"), readablePointer(runFolder, "best")];
+  return pointers.flatMap((pointer) => (pointer ? [pointer.folder] : []));
+}
+
+/** Removes those of the folders that no pointer names; the best one stays also where its pointer was lost meanwhile. */
+function removeUnnamed(run: CheckpointOwner, names: readonly string[]): void {
+  const named = namedIn(run.folder);
+  const isLost = readablePointer(run.folder, "best") === undefined;
+  const best = isLost ? bestStepIn(run.folder) : undefined;
+  for (const name of new Set(names))
+    if (!named.includes(name) && parseName(name)?.step !== (best ?? -1))
+      run.disk.remove(join(checkpointsIn(run.folder), name));
 }
 
 /**
@@ -154,15 +182,21 @@ export function resolveModelFolder(path: string): string {
   );
 }
 
-export function checkpointsIn(runFolder: string): string {
-  return join(runFolder, "checkpoints");
-}
-
 function modelOfRun(runFolder: string): string {
-  const pointer = readPointer(runFolder, "best") ?? readPointer(runFolder, "last");
-  if (pointer === undefined)
+  const [best, last] = [readPointer(runFolder, "best"), readPointer(runFolder, "last")];
+  const expected = bestStepIn(runFolder);
+  const pointer = best ?? last;
+  if (pointer === undefined && stepFolders(runFolder).length === 0)
     throw new UserError(
       `${runFolder}: this run has no checkpoint yet; let it go on until its first one`,
+    );
+  if (pointer === undefined || (typeof expected === "number" && (best?.step ?? -1) < expected))
+    throw new UserError(
+      `${pointerIn(runFolder, "best")}: expected it to name the best checkpoint${expected ? `, of step ${expected}` : ""}, ` +
+        `found ${best ? `step ${best.step}` : "nothing there"}; the command that trains this run puts it right, ` +
+        `or name a checkpoint: ${stepFolders(runFolder)
+          .map(({ name }) => join(runFolder, name))
+          .join(" or ")}`,
     );
   return checkedModel(join(checkpointsIn(runFolder), pointer.folder), pointer.manifestSha256);
 }
@@ -175,18 +209,28 @@ function checkedModel(folder: string, manifestSha256?: string): string {
   return folder;
 }
 
-/** Hashes and syncs every file, then writes the list of them. Returns the hash of that list. */
-function writeManifest(run: CheckpointOwner, made: NewCheckpoint, folder: string): string {
+/** Hashes and syncs every file, then writes the list of them. */
+function writeManifest(run: CheckpointOwner, made: NewCheckpoint, folder: string): void {
   const files: Manifest["files"] = {};
   for (const name of filesIn(folder)) {
     run.disk.sync(join(folder, name));
     files[name] = fingerprint(join(folder, name));
   }
-  const { step, state } = made;
-  const text = `${JSON.stringify({ step, config: run.config, state, files }, null, 1)}\n`;
-  run.disk.write(join(folder, manifestName), text);
+  const { step, state, isBest } = made;
+  const best = isBest ? step : (bestStepIn(run.folder) ?? null);
+  const previous = readablePointer(run.folder, "last")?.manifestSha256 ?? null;
+  const manifest: Manifest = { step, best, previous, config: run.config, state, files };
+  run.disk.write(join(folder, manifestName), `${JSON.stringify(manifest, null, 1)}\n`);
   for (const inner of foldersIn(folder)) run.disk.sync(inner);
-  return createHash("sha256").update(text).digest("hex");
+}
+
+/** The step of the best checkpoint of a run as its last one says it; undefined where that cannot be read. */
+function bestStepIn(runFolder: string): number | null | undefined {
+  const last = readablePointer(runFolder, "last");
+  const folder = join(checkpointsIn(runFolder), last?.folder ?? "");
+  const isThere = last !== undefined && fs.existsSync(join(folder, manifestName));
+  const said = isThere ? readManifest(folder).best : undefined;
+  return said === undefined ? readablePointer(runFolder, "best")?.step : said;
 }
 
 function filesIn(folder: string): string[] {
@@ -205,101 +249,39 @@ function foldersIn(folder: string): string[] {
   return [...inner, folder];
 }
 
-/** Size and SHA-256 of a file of any size. */
-export function fingerprint(file: string): z.infer<typeof fileSchema> {
-  const hash = createHash("sha256");
-  const buffer = Buffer.allocUnsafe(1 << 22); // files may be larger than memory
-  const descriptor = fs.openSync(file, "r");
-  try {
-    let bytes = 0;
-    for (;;) {
-      const read = fs.readSync(descriptor, buffer);
-      if (read === 0) return { bytes, sha256: hash.digest("hex") };
-      hash.update(buffer.subarray(0, read));
-      bytes += read;
-    }
-  } finally {
-    fs.closeSync(descriptor);
-  }
-}
-
-interface CheckOptions {
-  readonly manifestSha256?: string | undefined;
-  /** Which of the listed files to check; all when not given. */
-  readonly includes?: (name: string) => boolean;
-}
-
-/** What is wrong with a checkpoint's files, with path, expected and found; undefined when nothing is. */
-function damageOf(folder: string, { manifestSha256, includes }: CheckOptions): string | undefined {
-  const path = join(folder, manifestName);
-  if (!fs.existsSync(path)) return `${path}: missing, so this checkpoint is damaged`;
-  const found = fingerprint(path).sha256;
-  if (manifestSha256 !== undefined && found !== manifestSha256)
-    return `${path}: damaged: expected SHA-256 ${manifestSha256}, found ${found}`;
-  for (const [name, expected] of Object.entries(readManifest(folder).files)) {
-    if (includes && !includes(name)) continue;
-    const damage = damageOfFile(join(folder, name), expected);
-    if (damage !== undefined) return damage;
-  }
-  return undefined;
-}
-
-function damageOfFile(path: string, expected: z.infer<typeof fileSchema>): string | undefined {
-  if (!fs.existsSync(path)) return `${path}: missing, so this checkpoint is damaged`;
-  const bytes = fs.statSync(path).size;
-  if (bytes !== expected.bytes)
-    return `${path}: damaged: expected ${expected.bytes} bytes, found ${bytes}`;
-  const { sha256 } = fingerprint(path);
-  return sha256 === expected.sha256
-    ? undefined
-    : `${path}: damaged: expected SHA-256 ${expected.sha256}, found ${sha256}`;
-}
-
-function otherCheckpoint(runFolder: string, which: Which): string {
-  const other = which === "last" ? "best" : "last";
-  const damaged = readPointer(runFolder, which);
-  const pointer = readPointer(runFolder, other);
-  if (pointer === undefined || pointer.folder === damaged?.folder)
-    return "The run has no other checkpoint: start it again with another --output.";
+/** How to go on without the checkpoint in a folder, which is damaged or missing. Nothing that it advises loses anything. */
+export function adviceFor(runFolder: string, damaged: string): string {
   const home = checkpointsIn(runFolder);
-  const folder = join(home, pointer.folder);
-  const damage = damageOf(folder, { manifestSha256: pointer.manifestSha256 });
-  if (damage !== undefined) return `The ${other} checkpoint is no help, ${damage}.`;
-  return (
-    `The ${other} checkpoint, of step ${pointer.step}, is intact (${folder}): ` +
-    `use it as a model, or go on from it after copying ${home}/${other}.json over ${home}/${which}.json.`
-  );
-}
-
-function readManifest(folder: string): Manifest {
-  return readJson(join(folder, manifestName), manifestSchema);
-}
-
-function readPointer(runFolder: string, which: Which): Pointer | undefined {
-  const path = join(checkpointsIn(runFolder), `${which}.json`);
-  return fs.existsSync(path) ? readJson(path, pointerSchema) : undefined;
-}
-
-function readJson<T>(path: string, schema: z.ZodType<T>): T {
-  try {
-    return schema.parse(JSON.parse(fs.readFileSync(path, "utf8")));
-  } catch (error) {
-    if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error;
-    throw new UserError(
-      `${path}: damaged: expected what this program wrote there, found other text`,
+  const named = (["best", "last"] as const).flatMap((which) => {
+    const pointer = readablePointer(runFolder, which);
+    return pointer === undefined || pointer.folder === damaged ? [] : [{ which, pointer }];
+  });
+  const pointerTo = (name: string) => named.find(({ pointer }) => pointer.folder === name);
+  const damageIn = (name: string) => damageOf(join(home, name), pointerTo(name)?.pointer);
+  const others = stepFolders(runFolder).filter(({ name }) => name !== damaged);
+  const whole = others.find(({ name }) => damageIn(name) === undefined);
+  if (whole === undefined) {
+    const noHelp = named.map(
+      ({ which, pointer }) => `The ${which} checkpoint is no help, ${damageIn(pointer.folder)}. `,
+    );
+    return `${noHelp.join("")}The run has no other checkpoint: put back a copy of this one, or start again with another --output.`;
+  }
+  const { which } = pointerTo(whole.name) ?? {};
+  if (which !== undefined) {
+    const other = which === "best" ? "last" : "best";
+    return (
+      `The ${which} checkpoint, of step ${whole.step}, is intact (${join(home, whole.name)}): use it as a model, ` +
+      `or go on from it after copying ${home}/${which}.json over ${home}/${other}.json.`
     );
   }
-}
-
-function folderName(step: number): string {
-  return `step-${String(step).padStart(6, "0")}`;
-}
-
-/** A step can be saved twice, at an evaluation and at an interruption after it; a folder in use is never overwritten. */
-function freeName(home: string, step: number): string {
-  let name = folderName(step);
-  for (let copy = 2; fs.existsSync(join(home, name)); copy++) name = `${folderName(step)}.${copy}`;
-  return name;
+  const isNewer = (name: string) => compareAge(parseName(name) ?? whole, whole) > 0;
+  const inTheWay = fs
+    .readdirSync(home)
+    .filter((name) => /^(last|best)\.json$/.test(name) || isNewer(name));
+  return (
+    `The checkpoint of step ${whole.step} is intact (${join(home, whole.name)}): use it as a model, or go on from it ` +
+    `after moving ${inTheWay.join(", ")} out of ${home}.`
+  );
 }
 
 /** JSON turns NaN, infinities and undefined into null or nothing, and a resume would not be exact. */
@@ -315,9 +297,9 @@ function assertJson(value: unknown, at: string): void {
     throw new Error(`saveCheckpoint: ${at} is ${String(value)}, which JSON cannot hold`);
 }
 
-function tryCleanUp(run: CheckpointOwner): void {
+function tryCleanUp(run: CheckpointOwner, names: readonly string[]): void {
   try {
-    removeUnreferenced(run);
+    removeUnnamed(run, [...unfinishedIn(run.folder), ...names]);
   } catch {
     // The first error is the one to report; the next save or start removes what is left.
   }

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
-import { fingerprint } from "./checkpoint.ts";
+import { fingerprint } from "./checkpointFiles.ts";
 
 /** SHA-256 per file. */
 export type InputHashes = Readonly<Record<string, string>>;

@@ -1,6 +1,7 @@
 // What a run writes down as it goes: one line of figures per step, and samples of what the model wrote.
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { UserError, withPath } from "../errors.ts";
 import { type Disk, replaceFile } from "./disk.ts";
 
 /** What of a run its records need. */
@@ -62,17 +63,37 @@ function writeRecords(
 }
 
 /**
+ * Checks the lines of metrics.jsonl that a run keeps when it goes on. What comes after them may be anything, as a crash leaves it.
+ *
+ * @param step of the checkpoint that it goes on from
+ * @throws UserError when one of them is damaged or not there
+ */
+export function checkMetrics(runFolder: string, step: number): void {
+  const steps = linesOf(runFolder).map(stepOf);
+  // A file that the user has moved away begins anew after the checkpoint from which the run went on.
+  const isNew = steps.length === 0 || steps[0] === step + 1;
+  const kept = steps.slice(0, 1 + steps.findLastIndex((other) => other <= step));
+  const first = kept[0] ?? step;
+  const wrong = [...kept, undefined].findIndex((other, i) => other !== first + i);
+  if ((isNew && kept.length === 0) || (wrong === kept.length && kept.at(-1) === step)) return;
+  const found = kept[wrong] ?? Number.POSITIVE_INFINITY;
+  throw new UserError(
+    `${metricsIn(runFolder)}:${wrong + 1}: expected the figures of step ${first + wrong}, because the checkpoint is of step ${step}, ` +
+      `found ${Number.isFinite(found) ? `those of step ${found}` : "none that are whole"}; ` +
+      "put the file back, or move it away to go on without the figures so far",
+  );
+}
+
+/**
  * Drops the records of steps after the checkpoint that a run resumes from, which will be made again: the files then
  * end up as those of a run that was never stopped. A line cut off by a crash is such a record.
  */
 export function dropRecordsAfter(run: Recorder, step: number): void {
   const path = metricsIn(run.folder);
-  if (fs.existsSync(path)) {
-    const lines = fs.readFileSync(path, "utf8").split("\n");
-    const kept = lines.filter((line) => stepOf(line) <= step);
-    if (kept.length < lines.length - 1 || lines.at(-1) !== "")
-      replaceFile(run.disk, path, kept.map((line) => `${line}\n`).join(""));
-  }
+  const lines = linesOf(run.folder);
+  const kept = lines.filter((line) => stepOf(line) <= step);
+  if (kept.length < lines.length - 1 || (lines.at(-1) ?? "") !== "")
+    replaceFile(run.disk, path, kept.map((line) => `${line}\n`).join(""));
   for (const kind of recordFolders) {
     const folder = join(run.folder, kind);
     for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
@@ -97,6 +118,12 @@ function stepOf(line: string): number {
   }
 }
 
-function metricsIn(runFolder: string): string {
+/** The lines of metrics.jsonl, the last one empty where it ends as it should; none where there is no file. */
+function linesOf(runFolder: string): string[] {
+  const path = metricsIn(runFolder);
+  return fs.existsSync(path) ? withPath(path, () => fs.readFileSync(path, "utf8")).split("\n") : [];
+}
+
+export function metricsIn(runFolder: string): string {
   return join(runFolder, "metrics.jsonl");
 }

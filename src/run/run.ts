@@ -5,16 +5,12 @@ import { stringify } from "yaml";
 import type { Config } from "../config.ts";
 import { UserError } from "../errors.ts";
 import { readSettings } from "../settings.ts";
-import {
-  type Checkpoint,
-  type CheckpointOwner,
-  checkpointsIn,
-  loadCheckpoint,
-  removeUnreferenced,
-} from "./checkpoint.ts";
+import type { Checkpoint, CheckpointOwner } from "./checkpoint.ts";
+import { checkpointsIn } from "./checkpointFiles.ts";
 import { type Disk, nodeDisk, replaceFile } from "./disk.ts";
 import { takeLock } from "./lock.ts";
-import { dropRecordsAfter } from "./metrics.ts";
+import { checkMetrics, dropRecordsAfter, metricsIn } from "./metrics.ts";
+import { findResumption, type Resumption, settleCheckpoints } from "./resume.ts";
 
 export interface Run<C extends Config = Config> {
   readonly folder: string;
@@ -27,11 +23,11 @@ export interface Run<C extends Config = Config> {
 }
 
 /**
- * Makes a run's folder, or opens it to go on from its last checkpoint: records of later steps are dropped, so that
+ * Makes a run's folder, or opens it to go on from its newest whole checkpoint: records of later steps are dropped, so that
  * the files end up as those of a run that was never stopped. Hold it with `using`.
  *
  * @throws UserError when another process uses the folder, when it holds something else, when it was made with other
- * settings, or when its last checkpoint is damaged
+ * settings, or when something is damaged or missing and the user has to decide; nothing in the folder is then changed
  */
 export function openRun<C extends Config>(
   folder: string,
@@ -43,9 +39,15 @@ export function openRun<C extends Config>(
   const unlock = takeLock(join(folder, "run.lock"));
   try {
     const run = { folder, config, disk };
-    removeUnreferenced(run);
-    const resumeFrom = loadCheckpoint(folder, "last");
-    writeConfig(run, resumeFrom !== undefined);
+    const resumption = findResumption(folder);
+    const resumeFrom = resumption?.checkpoint;
+    if (resumption !== undefined) {
+      checkSettings(run, resumption);
+      checkMetrics(folder, resumption.checkpoint.step);
+    }
+    for (const note of resumption?.notes ?? []) console.error(note);
+    settleCheckpoints(run, resumption);
+    writeConfig(run);
     dropRecordsAfter(run, resumeFrom?.step ?? -1);
     return { ...run, resumeFrom, [Symbol.dispose]: unlock };
   } catch (error) {
@@ -113,7 +115,15 @@ export function settingsByPath(settings: unknown, prefix = ""): Map<string, unkn
 }
 
 function assertRunOrEmpty(folder: string): void {
-  if (!existsSync(folder) || existsSync(join(folder, "config.yaml"))) return;
+  if (!existsSync(folder)) return;
+  if (existsSync(join(folder, "config.yaml"))) {
+    // The settings are written after the folder of the checkpoints is made.
+    if (existsSync(checkpointsIn(folder)) || !existsSync(metricsIn(folder))) return;
+    throw new UserError(
+      `${checkpointsIn(folder)}: expected the checkpoints of the run whose settings and figures are here, found nothing there; ` +
+        "put them back, or give another --output",
+    );
+  }
   const own = /^(checkpoints|\.?run\.lock.*|\.config\.yaml\.tmp)$/; // a start that was cut off
   const strange = readdirSync(folder).find((name) => !own.test(name));
   if (strange !== undefined)
@@ -122,21 +132,28 @@ function assertRunOrEmpty(folder: string): void {
     );
 }
 
-/** @param goesOn whether there is a checkpoint, which ties the run to the settings that it was made with */
-function writeConfig({ folder, config, disk }: CheckpointOwner, goesOn: boolean): void {
-  const path = join(folder, "config.yaml");
-  if (goesOn) {
-    const differences = blockingDifferences(readSettings(path, []).values, config);
-    if (differences.length > 0)
-      throw new UserError(
-        `${folder}: this run was made with other settings:\n` +
-          `${differences.map((difference) => `  ${difference}\n`).join("")}` +
-          "Give the same settings to go on, or another --output to start anew.",
-      );
-  }
+/** @throws UserError when the run was made with other settings, to which its checkpoint ties it */
+function checkSettings(
+  { folder, config }: CheckpointOwner,
+  { manifest, isFound }: Resumption,
+): void {
+  const before = readSettings(join(folder, "config.yaml"), []).values;
+  const differences = blockingDifferences(before, config);
+  // A checkpoint that no pointer names may have come from another run's folder.
+  const foundWith = isFound ? blockingDifferences(manifest.config, config) : [];
+  const all = [...new Set([...differences, ...foundWith])];
+  if (all.length > 0)
+    throw new UserError(
+      `${folder}: this run was made with other settings:\n` +
+        `${all.map((difference) => `  ${difference}\n`).join("")}` +
+        "Give the same settings to go on, or another --output to start anew.",
+    );
+}
+
+function writeConfig({ folder, config, disk }: CheckpointOwner): void {
   replaceFile(
     disk,
-    path,
+    join(folder, "config.yaml"),
     `# Every setting of this run, as resolved from its file and flags.\n${stringify(config)}`,
   );
 }

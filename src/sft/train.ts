@@ -29,7 +29,7 @@ import { createModel, disposeModel, parameterCount } from "../model/model.ts";
 import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
-import { resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { notFinite, resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
 import { logMetrics, writeSamples } from "../run/metrics.ts";
@@ -138,9 +138,10 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
       const loss = backward(batch);
       const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
       const learningRate = optimizer.learningRate * factor;
-      if (!Number.isFinite(loss)) throw notFinite(step + 1, "loss", loss);
+      if (!Number.isFinite(loss)) throw notFinite(run, step + 1, `the loss is ${loss}`);
       const gradNorm = adamW.update([learningRate]);
-      if (!Number.isFinite(gradNorm)) throw notFinite(step + 1, "gradient's norm", gradNorm);
+      if (!Number.isFinite(gradNorm))
+        throw notFinite(run, step + 1, `the gradient's norm is ${gradNorm}`);
 
       // 5. write down what happened; at the end of an epoch, measure
       const done = step + 1;
@@ -241,12 +242,5 @@ function encodeAll(
   throw new UserError(
     `${data.train}: none of the ${train.length} examples has a prompt of at most ${data.maxPromptTokens} tokens and a ` +
       `completion of at most ${data.maxCompletionTokens}; raise data.maxPromptTokens or data.maxCompletionTokens`,
-  );
-}
-
-function notFinite(step: number, name: string, value: number): UserError {
-  return new UserError(
-    `step ${step}: the ${name} is ${value}, expected a finite number; nothing was ` +
-      "changed by this step and the last checkpoint is intact. Lower optimizer.learningRate and start from that checkpoint",
   );
 }

@@ -10,12 +10,8 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import {
-  checkpointsIn,
-  loadCheckpoint,
-  resolveModelFolder,
-  saveCheckpoint,
-} from "../../src/run/checkpoint.ts";
+import { loadCheckpoint, resolveModelFolder, saveCheckpoint } from "../../src/run/checkpoint.ts";
+import { checkpointsIn } from "../../src/run/checkpointFiles.ts";
 import { logMetrics } from "../../src/run/metrics.ts";
 import { openRun, type Run } from "../../src/run/run.ts";
 import { type Failure, failingDisk } from "../support/failingDisk.ts";
