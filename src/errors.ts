@@ -29,6 +29,7 @@ function jsonOf(value: unknown): string {
 const space = "free some space and try again";
 const permission = "give another path, or the permission";
 const fileInTheWay = "a file stands where a folder is expected; give another path";
+const workingFolder = "the folder that this was called from was removed; change to another one";
 
 /** What a file system refuses and a user can repair, with what to do. */
 const repairs: Readonly<Record<string, string>> = {
@@ -40,6 +41,8 @@ const repairs: Readonly<Record<string, string>> = {
   EEXIST: fileInTheWay,
   ENOTDIR: fileInTheWay,
   EISDIR: "a folder stands where a file is expected; give another path",
+  ENOENT: "it is not there, or was removed meanwhile; check the path",
+  ELOOP: "the links there lead in a circle; give another path",
   ENAMETOOLONG: "give a shorter path",
   EFBIG: "the file would be larger than the disk or a limit allows; give another path",
   EMFILE: "raise the limit of open files (ulimit -n)",
@@ -64,9 +67,15 @@ export function asUserError(error: unknown): UserError | undefined {
   if (refused !== undefined)
     return new UserError(`out of memory: ${refused}: ${lessAtOnce}`, { cause: error });
   if (!("code" in error)) return undefined;
-  const repair = repairs[String(error.code)];
+  const isNoWorkingFolder = "syscall" in error && error.syscall === "uv_cwd";
+  const repair = isNoWorkingFolder ? workingFolder : repairs[String(error.code)];
   if (repair === undefined) return undefined;
   return new UserError(`${error.message}: ${repair}`, { cause: error });
+}
+
+/** Is this what the system says with that code, as ENOENT? */
+export function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }
 
 /** Adds the path to the message of a failed write or read: Node names it only when a file is opened, made or moved. */

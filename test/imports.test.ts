@@ -5,7 +5,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
 
-const lowest = ["errors.ts", "rng.ts", "settings.ts", "config.ts"];
+const lowest = ["errors.ts", "rng.ts", "settings.ts", "config.ts", "folders.ts", "terminal.ts"];
 const parts = ["engine", "data", "model", "reward", "generate"];
 
 /** Who may import whom, as docs/architecture.md draws it; the lowest files are open to all. */
@@ -14,6 +14,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "rng.ts": [],
   "settings.ts": [],
   "config.ts": [],
+  "folders.ts": [],
+  "terminal.ts": [],
   "engine/tf.ts": ["@tensorflow/tfjs-node-gpu"],
   "engine/ops.ts": [],
   "data/batch.ts": ["engine"],

@@ -6,6 +6,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { makeZombie } from "./support/zombie.ts";
 
 const scripts = path.resolve(import.meta.dirname, "../scripts");
 
@@ -452,6 +453,26 @@ describe("a set-up checkout", () => {
         const options = { env: { PATH: tools }, timeout: 20_000 };
         expect(spawnSync("/bin/sh", ["-c", command], options).status).toBe(0);
         expect(withoutLock()).toBe(true);
+      }
+    });
+
+    it("is taken over where the set-up was killed, but is still listed for its parent", async () => {
+      using zombie = await makeZombie();
+      write(".engine/setup.lock", `${zombie.pid} ${zombie.started}`);
+      expect(setup().status).toBe(0);
+      expect(withoutLock()).toBe(true);
+    });
+
+    it("is refused where something else stands in its place", () => {
+      for (const make of [
+        () => fs.symlinkSync("nowhere", lock()),
+        () => fs.mkdirSync(lock(), { recursive: true }),
+      ]) {
+        fs.rmSync(lock(), { recursive: true, force: true });
+        make();
+        const { status, stderr } = setup();
+        expect(status).toBe(1);
+        expect(stderr).toContain("setup.lock: expected a lock, found something else");
       }
     });
 

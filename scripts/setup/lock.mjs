@@ -3,7 +3,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { readIfThere, say } from "./support.mjs";
+import { readIfThere, SetupError, say } from "./support.mjs";
 
 /** Waits for its turn and takes the lock until this process ends; one whose holder is dead is taken over. */
 export async function takeLock(file) {
@@ -14,6 +14,9 @@ export async function takeLock(file) {
 async function acquire(file) {
   const own = describeProcess(process.pid);
   for (let said = false; !tryTake(file, own); ) {
+    const found = fs.lstatSync(file, { throwIfNoEntry: false });
+    if (found !== undefined && !found.isFile())
+      throw new SetupError(`${file}: expected a lock, found something else; delete it.`);
     const holder = readIfThere(file);
     if (holder === undefined) continue; // given back in between
     if (!isRunning(holder)) {

@@ -1,4 +1,5 @@
 // `reft compare`: two evaluations of the same questions, metric by metric: the difference, and whether it could be chance.
+import { dirname } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { writeFileAtomically } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
@@ -6,6 +7,7 @@ import { bootstrapIntervals, type Interval } from "../evaluate/intervals.ts";
 import { type PairedTest, pairedTest } from "../evaluate/pairedTest.ts";
 import { type MeasuredQuestion, readQuestions } from "../evaluate/report.ts";
 import { markdownTable, percent } from "../evaluate/tables.ts";
+import { prepareFolder } from "../folders.ts";
 import { Rng } from "../rng.ts";
 
 interface ComparedMetric extends PairedTest {
@@ -145,6 +147,7 @@ export const compareCommand: CommandModule<object, Arguments> = {
   describe: "Compare two evaluations of the same questions with a paired test",
   builder: (cli) => cli.positional("a", folders.a).positional("b", folders.b).options(options),
   handler: ({ a, b, output }) => {
+    if (output !== undefined) prepareFolder(dirname(output));
     const comparison = compare(a, b);
     if (output !== undefined)
       writeFileAtomically(output, `${JSON.stringify(comparison, null, 2)}\n`);

@@ -1,5 +1,4 @@
 // `reft evaluate`: greedy Top-1 on a data set; with samples also what choosing one of many answers brings, by vote or reranker.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { writeJsonl } from "../data/jsonl.ts";
@@ -10,6 +9,7 @@ import { measurePools, type Pool, poolSizes, poolsOf } from "../evaluate/pools.t
 import { writeReport } from "../evaluate/report.ts";
 import type { Metrics } from "../evaluate/summary.ts";
 import { methodsTable } from "../evaluate/tables.ts";
+import { prepareFolder } from "../folders.ts";
 import { type Answer, answerRecord, longestPrompt } from "../generate/answer.ts";
 import { disposeClassifier, loadClassifier } from "../model/classifier.ts";
 import { readModelConfig } from "../model/config.ts";
@@ -83,8 +83,8 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const { output, samples, seed = 0 } = args;
   checkCount("samples", samples ?? 1);
   const reranker = rerankerIn(args);
+  prepareFolder(output);
   const asking = openAsking(args);
-  mkdirSync(output, { recursive: true });
   const answers = await answerAll(args, asking, seed);
   const summary = summariseAnswers(answers);
   warnOfFailures(summary.infrastructureFailures, answers.length);

@@ -1,13 +1,14 @@
 // The output file of a command that writes JSON lines.
-import { existsSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { existsSync, realpathSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { UserError } from "../errors.ts";
+import { makeFolder } from "../folders.ts";
 
 /** Empties the output file, or makes it. @throws UserError if it is the input */
 export function prepareOutput(output: string, input: string): void {
   if (existsSync(output) && realpathSync(output) === realpathSync(input)) {
     throw new UserError(`--output: expected another file than --input, found ${output} for both`);
   }
-  mkdirSync(dirname(output), { recursive: true });
+  makeFolder(dirname(output));
   writeFileSync(output, "");
 }

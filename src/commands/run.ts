@@ -1,5 +1,5 @@
 // `reft run`: the whole recipe from one file into one folder, from the data to the table.
-import { copyFileSync, mkdirSync } from "node:fs";
+import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { type Override, parseOverride } from "../config.ts";
@@ -7,6 +7,7 @@ import { writeFileAtomically } from "../data/jsonl.ts";
 import { readQuestions } from "../evaluate/report.ts";
 import { summariseShares } from "../evaluate/summary.ts";
 import { methodsTable, modelTable } from "../evaluate/tables.ts";
+import { prepareFolder } from "../folders.ts";
 import { trainReft } from "../ppo/train.ts";
 import {
   loadRecipe,
@@ -48,7 +49,7 @@ export async function runRecipe(
     if (configs.warmup.model.init) resolveModelFolder(configs.warmup.model.init); // or it throws
     return { places, configs };
   });
-  mkdirSync(folder, { recursive: true });
+  prepareFolder(folder);
   const unlock = takeLock(join(folder, "run.lock"));
   try {
     // The data first: what the other stages depend on is its content.

@@ -3,7 +3,6 @@ import { isUtf8 } from "node:buffer";
 import {
   appendFileSync,
   closeSync,
-  mkdirSync,
   openSync,
   readFileSync,
   readSync,
@@ -13,7 +12,8 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type { ZodError, ZodType } from "zod";
-import { messageOf, UserError, withPath } from "../errors.ts";
+import { isErrno, messageOf, UserError, withPath } from "../errors.ts";
+import { makeFolder } from "../folders.ts";
 
 /** One value of a JSONL file with the line, counted from 1, that it stands on. */
 export interface Line<T> {
@@ -179,7 +179,7 @@ function linesFrom(values: Iterable<unknown>): string {
 /** Writes a text file under a temporary name, then renames it; makes its folder if need be. */
 export function writeFileAtomically(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   try {
     withPath(path, () => writeFileSync(temporary, text));
     renameSync(temporary, path);
@@ -187,8 +187,4 @@ export function writeFileAtomically(path: string, text: string): void {
     rmSync(temporary, { force: true });
     throw error;
   }
-}
-
-function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }

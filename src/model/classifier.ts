@@ -1,6 +1,5 @@
 // Tells right answers from wrong ones: a LLaMA with two labels on the hidden state of a sequence's last token, as transformers'
 // LlamaForSequenceClassification. Label 0 is wrong, label 1 is right.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { packClasses, type Sequence, splitByTokens, withClass } from "../data/batch.ts";
@@ -9,6 +8,7 @@ import { type Compiled, compile } from "../engine/compile.ts";
 import { linear } from "../engine/ops.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
+import { makeFolder } from "../folders.ts";
 import { Rng } from "../rng.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import {
@@ -92,7 +92,7 @@ export function loadClassifier(folder: string): Classifier {
 /** Writes config.json and model.safetensors (float32) as transformers does. */
 export function saveClassifier(classifier: Classifier, folder: string): void {
   const json = toClassifierConfig(classifier.model.config);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   writeFileAtomically(join(folder, "config.json"), `${JSON.stringify(json, null, 2)}\n`);
   saveVariables(classifierParameters(classifier), join(folder, "model.safetensors"));
 }

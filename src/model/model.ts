@@ -1,9 +1,10 @@
 // A LLaMA's weights: which there are, reading them from a Hugging Face folder, drawing fresh ones, writing them.
 // The names are Hugging Face's throughout, so nothing is renamed on the way in or out.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Variable } from "../engine/variable.ts";
 import { messageOf, UserError, withPath } from "../errors.ts";
+import { makeFolder } from "../folders.ts";
 import type { Rng } from "../rng.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safetensors.ts";
@@ -118,7 +119,7 @@ export function loadVariables(
 
 /** Writes config.json and model.safetensors (float32) as transformers does. */
 export function saveModel(model: Model, folder: string): void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   writeJson(join(folder, "config.json"), toHuggingFaceConfig(model.config));
   saveVariables(model.parameters, join(folder, "model.safetensors"));
 }

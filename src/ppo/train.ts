@@ -4,7 +4,6 @@
 //
 // One step is one rollout and its updates. Every random choice is a function of the seed and the step alone, so a run that was
 // stopped goes on exactly as if it had not been.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ReftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
@@ -18,6 +17,7 @@ import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
+import { makeFolder } from "../folders.ts";
 import { answerRecord, longestPrompt, prepareQuestions } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
@@ -181,7 +181,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
       state: { bestAccuracy, inputs } satisfies ReftState,
       writeFiles: (target) => {
         saveModelFolder(target, policy, tokenizer, format);
-        mkdirSync(join(target, "training"));
+        makeFolder(join(target, "training"));
         if (valueHead) saveVariables(valueHead, join(target, "training", valueHeadFile));
         saveOptimizer(adamW, join(target, "training"));
       },

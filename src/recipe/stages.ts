@@ -1,10 +1,11 @@
 // Stages that build on one another, each in a folder of its own: what is done stays, what has changed is made anew together with
 // all that reads from it, and nothing else. A former folder is moved aside, never removed.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { existsSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
+import { makeFolder } from "../folders.ts";
 import type { InputHashes } from "../run/inputs.ts";
 import { InterruptedError, takeInterrupt } from "../run/interrupts.ts";
 import { describeDifference, differences } from "../run/run.ts";
@@ -113,7 +114,7 @@ export async function runStages(
     const begin = performance.now();
     keep(); // before the stage's folder is there, so that whatever is found in it has a record
     try {
-      mkdirSync(join(folder, stage.name), { recursive: true });
+      makeFolder(join(folder, stage.name));
       keep(await stage.run(join(folder, stage.name)));
     } catch (error) {
       keep();
@@ -127,7 +128,7 @@ function moveAside(folder: string, name: string): string {
   let copy = 1;
   const place = () => join(folder, "replaced", `${name}-${copy}`);
   while (existsSync(place()) || existsSync(`${place()}.json`)) copy++;
-  mkdirSync(dirname(place()), { recursive: true });
+  makeFolder(dirname(place()));
   renameSync(join(folder, name), place());
   renameSync(recordIn(folder, name), `${place()}.json`);
   return place();

@@ -3,7 +3,6 @@
 //
 // One step is one update on `batchSize` samples. The order of the data is a function of seed and epoch alone, so a checkpoint
 // needs to know only how many steps it has seen.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { RerankConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
@@ -17,6 +16,7 @@ import { UserError } from "../errors.ts";
 import { rerankAtK } from "../evaluate/atK.ts";
 import { type Pool, poolsOf } from "../evaluate/pools.ts";
 import { type Candidate, createVote } from "../evaluate/vote.ts";
+import { makeFolder } from "../folders.ts";
 import {
   type Classifier,
   classifierParameters,
@@ -111,7 +111,7 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
       writeFiles: (target) => {
         saveClassifier(classifier, target);
         saveTokenizer(tokenizer, target);
-        mkdirSync(join(target, "training"));
+        makeFolder(join(target, "training"));
         saveOptimizer(adamW, join(target, "training"));
       },
     });

@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { withPath } from "../errors.ts";
+import { makeFolder } from "../folders.ts";
 
 export interface Disk {
   /** Makes a folder and those around it; one that is there already is no error. */
@@ -17,9 +18,7 @@ export interface Disk {
 }
 
 export const nodeDisk: Disk = {
-  makeFolder: (path) => {
-    fs.mkdirSync(path, { recursive: true });
-  },
+  makeFolder,
   write: (path, text) => withPath(path, () => fs.writeFileSync(path, text, { flush: true })),
   append: (path, text) => withPath(path, () => fs.appendFileSync(path, text)),
   sync: (path) => {

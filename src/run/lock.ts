@@ -1,9 +1,9 @@
 // One process at a time works on a run's folder, or on a file that is resumed. The lock names its holder, so one left by a crash
 // is recognised.
-import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, lstatSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { UserError, withPath } from "../errors.ts";
+import { isErrno, UserError, withPath } from "../errors.ts";
 
 interface Holder {
   readonly pid: number;
@@ -39,7 +39,7 @@ function tryLink(from: string, to: string): boolean {
     linkSync(from, to);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    if (isErrno(error, "EEXIST")) return false;
     throw error;
   }
 }
@@ -49,6 +49,8 @@ function tryLink(from: string, to: string): boolean {
  * remove what the first has taken since. So removing needs a lock of its own, which a crash may leave behind like any other.
  */
 function removeIfStale(lock: string): void {
+  const found = lstatSync(lock, { throwIfNoEntry: false });
+  if (found !== undefined && !found.isFile()) throw inUse(lock, undefined);
   const text = readIfThere(lock);
   if (text === undefined) return; // given back in between
   const holder = parseHolder(text);
@@ -70,7 +72,7 @@ function isAlive(holder: Holder, lock: string): boolean {
   try {
     process.kill(holder.pid, 0);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    if (isErrno(error, "ESRCH")) return false;
   }
   return startOf(holder.pid) === holder.started;
 }
@@ -88,9 +90,11 @@ function describeProcess(pid: number): Holder {
 }
 
 function startOf(pid: number): string | undefined {
-  const stat = readIfThere(`/proc/${pid}/stat`);
-  // Field 22; the second one, the name in parentheses, may hold blanks.
-  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  const stat = readIfThere(`/proc/${pid}/stat`) ?? "";
+  // From field 3 on; the second one, the name in parentheses, may hold blanks.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const hasEnded = fields[0] === "Z"; // killed, and its parent has not asked for it yet
+  return hasEnded ? undefined : fields[19];
 }
 
 function parseHolder(text: string): Holder | undefined {
@@ -106,7 +110,8 @@ function readIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    // ESRCH: a process that ended while its file in /proc was read.
+    if (isErrno(error, "ENOENT") || isErrno(error, "ESRCH")) return undefined;
     throw error;
   }
 }

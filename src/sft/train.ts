@@ -2,7 +2,6 @@
 //
 // One step is one update on `batchSize` examples. The order of the data is a function of seed and epoch alone, so a checkpoint
 // needs to know only how many steps it has seen.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { SftConfig } from "../config.ts";
 import type { Sequence } from "../data/batch.ts";
@@ -23,6 +22,7 @@ import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
+import { makeFolder } from "../folders.ts";
 import { answerRecord, prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
 import { createModel, disposeModel, parameterCount } from "../model/model.ts";
@@ -104,7 +104,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
       state: { bestAccuracy, inputs } satisfies SftState,
       writeFiles: (target) => {
         saveModelFolder(target, model, tokenizer, format);
-        mkdirSync(join(target, "training"));
+        makeFolder(join(target, "training"));
         saveOptimizer(adamW, join(target, "training"));
       },
     });

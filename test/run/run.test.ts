@@ -2,11 +2,13 @@ import { spawn } from "node:child_process";
 import {
   type BigIntStats,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { hostname } from "node:os";
@@ -21,6 +23,7 @@ import { blockingDifferences, defaultRunFolder, openRun } from "../../src/run/ru
 import { failingDisk } from "../support/failingDisk.ts";
 import { checkpointOf, tinyConfig, userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
+import { makeZombie } from "../support/zombie.ts";
 
 /** The folder of a run that has a checkpoint and is closed. */
 async function runWithCheckpoint(): Promise<string> {
@@ -193,6 +196,26 @@ describe("the lock of a run", () => {
     writeFileSync(join(folder, "run.lock"), text);
     expect(await userErrorOf(() => openRun(folder, tinyConfig))).toContain(message);
     expect(readFileSync(join(folder, "run.lock"), "utf8")).toBe(text);
+  });
+
+  test("is taken over from a holder that was killed, but is still listed for its parent", async () => {
+    using zombie = await makeZombie();
+    const { pid, started } = zombie;
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "run.lock"), JSON.stringify({ pid, started, host: hostname() }));
+    using _run = openRun(folder, tinyConfig);
+    expect(JSON.parse(readFileSync(join(folder, "run.lock"), "utf8")).pid).toBe(process.pid);
+  });
+
+  test.each([
+    ["a link to nothing", (path: string) => symlinkSync("nowhere", path)],
+    ["a folder", (path: string) => mkdirSync(path)],
+  ])("is refused where %s stands in its place", async (_, make) => {
+    const folder = temporaryFolder();
+    make(join(folder, "run.lock"));
+    expect(await userErrorOf(() => openRun(folder, tinyConfig))).toContain(
+      "run.lock: expected a lock with its holder, found something else",
+    );
   });
 
   const stale = JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: "1" });

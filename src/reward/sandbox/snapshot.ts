@@ -1,10 +1,11 @@
 // A cache of Python's memory right after its boot: a guest starts from it in a quarter of a second instead of three.
 // A file is the SHA-256 of what follows it, then what guest.mjs made.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../../errors.ts";
+import { makeFolder } from "../../folders.ts";
 import { type GuestSettings, guestFile, makeSnapshot, pyodideVersion } from "./guestProcess.ts";
 
 /** The project's cache; src/ and dist/ lie equally deep. */
@@ -43,7 +44,7 @@ export async function cachedSnapshot(
   const unfinished = `${path}.${process.pid}.unfinished`;
   try {
     if (isWhole(path)) return path;
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     const snapshot = await makeSnapshot(settings);
     writeFileSync(unfinished, Buffer.concat([hashOf(snapshot), snapshot]));
     renameSync(unfinished, path);

@@ -1,0 +1,66 @@
+// Making folders: one by one, because Node's recursive mkdir says ENOENT on a read-only disk and never ends below /proc.
+import { lstatSync, mkdirSync, rmSync, type Stats, statSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { isErrno, messageOf, UserError, withPath } from "./errors.ts";
+
+/**
+ * Makes a folder and those around it; one that is there already is no error.
+ *
+ * @throws UserError that names the place where it cannot go on, and why; what a file system refuses, as Node throws it
+ */
+export function makeFolder(path: string): void {
+  const missing: string[] = [];
+  for (let at = resolve(path); !isThere(at); at = dirname(at)) missing.unshift(at);
+  if (missing.length === 0 && !statSync(path).isDirectory()) missing.push(path); // Node says what is there
+  for (const folder of missing) makeOne(folder);
+}
+
+/**
+ * Makes the folder of an output before any work is done for it, and proves that files can be made in it, by one that is removed.
+ *
+ * @throws as makeFolder does
+ */
+export function prepareFolder(path: string): void {
+  makeFolder(path);
+  const trial = join(path, `.trial.${process.pid}`);
+  explained(path, () => withPath(trial, () => writeFileSync(trial, "")));
+  rmSync(trial);
+}
+
+/** @throws UserError for a link to nothing: nothing can be made in its place */
+function isThere(path: string): boolean {
+  if (find(statSync, path) !== undefined) return true;
+  if (find(lstatSync, path) === undefined) return false;
+  throw new UserError(
+    `${path}: expected a folder, found a link to something that is not there; remove it, or give another path`,
+  );
+}
+
+function find(look: typeof statSync, path: string): Stats | undefined {
+  try {
+    return look(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (isErrno(error, "ENOTDIR")) return undefined; // a file further up
+    throw error;
+  }
+}
+
+function makeOne(folder: string): void {
+  try {
+    explained(folder, () => mkdirSync(folder));
+  } catch (error) {
+    if (!find(statSync, folder)?.isDirectory()) throw error; // else another process was faster
+  }
+}
+
+/** ENOENT means here that the file system makes none: what is above the path is there. */
+function explained<T>(path: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    throw new UserError(
+      `${path}: nothing can be made there (${messageOf(error)}); give another path`,
+    );
+  }
+}
