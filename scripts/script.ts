@@ -2,6 +2,7 @@
 import yargs, { type Options } from "yargs";
 import { asUserError, UserError } from "../src/errors.ts";
 import { endOnInterrupt } from "../src/run/interrupts.ts";
+import { say } from "../src/terminal.ts";
 
 /**
  * The options given to the script. `--help` prints all of them and ends the process, and so does one that there is not.
@@ -37,7 +38,7 @@ export async function runScript(name: string, work: () => Promise<void>): Promis
   } catch (error) {
     const expected = asUserError(error);
     if (expected === undefined) throw error;
-    console.error(`${name}: ${expected.message}`);
+    say(`${name}: ${expected.message}`);
     process.exitCode = 1;
   }
 }

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import yargs, { type Argv, type CommandModule } from "yargs";
 import { asUserError, UserError } from "./errors.ts";
 import { endOnInterrupt } from "./run/interrupts.ts";
+import { visible } from "./terminal.ts";
 
 interface Entry {
   readonly describe: string;
@@ -198,11 +199,13 @@ function everyOptionHasOneValue(
 function report(error: unknown, name: string): number {
   const expected = asUserError(error);
   if (expected !== undefined) {
-    process.stderr.write(`${name}: ${expected.message}\n`);
+    process.stderr.write(visible(`${name}: ${expected.message}\n`));
     return 1;
   }
   const stack = error instanceof Error ? error.stack : String(error);
-  process.stderr.write(`${name}: an error of the program itself, not of its input:\n${stack}\n`);
+  process.stderr.write(
+    visible(`${name}: an error of the program itself, not of its input:\n${stack}\n`),
+  );
   return 2;
 }
 

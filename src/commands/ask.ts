@@ -16,6 +16,7 @@ import {
   loadModelFolder,
   readAnswerFormat,
 } from "../run/modelFolder.ts";
+import { print } from "../terminal.ts";
 import { answerLength, maxNewTokensFlag } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 
@@ -91,6 +92,6 @@ export const askCommand: CommandModule<object, Arguments> = {
       outcome.kind === "answer"
         ? `answer: ${outcome.value}`
         : `no answer (${outcome.kind}): ${outcome.message}`;
-    console.log(`${text}\n\n${result}`);
+    print(`${text}\n\n${result}`);
   },
 };

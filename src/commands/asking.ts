@@ -20,6 +20,7 @@ import {
   loadModelFolder,
   readAnswerFormat,
 } from "../run/modelFolder.ts";
+import { say } from "../terminal.ts";
 import { answerLength, maxNewTokensFlag } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 
@@ -120,7 +121,7 @@ function answerFormat(folder: string, args: AskingArguments): AnswerFormat {
     saved?.sampling.programPrefix ??
     (cotKind === "nl" ? "none" : "docstring");
   if (!saved) {
-    console.error(
+    say(
       `${folder} has no reft.json to say how to ask: with --cot ${cotKind} --program-prefix ${programPrefix}`,
     );
   }
@@ -132,7 +133,7 @@ function answerFormat(folder: string, args: AskingArguments): AnswerFormat {
 /** Says so where the sandbox failed, but not often enough to stop. */
 export function warnOfFailures(failures: number, programs: number): void {
   if (failures === 0) return;
-  console.error(
+  say(
     `warning: the sandbox could not run ${failures} of ${programs} programs, which count as wrong`,
   );
 }

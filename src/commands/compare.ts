@@ -2,13 +2,14 @@
 import { dirname } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { writeFileAtomically } from "../data/jsonl.ts";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import { bootstrapIntervals, type Interval } from "../evaluate/intervals.ts";
 import { type PairedTest, pairedTest } from "../evaluate/pairedTest.ts";
 import { type MeasuredQuestion, readQuestions } from "../evaluate/report.ts";
 import { markdownTable, percent } from "../evaluate/tables.ts";
 import { prepareFolder } from "../folders.ts";
 import { Rng } from "../rng.ts";
+import { print } from "../terminal.ts";
 
 interface ComparedMetric extends PairedTest {
   /** Accuracies in 0..1. */
@@ -101,15 +102,20 @@ function describeLacking(
   butNot: string,
 ): string | undefined {
   if (questions.length === 0) return undefined;
-  const first = questions.slice(0, 3).map(({ id }) => `"${id}"`);
+  const first = questions.slice(0, 3).map(({ id }) => show(id));
   const rest = questions.length > first.length ? ", ..." : "";
   return `${questions.length} in ${where} that ${butNot} lacks or words differently: ${first.join(", ")}${rest}`;
+}
+
+/** The name of a metric, out of a file. */
+function inOneLine(name: string): string {
+  return JSON.stringify(name).slice(1, -1);
 }
 
 /** The comparison as a Markdown table, with a line for what could not be compared. */
 export function comparisonTable({ a, b, metrics, onlyA, onlyB }: Comparison): string {
   const rows = Object.entries(metrics).map(([name, metric]) => [
-    name,
+    inOneLine(name),
     percent(metric.a),
     percent(metric.b),
     `${percent(metric.difference)} (${metric.confidence95.map(percent).join(" to ")})`,
@@ -124,7 +130,7 @@ export function comparisonTable({ a, b, metrics, onlyA, onlyB }: Comparison): st
   return [
     markdownTable([header, ...rows]),
     ...alone.flatMap(([folder, names]) =>
-      names.length === 0 ? [] : [`\nOnly in ${folder}: ${names.join(", ")}`],
+      names.length === 0 ? [] : [`\nOnly in ${folder}: ${names.map(inOneLine).join(", ")}`],
     ),
   ].join("\n");
 }
@@ -151,6 +157,6 @@ export const compareCommand: CommandModule<object, Arguments> = {
     const comparison = compare(a, b);
     if (output !== undefined)
       writeFileAtomically(output, `${JSON.stringify(comparison, null, 2)}\n`);
-    console.log(comparisonTable(comparison));
+    print(comparisonTable(comparison));
   },
 };

@@ -23,6 +23,7 @@ import { growFile } from "../run/growFile.ts";
 import { hashInputs } from "../run/inputs.ts";
 import { checkVocabulary } from "../run/modelFolder.ts";
 import { createProgress } from "../run/progress.ts";
+import { print } from "../terminal.ts";
 import {
   type Asking,
   type AskingArguments,
@@ -200,10 +201,10 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
     const results = await evaluate({ ...askingArguments(flags), output, samples, seed, reranker });
     const { questions, correct, accuracy, metrics } = results;
     const [low, high] = metrics.top1!.confidence95.map((share) => (100 * share).toFixed(1));
-    console.log(
+    print(
       `Top-1 ${(100 * accuracy).toFixed(1)} % (${correct} of ${questions}; 95 % interval ${low} to ${high})`,
     );
-    if (samples !== undefined) console.log(`\n${methodsTable([metrics])}\n`);
-    console.log(`Every question in ${join(output, "questions.jsonl")}`);
+    if (samples !== undefined) print(`\n${methodsTable([metrics])}\n`);
+    print(`Every question in ${join(output, "questions.jsonl")}`);
   },
 };

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { appendJsonl, readJsonl } from "../data/jsonl.ts";
 import type { Outcome } from "../reward/outcome.ts";
 import { createSandbox, type SandboxOptions } from "../reward/sandbox/sandbox.ts";
+import { print } from "../terminal.ts";
 import { prepareOutput } from "./output.ts";
 
 interface ExecuteArguments extends SandboxOptions {
@@ -77,6 +78,6 @@ export const executeCommand: CommandModule<object, InferredOptionTypes<typeof op
   describe: "Run Python programs in the sandbox and write what came out of each",
   builder: options,
   handler: async (given) => {
-    process.stdout.write(`${await execute(given)}\n`);
+    print(await execute(given));
   },
 };

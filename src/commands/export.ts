@@ -3,6 +3,7 @@ import type { CommandModule, InferredOptionTypes } from "yargs";
 import { UserError } from "../errors.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { type ExportReport, exportModel } from "../run/export.ts";
+import { print } from "../terminal.ts";
 
 const dtypes = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
 
@@ -64,7 +65,7 @@ export const exportCommand: CommandModule<object, Arguments> = {
     });
     const { bytes, weightFiles, maxDifference, meanKl, agreement, positions } = report;
     const files = weightFiles === 1 ? "1 file" : `${weightFiles} files`;
-    console.log(
+    print(
       `${args.output}: ${(bytes / 1e6).toFixed(1)} MB, weights as ${args.dtype} in ${files}, read back and equal. ` +
         `Against the checkpoint, over ${positions} positions: logits differ by at most ${short(maxDifference)}, ` +
         `mean KL ${short(meanKl)} nats, same choice at ${(100 * agreement).toFixed(1)} %`,

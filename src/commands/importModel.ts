@@ -19,6 +19,7 @@ import {
   readAnswerFormat,
   saveModelFolder,
 } from "../run/modelFolder.ts";
+import { print } from "../terminal.ts";
 
 /**
  * Writes a model folder with float32 weights. It appears under its name only when it is complete.
@@ -95,6 +96,6 @@ export const importModelCommand: CommandModule<object, Arguments> = {
   describe: "Make a model folder of a GGUF file or a Hugging Face folder",
   builder: (cli) => cli.positional("source", source).options(options),
   handler: (args) => {
-    console.log(importModel(args.source, args.output));
+    print(importModel(args.source, args.output));
   },
 };

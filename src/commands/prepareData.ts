@@ -26,6 +26,7 @@ import { judgeGold, problemWith } from "../evaluate/checkGold.ts";
 import { prepareFolder } from "../folders.ts";
 import { createJudge, type Verdict } from "../reward/judge.ts";
 import { createSandbox, type Sandbox } from "../reward/sandbox/sandbox.ts";
+import { print } from "../terminal.ts";
 
 type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";
 const datasets = ["svamp", "gsm8k", "mathqa", "mathqa-numeric", "generated"] as const;
@@ -403,6 +404,6 @@ export const prepareDataCommand: CommandModule<object, Arguments> = {
   describe: "Bring a data set into the project's form and check its gold chains of thought",
   builder: (cli) => cli.positional("dataset", dataset).options(options),
   handler: async (given) => {
-    process.stdout.write(`${await prepareData(given)}\n`);
+    print(await prepareData(given));
   },
 };

@@ -25,6 +25,7 @@ import { hashInputs } from "../run/inputs.ts";
 import { takeLock } from "../run/lock.ts";
 import { defaultRunFolder } from "../run/run.ts";
 import { trainSft } from "../sft/train.ts";
+import { print, say } from "../terminal.ts";
 import { evaluate } from "./evaluate.ts";
 import { prepareData } from "./prepareData.ts";
 import { sample } from "./sample.ts";
@@ -66,8 +67,8 @@ export async function runRecipe(
 
 async function runPlan(folder: string, stages: readonly Stage[]): Promise<void> {
   const planned = planStages(folder, stages);
-  console.error(describePlan(planned));
-  await runStages(folder, planned, console.error);
+  say(describePlan(planned));
+  await runStages(folder, planned, say);
 }
 
 function seedFolder(seed: number): string {
@@ -76,7 +77,7 @@ function seedFolder(seed: number): string {
 
 function dataStage(prepare: NonNullable<Recipe["data"]["prepare"]>): Stage {
   const run = async (output: string) => {
-    console.error(await prepareData({ ...prepare, output }));
+    say(await prepareData({ ...prepare, output }));
     return {};
   };
   return { name: "data", settings: prepare, inputs: {}, reads: [], run };
@@ -234,7 +235,7 @@ export const runCommand: CommandModule<object, Arguments> = {
   handler: async ({ config, set = [], output }) => {
     const folder = output ?? defaultRunFolder(config);
     const table = await runRecipe(config, set.map(parseOverride), folder);
-    console.log(
+    print(
       `\n${table}\nin ${join(folder, "results.md")}, with tables by the number of samples; every metric in results.json`,
     );
   },

@@ -7,6 +7,7 @@ import { createJudge } from "../reward/judge.ts";
 import { readSampleGroups, type SamplesSummary, summariseSamples } from "../reward/samples.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { percent } from "../run/progress.ts";
+import { print } from "../terminal.ts";
 import {
   type AskingArguments,
   askingArguments,
@@ -61,7 +62,7 @@ export const sampleCommand: CommandModule<object, InferredOptionTypes<typeof opt
     const { samples, seed, output } = flags;
     const summary = await sample({ ...askingArguments(flags), samples, seed, output });
     const share = (count: number, of: number) => `${count} (${percent(count / of)})`;
-    console.log(
+    print(
       `${summary.questions} questions, ${summary.samples} samples: ${share(summary.correct, summary.samples)} correct, ` +
         `${share(summary.duplicates, summary.samples)} duplicates; ` +
         `at least one correct for ${share(summary.solved, summary.questions)} questions`,

@@ -5,6 +5,7 @@ import { trainReft } from "../ppo/train.ts";
 import { trainRerank } from "../rerank/train.ts";
 import { defaultRunFolder } from "../run/run.ts";
 import { trainSft } from "../sft/train.ts";
+import { print } from "../terminal.ts";
 
 interface TrainArguments {
   readonly config: string;
@@ -54,7 +55,7 @@ function overridesOf(args: TrainArguments): Override[] {
 }
 
 function report(folder: string, bestAccuracy: number, what = "greedy accuracy"): void {
-  console.log(
+  print(
     `done: best ${what} on dev ${(100 * bestAccuracy).toFixed(1)} %; figures, samples and checkpoints in ${folder}`,
   );
 }

@@ -38,7 +38,9 @@ export function readExamples(path: string): Example[] {
   return readJsonl(path, exampleSchema).map(({ line, value }) => {
     const earlier = lineOf.get(value.id);
     if (earlier !== undefined) {
-      throw new UserError(`${path}:${line}: id "${value.id}" is already used on line ${earlier}`);
+      throw new UserError(
+        `${path}:${line}: id ${show(value.id)} is already used on line ${earlier}`,
+      );
     }
     lineOf.set(value.id, line);
     return value;

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type { ZodError, ZodType } from "zod";
-import { isErrno, messageOf, UserError, withPath } from "../errors.ts";
+import { isErrno, messageOf, show, UserError, withPath } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 
 /** One value of a JSONL file with the line, counted from 1, that it stands on. */
@@ -148,7 +148,7 @@ function describeIssues(error: ZodError): string {
   return error.issues
     .map(({ path, message }) => {
       const plain = message.replace(/^Invalid input: /, "");
-      return path.length > 0 ? `"${path.join(".")}": ${plain}` : plain;
+      return path.length > 0 ? `${show(path.join("."))}: ${plain}` : plain;
     })
     .join("; ");
 }

@@ -1,6 +1,6 @@
 // How a question becomes tokens, for training and for sampling, so that what is sampled continues
 // exactly what was trained. Format: the ReFT authors' code.
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import type { Example } from "./examples.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -70,7 +70,7 @@ function docstringText(question: string): string {
 export function encodeExample(tokenizer: Tokenizer, example: Example): EncodedExample {
   if (example.cot === undefined) {
     throw new UserError(
-      `example "${example.id}": expected a chain of thought ("cot") to train on, found none`,
+      `example ${show(example.id)}: expected a chain of thought ("cot") to train on, found none`,
     );
   }
   return {
@@ -139,7 +139,7 @@ export function checkSamplingPrefix(
     const expected = JSON.stringify(tokenizer.decode(prefixTokens));
     const found = JSON.stringify(tokenizer.decode(trained.slice(0, prefixTokens.length)));
     throw new UserError(
-      `example "${row.id}": expected a chain of thought that starts with the tokens of ` +
+      `example ${show(row.id)}: expected a chain of thought that starts with the tokens of ` +
         `${expected}, from which sampling goes on, found ${found}; correct the row, ` +
         `or choose another program prefix than "${format.programPrefix}"`,
     );

@@ -1,5 +1,7 @@
 // Matrix products, and their precision.
+
 import type { Precision } from "../config.ts";
+import { say } from "../terminal.ts";
 import { attribute, backend, FLOAT, native, op, type Tensor, take, tf } from "./tf.ts";
 
 const T = attribute.type("T", FLOAT);
@@ -41,9 +43,7 @@ export function usePrecision(precision: Precision): void {
   const isRounded = !isLeftToCpu && roundsTo(bits, product);
   isBf16 = isRounded && precision === "bf16";
   if (!isRounded)
-    console.error(
-      `precision ${precision} brings nothing here: products stay float32. It takes ${where}`,
-    );
+    say(`precision ${precision} brings nothing here: products stay float32. It takes ${where}`);
 }
 
 /** Whether what goes into a product is rounded to bf16. */

@@ -2,7 +2,7 @@
 import type { Example } from "../data/examples.ts";
 import { type SamplingFormat, type SamplingPrompt, samplingPrompt } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import type { Judge, Verdict } from "../reward/judge.ts";
 import type { Rng } from "../rng.ts";
 import type { Generator, Response } from "./generate.ts";
@@ -40,7 +40,7 @@ export function prepareQuestions(
   const questions = all.filter(({ prompt }) => prompt.tokens.length <= maxPromptTokens);
   if (questions.length === 0) {
     throw new UserError(
-      `none of the ${all.length} questions, of which "${examples[0]?.id}" is the first, has a prompt of at most ` +
+      `none of the ${all.length} questions, of which ${show(examples[0]?.id)} is the first, has a prompt of at most ` +
         `${maxPromptTokens} tokens; raise data.maxPromptTokens`,
     );
   }

@@ -40,6 +40,7 @@ import {
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { createProgress, percent } from "../run/progress.ts";
 import { openRun, type Run } from "../run/run.ts";
+import { say } from "../terminal.ts";
 import { createAlarms } from "./alarms.ts";
 import { withAdvantages } from "./credit.ts";
 import { collectRollout } from "./rollout.ts";
@@ -111,7 +112,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     answerTokens: Math.max(sampling.maxNewTokens, evaluation.maxNewTokens),
     advice: "lower data.maxPromptTokens, rollout.maxNewTokens or evaluation.maxNewTokens",
   });
-  console.error(
+  say(
     `ReFT: ${questions.length} questions (${tooLong} too long), ${dev.questions.length} dev questions ` +
       `(${dev.tooLong} too long), ` +
       `${(parameterCount(policy.config) / 1e6).toFixed(2)} M weights, in ${folder}`,
@@ -242,7 +243,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
         ...summary.signs,
         klReference: summary.metrics["kl/reference"]!,
       })) {
-        console.error(`warning: step ${done}: ${warning}`);
+        say(`warning: step ${done}: ${warning}`);
       }
       const metrics: Record<string, number> = {
         ...summary.metrics,

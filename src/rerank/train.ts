@@ -36,6 +36,7 @@ import { endTokens, loadModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { createProgress, percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
+import { say } from "../terminal.ts";
 import { createBackward } from "./backward.ts";
 import {
   expectedCalibrationError,
@@ -85,7 +86,7 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   checkBothLabels(data.samples, train);
   const parameters = [...classifierParameters(classifier).values()];
   const weights = parameters.reduce((sum, { size }) => sum + size, 0);
-  console.error(
+  say(
     `Rerank: ${describeSamples(train)}; dev: ${describeSamples(dev)}, ${devGroups.length} questions; ` +
       `${(weights / 1e6).toFixed(2)} M weights, in ${folder}`,
   );

@@ -1,7 +1,7 @@
 // A samples file: many judged answers to each question, one per line, those to one question together.
 import { z } from "zod";
 import { readJsonl } from "../data/jsonl.ts";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 
 const answerSchema = z.union([z.number(), z.string()]);
 
@@ -47,12 +47,12 @@ export function readSampleGroups(path: string): Sample[][] {
     if (group === undefined) groups.set(id, [sample]);
     else if (id !== last) {
       throw new UserError(
-        `${path}:${line}: expected the samples of question "${id}" one after the other, found those of "${last}" ` +
+        `${path}:${line}: expected the samples of question ${show(id)} one after the other, found those of ${show(last)} ` +
           "before this one; has a file been appended to itself or to another?",
       );
     } else if (group.some((other) => other.sample === sample.sample)) {
       throw new UserError(
-        `${path}:${line}: expected a new sample of question "${id}", found sample ${sample.sample} once more; ` +
+        `${path}:${line}: expected a new sample of question ${show(id)}, found sample ${sample.sample} once more; ` +
           "take one of the two out",
       );
     } else group.push(sample);

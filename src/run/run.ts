@@ -3,8 +3,9 @@ import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { stringify } from "yaml";
 import type { Config } from "../config.ts";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import { readSettings } from "../settings.ts";
+import { say } from "../terminal.ts";
 import type { Checkpoint, CheckpointOwner } from "./checkpoint.ts";
 import { checkpointsIn } from "./checkpointFiles.ts";
 import { type Disk, nodeDisk, replaceFile } from "./disk.ts";
@@ -45,7 +46,7 @@ export function openRun<C extends Config>(
       checkSettings(run, resumption);
       checkMetrics(folder, resumption.checkpoint.step);
     }
-    for (const note of resumption?.notes ?? []) console.error(note);
+    for (const note of resumption?.notes ?? []) say(note);
     settleCheckpoints(run, resumption);
     writeConfig(run);
     dropRecordsAfter(run, resumeFrom?.step ?? -1);
@@ -128,7 +129,7 @@ function assertRunOrEmpty(folder: string): void {
   const strange = readdirSync(folder).find((name) => !own.test(name));
   if (strange !== undefined)
     throw new UserError(
-      `${folder}: expected a run's folder, or an empty or new one, found "${strange}" in it; give another --output`,
+      `${folder}: expected a run's folder, or an empty or new one, found ${show(strange)} in it; give another --output`,
     );
 }
 

@@ -37,6 +37,7 @@ import { checkRoom, loadModelFolder, saveModelFolder } from "../run/modelFolder.
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { createProgress, percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
+import { say } from "../terminal.ts";
 
 /** What the recipe remembers between checkpoints. */
 interface SftState {
@@ -75,7 +76,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
     answerTokens: Math.max(data.maxCompletionTokens, evaluation.maxNewTokens),
     advice: "lower data.maxPromptTokens, data.maxCompletionTokens or evaluation.maxNewTokens",
   });
-  console.error(
+  say(
     `SFT: ${sequences.length} examples (${train.length - sequences.length} too long), ${dev.questions.length} dev ` +
       `questions (${dev.tooLong} too long), ${(parameterCount(model.config) / 1e6).toFixed(2)} M weights, in ${folder}`,
   );

@@ -6,6 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../../errors.ts";
 import { makeFolder } from "../../folders.ts";
+import { visible } from "../../terminal.ts";
 import { type GuestSettings, guestFile, makeSnapshot, pyodideVersion } from "./guestProcess.ts";
 
 /** The project's cache; src/ and dist/ lie equally deep. */
@@ -51,7 +52,9 @@ export async function cachedSnapshot(
     return path;
   } catch (error) {
     if (existsSync(unfinished)) rmSync(unfinished);
-    process.emitWarning(`the sandbox starts slower, no snapshot in ${folder}: ${messageOf(error)}`);
+    process.emitWarning(
+      visible(`the sandbox starts slower, no snapshot in ${folder}: ${messageOf(error)}`),
+    );
     return undefined;
   }
 }
