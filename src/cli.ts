@@ -2,7 +2,7 @@
 // The `reft` command: knows the commands, loads the chosen one, turns what goes wrong into a message and an exit code.
 import { readFileSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import yargs, { type Argv, type CommandModule } from "yargs";
+import type { Argv, CommandModule } from "yargs";
 import { asUserError, UserError } from "./errors.ts";
 import { endOnInterrupt } from "./run/interrupts.ts";
 import { visible } from "./terminal.ts";
@@ -149,6 +149,7 @@ export async function main(args: readonly string[], alone?: string): Promise<num
 }
 
 async function parserFor(chosen: string | undefined, alone: string | undefined): Promise<Argv> {
+  const { default: yargs } = await import("yargs"); // here, so that Ctrl-C is heard while it loads
   const cli = yargs()
     .scriptName(alone ?? "reft")
     .version(version())

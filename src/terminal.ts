@@ -1,4 +1,5 @@
 // What reaches a terminal: text out of files and models may hold sequences that move its cursor, set its title or hide what follows.
+import { isErrno } from "./errors.ts";
 
 /** Control characters but newline and tab, what is invisible or changes the direction of writing, and halves of characters. */
 const unsafe = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
@@ -16,4 +17,13 @@ export function say(text: string): void {
 /** Prints a result, on standard output. */
 export function print(text: string): void {
   console.log(visible(text));
+}
+
+/** From now on a terminal or a reader that is gone is no error: what nobody can see any more does not end the work. */
+export function outliveTerminal(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error) => {
+      if (!isErrno(error, "EPIPE") && !isErrno(error, "EIO")) throw error;
+    });
+  }
 }

@@ -10,6 +10,8 @@ const PACKAGE = path.join("node_modules", "@tensorflow", "tfjs-node-gpu");
 const OUTPUT = path.join(PACKAGE, "lib", "napi-v8", "tfjs_binding.node");
 /** Loaded before it. */
 const QUIET = path.join(path.dirname(OUTPUT), "quiet.node");
+/** Loaded by src/run/signals.ts. */
+const SIGNALS = path.join(".engine", "signals.node");
 const TENSORFLOW = path.join(".engine", "site", "tensorflow");
 const FLAGS = ["-O3", "-std=c++17", "-Wno-psabi", "-shared", "-fPIC", "-DNAPI_VERSION=8"];
 const INCLUDES = [
@@ -58,6 +60,7 @@ export function bindingFingerprint(root, wheels) {
 export function bindingIsReady(root, wheels) {
   return (
     fs.existsSync(path.join(root, OUTPUT)) &&
+    fs.existsSync(path.join(root, SIGNALS)) &&
     readIfThere(recordOf(root)) === bindingFingerprint(root, wheels)
   );
 }
@@ -121,6 +124,7 @@ export async function buildBinding(root, wheels) {
   fs.rmSync(recordOf(root), { force: true });
   await preparePatchedSources(root);
   await compile(root, path.join(root, QUIET), [path.join("native", "quiet.cc")], []);
+  await compile(root, path.join(root, SIGNALS), [path.join("native", "signals.cc")], []);
   await compile(root, partial, SOURCES, LIBRARIES);
   fs.renameSync(partial, output);
   const loaded = await checkBinding(root);

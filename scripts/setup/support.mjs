@@ -69,6 +69,7 @@ function stopTools() {
 /** Runs a script's work. Of a failure only its message is printed; when interrupted, its tools end with it. */
 export async function runSetup(work, whenInterrupted) {
   for (const [signal, number] of [
+    ["SIGHUP", 1],
     ["SIGINT", 2],
     ["SIGTERM", 15],
   ]) {

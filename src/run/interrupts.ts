@@ -1,5 +1,8 @@
 // Ctrl-C between steps: the loop finishes its step, writes a checkpoint and stops; a second Ctrl-C ends at once.
+
 import { UserError } from "../errors.ts";
+import { outliveTerminal } from "../terminal.ts";
+import { endAtSignals } from "./signals.ts";
 
 /** Thrown by a loop that stopped because the user asked; the message says how to go on. */
 export class InterruptedError extends UserError {}
@@ -11,7 +14,10 @@ export interface Interrupts {
   [Symbol.dispose](): void;
 }
 
-const signals = ["SIGINT", "SIGTERM"] as const;
+/** Ctrl-C, what a system sends before it ends processes, and a terminal or connection that is closed. */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+const ignore = () => {};
 
 let wasRequested = false;
 /** What ends the process where no loop watches. */
@@ -23,6 +29,7 @@ let end: (() => void) | undefined;
  * @param name of the command, for the line
  */
 export function endOnInterrupt(name: string): void {
+  outliveTerminal();
   end = () => {
     process.stderr.write(`\n${name}: interrupted; what it was writing may not be whole\n`);
     process.exit(1);
@@ -40,17 +47,22 @@ export function takeInterrupt(): boolean {
   return taken;
 }
 
-/** Watches for Ctrl-C (SIGINT) and SIGTERM until disposed. Hold it with `using`. */
+/** Watches for Ctrl-C (SIGINT), SIGTERM and SIGHUP until disposed. Hold it with `using`. */
 export function watchInterrupts(): Interrupts {
   let isRequested = false;
   const stopWatching = () => {
     for (const signal of signals) process.off(signal, onSignal);
+    process.off("SIGHUP", ignore);
   };
   const onSignal = () => {
     isRequested = true;
     wasRequested = true;
-    // From here on the system's own handling applies, which ends the process even in the middle of a step.
     stopWatching();
+    process.on("SIGHUP", ignore); // a closed terminal sends it, and so does the shell in it
+    endAtSignals(
+      ["SIGINT", "SIGTERM"],
+      "\nInterrupted again: ended at once; the same command goes on from what was saved before.\n",
+    );
     process.stderr.write(
       "\nStopping when this step is done and saved. Ctrl-C again ends at once, without saving it.\n",
     );

@@ -1,6 +1,9 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { watchInterrupts } from "../../src/run/interrupts.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 // A loop of synchronous steps, as training is; it prints each step and how it ended. Writing its checkpoint takes a while.
 const loop = (writingMilliseconds: number) => `
@@ -19,8 +22,8 @@ const loop = (writingMilliseconds: number) => `
   interrupts[Symbol.dispose]();
 `;
 
-async function runLoop(signals: NodeJS.Signals[]) {
-  const script = loop(signals.length > 1 ? 100_000 : 0); // it never ends before the second signal
+async function runLoop(signals: NodeJS.Signals[], writingMilliseconds = 0) {
+  const script = loop(writingMilliseconds);
   const child = spawn("node", ["--import", "tsx", "--input-type=module", "-e", script]);
   let output = "";
   let errors = "";
@@ -46,7 +49,7 @@ async function runLoop(signals: NodeJS.Signals[]) {
     await said("checkpoint");
     child.kill(signals[1]);
   }
-  return { ...(await closed), output };
+  return { ...(await closed), output, errors };
 }
 
 /** Runs a module that says "ready"; sends it Ctrl-C then. */
@@ -95,16 +98,26 @@ describe("endOnInterrupt", () => {
 });
 
 describe("watchInterrupts", () => {
-  test.each(["SIGINT", "SIGTERM"] as const)("lets a loop end its step after %s", async (signal) => {
-    const { code, output } = await runLoop([signal]);
-    expect(code).toBe(0);
-    expect(output).toMatch(/step 2\n(step \d+\n)*checkpoint\nwritten\n$/);
-  });
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+    "lets a loop end its step after %s",
+    async (signal) => {
+      const { code, output } = await runLoop([signal]);
+      expect(code).toBe(0);
+      expect(output).toMatch(/step 2\n(step \d+\n)*checkpoint\nwritten\n$/);
+    },
+  );
 
   test("ends at once at the second Ctrl-C, even while nothing gives way", async () => {
-    const { signal, output } = await runLoop(["SIGINT", "SIGINT"]);
-    expect(signal).toBe("SIGINT");
+    const { code, output, errors } = await runLoop(["SIGINT", "SIGINT"], 100_000);
+    expect(code).toBe(1);
+    expect(errors).toMatch(/\nInterrupted again: ended at once; .*\n$/);
     expect(output).not.toContain("written");
+  });
+
+  test("saves also when a closed terminal and its shell both send SIGHUP", async () => {
+    const { code, output } = await runLoop(["SIGHUP", "SIGHUP"], 300);
+    expect(code).toBe(0);
+    expect(output).toContain("written");
   });
 
   test("stops watching when disposed", async () => {
@@ -115,4 +128,52 @@ describe("watchInterrupts", () => {
     interrupts[Symbol.dispose]();
     expect(process.listenerCount("SIGINT")).toBe(before);
   });
+});
+
+describe("a command", () => {
+  test("listens before it loads anything that takes time", () => {
+    const imports = [
+      ...readFileSync("src/cli.ts", "utf8").matchAll(/^import (?!type).* from "(.*)"/gm),
+    ];
+    const modules = imports
+      .map(([, module]) => module!)
+      .filter((name) => !name.startsWith("node:"));
+    expect(modules.toSorted()).toEqual(["./errors.ts", "./run/interrupts.ts", "./terminal.ts"]);
+  });
+
+  test.skipIf(spawnSync("python3", ["--version"]).status !== 0)(
+    "saves and stops when its terminal is closed",
+    async () => {
+      const folder = temporaryFolder();
+      const script = `
+        import { endOnInterrupt, watchInterrupts } from "./src/run/interrupts.ts";
+        import { say } from "./src/terminal.ts";
+        import { writeFileSync } from "node:fs";
+        endOnInterrupt("test");
+        const interrupts = watchInterrupts();
+        while (!(await interrupts.requested())) {
+          say("a step");
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        for (let i = 0; i < 10; i++) {
+          say("saving");
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+        writeFileSync(${JSON.stringify(join(folder, "saved"))}, "");
+        process.exit(0);`;
+      // Closes a terminal once something is written to it, and waits for the end of the process in it.
+      const terminal = `
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+os.read(terminal, 1)
+os.close(terminal)
+os.waitpid(pid, 0)`;
+      const node = ["node", "--import", "tsx", "--input-type=module", "-e", script];
+      // Not with which exit code: Node itself crashes at its end where it cannot set the terminal back.
+      spawnSync("python3", ["-c", terminal, ...node]);
+      expect(existsSync(join(folder, "saved"))).toBe(true);
+    },
+  );
 });

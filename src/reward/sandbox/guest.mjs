@@ -439,7 +439,8 @@ const shorten = (text) => text.slice(0, MESSAGE_CHARACTERS).toWellFormed();
 const cpuUsage = host.cpuUsage.bind(host);
 const cpuSeconds = () => (cpuUsage().user + cpuUsage().system) / 1e6;
 
-host.on("SIGINT", () => {}); // Ctrl-C reaches the whole group; the parent decides what ends
+// Ctrl-C and a closed terminal reach the whole group; the parent decides what ends.
+for (const signal of ["SIGINT", "SIGHUP"]) host.on(signal, () => {});
 host.on("disconnect", () => exit(0));
 let snapshot = settings.snapshot
   ? deserialize(readFileSync(settings.snapshot).subarray(SNAPSHOT_HASH_BYTES))
