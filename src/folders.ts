@@ -1,5 +1,13 @@
 // Making folders: one by one, because Node's recursive mkdir says ENOENT on a read-only disk and never ends below /proc.
-import { lstatSync, mkdirSync, rmSync, type Stats, statSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  rmdirSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { isErrno, messageOf, UserError, withPath } from "./errors.ts";
 
@@ -9,22 +17,32 @@ import { isErrno, messageOf, UserError, withPath } from "./errors.ts";
  * @throws UserError that names the place where it cannot go on, and why; what a file system refuses, as Node throws it
  */
 export function makeFolder(path: string): void {
+  makeMissing(path);
+}
+
+/**
+ * Tries whether a folder can be made, or is there, and files can be made in it, before any work is done for them. Leaves nothing.
+ *
+ * @throws as makeFolder does
+ */
+export function tryFolder(path: string): void {
+  const made = makeMissing(path);
+  try {
+    const trial = join(path, `.trial.${process.pid}`);
+    explained(path, () => withPath(trial, () => writeFileSync(trial, "")));
+    rmSync(trial);
+  } finally {
+    for (const folder of made.toReversed()) rmdirSync(folder);
+  }
+}
+
+/** Returns the folders that were not there, those around others first. */
+function makeMissing(path: string): readonly string[] {
   const missing: string[] = [];
   for (let at = resolve(path); !isThere(at); at = dirname(at)) missing.unshift(at);
   if (missing.length === 0 && !statSync(path).isDirectory()) missing.push(path); // Node says what is there
   for (const folder of missing) makeOne(folder);
-}
-
-/**
- * Makes the folder of an output before any work is done for it, and proves that files can be made in it, by one that is removed.
- *
- * @throws as makeFolder does
- */
-export function prepareFolder(path: string): void {
-  makeFolder(path);
-  const trial = join(path, `.trial.${process.pid}`);
-  explained(path, () => withPath(trial, () => writeFileSync(trial, "")));
-  rmSync(trial);
+  return missing;
 }
 
 /** @throws UserError for a link to nothing: nothing can be made in its place */

@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { main } from "../src/cli.ts";
-import { makeFolder, prepareFolder } from "../src/folders.ts";
+import { makeFolder, tryFolder } from "../src/folders.ts";
 import { captureOutput } from "./support/captureOutput.ts";
 import { userErrorOf } from "./support/runs.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
@@ -54,7 +54,7 @@ describe("makeFolder", () => {
     expect(await userErrorOf(() => makeFolder("/proc/x/y"))).toMatch(
       /^\/proc\/x: nothing can be made there .*; give another path$/,
     );
-    expect(await userErrorOf(() => prepareFolder("/proc"))).toContain("nothing can be made there");
+    expect(await userErrorOf(() => tryFolder("/proc"))).toContain("nothing can be made there");
   });
 
   describe("from a folder that was removed", () => {
@@ -73,18 +73,19 @@ describe("makeFolder", () => {
   });
 });
 
-describe("prepareFolder", () => {
-  test("leaves an empty folder behind", () => {
-    prepareFolder(join(home, "a"));
-    expect(readdirSync(join(home, "a"))).toEqual([]);
+describe("tryFolder", () => {
+  test("leaves everything as it was", () => {
+    tryFolder(join(home, "a", "b"));
+    tryFolder(home);
+    expect(readdirSync(home)).toEqual([]);
   });
 
   const mount = ["-rm", "sh", "-c", 'mount -t tmpfs -o ro tmpfs "$0" && shift 0 && "$@"'];
   const canMount = spawnSync("unshare", [...mount, "/mnt", "true"]).status === 0;
 
   test.skipIf(!canMount).each(["", "/a/b"])("says that a disk is read-only (%s)", (below) => {
-    const script = `import { prepareFolder } from "./src/folders.ts";
-      try { prepareFolder(process.argv[1]) } catch ({ message }) { console.log(message) }`;
+    const script = `import { tryFolder } from "./src/folders.ts";
+      try { tryFolder(process.argv[1]) } catch ({ message }) { console.log(message) }`;
     const node = [process.execPath, "--import", "tsx", "--input-type=module", "-e", script];
     const child = spawnSync("unshare", [...mount, home, ...node, home + below], {
       encoding: "utf8",

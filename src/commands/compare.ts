@@ -7,7 +7,7 @@ import { bootstrapIntervals, type Interval } from "../evaluate/intervals.ts";
 import { type PairedTest, pairedTest } from "../evaluate/pairedTest.ts";
 import { type MeasuredQuestion, readQuestions } from "../evaluate/report.ts";
 import { markdownTable, percent } from "../evaluate/tables.ts";
-import { prepareFolder } from "../folders.ts";
+import { tryFolder } from "../folders.ts";
 import { Rng } from "../rng.ts";
 import { print } from "../terminal.ts";
 
@@ -153,7 +153,7 @@ export const compareCommand: CommandModule<object, Arguments> = {
   describe: "Compare two evaluations of the same questions with a paired test",
   builder: (cli) => cli.positional("a", folders.a).positional("b", folders.b).options(options),
   handler: ({ a, b, output }) => {
-    if (output !== undefined) prepareFolder(dirname(output));
+    if (output !== undefined) tryFolder(dirname(output));
     const comparison = compare(a, b);
     if (output !== undefined)
       writeFileAtomically(output, `${JSON.stringify(comparison, null, 2)}\n`);

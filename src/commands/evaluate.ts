@@ -9,7 +9,7 @@ import { measurePools, type Pool, poolSizes, poolsOf } from "../evaluate/pools.t
 import { writeReport } from "../evaluate/report.ts";
 import type { Metrics } from "../evaluate/summary.ts";
 import { methodsTable } from "../evaluate/tables.ts";
-import { prepareFolder } from "../folders.ts";
+import { makeFolder, tryFolder } from "../folders.ts";
 import { type Answer, answerRecord, longestPrompt } from "../generate/answer.ts";
 import { disposeClassifier, loadClassifier } from "../model/classifier.ts";
 import { readModelConfig } from "../model/config.ts";
@@ -84,8 +84,9 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const { output, samples, seed = 0 } = args;
   checkCount("samples", samples ?? 1);
   const reranker = rerankerIn(args);
-  prepareFolder(output);
+  tryFolder(output);
   const asking = openAsking(args);
+  makeFolder(output);
   const answers = await answerAll(args, asking, seed);
   const summary = summariseAnswers(answers);
   warnOfFailures(summary.infrastructureFailures, answers.length);

@@ -4,7 +4,7 @@ import type { CommandModule, InferredOptionTypes } from "yargs";
 import { z } from "zod";
 import { appendJsonl, readJsonl } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
-import { prepareFolder } from "../folders.ts";
+import { tryFolder } from "../folders.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel } from "../model/model.ts";
 import { Rng } from "../rng.ts";
@@ -60,7 +60,7 @@ async function run(args: Arguments): Promise<void> {
   const lines = readJsonl(input, promptLine);
   const folder = resolveModelFolder(args.model);
   const tokenizer = tokenizerIn(folder);
-  prepareFolder(dirname(output));
+  tryFolder(dirname(output));
   const model = loadModel(folder);
   const { vocabSize, eosIds } = model.config;
   const prompts = lines.map(({ line, value }) => {

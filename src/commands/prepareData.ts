@@ -23,7 +23,7 @@ import type { CotKind } from "../data/prompt.ts";
 import { carveDev, holdBack } from "../data/splits.ts";
 import { show, UserError } from "../errors.ts";
 import { judgeGold, problemWith } from "../evaluate/checkGold.ts";
-import { prepareFolder } from "../folders.ts";
+import { tryFolder } from "../folders.ts";
 import { createJudge, type Verdict } from "../reward/judge.ts";
 import { createSandbox, type Sandbox } from "../reward/sandbox/sandbox.ts";
 import { print } from "../terminal.ts";
@@ -73,7 +73,7 @@ const defaultCarvedDev = 200;
 export async function prepareData(given: PrepareDataArguments): Promise<string> {
   const draft = given.dataset === "generated" ? generate(given) : read(given.dataset, given);
   checkTestRows(draft.test, given.dataset);
-  prepareFolder(given.output);
+  tryFolder(given.output);
   const readable = dropUnreadable(draft.candidates);
   const checked = await checkCots(readable.kept, given);
   const fresh = dropTestQuestions(checked.accepted, draft.test);

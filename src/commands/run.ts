@@ -7,7 +7,7 @@ import { writeFileAtomically } from "../data/jsonl.ts";
 import { readQuestions } from "../evaluate/report.ts";
 import { summariseShares } from "../evaluate/summary.ts";
 import { methodsTable, modelTable } from "../evaluate/tables.ts";
-import { prepareFolder } from "../folders.ts";
+import { makeFolder } from "../folders.ts";
 import { trainReft } from "../ppo/train.ts";
 import {
   loadRecipe,
@@ -50,7 +50,7 @@ export async function runRecipe(
     if (configs.warmup.model.init) resolveModelFolder(configs.warmup.model.init); // or it throws
     return { places, configs };
   });
-  prepareFolder(folder);
+  makeFolder(folder);
   const unlock = takeLock(join(folder, "run.lock"));
   try {
     // The data first: what the other stages depend on is its content.

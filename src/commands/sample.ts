@@ -1,7 +1,7 @@
 // `reft sample`: many answers to each question, run and judged: what a reranker learns from, and what votes are taken among.
 import { dirname } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
-import { prepareFolder } from "../folders.ts";
+import { makeFolder, tryFolder } from "../folders.ts";
 import { disposeModel } from "../model/model.ts";
 import { createJudge } from "../reward/judge.ts";
 import { readSampleGroups, type SamplesSummary, summariseSamples } from "../reward/samples.ts";
@@ -39,8 +39,9 @@ export interface SampleArguments extends AskingArguments {
 /** Samples at temperature 1 without truncation of the distribution; goes on where an earlier call was stopped. */
 export async function sample(args: SampleArguments): Promise<SamplesSummary> {
   checkCount("samples", args.samples);
-  prepareFolder(dirname(args.output));
+  tryFolder(dirname(args.output));
   const asking = openAsking(args);
+  makeFolder(dirname(args.output));
   const sandbox = await createSandbox(args.sandbox);
   try {
     const judge = createJudge(sandbox, asking.format.cotKind);

@@ -4,7 +4,7 @@ import type { CommandModule, InferredOptionTypes } from "yargs";
 import { z } from "zod";
 import { appendJsonl, readJsonl } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
-import { prepareFolder } from "../folders.ts";
+import { tryFolder } from "../folders.ts";
 import { disposeModel, loadModel } from "../model/model.ts";
 import { createScorer } from "../model/score.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
@@ -54,7 +54,7 @@ async function run({ model: path, input, output }: Arguments): Promise<void> {
   const lines = readJsonl(input, pairLine);
   const folder = resolveModelFolder(path);
   const tokenizer = tokenizerIn(folder);
-  prepareFolder(dirname(output));
+  tryFolder(dirname(output));
   const model = loadModel(folder);
   const { vocabSize, maxPositions } = model.config;
   const sequences = lines.map(({ line, value }) => {

@@ -4,6 +4,7 @@ import type { Example } from "../data/examples.ts";
 import { show, UserError } from "../errors.ts";
 import type { Judge, Verdict } from "../reward/judge.ts";
 import { createProgress, type Progress } from "../run/progress.ts";
+import { say } from "../terminal.ts";
 
 /** Where more are wrong, it is not single rows: the file's answers or its chains of thought are not what the settings say. */
 const mostWrong = 0.5;
@@ -25,7 +26,7 @@ export async function checkGold(
   const problems = worked.flatMap(({ id, answer }, i) => {
     const { kind } = verdicts[i]!.outcome;
     const problem = kind === "infrastructure" ? undefined : problemWith(verdicts[i]!, answer);
-    return problem === undefined ? [] : [`  ${show(id)}: ${problem.replace(/\p{C}/gu, " ")}`];
+    return problem === undefined ? [] : [`  ${show(id)}: ${problem}`];
   });
   if (problems.length === 0) return;
   const rest = problems.length > shown ? [`  and ${problems.length - shown} more`] : [];
@@ -36,7 +37,7 @@ export async function checkGold(
     ...rest,
   ].join("\n");
   if (problems.length > mostWrong * worked.length) throw new UserError(message);
-  console.error(`warning: ${message}`);
+  say(`warning: ${message}`);
 }
 
 /**
