@@ -1,5 +1,5 @@
 // What a recipe can be told: the data, the seeds, each stage's own file with what is different in it, sampling and evaluation.
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { z } from "zod";
 import {
   type Config,
@@ -29,7 +29,7 @@ import {
 } from "../settings.ts";
 
 const stage = z.strictObject({
-  config: path, // relative to the recipe's file
+  config: path, // absolute, or relative to the recipe's file
   set: z.record(z.string(), z.unknown()).optional(), // settings that differ from that file
 });
 
@@ -193,8 +193,8 @@ export function loadRecipe(file: string, overrides: readonly Override[] = []): R
   const mistakes = findMistakes(recipeSchema, rules, settings.values);
   if (mistakes.length > 0) throw mistakesError(settings, mistakes);
   const recipe = recipeSchema.parse(settings.values);
-  for (const name of stageNames)
-    recipe.stages[name].config = join(dirname(file), recipe.stages[name].config);
+  for (const stage of Object.values(recipe.stages))
+    if (!isAbsolute(stage.config)) stage.config = join(dirname(file), stage.config);
   return recipe;
 }
 

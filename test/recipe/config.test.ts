@@ -36,6 +36,13 @@ describe("loadRecipe", () => {
     expect(recipe.stages.sft.config).toBe(join(folder, "sft.yaml"));
   });
 
+  test("takes an absolute path of a stage's file as it is", () => {
+    const file = join(process.cwd(), "configs", "tiny", "sft.yaml");
+    const recipe = loadRecipe(tiny, set(`stages.sft.config=${file}`));
+    expect(recipe.stages.sft.config).toBe(file);
+    expect(loadStages(recipe, places).sft.stage).toBe("sft");
+  });
+
   test("reports all mistakes, each with its place", async () => {
     const overrides = set("seeds=[1, 1]", "samples.perQuestion=0", "data.folder=data/x", "stage=a");
     const message = await userErrorOf(() => loadRecipe(tiny, overrides));
