@@ -3,7 +3,15 @@
 import { existsSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
-import { appendJsonl, parseJson, readChunks, readText, writeFileAtomically } from "./jsonl.ts";
+import {
+  appendJsonl,
+  excerpt,
+  linesOf,
+  parseJson,
+  readChunks,
+  readText,
+  writeFileAtomically,
+} from "./jsonl.ts";
 
 /** What every line of a file depends on: settings, and hashes of what was read. */
 export type Manifest = Readonly<Record<string, string | number>>;
@@ -20,13 +28,15 @@ export interface BlockFile {
  *
  * @param linesPerBlock of all blocks but the last one
  * @param totalLines of the complete file
- * @throws UserError when the file was made with another manifest, or is none of ours
+ * @param isLine whether a value is what stands on the line of that index, counted from 0
+ * @throws UserError when the file was made with another manifest, is none of ours, or is damaged; it then stays as it is
  */
 export function openBlockFile(
   path: string,
   manifest: Manifest,
   linesPerBlock: number,
   totalLines: number,
+  isLine: (value: unknown, index: number) => boolean = () => true,
 ): BlockFile {
   const manifestPath = manifestOf(path);
   if (existsSync(manifestPath)) {
@@ -40,6 +50,7 @@ export function openBlockFile(
   }
   if (!existsSync(path)) writeFileSync(path, "");
   const { lines, bytes, allBytes } = wholeBlocks(path, linesPerBlock, totalLines);
+  checkLines(path, lines, totalLines, isLine);
   if (bytes < allBytes) truncateSync(path, bytes);
   return { lines, append: (block) => appendJsonl(path, ...block) };
 }
@@ -76,6 +87,37 @@ function differences(path: string, now: Manifest): string[] {
     .map(
       (name) => `  ${name}: was ${before[name] ?? "not set"}, is now ${now[name] ?? "not set"}\n`,
     );
+}
+
+/** @throws UserError at the first line within the whole blocks that is not what was written there */
+function checkLines(
+  path: string,
+  lines: number,
+  totalLines: number,
+  isLine: (value: unknown, index: number) => boolean,
+): void {
+  let index = 0;
+  for (const text of linesOf(path)) {
+    if (index === lines) return;
+    const value = parsed(text);
+    const isRight = index < totalLines && value !== undefined && isLine(value, index);
+    if (!isRight)
+      throw new UserError(
+        `${path}:${index + 1}: damaged: expected ${index < totalLines ? "the line that was written there" : "the end of the file"}, ` +
+          `found ${excerpt(text)}; keep the lines before it alone (head -n ${index}), and the same command makes the others again`,
+      );
+    index++;
+  }
+}
+
+/** undefined, which JSON has not, where it is none. */
+function parsed(text: string): unknown {
+  try {
+    return parseJson(text, "", z.unknown());
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /** The lines and bytes up to the end of the last whole block, and the bytes of all that is there. */

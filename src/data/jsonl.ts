@@ -46,7 +46,7 @@ export function readJsonl<T>(path: string, schema: ZodType<T>): Line<T>[] {
  *
  * @throws UserError at the first line that is not UTF-8
  */
-function* linesOf(path: string): Generator<string> {
+export function* linesOf(path: string): Generator<string> {
   let line = 0;
   for (const piece of piecesOfLines(path)) {
     // Latin-1 keeps every byte, so that the lines of a piece that is not UTF-8 can be tried one by one.
@@ -137,11 +137,13 @@ export function parseJson<T>(text: string, where: string, schema: ZodType<T>): T
 }
 
 function parseJsonText(text: string, where: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw new UserError(`${where}: expected JSON, found ${excerpt(text)} (${messageOf(error)})`);
   }
+  return value;
 }
 
 function describeIssues(error: ZodError): string {
@@ -153,7 +155,7 @@ function describeIssues(error: ZodError): string {
     .join("; ");
 }
 
-function excerpt(text: string): string {
+export function excerpt(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 

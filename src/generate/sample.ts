@@ -3,7 +3,7 @@ import { type Manifest, openBlockFile } from "../data/blockFile.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
-import type { Sample } from "../reward/samples.ts";
+import { isSample, type Sample } from "../reward/samples.ts";
 import { Rng } from "../rng.ts";
 import {
   type Answer,
@@ -59,7 +59,9 @@ export async function sampleToFile(
   // Enough to keep the slots full. The blocks do not depend on where an earlier run stopped, so neither does any batch.
   const blockQuestions = Math.ceil((8 * slots) / samples);
   const blockLines = blockQuestions * samples;
-  const file = openBlockFile(path, manifest, blockLines, questions.length * samples);
+  const isLine = (value: unknown, i: number) =>
+    isSample(value, questions[Math.floor(i / samples)]!.example.id, i % samples);
+  const file = openBlockFile(path, manifest, blockLines, questions.length * samples, isLine);
   const done = file.lines / samples;
   await onBlock(done);
   if (done === questions.length) return;

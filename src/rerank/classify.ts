@@ -31,7 +31,12 @@ export async function classifyToFile(
 ): Promise<void> {
   const samples = groups[0]!.length;
   removeOther(path, inputs);
-  const file = openBlockFile(path, inputs, blockQuestions * samples, groups.length * samples);
+  const all = groups.flat();
+  const isLine = (value: unknown, i: number) => {
+    const { success, data } = line.safeParse(value);
+    return success && data.id === all[i]!.id && data.sample === all[i]!.sample;
+  };
+  const file = openBlockFile(path, inputs, blockQuestions * samples, all.length, isLine);
   const scorer = createClassifierScorer(classifier);
   try {
     let done = file.lines / samples;

@@ -32,6 +32,12 @@ const sampleSchema = z.strictObject({
  */
 export type Sample = z.infer<typeof sampleSchema>;
 
+/** Is this the answer of that number to the question with that id? */
+export function isSample(value: unknown, id: string, sample: number): boolean {
+  const { success, data } = sampleSchema.safeParse(value);
+  return success && data.id === id && data.sample === sample;
+}
+
 /**
  * Reads the samples of each question, in the file's order.
  *

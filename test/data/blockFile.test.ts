@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { openBlockFile } from "../../src/data/blockFile.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -70,4 +70,40 @@ test("a file that something else made is left alone", async () => {
   expect(await userErrorOf(() => open())).toContain("expected nothing there");
   expect(readFileSync(path, "utf8")).toBe("precious\n");
   expect(existsSync(path.replace(".jsonl", ".manifest.json"))).toBe(false);
+});
+
+describe("a damaged file", () => {
+  const isLine = (value: unknown, index: number) =>
+    (value as { value: number }).value === index + 1;
+  const openChecked = () => openBlockFile(path, manifest, 2, 5, isLine);
+
+  test.each([
+    [
+      "other text within",
+      '{"value":1}\n{"val\n{"value":3}\n{"value":4}\n',
+      ":2: damaged: expected the",
+    ],
+    [
+      "a line that is not there any more",
+      lines(1, 3, 4, 5),
+      ":2: damaged: expected the line that was",
+    ],
+    ["a line twice", lines(1, 2, 2, 3), ":3: damaged: expected the line that was written there"],
+    ["a key twice", '{"value":9,"value":1}\n{"value":2}\n', ":1: damaged: expected the line"],
+    ["a byte that is no text", '{"value":1}\n\xff\n', ":2"],
+    ["more lines than the complete one", lines(1, 2, 3, 4, 5, 6), ":6: damaged: expected the end"],
+  ])("with %s is noticed at once, and stays as it is", async (_, text, message) => {
+    openChecked();
+    const bytes = Buffer.from(text, "latin1");
+    writeFileSync(path, bytes);
+    expect(await userErrorOf(openChecked)).toContain(`${path}${message}`);
+    expect(readFileSync(path).equals(bytes)).toBe(true);
+  });
+
+  test("goes on after what the message says", async () => {
+    openChecked().append(block(1, 2, 9, 4));
+    expect(await userErrorOf(openChecked)).toContain("keep the lines before it alone (head -n 2)");
+    writeFileSync(path, lines(1, 2));
+    expect(openChecked().lines).toBe(2);
+  });
 });
