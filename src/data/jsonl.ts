@@ -14,6 +14,7 @@ import { dirname } from "node:path";
 import type { ZodError, ZodType } from "zod";
 import { isErrno, messageOf, show, UserError, withPath } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
+import { findDuplicateKey } from "./duplicateKey.ts";
 
 /** One value of a JSONL file with the line, counted from 1, that it stands on. */
 export interface Line<T> {
@@ -143,7 +144,9 @@ function parseJsonText(text: string, where: string): unknown {
   } catch (error) {
     throw new UserError(`${where}: expected JSON, found ${excerpt(text)} (${messageOf(error)})`);
   }
-  return value;
+  const duplicate = findDuplicateKey(text);
+  if (duplicate === undefined) return value;
+  throw new UserError(`${where}: expected every key once, found ${show(duplicate)} twice`);
 }
 
 function describeIssues(error: ZodError): string {

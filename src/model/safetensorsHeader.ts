@@ -1,6 +1,7 @@
 // The header of a safetensors file: which tensors there are, of what type and shape, and where
 // their bytes lie. Every field is checked, because the file may come from anywhere.
 // Reference: the section "Format" of github.com/huggingface/safetensors; little-endian, row-major.
+import { findDuplicateKey } from "../data/duplicateKey.ts";
 import { messageOf, show, UserError } from "../errors.ts";
 
 /** Array type per dtype, in the order in which the Python library lays tensors out. */
@@ -108,40 +109,6 @@ function parseJson(text: string, path: string): object {
   } catch (error) {
     throw invalid(path, `the header is not JSON: ${messageOf(error)}`);
   }
-}
-
-/** JSON.parse keeps the last of two equal keys in silence. `text` must be valid JSON. */
-function findDuplicateKey(text: string): string | undefined {
-  const openObjects: Set<string>[] = [];
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i];
-    if (char === "{") openObjects.push(new Set());
-    else if (char === "}") openObjects.pop();
-    else if (char === '"') {
-      const end = endOfString(text, i);
-      if (nextSignificant(text, end) === ":") {
-        const key = JSON.parse(text.slice(i, end)) as string;
-        const keys = openObjects.at(-1)!;
-        if (keys.has(key)) return key;
-        keys.add(key);
-      }
-      i = end - 1;
-    }
-  }
-  return undefined;
-}
-
-/** The index behind the closing quote of the string that opens at `start`. */
-function endOfString(text: string, start: number): number {
-  let i = start + 1;
-  while (text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
-  return i + 1;
-}
-
-function nextSignificant(text: string, start: number): string | undefined {
-  let i = start;
-  while (text[i] === " " || text[i] === "\n" || text[i] === "\r" || text[i] === "\t") i++;
-  return text[i];
 }
 
 function checkMetadata(value: unknown, path: string): Readonly<Record<string, string>> {

@@ -39,6 +39,11 @@ describe("readJsonl", () => {
   test.each([
     ["cut JSON", '{"a":1}\n{"a":', /x\.jsonl:2: expected JSON, found \{"a":/],
     ["wrong type", '{"a":"1"}', /x\.jsonl:1: "a": expected number, received string/],
+    [
+      "a key twice",
+      '{"a":1}\n{"a":1,"a":2}',
+      /x\.jsonl:2: expected every key once, found "a" twice/,
+    ],
     ["missing key", "{}", /x\.jsonl:1: "a": expected number/],
     ["unknown key", '{"a":1,"b":2}', /x\.jsonl:1: Unrecognized key: "b"/],
     ["no object", "[1]", /x\.jsonl:1: expected object, received array/],
