@@ -1,9 +1,10 @@
 // The shape of a LLaMA, read from and written to Hugging Face's config.json, and its rotary
 // frequencies. Both spellings of the rotary settings are understood: transformers 4's and 5's.
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { messageOf, UserError } from "../errors.ts";
+import { describeOtherKind, refuseAdapters } from "./folderKind.ts";
 import type { FloatDtype } from "./safetensorsHeader.ts";
 
 export interface LinearRopeScaling {
@@ -107,6 +108,7 @@ export function readModelConfig(
   folder: string,
   architecture: "LlamaForCausalLM" | "LlamaForSequenceClassification" = "LlamaForCausalLM",
 ): ModelConfig {
+  refuseAdapters(folder);
   const path = join(folder, "config.json");
   const architectures = z.tuple([z.literal(architecture)]).nullish();
   const result = schema.extend({ architectures }).safeParse(readJson(path));
@@ -141,7 +143,10 @@ function readJson(path: string): unknown {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new UserError(`cannot read ${path}: ${messageOf(error)}; is this a model folder?`);
+    const kind = describeOtherKind(dirname(path));
+    throw new UserError(
+      `cannot read ${path}: ${messageOf(error)}; ${kind ?? "is this a model folder?"}`,
+    );
   }
   try {
     return JSON.parse(text);

@@ -8,6 +8,7 @@ import {
   type RopeScaling,
   ropeInverseFrequencies,
 } from "./config.ts";
+import { checkFinite } from "./finite.ts";
 import type { GgufFile } from "./gguf.ts";
 import { parameterShapes } from "./model.ts";
 import type { TensorToWrite } from "./safetensors.ts";
@@ -175,6 +176,7 @@ export function ggufWeights(file: GgufFile, config: ModelConfig): Map<string, Te
       shape,
       get data() {
         const values = file.readFloat32(source);
+        checkFinite(values, shape, source, path);
         return isInterleaved ? intoHalves(values, config.headDim, shape[1]!) : values;
       },
     });

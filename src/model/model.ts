@@ -7,6 +7,8 @@ import { messageOf, UserError, withPath } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import type { Rng } from "../rng.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
+import { checkFinite } from "./finite.ts";
+import { describeOtherKind } from "./folderKind.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safetensors.ts";
 import { byteLengthOf, type FloatDtype } from "./safetensorsHeader.ts";
 
@@ -18,6 +20,7 @@ export interface Model {
 }
 
 const EMBEDDING = "model.embed_tokens.weight";
+const OUTPUT = "lm_head.weight";
 
 /** Name and shape of every weight of a model, in the model's order. */
 export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
@@ -36,13 +39,13 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
     shapes.set(`${prefix}mlp.down_proj.weight`, [dim, ffnDim]);
   }
   shapes.set("model.norm.weight", [dim]);
-  if (!tieEmbeddings) shapes.set("lm_head.weight", [vocabSize, dim]);
+  if (!tieEmbeddings) shapes.set(OUTPUT, [vocabSize, dim]);
   return shapes;
 }
 
 /** Name of the matrix that turns hidden states into logits. */
 export function outputWeightName(config: ModelConfig): string {
-  return config.tieEmbeddings ? EMBEDDING : "lm_head.weight";
+  return config.tieEmbeddings ? EMBEDDING : OUTPUT;
 }
 
 /** Number of weights. */
@@ -79,10 +82,19 @@ export function loadModel(folder: string): Model {
 }
 
 /**
+ * @throws UserError, sooner than `loadModel`, for a folder without a model of this kind
+ */
+export function checkHoldsModel(folder: string): void {
+  readModelConfig(folder);
+  weightFiles(folder);
+}
+
+/**
  * Reads the weights of a Hugging Face folder.
  *
  * @param shapes of all weights that there must be
  * @returns in the order of `shapes`
+ * @throws UserError when a file or weight is missing, superfluous, misshapen or not finite
  */
 export function loadVariables(
   folder: string,
@@ -207,8 +219,10 @@ export function weightFiles(folder: string): string[] {
   if (existsSync(single)) return [single];
   const indexPath = join(folder, "model.safetensors.index.json");
   if (!existsSync(indexPath)) {
+    const kind = describeOtherKind(folder);
     throw new UserError(
-      `${folder}: expected model.safetensors or model.safetensors.index.json, found neither`,
+      `${folder}: expected model.safetensors or model.safetensors.index.json, found neither` +
+        (kind === undefined ? "" : `; ${kind}`),
     );
   }
   const shards = [...new Set(Object.values(readWeightMap(indexPath)))].sort();
@@ -248,12 +262,14 @@ function readVariable(file: SafetensorsFile, name: string, shape: readonly numbe
         "weights and config.json belong to different models",
     );
   }
-  return new Variable(name, shape, file.readFloat32(name));
+  const values = file.readFloat32(name);
+  checkFinite(values, shape, name, file.path);
+  return new Variable(name, shape, values);
 }
 
 /** Weights that some files carry and the model does not need; with tied embeddings, lm_head is such a one. */
 function isIgnored(name: string): boolean {
-  return name.endsWith("rotary_emb.inv_freq") || name === "lm_head.weight";
+  return name.endsWith("rotary_emb.inv_freq") || name === OUTPUT;
 }
 
 function unexpected(path: string, name: string): UserError {

@@ -24,6 +24,7 @@ import {
   quote,
   type TensorData,
   type TensorInfo,
+  unsupportedDtype,
 } from "./safetensorsHeader.ts";
 
 /**
@@ -92,7 +93,7 @@ function readFloat32(descriptor: number, path: string, name: string, entry: Entr
   const { dtype, begin } = entry;
   if (dtype === "F32") return readRaw(descriptor, path, entry) as Float32Array;
   if (dtype !== "F16" && dtype !== "BF16") {
-    throw new UserError(`${path}: tensor ${quote(name)} must be F32, F16 or BF16, found ${dtype}`);
+    throw unsupportedDtype(path, name, dtype);
   }
   const widen = dtype === "F16" ? float16ToFloat32 : bfloat16ToFloat32;
   const result = new Float32Array(entry.byteLength / 2);

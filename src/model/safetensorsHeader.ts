@@ -66,6 +66,16 @@ export function invalid(path: string, problem: string): UserError {
   return new UserError(`${path}: not a valid safetensors file: ${problem}`);
 }
 
+/** A tensor of a type that weights cannot have here: F8_E4M3 and others of 8 bits and fewer, integers, F64. */
+export function unsupportedDtype(path: string, name: string, dtype: string): UserError {
+  const type = /^\w{1,20}$/.test(dtype) ? dtype : quote(dtype);
+  return new UserError(
+    `${path}: tensor ${quote(name)} is of type ${type}, which is not supported; weights must be F32, F16 or BF16: ` +
+      "take the model in one of these, or convert it in Python, transformers: " +
+      'AutoModelForCausalLM.from_pretrained(FOLDER, dtype="float32").save_pretrained(NEW_FOLDER)',
+  );
+}
+
 /**
  * @param bytes the JSON text, without the 8 bytes of length before it
  * @param path for messages
@@ -128,6 +138,7 @@ function checkEntry(name: string, value: unknown, path: string, dataStart: numbe
   const unknownKey = Object.keys(rest)[0];
   if (unknownKey !== undefined) throw fail(`unknown field ${quote(unknownKey)}`);
   if (!isDtype(dtype)) {
+    if (typeof dtype === "string") throw unsupportedDtype(path, name, dtype);
     throw fail(`dtype must be one of ${dtypes.join(", ")}, found ${show(dtype)}`);
   }
   if (!isSizes(shape)) throw fail(`shape must be sizes, found ${show(shape)}`);

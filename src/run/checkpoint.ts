@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import type { Config } from "../config.ts";
 import { asUserError, UserError } from "../errors.ts";
+import { describeOtherKind } from "../model/folderKind.ts";
 import {
   checkpointsIn,
   compareAge,
@@ -176,9 +177,10 @@ export function resolveModelFolder(path: string): string {
   if (fs.existsSync(checkpointsIn(path))) return modelOfRun(path);
   if (fs.existsSync(join(path, manifestName))) return checkedModel(path);
   if (fs.existsSync(join(path, "config.json"))) return path;
+  const kind = describeOtherKind(path);
   throw new UserError(
     `${path}: expected a model's folder (with config.json), a checkpoint (with ${manifestName}) ` +
-      "or a run's folder (with checkpoints/), found none of these files",
+      `or a run's folder (with checkpoints/), found none of these files${kind ? `; ${kind}` : ""}`,
   );
 }
 

@@ -7,7 +7,7 @@ import type { CotKind, SamplingFormat } from "../data/prompt.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { loadModel, type Model, saveModel } from "../model/model.ts";
+import { checkHoldsModel, loadModel, type Model, saveModel } from "../model/model.ts";
 
 /** How a model was taught to answer: what evaluation needs to ask in the same way. */
 export interface AnswerFormat {
@@ -29,6 +29,7 @@ const answerFormatSchema = z.strictObject({
  * @throws UserError when something is missing or damaged, or the tokenizer has ids that the model has not
  */
 export function loadModelFolder(folder: string): { model: Model; tokenizer: Tokenizer } {
+  checkHoldsModel(folder);
   const tokenizer = loadTokenizer(folder);
   const model = loadModel(folder);
   checkVocabulary(tokenizer, model.config, folder);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { importModel } from "../../src/commands/importModel.ts";
@@ -67,7 +67,18 @@ describe("a folder", () => {
   });
 
   test("without a model is refused", () => {
-    expect(() => importModel(home, output)).toThrow(/tokenizer\.json: no such file/);
+    expect(() => importModel(home, output)).toThrow(/config\.json.*is this a model folder/);
+    expect(existsSync(output)).toBe(false);
+  });
+});
+
+describe("a weight that is no number", () => {
+  test("is refused by its name and place, from a GGUF file too", () => {
+    const bytes = readFileSync(gguf("linear-rope"));
+    bytes.writeFloatLE(Number.NaN, bytes.length - 8); // in the last tensor
+    const damaged = join(home, "damaged.gguf");
+    writeFileSync(damaged, bytes);
+    expect(() => importModel(damaged, output)).toThrow(/damaged\.gguf: \S+ holds NaN at \[\d/);
     expect(existsSync(output)).toBe(false);
   });
 });

@@ -116,7 +116,9 @@ describe("openSafetensors", () => {
 
   test("refuses to take integers for floats", () => {
     using file = openSafetensors(dtypesFile);
-    expect(() => file.readFloat32("int32")).toThrow('"int32" must be F32, F16 or BF16, found I32');
+    expect(() => file.readFloat32("int32")).toThrow(
+      'tensor "int32" is of type I32, which is not supported; weights must be F32, F16 or BF16',
+    );
   });
 
   test("notices that a file was cut while it was open", () => {
@@ -166,7 +168,12 @@ describe("openSafetensors", () => {
     ["offsets that run backwards", `{"a":${entry("F32", [2], [8, 0])}}`, 8, /data_offsets/],
     ["offsets before the data", `{"a":${entry("F32", [2], [-8, 0])}}`, 0, /data_offsets/],
     ["three offsets", `{"a":${entry("F32", [2], [0, 8, 8])}}`, 8, /data_offsets/],
-    ["an unknown type", `{"a":${entry("F31", [2], [0, 8])}}`, 8, /dtype must be one of .*"F31"/],
+    [
+      "an unknown type",
+      `{"a":${entry("F31", [2], [0, 8])}}`,
+      8,
+      /"a" is of type F31, which is not supp/,
+    ],
     ["a type that objects have", `{"a":${entry("toString", [2], [0, 8])}}`, 8, /dtype/],
     ["an unknown field", '{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1],"x":1}}', 1, /"x"/],
     ["an entry that is no object", '{"a":[1]}', 0, /must be an object/],
