@@ -78,7 +78,30 @@ export function disposeModel(model: Model): void {
  */
 export function loadModel(folder: string): Model {
   const config = readModelConfig(folder);
+  if (config.tieEmbeddings && weightNames(folder).has(OUTPUT))
+    return loadWithOutput(folder, config);
   return { config, parameters: loadVariables(folder, parameterShapes(config)) };
+}
+
+/**
+ * Reads a model whose files have an output matrix although config.json ties it to the embedding. As transformers does: a matrix
+ * that differs from the embedding is not tied, and one without an embedding beside it is the embedding, too.
+ * Reference: transformers 5.23, `PreTrainedModel.tie_weights`.
+ */
+function loadWithOutput(folder: string, config: ModelConfig): Model {
+  const untied = { ...config, tieEmbeddings: false };
+  const shapes = parameterShapes(untied);
+  if (!weightNames(folder).has(EMBEDDING)) shapes.delete(EMBEDDING);
+  const parameters = loadVariables(folder, shapes);
+  const output = parameters.get(OUTPUT)!;
+  const values = output.values();
+  const embedding = parameters.get(EMBEDDING);
+  if (embedding?.values().some((value, i) => value !== values[i]))
+    return { config: untied, parameters };
+  parameters.delete(OUTPUT);
+  output.dispose();
+  const tied = embedding ?? new Variable(EMBEDDING, output.shape, values);
+  return { config, parameters: new Map([[EMBEDDING, tied], ...parameters]) };
 }
 
 /**
@@ -87,6 +110,15 @@ export function loadModel(folder: string): Model {
 export function checkHoldsModel(folder: string): void {
   readModelConfig(folder);
   weightFiles(folder);
+}
+
+/** Names of all weights in a folder's files. */
+function weightNames(folder: string): Set<string> {
+  const names = weightFiles(folder).flatMap((path) => {
+    using file = openSafetensors(path);
+    return [...file.tensors.keys()];
+  });
+  return new Set(names);
 }
 
 /**
@@ -267,7 +299,7 @@ function readVariable(file: SafetensorsFile, name: string, shape: readonly numbe
   return new Variable(name, shape, values);
 }
 
-/** Weights that some files carry and the model does not need; with tied embeddings, lm_head is such a one. */
+/** Weights that some files carry and the model does not need: of a classifier's, the language model's output matrix. */
 function isIgnored(name: string): boolean {
   return name.endsWith("rotary_emb.inv_freq") || name === OUTPUT;
 }

@@ -16,7 +16,8 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from "../../src/model/safetensors.ts";
-import { goldenPath } from "../support/golden.ts";
+import { createScorer } from "../../src/model/score.ts";
+import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { weightsIn } from "../support/tiny.ts";
@@ -204,6 +205,73 @@ describe("loadModel", () => {
       );
     },
   );
+
+  /** Log-probabilities of the golden file's first row. */
+  const firstRow = (name: string) => {
+    const golden = readGolden("models", name, "golden.safetensors");
+    const length = golden.get("lengths")!.values[0]!;
+    return {
+      tokens: rowOf(golden.get("tokens")!, 0, length),
+      expected: rowOf(golden.get("logprobs")!, 0, length - 1),
+    };
+  };
+  const computes = (folder: string, name: string) => {
+    const { tokens, expected } = firstRow(name);
+    const model = loadModel(folder);
+    const scorer = createScorer(model);
+    const sequence = { prompt: tokens.slice(0, 1), response: tokens.slice(1) };
+    const [found] = scorer.score([sequence], 1000).logprobs;
+    scorer.dispose();
+    disposeModel(model);
+    expect(largestDifference(found!, expected)).toBeLessThan(1e-4);
+    return model;
+  };
+  const setTied = (folder: string, tied: boolean) => {
+    const path = join(folder, "config.json");
+    const json = JSON.parse(readFileSync(path, "utf8"));
+    writeFileSync(path, JSON.stringify({ ...json, tie_word_embeddings: tied }));
+  };
+  const [embedding, output] = ["model.embed_tokens.weight", "lm_head.weight"];
+
+  test("does not tie an output matrix that differs from the embedding, whatever config.json says", () => {
+    const folder = copyOf("multi-head");
+    setTied(folder, true);
+    const { config, parameters } = computes(folder, "multi-head");
+    expect(config.tieEmbeddings).toBe(false);
+    expect([...parameters.keys()].at(-1)).toBe(output);
+    const saved = join(home, "saved-untied");
+    const model = loadModel(folder);
+    saveModel(model, saved);
+    disposeModel(model);
+    computes(saved, "multi-head");
+  });
+
+  test("ties an output matrix that equals the embedding", () => {
+    const folder = copyOf("grouped-query");
+    change(join(folder, "model.safetensors"), (tensors) =>
+      tensors.set(output, tensors.get(embedding)!),
+    );
+    const { config, parameters } = computes(folder, "grouped-query");
+    expect(config.tieEmbeddings).toBe(true);
+    expect(parameters.has(output)).toBe(false);
+  });
+
+  test("takes the output matrix for the embedding where the two are tied and only it is there", () => {
+    const folder = copyOf("grouped-query");
+    change(join(folder, "model.safetensors"), (tensors) => {
+      tensors.set(output, tensors.get(embedding)!);
+      tensors.delete(embedding);
+    });
+    const { parameters } = computes(folder, "grouped-query");
+    expect([...parameters.keys()][0]).toBe(embedding);
+    expect(parameters.has(output)).toBe(false);
+  });
+
+  test.each([embedding, output])("misses %s where nothing is tied", async (name) => {
+    const folder = copyOf("multi-head");
+    change(join(folder, "model.safetensors"), (tensors) => tensors.delete(name));
+    expect(await userErrorOf(() => loadModel(folder))).toContain(`is missing: ${name}`);
+  });
 
   test("refuses a folder without weights", async () => {
     const folder = copyOf("multi-head");
