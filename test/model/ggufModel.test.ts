@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { readModelConfig } from "../../src/model/config.ts";
-import { type GgufFile, type GgufValue, openGguf } from "../../src/model/gguf.ts";
+import { type GgufFile, openGguf } from "../../src/model/gguf.ts";
+import type { GgufValue } from "../../src/model/ggufHeader.ts";
 import { ggufConfig, ggufWeights } from "../../src/model/ggufModel.ts";
 import { openSafetensors } from "../../src/model/safetensors.ts";
 import { goldenPath } from "../support/golden.ts";
