@@ -1,58 +1,11 @@
 // Rebuilds a tokenizer from the metadata of a GGUF file, where llama.cpp keeps tokens, merges or scores, and the name of
 // the rule that cuts a text into words, but not the rule itself.
-// Reference: ggml-org/llama.cpp, src/llama-vocab.cpp; ggml-org/ggml, docs/gguf.md.
-import { z } from "zod";
-import { UserError } from "../errors.ts";
-import { type AddedToken, addedTokensJson, byteLevel, byteLevelJson } from "./bpe.ts";
+// Reference: ggml-org/llama.cpp 00ad355e, src/llama-vocab.cpp; ggml-org/ggml, docs/gguf.md.
+import { show, UserError } from "../errors.ts";
+import { type AddedToken, addedTokensJson, byteLevelJson } from "./bpe.ts";
+import { addsBos, readVocabulary, tokenTypes, typeOf, type Vocabulary } from "./ggufVocabulary.ts";
+import { wordRules } from "./ggufWordRules.ts";
 import type { TokenizerFiles } from "./tokenizer.ts";
-
-/** What `tokenizer.ggml.token_type` says of a token. */
-const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5 } as const;
-
-const id = z.int().nonnegative().optional();
-const schema = z.object({
-  model: z.string(),
-  pre: z.string().optional(),
-  tokens: z.array(z.string()).min(1),
-  token_type: z.array(z.int()).optional(),
-  merges: z.array(z.string()).optional(),
-  scores: z.array(z.number()).optional(),
-  bos_token_id: id,
-  eos_token_id: id,
-  unknown_token_id: id,
-  padding_token_id: id,
-  add_bos_token: z.boolean().optional(),
-  add_eos_token: z.boolean().optional(),
-  add_space_prefix: z.boolean().default(true),
-});
-
-type Metadata = z.infer<typeof schema>;
-
-/** Words as LLaMA 3 cuts them: numbers in threes, line ends apart. */
-const llama3Words =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" +
-  "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
-const split = (regex: string) => ({
-  type: "Split",
-  pattern: { Regex: regex },
-  behavior: "Isolated",
-  invert: false,
-});
-const sequence = (...pretokenizers: readonly object[]) => ({ type: "Sequence", pretokenizers });
-
-/** By `tokenizer.ggml.pre`: how byte-level tokenizers cut a text before they merge. */
-const wordRules: ReadonlyMap<string, { preTokenizer: object; ignoreMerges: boolean }> = new Map([
-  ["gpt-2", { preTokenizer: byteLevel, ignoreMerges: false }],
-  ["smollm", { preTokenizer: sequence(split("\\p{N}"), byteLevel), ignoreMerges: false }],
-  [
-    "llama-bpe",
-    {
-      preTokenizer: sequence(split(llama3Words), { ...byteLevel, use_regex: false }),
-      ignoreMerges: true,
-    },
-  ],
-]);
 
 /**
  * @param metadata of the whole file
@@ -64,18 +17,7 @@ export function tokenizerFromGguf(
   metadata: ReadonlyMap<string, unknown>,
   where: string,
 ): TokenizerFiles {
-  const prefix = "tokenizer.ggml.";
-  const own = [...metadata].flatMap(([key, value]) =>
-    key.startsWith(prefix) ? [[key.slice(prefix.length), value]] : [],
-  );
-  const parsed = schema.safeParse(Object.fromEntries(own));
-  if (!parsed.success) {
-    throw new UserError(
-      `${where}: its metadata "${prefix}" make no tokenizer:\n${z.prettifyError(parsed.error)}`,
-    );
-  }
-  const given = parsed.data;
-  checkLengths(given, where);
+  const given = readVocabulary(metadata, where);
   const tokenizerConfig = {
     tokenizer_class: "PreTrainedTokenizerFast",
     bos_token: tokenOf(given, given.bos_token_id),
@@ -83,32 +25,30 @@ export function tokenizerFromGguf(
     unk_token: tokenOf(given, given.unknown_token_id),
     pad_token: tokenOf(given, paddingId(given)),
     add_bos_token: addsBos(given),
-    add_eos_token: given.add_eos_token ?? false,
+    add_eos_token: given.add_eos_token,
     clean_up_tokenization_spaces: false,
-    chat_template: metadata.get("tokenizer.chat_template"),
+    chat_template: chatTemplate(metadata),
   };
   return { tokenizerJson: tokenizerJson(given, where), tokenizerConfig };
 }
 
-function checkLengths(given: Metadata, where: string): void {
-  const { length } = given.tokens;
-  for (const name of ["token_type", "scores"] as const) {
-    const found = given[name]?.length ?? length;
-    if (found === length) continue;
-    throw new UserError(`${where}: has ${length} tokens, but ${found} in tokenizer.ggml.${name}`);
-  }
-  for (const name of ["bos_token_id", "eos_token_id", "unknown_token_id"] as const) {
-    if ((given[name] ?? 0) < length) continue;
-    throw new UserError(`${where}: tokenizer.ggml.${name} ${given[name]} is not a token`);
-  }
+/** One template, or several by their names, as tokenizer_config.json has them; undefined where there is none. */
+function chatTemplate(metadata: ReadonlyMap<string, unknown>) {
+  const key = "tokenizer.chat_template";
+  const named = [...metadata].flatMap(([found, template]) =>
+    found.startsWith(`${key}.`) ? [{ name: found.slice(key.length + 1), template }] : [],
+  );
+  const template = metadata.get(key);
+  if (named.length === 0) return template;
+  return [...(template === undefined ? [] : [{ name: "default", template }]), ...named];
 }
 
-function tokenOf({ tokens }: Metadata, tokenId: number | undefined): string | null {
+function tokenOf({ tokens }: Vocabulary, tokenId: number | undefined): string | null {
   return tokenId === undefined ? null : tokens[tokenId]!;
 }
 
 /** Padding must not look like the end of a text; the unknown token stands in nothing that a model learns. */
-function paddingId(given: Metadata): number | undefined {
+function paddingId(given: Vocabulary): number | undefined {
   const { padding_token_id, unknown_token_id, eos_token_id, tokens } = given;
   const candidates = [padding_token_id, unknown_token_id];
   return candidates.find(
@@ -116,12 +56,7 @@ function paddingId(given: Metadata): number | undefined {
   );
 }
 
-/** llama.cpp's default where a file says nothing. */
-function addsBos({ model, add_bos_token }: Metadata): boolean {
-  return add_bos_token ?? model === "llama";
-}
-
-function tokenizerJson(given: Metadata, where: string) {
+function tokenizerJson(given: Vocabulary, where: string) {
   switch (given.model) {
     case "gpt2":
       return byteLevelTokenizer(given, where);
@@ -129,23 +64,29 @@ function tokenizerJson(given: Metadata, where: string) {
       return sentencePieceTokenizer(given, where);
     default:
       throw new UserError(
-        `${where}: its tokenizer is of the kind "${given.model}" (tokenizer.ggml.model), which is not supported; ` +
+        `${where}: its tokenizer is of the kind ${show(given.model)} (tokenizer.ggml.model), which is not supported; ` +
           'supported are "gpt2" (byte-level BPE) and "llama" (SentencePiece BPE)',
       );
   }
 }
 
-function byteLevelTokenizer(given: Metadata, where: string) {
+function byteLevelTokenizer(given: Vocabulary, where: string) {
   const rule = wordRules.get(given.pre ?? "");
   if (rule === undefined) {
-    const known = [...wordRules.keys()].map((name) => `"${name}"`).join(", ");
     throw new UserError(
-      `${where}: its tokenizer cuts words by ${JSON.stringify(given.pre ?? null)} (tokenizer.ggml.pre), which is not ` +
-        `supported; supported are ${known}: import the model's Hugging Face folder, which has the rule`,
+      `${where}: its tokenizer cuts words by ${show(given.pre ?? null)} (tokenizer.ggml.pre), which is not ` +
+        "supported; supported are those of GPT-2, SmolLM, LLaMA 3, Qwen2 and a few more (docs/models.md): " +
+        "import the model's Hugging Face folder, which has the rule",
     );
   }
   if (given.merges === undefined) throw new UserError(`${where}: has no tokenizer.ggml.merges`);
-  const merges = given.merges.map((merge) => merge.split(" ") as [string, string]);
+  const merges = given.merges.map((merge): [string, string] => {
+    const space = merge.indexOf(" ", 1); // a token may begin with one
+    if (space > 0) return [merge.slice(0, space), merge.slice(space + 1)];
+    throw new UserError(
+      `${where}: the merge ${show(merge)} is not two tokens with a space between`,
+    );
+  });
   const json = byteLevelJson(vocabulary(given), merges, addedTokens(given));
   return {
     ...json,
@@ -156,7 +97,7 @@ function byteLevelTokenizer(given: Metadata, where: string) {
 }
 
 /** As Hugging Face converts LLaMA's SentencePiece models: BPE on characters, bytes for those without a token. */
-function sentencePieceTokenizer(given: Metadata, where: string) {
+function sentencePieceTokenizer(given: Vocabulary, where: string) {
   if (given.scores === undefined) throw new UserError(`${where}: has no tokenizer.ggml.scores`);
   const [word, space] = ["▁", " "];
   const replace = (from: string, to: string) => ({
@@ -204,7 +145,7 @@ function sentencePieceTokenizer(given: Metadata, where: string) {
 }
 
 /** Every way to join two tokens to a third, the third with the highest score first. */
-function mergesFromScores(given: Metadata, scores: readonly number[]): [string, string][] {
+function mergesFromScores(given: Vocabulary, scores: readonly number[]): [string, string][] {
   const idOf = new Map(
     given.tokens.flatMap((token, tokenId) => {
       const isText = typeOf(given, tokenId) === tokenTypes.normal;
@@ -224,17 +165,13 @@ function mergesFromScores(given: Metadata, scores: readonly number[]): [string, 
   });
 }
 
-function typeOf({ token_type }: Metadata, tokenId: number): number {
-  return token_type?.[tokenId] ?? tokenTypes.normal;
-}
-
 /** Without the rows that only fill the embedding up. */
-function vocabulary(given: Metadata): Map<string, number> {
+function vocabulary(given: Vocabulary): Map<string, number> {
   const ids = given.tokens.map((token, tokenId) => [token, tokenId] as const);
   return new Map(ids.filter(([, tokenId]) => typeOf(given, tokenId) !== tokenTypes.unused));
 }
 
-function addedTokens(given: Metadata): AddedToken[] {
+function addedTokens(given: Vocabulary): AddedToken[] {
   const { unknown, control, userDefined } = tokenTypes;
   return given.tokens.flatMap((content, tokenId) => {
     const type = typeOf(given, tokenId);
@@ -243,18 +180,28 @@ function addedTokens(given: Metadata): AddedToken[] {
   });
 }
 
-/** Adds BOS where the model is used to it; this project asks for no special tokens, other tools do. */
-function postProcessor(given: Metadata) {
-  const bos = tokenOf(given, given.bos_token_id);
-  if (!addsBos(given) || bos === null) return null;
-  const text = (name: string, type_id: number) => [
-    { SpecialToken: { id: bos, type_id } },
-    { Sequence: { id: name, type_id } },
+/** Adds BOS and EOS where the model is used to them; this project asks for no special tokens, other tools do. */
+function postProcessor(given: Vocabulary) {
+  const begin = addsBos(given) ? given.bos_token_id : undefined;
+  const end = given.add_eos_token ? given.eos_token_id : undefined;
+  if (begin === undefined && end === undefined) return null;
+  const special = (tokenId: number | undefined, type_id: number) =>
+    tokenId === undefined ? [] : [{ SpecialToken: { id: given.tokens[tokenId]!, type_id } }];
+  const text = (id: string, type_id: number) => [
+    ...special(begin, type_id),
+    { Sequence: { id, type_id } },
+    ...special(end, type_id),
   ];
+  const used = [begin, end].filter((tokenId) => tokenId !== undefined);
   return {
     type: "TemplateProcessing",
     single: text("A", 0),
     pair: [...text("A", 0), ...text("B", 1)],
-    special_tokens: { [bos]: { id: bos, ids: [given.bos_token_id], tokens: [bos] } },
+    special_tokens: Object.fromEntries(
+      used.map((tokenId) => {
+        const token = given.tokens[tokenId]!;
+        return [token, { id: token, ids: [tokenId], tokens: [token] }];
+      }),
+    ),
   };
 }

@@ -209,7 +209,8 @@ function readScaling(rope: HuggingFaceRope, where: string): RopeScaling | null {
   throw new UserError(`${where}: supported are default, linear and llama3, found "${type}"`);
 }
 
-function checkConsistency(config: ModelConfig, path: string): void {
+/** @throws UserError when sizes or tokens do not fit together */
+export function checkConsistency(config: ModelConfig, path: string): void {
   const { dim, heads, kvHeads, headDim, ropeScaling, vocabSize } = config;
   const problems: string[] = [];
   if (!Number.isInteger(headDim)) {

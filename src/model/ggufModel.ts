@@ -1,8 +1,10 @@
 // A LLaMA in a GGUF file as Hugging Face has it: configuration from the metadata, weights under their own names.
 // Reference: ggml-org/llama.cpp, convert_hf_to_gguf.py, which this undoes.
 import { z } from "zod";
-import { UserError } from "../errors.ts";
+import { ggufSpecialTokens } from "../data/ggufVocabulary.ts";
+import { show, UserError } from "../errors.ts";
 import {
+  checkConsistency,
   type Llama3RopeScaling,
   type ModelConfig,
   type RopeScaling,
@@ -12,11 +14,13 @@ import { checkFinite } from "./finite.ts";
 import type { GgufFile } from "./gguf.ts";
 import { parameterShapes } from "./model.ts";
 import type { TensorToWrite } from "./safetensors.ts";
+import { quote } from "./safetensorsHeader.ts";
 
 const size = z.int().positive();
-const id = z.int().nonnegative().optional();
-const schema = z.object({
+const positive = z.number().positive();
+const schema = z.looseObject({
   "general.architecture": z.literal("llama"),
+  "general.type": z.literal("model").optional(), // others: adapter, mmproj, imatrix, vocab
   "split.count": z.literal([0, 1]).optional(),
   "llama.block_count": size,
   "llama.context_length": size,
@@ -26,20 +30,32 @@ const schema = z.object({
   "llama.attention.head_count_kv": size.optional(),
   "llama.attention.key_length": size.optional(),
   "llama.attention.value_length": size.optional(),
-  "llama.attention.layer_norm_rms_epsilon": z.number().positive(),
+  "llama.attention.layer_norm_rms_epsilon": positive,
   "llama.rope.dimension_count": size.optional(),
-  "llama.rope.freq_base": z.number().positive().default(10_000),
-  "llama.rope.scaling.type": z.enum(["none", "linear"]).default("none"),
-  "llama.rope.scaling.factor": z.number().positive().default(1),
-  "llama.expert_count": z.literal(0).optional(),
-  "tokenizer.ggml.bos_token_id": id,
-  "tokenizer.ggml.eos_token_id": id,
+  "llama.rope.freq_base": positive.default(10_000),
+  "llama.rope.scaling.type": z.enum(["none", "linear"]).default("linear"),
+  "llama.rope.scaling.factor": z.number().nonnegative().optional(),
+  "llama.rope.scale_linear": z.number().nonnegative().optional(),
+  "llama.rope.scaling.attn_factor": z.literal(1).optional(),
+  "llama.attention.causal": z.literal(true).optional(),
 });
+type Metadata = z.infer<typeof schema>;
+
+/** Keys of a LLaMA that change nothing: sizes that its tensors have, and what only YaRN reads. */
+const harmlessKeys: ReadonlySet<string> = new Set([
+  "llama.vocab_size",
+  "llama.rope.scaling.original_context_length",
+  "llama.rope.scaling.finetuned",
+  "llama.tensor_data_layout", // a remark of old converters; rows are as llama.cpp has them whatever it says
+]);
 
 /** LLaMA 3.1's scaling of the rotary frequencies, as a divisor of each. */
 const ropeDivisors = "rope_freqs.weight";
 
 /**
+ * Reads what llama.cpp reads of a LLaMA, with its defaults; other keys of the architecture must be 0, false or empty.
+ * Reference: ggml-org/llama.cpp 00ad355e, src/llama-model.cpp, `load_hparams`; src/models/llama.cpp.
+ *
  * @returns the configuration, without a padding token
  * @throws UserError for another architecture, and for what our LLaMA cannot do, each by its name
  */
@@ -50,6 +66,7 @@ export function ggufConfig(file: GgufFile): ModelConfig {
     throw new UserError(`${path}: cannot use this model:\n${z.prettifyError(parsed.error)}`);
   }
   const given = parsed.data;
+  refuseOtherKeys(file);
   const heads = given["llama.attention.head_count"];
   const headDim = given["llama.attention.key_length"] ?? given["llama.embedding_length"] / heads;
   for (const name of ["llama.attention.value_length", "llama.rope.dimension_count"] as const) {
@@ -59,8 +76,12 @@ export function ggufConfig(file: GgufFile): ModelConfig {
   }
   const vocabSize = shapes.get("token_embd.weight")?.[0];
   if (vocabSize === undefined) throw new UserError(`${path}: has no tensor token_embd.weight`);
-  const bosId = given["tokenizer.ggml.bos_token_id"];
-  const eosId = given["tokenizer.ggml.eos_token_id"];
+  if (9 * given["llama.block_count"] > shapes.size) {
+    throw new UserError(
+      `${path}: says it has ${given["llama.block_count"]} layers (llama.block_count), but has ${shapes.size} tensors`,
+    );
+  }
+  const { bosId, endIds } = ggufSpecialTokens(metadata, path);
   const config: ModelConfig = {
     vocabSize,
     dim: given["llama.embedding_length"],
@@ -72,18 +93,33 @@ export function ggufConfig(file: GgufFile): ModelConfig {
     // Metadata are float32: 1e-5 comes out as 9.999999747378752e-6.
     normEpsilon: shortest(given["llama.attention.layer_norm_rms_epsilon"]),
     ropeTheta: shortest(given["llama.rope.freq_base"]),
-    ropeScaling: linearScaling(
-      given["llama.rope.scaling.type"],
-      given["llama.rope.scaling.factor"],
-    ),
+    ropeScaling: linearScaling(given),
     tieEmbeddings: !shapes.has("output.weight"),
     maxPositions: given["llama.context_length"],
     initializerStd: 0.02, // for weights that a training adds; not in the file
     ...(bosId !== undefined && { bosId }),
-    eosIds: eosId === undefined ? [] : [eosId],
+    eosIds: endIds,
   };
+  checkConsistency(config, path);
   if (!shapes.has(ropeDivisors)) return config;
+  if (config.ropeScaling !== null) {
+    throw new UserError(
+      `${path}: cannot use this model: it has both linear scaling of its positions and ${ropeDivisors}`,
+    );
+  }
   return { ...config, ropeScaling: llama3Scaling(config, file) };
+}
+
+/** Keys like `llama.logit_scale` would change what is computed, or mean nothing to us, which cannot be told apart. */
+function refuseOtherKeys({ path, metadata }: GgufFile): void {
+  for (const [key, value] of metadata) {
+    if (!key.startsWith("llama.") || key in schema.shape || harmlessKeys.has(key)) continue;
+    const isInactive = [0, false, ""].some((inactive) => value === inactive);
+    if (isInactive || (Array.isArray(value) && value.length === 0)) continue;
+    throw new UserError(
+      `${path}: cannot use this model: ${quote(key)} is ${show(value)}; a plain LLaMA has no such key`,
+    );
+  }
 }
 
 /** The number of fewest digits that rounds to the same float32. */
@@ -95,8 +131,11 @@ function shortest(value: number): number {
   return value;
 }
 
-function linearScaling(type: "none" | "linear", factor: number): RopeScaling | null {
-  return type === "linear" ? { type, factor: shortest(factor) } : null;
+/** The factor has an old and a new key; without a type it counts, too, and 0 is none. */
+function linearScaling(given: Metadata): RopeScaling | null {
+  const factor = given["llama.rope.scaling.factor"] ?? given["llama.rope.scale_linear"] ?? 0;
+  if (given["llama.rope.scaling.type"] === "none" || factor === 0 || factor === 1) return null;
+  return { type: "linear", factor: shortest(factor) };
 }
 
 /**
@@ -184,7 +223,7 @@ export function ggufWeights(file: GgufFile, config: ModelConfig): Map<string, Te
   const [superfluous] = unused;
   if (superfluous !== undefined) {
     throw new UserError(
-      `${path}: tensor ${superfluous} is not a weight of a plain LLaMA, so the model cannot be used`,
+      `${path}: tensor ${quote(superfluous)} is not a weight of a plain LLaMA, so the model cannot be used`,
     );
   }
   return weights;

@@ -54,9 +54,63 @@ test.each<[Record<string, GgufValue | undefined>, RegExp]>([
   [{ "split.count": 2 }, /split\.count/],
   [{ "llama.rope.scaling.type": "yarn" }, /"none"\|"linear".*llama\.rope\.scaling\.type/s],
   [{ "llama.attention.value_length": 16 }, /llama\.attention\.value_length is 16, not 8/],
+  [{ "llama.rope.scaling.type": "longrope" }, /"none"\|"linear".*llama\.rope\.scaling\.type/s],
+  [{ "llama.rope.scaling.attn_factor": 0.5 }, /llama\.rope\.scaling\.attn_factor/],
+  [{ "llama.attention.key_length": 16 }, /llama\.attention\.value_length is 8, not 16/],
+  [{ "llama.rope.dimension_count": 4 }, /llama\.rope\.dimension_count is 4, not 8/],
+  [{ "llama.attention.causal": false }, /llama\.attention\.causal/],
+  [{ "llama.attention.sliding_window": 4096 }, /"llama\.attention\.sliding_window" is 4096/],
+  [{ "llama.attention.scale": 0.5 }, /"llama\.attention\.scale" is 0\.5/],
+  [{ "llama.logit_scale": 2 }, /"llama\.logit_scale" is 2; a plain LLaMA has no such key/],
+  [{ "llama.\u001b[31m": "\u0007" }, /"llama\.\\u001b\[31m" is "\\u0007"/],
+  [{ "llama.attention.head_count": [6, 6] }, /llama\.attention\.head_count/],
+  [{ "llama.attention.head_count_kv": 4 }, /multiple of num_key_value_heads 4/],
+  [{ "general.type": "adapter" }, /"model".*general\.type/s],
   [{ "llama.block_count": undefined }, /llama\.block_count/],
+  [{ "llama.block_count": 2 ** 31 }, /says it has 2147483648 layers .*, but has 20 tensors/],
 ])("metadata that our LLaMA cannot follow are refused by name: %o", (metadata, message) => {
   expect(() => ggufConfig(changed(metadata))).toThrow(message);
+});
+
+const [type, factor, old] = ["type", "factor", "linear"].map((name) =>
+  name === "linear" ? "llama.rope.scale_linear" : `llama.rope.scaling.${name}`,
+) as [string, string, string];
+
+test.each<[string, Record<string, GgufValue>, number | null]>([
+  ["no key", {}, null],
+  ["a factor without a type", { [factor]: 4 }, 4],
+  ["the old key", { [old]: 4 }, 4],
+  ["both keys: the new one counts", { [factor]: 2, [old]: 4 }, 2],
+  ["the type linear", { [type]: "linear", [factor]: 2.5 }, 2.5],
+  ["the type linear and the old key", { [type]: "linear", [old]: 4 }, 4],
+  ["the type none, which leaves the factor unused", { [type]: "none", [factor]: 4 }, null],
+  ["a factor of 1", { [type]: "linear", [factor]: 1 }, null],
+  ["a factor of 0, which is none", { [factor]: 0, [old]: 4 }, null],
+  [
+    "original positions, which YaRN alone reads",
+    { "llama.rope.scaling.original_context_length": 9 },
+    null,
+  ],
+])("rotary scaling is what llama.cpp makes of %s", (_, metadata, expected) => {
+  const { ropeScaling } = ggufConfig(changed(metadata));
+  expect(ropeScaling).toEqual(expected === null ? null : { type: "linear", factor: expected });
+});
+
+test("keys of other architectures that are 0, false or empty are left aside", () => {
+  const inactive = {
+    "llama.expert_count": 0,
+    "llama.attention.sliding_window": 0,
+    "llama.attention.causal": true,
+    "llama.use_parallel_residual": false,
+    "llama.classifier.output_labels": [],
+  };
+  expect(ggufConfig(changed(inactive))).toEqual(ggufConfig(changed({})));
+});
+
+test("linear scaling and a table of divisors together are refused", () => {
+  using file = openGguf(goldenPath("gguf", "llama3-rope.gguf"));
+  const metadata = new Map([...file.metadata, [factor, 2] as const]);
+  expect(() => ggufConfig({ ...file, metadata })).toThrow(/both linear scaling .* and rope_freqs/);
 });
 
 test("metadata without the optional entries mean LLaMA's defaults", () => {
@@ -77,7 +131,7 @@ test.each<[string, readonly number[] | undefined, RegExp]>([
     /tensor blk\.1\.ffn_up\.weight is missing, expected \[80,48\]/,
   ],
   ["blk.1.ffn_up.weight", [48, 80], /blk\.1\.ffn_up\.weight has the shape \[48,80\], expected/],
-  ["blk.0.attn_q.bias", [48], /blk\.0\.attn_q\.bias is not a weight of a plain LLaMA/],
+  ["blk.0.attn_q.bias", [48], /"blk\.0\.attn_q\.bias" is not a weight of a plain LLaMA/],
 ])("a tensor too few, of another shape or too many is named: %s %o", (name, shape, message) => {
   const file = changed({}, { [name]: shape });
   expect(() => ggufWeights(file, ggufConfig(file))).toThrow(message);
