@@ -1,27 +1,14 @@
-// The shape of a LLaMA, read from and written to Hugging Face's config.json, and its rotary
-// frequencies. Both spellings of the rotary settings are understood: transformers 4's and 5's.
-import { readFileSync } from "node:fs";
+// The shape of a LLaMA, read from and written to Hugging Face's config.json, with the meaning that transformers 5.23 gives it.
+// Both spellings of the rotary settings are understood: transformers 4's and 5's.
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { parseJson, readText } from "../data/jsonl.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { describeActiveKeys } from "./configKeys.ts";
 import { describeOtherKind, refuseAdapters } from "./folderKind.ts";
+import { type RopeScaling, readRope, ropeKeys, writeScaling } from "./ropeSettings.ts";
 import type { FloatDtype } from "./safetensorsHeader.ts";
-
-export interface LinearRopeScaling {
-  readonly type: "linear";
-  readonly factor: number;
-}
-
-/** LLaMA 3.1's scaling: long wavelengths are stretched, short ones kept, a ramp between. */
-export interface Llama3RopeScaling {
-  readonly type: "llama3";
-  readonly factor: number;
-  readonly lowFreqFactor: number;
-  readonly highFreqFactor: number;
-  readonly originalMaxPositions: number;
-}
-
-export type RopeScaling = LinearRopeScaling | Llama3RopeScaling;
 
 export interface ModelConfig {
   readonly vocabSize: number;
@@ -45,63 +32,44 @@ export interface ModelConfig {
   /** Tokens that end a response; several in some chat models, possibly none. */
   readonly eosIds: readonly number[];
   readonly padId?: number;
+  /** Keys of config.json that mean nothing here, as they came: they go along wherever the model is saved. */
+  readonly otherKeys?: Readonly<Record<string, unknown>>;
 }
 
 // --- Reading ---
 
 const size = z.int().positive();
 const tokenId = z.int().nonnegative();
-const factor = z.number().positive();
 
-/** One name of the scaling's type in old files, another in new ones. */
-const ropeSchema = z
-  .looseObject({
-    rope_type: z.string().optional(),
-    type: z.string().optional(),
-    rope_theta: factor.optional(),
-    factor: factor.optional(),
-    low_freq_factor: factor.optional(),
-    high_freq_factor: factor.optional(),
-    original_max_position_embeddings: size.optional(),
-    partial_rotary_factor: z.literal(1).nullish(),
-  })
-  .nullish();
+const eosSchema = z.union([tokenId, z.array(tokenId)]).nullish();
 
 /**
- * What is read of config.json. Defaults are those of transformers' LlamaConfig, but the sizes must
- * be given. What our model cannot do is pinned to the value that it can.
+ * What is read of config.json. Defaults are those of transformers' LlamaConfig, but the sizes must be given. Keys that would
+ * change what is computed are in configKeys.ts, and all others are handed on.
  */
-const schema = z.looseObject({
+export const configSchema = z.looseObject({
   model_type: z.literal("llama"),
   vocab_size: size,
   hidden_size: size,
-  num_hidden_layers: size,
+  num_hidden_layers: size.max(10_000),
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
   intermediate_size: size,
+  hidden_act: z.literal(["silu", "swish"]).default("silu"), // two names of one function
   rms_norm_eps: z.number().positive().default(1e-6),
-  rope_theta: factor.nullish(),
-  rope_scaling: ropeSchema,
-  rope_parameters: ropeSchema,
+  ...ropeKeys,
   tie_word_embeddings: z.boolean().default(false),
-  max_position_embeddings: size.default(2048),
   initializer_range: z.number().nonnegative().default(0.02),
-  bos_token_id: tokenId.nullish(),
-  eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish(),
+  bos_token_id: tokenId.nullable().default(1),
+  eos_token_id: eosSchema,
   pad_token_id: z.int().nullish(), // some published models say -1 for none
-  hidden_act: z.literal("silu").default("silu"),
-  attention_bias: z.literal(false).default(false),
-  mlp_bias: z.literal(false).default(false),
-  attention_dropout: z.literal(0).default(0),
-  quantization_config: z.null().optional(),
 });
-
-type HuggingFaceConfig = z.infer<typeof schema>;
-type HuggingFaceRope = NonNullable<z.infer<typeof ropeSchema>>;
+const generationSchema = z.looseObject({ eos_token_id: eosSchema });
 
 /**
- * Reads `config.json` of a Hugging Face model folder.
+ * Reads `config.json` of a Hugging Face model folder, and of `generation_config.json` what ends a response.
+ *
  * @throws UserError that lists everything in the file that is missing, wrong or not supported
  */
 export function readModelConfig(
@@ -111,9 +79,14 @@ export function readModelConfig(
   refuseAdapters(folder);
   const path = join(folder, "config.json");
   const architectures = z.tuple([z.literal(architecture)]).nullish();
-  const result = schema.extend({ architectures }).safeParse(readJson(path));
-  if (!result.success) {
-    throw new UserError(`${path}: cannot use this model:\n${z.prettifyError(result.error)}`);
+  const file = readJson(path);
+  const result = configSchema.extend({ architectures }).safeParse(file);
+  const problems = [
+    ...(result.success ? [] : [z.prettifyError(result.error)]),
+    ...describeActiveKeys(z.looseObject({}).safeParse(file).data ?? {}),
+  ];
+  if (!result.success || problems.length > 0) {
+    throw new UserError(`${path}: cannot use this model:\n${problems.join("\n")}`);
   }
   const json = result.data;
   const heads = json.num_attention_heads;
@@ -131,11 +104,25 @@ export function readModelConfig(
     maxPositions: json.max_position_embeddings,
     initializerStd: json.initializer_range,
     ...optionalId("bosId", json.bos_token_id),
-    eosIds: [json.eos_token_id ?? []].flat(),
+    eosIds: readEndIds(json.eos_token_id, folder),
     ...optionalId("padId", json.pad_token_id),
+    otherKeys: Object.fromEntries(Object.entries(json).filter(([key]) => !ownKeys.has(key))),
   };
   checkConsistency(config, path);
   return config;
+}
+
+/** transformers' default, where neither file says what ends a response. */
+const defaultEosId = 2;
+
+/** Both files' tokens together: transformers ends a response at those of generation_config.json, where there is one. */
+function readEndIds(eosId: number | number[] | null | undefined, folder: string): number[] {
+  const path = join(folder, "generation_config.json");
+  const generation = existsSync(path)
+    ? parseJson(readText(path), path, generationSchema).eos_token_id
+    : undefined;
+  const own = eosId === undefined && generation == null ? defaultEosId : eosId;
+  return [...new Set([own ?? [], generation ?? []].flat())];
 }
 
 function readJson(path: string): unknown {
@@ -160,53 +147,6 @@ function optionalId<Key extends "bosId" | "padId">(
   id: number | null | undefined,
 ): { readonly [K in Key]?: number } {
   return id === null || id === undefined || id < 0 ? {} : ({ [key]: id } as { [K in Key]: number });
-}
-
-/** transformers 5 has both in `rope_parameters`, 4 has `rope_theta` and `rope_scaling`. */
-function readRope(
-  json: HuggingFaceConfig,
-  path: string,
-): Pick<ModelConfig, "ropeTheta" | "ropeScaling"> {
-  const { rope_theta: theta4, rope_scaling: scaling4, rope_parameters: rope5 } = json;
-  const theta5 = rope5?.rope_theta;
-  if (theta4 != null && theta5 !== undefined && theta4 !== theta5) {
-    throw disagreement(path, "rope_theta", theta4, "rope_parameters.rope_theta", theta5);
-  }
-  const at4 = scaling4 ? readScaling(scaling4, `${path}: rope_scaling`) : undefined;
-  const at5 = rope5 ? readScaling(rope5, `${path}: rope_parameters`) : undefined;
-  if (at4 !== undefined && at5 !== undefined && JSON.stringify(at4) !== JSON.stringify(at5)) {
-    throw disagreement(path, "rope_scaling", at4, "rope_parameters", at5);
-  }
-  return {
-    ropeTheta: theta5 ?? theta4 ?? scaling4?.rope_theta ?? 10_000,
-    ropeScaling: at5 ?? at4 ?? null,
-  };
-}
-
-function disagreement(path: string, a: string, atA: unknown, b: string, atB: unknown): UserError {
-  const [first, second] = [JSON.stringify(atA), JSON.stringify(atB)];
-  return new UserError(`${path}: ${a} says ${first}, but ${b} says ${second}; keep one`);
-}
-
-function readScaling(rope: HuggingFaceRope, where: string): RopeScaling | null {
-  const type = rope.rope_type ?? rope.type ?? "default";
-  const need = (name: keyof HuggingFaceRope): number => {
-    const value = rope[name];
-    if (typeof value === "number") return value;
-    throw new UserError(`${where}: "${type}" needs "${name}", a number; it is missing`);
-  };
-  if (type === "default") return null;
-  if (type === "linear") return { type, factor: need("factor") };
-  if (type === "llama3") {
-    return {
-      type,
-      factor: need("factor"),
-      lowFreqFactor: need("low_freq_factor"),
-      highFreqFactor: need("high_freq_factor"),
-      originalMaxPositions: need("original_max_position_embeddings"),
-    };
-  }
-  throw new UserError(`${where}: supported are default, linear and llama3, found "${type}"`);
 }
 
 /** @throws UserError when sizes or tokens do not fit together */
@@ -238,6 +178,12 @@ export function checkConsistency(config: ModelConfig, path: string): void {
 }
 
 // --- Writing ---
+
+/** What is written whatever a source had. */
+const ownKeys: ReadonlySet<string> = new Set([
+  ...Object.keys(configSchema.shape),
+  ...["architectures", "attention_bias", "mlp_bias", "attention_dropout", "torch_dtype", "dtype"],
+]);
 
 const dtypeNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 
@@ -274,6 +220,7 @@ export function toHuggingFaceConfig(
     torch_dtype: dtypeNames[dtype],
     dtype: dtypeNames[dtype],
     use_cache: true,
+    ...config.otherKeys,
   };
 }
 
@@ -285,49 +232,6 @@ export function toGenerationConfig(
   return { bos_token_id: bosId, eos_token_id: writeEosIds(endIds), pad_token_id: padId };
 }
 
-function writeScaling(scaling: RopeScaling): Record<string, unknown> {
-  if (scaling.type === "linear") return { rope_type: "linear", factor: scaling.factor };
-  return {
-    rope_type: "llama3",
-    factor: scaling.factor,
-    low_freq_factor: scaling.lowFreqFactor,
-    high_freq_factor: scaling.highFreqFactor,
-    original_max_position_embeddings: scaling.originalMaxPositions,
-  };
-}
-
 function writeEosIds(ids: readonly number[]): number | readonly number[] | null {
   return ids.length > 1 ? ids : (ids[0] ?? null);
-}
-
-// --- Rotary frequencies ---
-
-/**
- * By how many radians pair `i` of a head turns per position: `theta^(-2i / headDim)`, then scaled.
- * Every operation is rounded to float32, as in transformers, so that both turn alike far out, too.
- *
- * @returns headDim / 2 values
- */
-export function ropeInverseFrequencies(config: ModelConfig): Float32Array {
-  const { headDim, ropeTheta, ropeScaling } = config;
-  const { fround } = Math;
-  return Float32Array.from({ length: headDim / 2 }, (_, i) => {
-    const frequency = fround(1 / fround(ropeTheta ** fround((2 * i) / headDim)));
-    if (ropeScaling === null) return frequency;
-    if (ropeScaling.type === "linear") return fround(frequency / ropeScaling.factor);
-    return scaleLlama3(frequency, ropeScaling);
-  });
-}
-
-/** The ramp is linear in 1 / wavelength. Reference: transformers, modeling_rope_utils.py. */
-function scaleLlama3(frequency: number, scaling: Llama3RopeScaling): number {
-  const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
-  const { fround } = Math;
-  const wavelength = fround(fround(2 * Math.PI) / frequency);
-  if (wavelength < originalMaxPositions / highFreqFactor) return frequency;
-  if (wavelength > originalMaxPositions / lowFreqFactor) return fround(frequency / factor);
-  const turns = fround(originalMaxPositions / wavelength);
-  const kept = fround(fround(turns - lowFreqFactor) / fround(highFreqFactor - lowFreqFactor));
-  const stretched = fround(fround(fround(1 - kept) * frequency) / factor);
-  return fround(stretched + fround(kept * frequency));
 }

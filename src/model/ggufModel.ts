@@ -3,16 +3,12 @@
 import { z } from "zod";
 import { ggufSpecialTokens } from "../data/ggufVocabulary.ts";
 import { show, UserError } from "../errors.ts";
-import {
-  checkConsistency,
-  type Llama3RopeScaling,
-  type ModelConfig,
-  type RopeScaling,
-  ropeInverseFrequencies,
-} from "./config.ts";
+import { checkConsistency, type ModelConfig } from "./config.ts";
 import { checkFinite } from "./finite.ts";
 import type { GgufFile } from "./gguf.ts";
 import { parameterShapes } from "./model.ts";
+import { ropeInverseFrequencies } from "./ropeFrequencies.ts";
+import type { Llama3RopeScaling, RopeScaling } from "./ropeSettings.ts";
 import type { TensorToWrite } from "./safetensors.ts";
 import { quote } from "./safetensorsHeader.ts";
 

@@ -14,8 +14,9 @@ import {
 } from "../engine/ops.ts";
 import { backend, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
-import { type ModelConfig, ropeInverseFrequencies } from "./config.ts";
+import type { ModelConfig } from "./config.ts";
 import { outputWeightName } from "./model.ts";
+import { ropeInverseFrequencies } from "./ropeFrequencies.ts";
 
 /** Weights as tensors, by Hugging Face's name. */
 export type Weights = ReadonlyMap<string, Tensor>;

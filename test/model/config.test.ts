@@ -1,13 +1,9 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/errors.ts";
-import {
-  type ModelConfig,
-  readModelConfig,
-  ropeInverseFrequencies,
-  toHuggingFaceConfig,
-} from "../../src/model/config.ts";
+import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "../../src/model/config.ts";
+import { ropeInverseFrequencies } from "../../src/model/ropeFrequencies.ts";
 import { goldenPath, modelVariants, readGolden } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
@@ -61,6 +57,7 @@ describe("readModelConfig", () => {
       initializerStd: 0.02,
       bosId: 1,
       eosIds: [2],
+      otherKeys: { pretraining_tp: 1, transformers_version: "4.34.1", use_cache: true },
     });
   });
 
@@ -102,7 +99,92 @@ describe("readModelConfig", () => {
     expect(configOf({ ...json, bos_token_id: null })).not.toHaveProperty("bosId");
   });
 
+  test("takes transformers' tokens where the file names none, and both names of the activation", () => {
+    const { bos_token_id: _, eos_token_id: __, ...json } = readJson("multi-head");
+    expect(configOf({ ...json, hidden_act: "swish" })).toMatchObject({ bosId: 1, eosIds: [2] });
+  });
+
+  test("ends at the tokens of generation_config.json, too", () => {
+    const json = readJson("multi-head");
+    const { eos_token_id: _, ...silent } = json;
+    const endsWith = (generation: unknown, config: Json = json) => {
+      writeFileSync(join(folder, "generation_config.json"), JSON.stringify(generation));
+      return configOf(config).eosIds;
+    };
+    expect(endsWith({ eos_token_id: [2, 5] })).toEqual([2, 5]);
+    expect(endsWith({ eos_token_id: 7 })).toEqual([2, 7]);
+    expect(endsWith({ temperature: 0.6 })).toEqual([2]);
+    expect(endsWith({ eos_token_id: 7 }, silent)).toEqual([7]);
+    expect(endsWith({}, silent)).toEqual([2]);
+    expect(() => endsWith({ eos_token_id: 67 })).toThrow(/token id 67 must be below vocab_size 67/);
+    expect(() => endsWith({ eos_token_id: "</s>" })).toThrow(
+      /generation_config\.json: "eos_token_id"/,
+    );
+    rmSync(join(folder, "generation_config.json"));
+  });
+
+  test("hands on the keys that mean nothing here, and no others", () => {
+    const others = {
+      _name_or_path: "a/b",
+      unsloth_version: "1",
+      use_cache: false,
+      layer_types: null,
+    };
+    const config = configOf({ ...readJson("grouped-query"), ...others, torch_dtype: "bfloat16" });
+    expect(config.otherKeys).toEqual({
+      pretraining_tp: 1,
+      transformers_version: "5.23.0",
+      ...others,
+    });
+    expect(toHuggingFaceConfig(config)).toMatchObject({ ...others, torch_dtype: "float32" });
+  });
+
+  const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+  test.each<[string, Json, number]>([
+    ["among them", { rope_scaling: { ...llama3, original_max_position_embeddings: 64 } }, 64],
+    ["beside them", { rope_scaling: llama3, original_max_position_embeddings: 32 }, 32],
+    ["nowhere: all positions", { rope_scaling: llama3 }, 256],
+  ])("finds the original positions of LLaMA 3.1's rotary settings %s", (_, changes, expected) => {
+    const { ropeScaling } = configOf({ ...readJson("multi-head"), ...changes });
+    expect(ropeScaling).toMatchObject({ originalMaxPositions: expected });
+  });
+
   test.each<[string, Json, RegExp]>([
+    [
+      "two numbers of original positions",
+      {
+        rope_scaling: { ...llama3, original_max_position_embeddings: 64 },
+        original_max_position_embeddings: 32,
+      },
+      /says 64, but .* says 32; keep one/,
+    ],
+    ["a factor without a type", { rope_scaling: { factor: 4 } }, /"factor" without a "rope_type"/],
+    [
+      "rotary settings per type of layer",
+      {
+        rope_parameters: { full_attention: { rope_type: "default" } },
+      },
+      /"full_attention" has settings of its own/,
+    ],
+    [
+      "a theta that only one spelling has",
+      {
+        rope_theta: undefined,
+        rope_scaling: { type: "linear", factor: 2 },
+        rope_parameters: { rope_type: "linear", factor: 2, rope_theta: 5e5 },
+      },
+      /without rope_theta/,
+    ],
+    [
+      "a theta inside the old spelling that is another",
+      {
+        rope_scaling: { type: "linear", factor: 2, rope_theta: 7 },
+      },
+      /says 10000, but .*says 7/,
+    ],
+    ["an absurd number of layers", { num_hidden_layers: 2 ** 40 }, /num_hidden_layers/],
+    ["a sliding window", { sliding_window: 32 }, /"sliding_window" is 32/],
+    ["a scale of the logits", { logits_scaling: 8 }, /"logits_scaling" is 8/],
     ["another family", { model_type: "mistral" }, /"llama"[\s\S]*model_type/],
     ["another head", { architectures: ["LlamaForTokenClassification"] }, /LlamaForCausalLM/],
     ["biases in attention", { attention_bias: true }, /attention_bias/],

@@ -27,7 +27,7 @@ function changed(
 }
 
 /** What a GGUF file does not hold. */
-function withoutExtras({ padId: _, initializerStd: __, ...config }: ModelConfig) {
+function withoutExtras({ padId: _, initializerStd: __, otherKeys: ___, ...config }: ModelConfig) {
   return config;
 }
 
