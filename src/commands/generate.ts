@@ -9,6 +9,7 @@ import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel } from "../model/model.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
+import { endTokens } from "../run/modelFolder.ts";
 import { createProgress } from "../run/progress.ts";
 import { answerLength, maxNewTokensFlag } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
@@ -62,7 +63,8 @@ async function run(args: Arguments): Promise<void> {
   const tokenizer = tokenizerIn(folder);
   tryFolder(dirname(output));
   const model = loadModel(folder);
-  const { vocabSize, eosIds } = model.config;
+  const { vocabSize } = model.config;
+  const eosIds = endTokens(model, tokenizer);
   const prompts = lines.map(({ line, value }) => {
     const where = `${input}:${line}`;
     const ids = value.promptTokens ?? encodeWith(tokenizer, value.prompt!, where, folder);
@@ -94,7 +96,7 @@ async function run(args: Arguments): Promise<void> {
     );
     const responses = await generator.generate(requests, {
       maxNewTokens,
-      eosIds: [...eosIds, ...(tokenizer ? [tokenizer.eosId] : [])],
+      eosIds,
       onResponse: (index, { logprobs }) => {
         checkFinite(logprobs, `${input}:${chunk[Math.floor(index / samples)]!.line}`, folder);
         progress.update(++done);

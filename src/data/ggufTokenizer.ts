@@ -5,7 +5,7 @@ import { show, UserError } from "../errors.ts";
 import { type AddedToken, addedTokensJson, byteLevelJson } from "./bpe.ts";
 import { addsBos, readVocabulary, tokenTypes, typeOf, type Vocabulary } from "./ggufVocabulary.ts";
 import { wordRules } from "./ggufWordRules.ts";
-import type { TokenizerFiles } from "./tokenizer.ts";
+import type { TokenizerFiles } from "./tokenizerFiles.ts";
 
 /**
  * @param metadata of the whole file

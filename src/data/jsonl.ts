@@ -181,8 +181,8 @@ function linesFrom(values: Iterable<unknown>): string {
   return text;
 }
 
-/** Writes a text file under a temporary name, then renames it; makes its folder if need be. */
-export function writeFileAtomically(path: string, text: string): void {
+/** Writes a file under a temporary name, then renames it; makes its folder if need be. */
+export function writeFileAtomically(path: string, text: string | Uint8Array): void {
   const temporary = `${path}.${process.pid}.tmp`;
   makeFolder(dirname(path));
   try {

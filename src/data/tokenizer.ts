@@ -5,7 +5,14 @@ import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { messageOf, UserError } from "../errors.ts";
 import { trainBpe } from "./bpe.ts";
-import { parseJson, readText, writeFileAtomically } from "./jsonl.ts";
+import { parseJson, readText } from "./jsonl.ts";
+import {
+  configName,
+  jsonName,
+  readTokenizerFiles,
+  type TokenizerFiles,
+  writeTokenizerFiles,
+} from "./tokenizerFiles.ts";
 
 export interface Tokenizer {
   /** Highest id + 1, added tokens included. */
@@ -19,12 +26,6 @@ export interface Tokenizer {
   /** The exact text of the ids; special tokens are left out. */
   decode(ids: readonly number[]): string;
   readonly files: TokenizerFiles;
-}
-
-/** The parsed contents of the two files that make up a tokenizer. */
-export interface TokenizerFiles {
-  readonly tokenizerJson: unknown;
-  readonly tokenizerConfig: unknown;
 }
 
 // Only what is needed here is checked; the library reads the rest.
@@ -54,15 +55,13 @@ export function loadTokenizer(folder: string): Tokenizer {
   const [jsonPath, configPath] = tokenizerPaths(folder);
   const tokenizerJson = parseJson(readText(jsonPath), jsonPath, anyJson);
   const tokenizerConfig = parseJson(readText(configPath), configPath, anyJson);
-  return createTokenizer({ tokenizerJson, tokenizerConfig }, folder);
+  const asTheyCame = readTokenizerFiles(folder);
+  return createTokenizer({ tokenizerJson, tokenizerConfig, asTheyCame }, folder);
 }
 
-/** Writes both files into a folder. @throws UserError if the disk does not take them */
+/** Writes its files, and those that came with it, into a folder. @throws UserError if the disk does not take them */
 export function saveTokenizer(tokenizer: Tokenizer, folder: string): void {
-  const [jsonPath, configPath] = tokenizerPaths(folder);
-  const { tokenizerJson, tokenizerConfig } = tokenizer.files;
-  writeFileAtomically(jsonPath, `${JSON.stringify(tokenizerJson, null, 2)}\n`);
-  writeFileAtomically(configPath, `${JSON.stringify(tokenizerConfig, null, 2)}\n`);
+  writeTokenizerFiles(tokenizer.files, folder);
 }
 
 /**
@@ -79,7 +78,7 @@ export function trainTokenizer(texts: Iterable<string>, vocabSize: number): Toke
 }
 
 function tokenizerPaths(folder: string): readonly [string, string] {
-  return [join(folder, "tokenizer.json"), join(folder, "tokenizer_config.json")];
+  return [join(folder, jsonName), join(folder, configName)];
 }
 
 /**

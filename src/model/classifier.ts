@@ -102,8 +102,10 @@ export function toClassifierConfig(
   config: ModelConfig,
   dtype?: FloatDtype,
 ): Record<string, unknown> {
+  // A source's own labels, and the kind of loss that goes with them, are not those of this head.
+  const { num_labels: _, problem_type: __, ...json } = toHuggingFaceConfig(config, dtype);
   return {
-    ...toHuggingFaceConfig(config, dtype),
+    ...json,
     architectures: [architecture],
     pad_token_id: paddingId(config),
     id2label: { 0: "wrong", 1: "right" },

@@ -224,12 +224,22 @@ export function toHuggingFaceConfig(
   };
 }
 
-/** A generation_config.json, from which other tools take what ends a response. */
+/**
+ * A generation_config.json, from which other tools take what ends a response.
+ *
+ * @param source the file as the model came with it
+ * @returns undefined where the source's own says it all
+ */
 export function toGenerationConfig(
   { bosId, padId }: ModelConfig,
   endIds: readonly number[],
-): Record<string, unknown> {
-  return { bos_token_id: bosId, eos_token_id: writeEosIds(endIds), pad_token_id: padId };
+  source: Readonly<Record<string, unknown>> | undefined,
+): Record<string, unknown> | undefined {
+  if (source === undefined)
+    return { bos_token_id: bosId, eos_token_id: writeEosIds(endIds), pad_token_id: padId };
+  const own = [generationSchema.parse(source).eos_token_id ?? []].flat();
+  if (endIds.every((id) => own.includes(id))) return undefined;
+  return { ...source, eos_token_id: writeEosIds([...new Set([...own, ...endIds])]) };
 }
 
 function writeEosIds(ids: readonly number[]): number | readonly number[] | null {

@@ -8,7 +8,7 @@ export interface Disk {
   /** Makes a folder and those around it; one that is there already is no error. */
   makeFolder(path: string): void;
   /** Writes a whole file and waits until the device has it. */
-  write(path: string, text: string): void;
+  write(path: string, content: string | Uint8Array): void;
   append(path: string, text: string): void;
   /** Waits until the device has a file's content, or a folder's list of names. */
   sync(path: string): void;
@@ -19,7 +19,7 @@ export interface Disk {
 
 export const nodeDisk: Disk = {
   makeFolder,
-  write: (path, text) => withPath(path, () => fs.writeFileSync(path, text, { flush: true })),
+  write: (path, content) => withPath(path, () => fs.writeFileSync(path, content, { flush: true })),
   append: (path, text) => withPath(path, () => fs.appendFileSync(path, text)),
   sync: (path) => {
     const descriptor = fs.openSync(path, "r");

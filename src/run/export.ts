@@ -1,9 +1,7 @@
 // Export: a model leaves as a Hugging Face folder for other tools, and gets its name only when it was read back and found to be
 // its source. One model is in memory at a time, one weight of it twice.
-import { existsSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { z } from "zod";
-import { parseJson, readText } from "../data/jsonl.ts";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { formatPrompt } from "../data/prompt.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { compareLogits, type LogitComparison } from "../model/logits.ts";
@@ -80,15 +78,17 @@ function writeAndCompare(
     checkRange(model, options.dtype, source);
     const prompts = fixedPrompts(model);
     const original = model.logits(prompts);
-    const jsonFiles = Object.entries(model.jsonFiles(options.dtype));
-    for (const [name, value] of jsonFiles)
-      disk.write(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+    const files = model.files(options.dtype);
+    for (const [name, content] of files) {
+      if (dirname(name) !== ".") disk.makeFolder(join(folder, dirname(name)));
+      disk.write(join(folder, name), content);
+    }
     saveWeights(model.parameters, folder, options);
     if (valueHead) writeSafetensors(join(folder, valueHeadFile), valueHead);
     for (const name of readdirSync(folder)) disk.sync(join(folder, name));
     disk.sync(folder);
     return asFailedCheck(() => {
-      for (const [name, value] of jsonFiles) checkJson(join(folder, name), value);
+      for (const [name, content] of files) checkContent(join(folder, name), content);
       if (valueHead) checkValueHead(join(folder, valueHeadFile), valueHead);
       for (const path of weightFiles(folder)) takeWeights(model, path, options.dtype);
       const expected = model.logits(prompts);
@@ -159,9 +159,8 @@ function asFailedCheck<T>(check: () => T): T {
   }
 }
 
-function checkJson(path: string, expected: unknown): void {
-  const found = parseJson(readText(path), path, z.unknown());
-  if (JSON.stringify(found) === JSON.stringify(expected)) return;
+function checkContent(path: string, expected: string | Uint8Array): void {
+  if (readFileSync(path).equals(Buffer.from(expected))) return;
   throw new Error(`${path}: not what was written`);
 }
 

@@ -1,5 +1,7 @@
 // What can be exported: a language model or a classifier, as one kind of thing.
+import { z } from "zod";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { tokenizerFileContents } from "../data/tokenizerFiles.ts";
 import type { Variable } from "../engine/variable.ts";
 import {
   classifierParameters,
@@ -15,6 +17,9 @@ import { disposeModel } from "../model/model.ts";
 import type { FloatDtype } from "../model/safetensorsHeader.ts";
 import { checkVocabulary, endTokens, loadModelFolder, readAnswerFormat } from "./modelFolder.ts";
 
+const generationName = "generation_config.json";
+const jsonObject = z.looseObject({});
+
 /** Whoever opens it disposes it. */
 export interface Exportable {
   readonly config: ModelConfig;
@@ -24,8 +29,8 @@ export interface Exportable {
   readonly width: number;
   /** Of one or more positions per sequence, with the current parameters. */
   logits(sequences: readonly (readonly number[])[]): Float32Array[];
-  /** Everything but the weights: the value of each JSON file, by its name. */
-  jsonFiles(dtype: FloatDtype): Record<string, unknown>;
+  /** Everything but the weights: the content of each file, by its name. */
+  files(dtype: FloatDtype): ReadonlyMap<string, string | Uint8Array>;
   dispose(): void;
 }
 
@@ -44,12 +49,17 @@ function openLanguageModel(folder: string): Exportable {
     parameters,
     width: config.vocabSize,
     logits: (sequences) => sequenceLogits(model, sequences),
-    jsonFiles: (dtype) => ({
-      "config.json": toHuggingFaceConfig(config, dtype),
-      "generation_config.json": toGenerationConfig(config, endTokens(model, tokenizer)),
-      ...tokenizerFiles(tokenizer),
-      ...(format && { "reft.json": format }),
-    }),
+    files: (dtype) => {
+      const files = new Map(tokenizerFileContents(tokenizer.files));
+      files.set("config.json", jsonText(toHuggingFaceConfig(config, dtype)));
+      const source = files.get(generationName);
+      const parsed =
+        source === undefined ? undefined : jsonObject.parse(JSON.parse(String(source)));
+      const generation = toGenerationConfig(config, endTokens(model, tokenizer), parsed);
+      if (generation) files.set(generationName, jsonText(generation));
+      if (format) files.set("reft.json", jsonText(format));
+      return files;
+    },
     dispose: () => disposeModel(model),
   };
 }
@@ -74,14 +84,16 @@ function openClassifier(folder: string): Exportable {
       scorer.dispose();
       return [logits];
     },
-    jsonFiles: (dtype) => ({
-      "config.json": toClassifierConfig(config, dtype),
-      ...tokenizerFiles(tokenizer),
-    }),
+    files: (dtype) => {
+      const files = new Map(tokenizerFileContents(tokenizer.files));
+      files.set("config.json", jsonText(toClassifierConfig(config, dtype)));
+      files.delete(generationName); // a classifier writes nothing
+      return files;
+    },
     dispose: () => disposeClassifier(classifier),
   };
 }
 
-function tokenizerFiles({ files }: Tokenizer): Record<string, unknown> {
-  return { "tokenizer.json": files.tokenizerJson, "tokenizer_config.json": files.tokenizerConfig };
+function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }

@@ -7,8 +7,9 @@ import { fingerprint } from "./checkpointFiles.ts";
 /** SHA-256 per file. */
 export type InputHashes = Readonly<Record<string, string>>;
 
-/** What of a model's folder decides how it answers. */
-const modelFile = /\.safetensors$|^(config|tokenizer|tokenizer_config|reft)\.json$/;
+/** What of a model's folder decides how it answers, and where an answer ends. */
+const modelFile =
+  /\.safetensors$|^(config|generation_config|tokenizer|tokenizer_config|reft)\.json$/;
 
 /**
  * Hashes data files, and what is read of model folders.
@@ -32,7 +33,10 @@ export function hashInputs(paths: Readonly<Record<string, string>>): InputHashes
 export function checkInputs(before: InputHashes | undefined, now: InputHashes): void {
   if (before === undefined) return;
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
-  const changed = [...names].filter((name) => before[name] !== now[name]);
+  // A run goes on with its checkpoint's end tokens, so those of the model that it began with matter only if it read them.
+  const isUnread = (name: string) =>
+    before[name] === undefined && name.endsWith("/generation_config.json");
+  const changed = [...names].filter((name) => before[name] !== now[name] && !isUnread(name));
   if (changed.length === 0) return;
   throw new UserError(
     `this run began with other contents of ${changed.join(", ")}: give it the same files again, or another --output`,

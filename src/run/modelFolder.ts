@@ -67,9 +67,11 @@ export function saveModelFolder(
   writeFileAtomically(join(folder, "reft.json"), `${JSON.stringify(format, null, 2)}\n`);
 }
 
-/** The tokens that end a response: the model's and the tokenizer's. */
-export function endTokens(model: Model, tokenizer: Tokenizer): number[] {
-  return [...new Set([...model.config.eosIds, tokenizer.eosId])];
+/**
+ * The tokens that end a response: those of config.json, of generation_config.json and of the tokenizer, where there is one.
+ */
+export function endTokens({ config }: Model, tokenizer: Tokenizer | undefined): number[] {
+  return [...new Set([...config.eosIds, ...(tokenizer ? [tokenizer.eosId] : [])])];
 }
 
 export interface Room {

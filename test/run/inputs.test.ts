@@ -31,6 +31,21 @@ test("a changed file is named, a moved one is not noticed", async () => {
   );
 });
 
+test("a changed list of end tokens is named, but not one that a run did not count when it began", async () => {
+  const model = temporaryFolder();
+  const path = join(model, "generation_config.json");
+  const without = hashInputs({ "model.init": model });
+  writeFileSync(path, '{"eos_token_id": 2}');
+  const before = hashInputs({ "model.init": model });
+  expect(Object.keys(before)).toEqual(["model.init/generation_config.json"]);
+  checkInputs(without, before);
+  writeFileSync(path, '{"eos_token_id": [2, 5]}');
+  const now = hashInputs({ "model.init": model });
+  expect(await userErrorOf(() => checkInputs(before, now))).toContain(
+    "other contents of model.init/generation_config.json",
+  );
+});
+
 test("a missing input says which", async () => {
   const path = join(temporaryFolder(), "none.jsonl");
   expect(await userErrorOf(() => hashInputs({ train: path }))).toBe(
