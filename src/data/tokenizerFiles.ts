@@ -15,9 +15,10 @@ export interface TokenizerFiles {
 
 export const [jsonName, configName] = ["tokenizer.json", "tokenizer_config.json"];
 
+export const generationConfigName = "generation_config.json";
 /** Chat templates, vocabularies in other formats, and sampling settings, as transformers names them. */
 const companions = [
-  "generation_config.json",
+  generationConfigName,
   "chat_template.jinja",
   "special_tokens_map.json",
   "added_tokens.json",
@@ -37,6 +38,13 @@ export function readTokenizerFiles(folder: string): ReadonlyMap<string, Uint8Arr
       return [name, reading(path, () => readFileSync(path))] as const;
     }),
   );
+}
+
+/** For a tokenizer that goes to another model: how its own was sampled, and where it ended, does not go along. */
+export function withoutGenerationConfig(files: TokenizerFiles): TokenizerFiles {
+  const asTheyCame = new Map(files.asTheyCame);
+  asTheyCame.delete(generationConfigName);
+  return { ...files, asTheyCame };
 }
 
 function templatesIn(folder: string): string[] {

@@ -91,7 +91,11 @@ function disagreement(path: string, a: string, atA: unknown, b: string, atB: unk
 }
 
 function readScaling(rope: HuggingFaceRope, json: RopeSettings, where: string): RopeScaling | null {
-  const type = rope.rope_type ?? rope.type ?? "default";
+  const { rope_type: name5, type: name4 } = rope;
+  if (name4 !== undefined && name5 !== undefined && name4 !== name5) {
+    throw disagreement(where, "rope_type", name5, "type", name4);
+  }
+  const type = name5 ?? name4 ?? "default";
   const need = (name: keyof HuggingFaceRope): number => {
     const value = rope[name];
     if (typeof value === "number") return value;

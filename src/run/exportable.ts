@@ -1,7 +1,11 @@
 // What can be exported: a language model or a classifier, as one kind of thing.
 import { z } from "zod";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
-import { tokenizerFileContents } from "../data/tokenizerFiles.ts";
+import {
+  generationConfigName,
+  tokenizerFileContents,
+  withoutGenerationConfig,
+} from "../data/tokenizerFiles.ts";
 import type { Variable } from "../engine/variable.ts";
 import {
   classifierParameters,
@@ -17,7 +21,6 @@ import { disposeModel } from "../model/model.ts";
 import type { FloatDtype } from "../model/safetensorsHeader.ts";
 import { checkVocabulary, endTokens, loadModelFolder, readAnswerFormat } from "./modelFolder.ts";
 
-const generationName = "generation_config.json";
 const jsonObject = z.looseObject({});
 
 /** Whoever opens it disposes it. */
@@ -52,11 +55,11 @@ function openLanguageModel(folder: string): Exportable {
     files: (dtype) => {
       const files = new Map(tokenizerFileContents(tokenizer.files));
       files.set("config.json", jsonText(toHuggingFaceConfig(config, dtype)));
-      const source = files.get(generationName);
+      const source = files.get(generationConfigName);
       const parsed =
         source === undefined ? undefined : jsonObject.parse(JSON.parse(String(source)));
       const generation = toGenerationConfig(config, endTokens(model, tokenizer), parsed);
-      if (generation) files.set(generationName, jsonText(generation));
+      if (generation) files.set(generationConfigName, jsonText(generation));
       if (format) files.set("reft.json", jsonText(format));
       return files;
     },
@@ -85,10 +88,9 @@ function openClassifier(folder: string): Exportable {
       return [logits];
     },
     files: (dtype) => {
-      const files = new Map(tokenizerFileContents(tokenizer.files));
-      files.set("config.json", jsonText(toClassifierConfig(config, dtype)));
-      files.delete(generationName); // a classifier writes nothing
-      return files;
+      // A classifier writes nothing, so nothing of how to sample goes along.
+      const files = tokenizerFileContents(withoutGenerationConfig(tokenizer.files));
+      return new Map(files).set("config.json", jsonText(toClassifierConfig(config, dtype)));
     },
     dispose: () => disposeClassifier(classifier),
   };

@@ -14,6 +14,7 @@ import {
   formatPrompt,
 } from "../data/prompt.ts";
 import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
+import { withoutGenerationConfig } from "../data/tokenizerFiles.ts";
 import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
@@ -203,7 +204,7 @@ function openModel(
   const { vocabSize, tokenizer: tokenizerFolder, ...shape } = scratch!;
   const texts = train.flatMap(({ question, cot }) => [formatPrompt(question), cot ?? ""]);
   const tokenizer = tokenizerFolder
-    ? loadTokenizer(tokenizerFolder)
+    ? tokenizerAlone(tokenizerFolder)
     : trainTokenizer(texts, vocabSize);
   if (tokenizer.vocabSize > vocabSize) {
     throw new UserError(
@@ -221,6 +222,12 @@ function openModel(
     ...(tokenizer.padId !== undefined && { padId: tokenizer.padId }),
   };
   return { model: createModel(modelConfig, Rng.named(config.seed, "weights")), tokenizer };
+}
+
+/** A folder's tokenizer for a new model, which does not end where the folder's own model does. */
+function tokenizerAlone(folder: string): Tokenizer {
+  const tokenizer = loadTokenizer(folder);
+  return { ...tokenizer, files: withoutGenerationConfig(tokenizer.files) };
 }
 
 /** All examples that fit; the others are left out. */

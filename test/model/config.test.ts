@@ -182,6 +182,11 @@ describe("readModelConfig", () => {
       },
       /says 10000, but .*says 7/,
     ],
+    [
+      "two types of scaling",
+      { rope_scaling: { type: "linear", rope_type: "llama3", factor: 2 } },
+      /rope_type says "llama3", but type says "linear"; keep one/,
+    ],
     ["an absurd number of layers", { num_hidden_layers: 2 ** 40 }, /num_hidden_layers/],
     ["a sliding window", { sliding_window: 32 }, /"sliding_window" is 32/],
     ["a scale of the logits", { logits_scaling: 8 }, /"logits_scaling" is 8/],

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { importModel } from "../../src/commands/importModel.ts";
 import { loadTokenizer, saveTokenizer } from "../../src/data/tokenizer.ts";
+import { withoutGenerationConfig } from "../../src/data/tokenizerFiles.ts";
 import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
 import { readModelConfig } from "../../src/model/config.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
@@ -75,6 +76,12 @@ describe("what other tools read beside a model", () => {
     exportModel(source, join(home, "export"), options);
     const config = JSON.parse(readFileSync(join(home, "export", "config.json"), "utf8"));
     expect(config).toMatchObject({ unsloth_version: "1", num_labels: 3, eos_token_id: [2, 5] });
+  });
+
+  test("goes along with the tokenizer to another model, but for where the folder's own ends", () => {
+    const files = withoutGenerationConfig(loadTokenizer(source).files);
+    expect(files.asTheyCame!.has("generation_config.json")).toBe(false);
+    expect(files.asTheyCame!.has("chat_template.jinja")).toBe(true);
   });
 
   test("goes along with a classifier, but for how to sample and for other labels", () => {
