@@ -7,6 +7,7 @@ import { writeFileAtomically } from "../data/jsonl.ts";
 import { createTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
+import { describeOtherKind } from "../model/folderKind.ts";
 import { openGguf } from "../model/gguf.ts";
 import { ggufConfig, ggufWeights } from "../model/ggufModel.ts";
 import { disposeModel, parameterCount } from "../model/model.ts";
@@ -32,12 +33,20 @@ export function importModel(source: string, output: string): string {
   if (!existsSync(source)) {
     throw new UserError(`${source}: expected a GGUF file or a model's folder, found nothing there`);
   }
-  const write = statSync(source).isDirectory() ? importFolder : importGguf;
+  const isFolder = statSync(source).isDirectory();
+  const kind = isFolder || isGguf(source) ? undefined : describeOtherKind(source);
+  if (kind !== undefined) throw new UserError(`${source}: expected a GGUF file; ${kind}`);
+  const write = isFolder ? importFolder : importGguf;
   return writeFreshFolder(output, nodeDisk, (folder) => {
     const config = write(source, folder);
     for (const name of readdirSync(folder)) nodeDisk.sync(join(folder, name));
     return describe(config, output);
   });
+}
+
+/** By its name: what it holds is checked when it is opened. */
+function isGguf(path: string): boolean {
+  return /\.gguf$/i.test(path);
 }
 
 function importGguf(path: string, folder: string): ModelConfig {

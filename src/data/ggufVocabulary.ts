@@ -39,6 +39,10 @@ const specialTokens = [
 
 const prefix = "tokenizer.ggml.";
 
+// Merges are looked for in all places of a token. Published ones have up to 512 characters, runs of spaces, and 3 million in all.
+const maxTokenLength = 1024;
+const maxVocabularyLength = 2 ** 24;
+
 /**
  * The special tokens of a file, with llama.cpp's defaults for SentencePiece models. Its default for byte-level ones, 11, is
  * Falcon's, so these must name their own.
@@ -94,7 +98,15 @@ function checkTokens(given: Vocabulary, where: string): void {
     throw new UserError(`${where}: ${prefix}${name} ${given[name]} is not a token`);
   }
   const seen = new Set<string>();
+  let characters = 0;
   for (const token of given.tokens) {
+    characters += token.length;
+    if (token.length > maxTokenLength || characters > maxVocabularyLength) {
+      throw new UserError(
+        `${where}: its tokens are too long to be a vocabulary: ${show(token)} has ${token.length} characters, ` +
+          `expected at most ${maxTokenLength}, and ${maxVocabularyLength} of all tokens; take another file`,
+      );
+    }
     if (seen.has(token))
       throw new UserError(`${where}: the token ${show(token)} stands twice in it`);
     seen.add(token);

@@ -149,6 +149,9 @@ function optionalId<Key extends "bosId" | "padId">(
   return id === null || id === undefined || id < 0 ? {} : ({ [key]: id } as { [K in Key]: number });
 }
 
+/** Far beyond any model; a damaged file may say more, and frequencies are computed for it. */
+const maxHeadDim = 65_536;
+
 /** @throws UserError when sizes or tokens do not fit together */
 export function checkConsistency(config: ModelConfig, path: string): void {
   const { dim, heads, kvHeads, headDim, ropeScaling, vocabSize } = config;
@@ -157,6 +160,8 @@ export function checkConsistency(config: ModelConfig, path: string): void {
     problems.push(`hidden_size ${dim} must be a multiple of num_attention_heads ${heads}`);
   } else if (headDim % 2 !== 0) {
     problems.push(`head_dim must be even to be rotated in pairs, found ${headDim}`);
+  } else if (headDim > maxHeadDim) {
+    problems.push(`head_dim must be at most ${maxHeadDim}, found ${headDim}`);
   }
   if (heads % kvHeads !== 0) {
     problems.push(

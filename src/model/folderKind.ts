@@ -53,8 +53,11 @@ const kinds: readonly (readonly [RegExp, (name: string) => string])[] = [
 /** @returns what else is at the path, and what to do; undefined when nothing is recognised */
 export function describeOtherKind(path: string): string | undefined {
   if (!existsSync(path)) return undefined;
-  if (!statSync(path).isDirectory())
-    return /\.gguf$/i.test(path) ? "it is a GGUF file: import it, reft import-model" : undefined;
+  if (!statSync(path).isDirectory()) {
+    if (/\.gguf$/i.test(path)) return "it is a GGUF file: import it, reft import-model";
+    if (!/\.(safetensors|bin|pth|pt)$/.test(path)) return undefined;
+    return "it is a file of weights alone: give the folder that it lies in, with config.json and a tokenizer";
+  }
   const names = readdirSync(path).toSorted();
   for (const [pattern, describe] of kinds) {
     const name = names.find((candidate) => pattern.test(candidate));

@@ -139,10 +139,26 @@ function linearScaling(given: Metadata): RopeScaling | null {
  * original positions, with the bounds 1 and 4 that every published LLaMA has. All divisors are then checked.
  */
 function llama3Scaling(config: ModelConfig, file: GgufFile): Llama3RopeScaling {
-  const divisors = file.readFloat32(ropeDivisors);
   const plain = ropeInverseFrequencies({ ...config, ropeScaling: null });
-  const factor = shortest(Math.max(...divisors));
+  const scaling =
+    file.shapes.get(ropeDivisors)?.join() === String(plain.length)
+      ? scalingBehind(file.readFloat32(ropeDivisors), plain, config)
+      : undefined;
+  if (scaling !== undefined) return scaling;
+  throw new UserError(
+    `${file.path}: ${ropeDivisors} is not LLaMA 3.1's scaling of the rotary frequencies, and no other is supported`,
+  );
+}
+
+/** @returns undefined when there are no such settings */
+function scalingBehind(
+  divisors: Float32Array,
+  plain: Float32Array,
+  config: ModelConfig,
+): Llama3RopeScaling | undefined {
+  const factor = shortest(divisors.reduce((largest, divisor) => Math.max(largest, divisor)));
   const onRamp = divisors.findIndex((divisor) => divisor > 1 && divisor < factor);
+  if (onRamp < 0) return undefined;
   const kept = (1 / divisors[onRamp]! - 1 / factor) / (1 - 1 / factor);
   const turns = 1 + 3 * kept; // of the original positions, at the frequency on the ramp
   const scaling: Llama3RopeScaling = {
@@ -153,13 +169,10 @@ function llama3Scaling(config: ModelConfig, file: GgufFile): Llama3RopeScaling {
     originalMaxPositions: Math.round((turns * 2 * Math.PI) / plain[onRamp]!),
   };
   const scaled = ropeInverseFrequencies({ ...config, ropeScaling: scaling });
-  const fits =
-    divisors.length === plain.length &&
-    divisors.every((divisor, i) => Math.abs((divisor * scaled[i]!) / plain[i]! - 1) < 1e-5);
-  if (onRamp >= 0 && fits) return scaling;
-  throw new UserError(
-    `${file.path}: ${ropeDivisors} is not LLaMA 3.1's scaling of the rotary frequencies, and no other is supported`,
+  const fits = divisors.every(
+    (divisor, i) => Math.abs((divisor * scaled[i]!) / plain[i]! - 1) < 1e-5,
   );
+  return fits ? scaling : undefined;
 }
 
 /** Hugging Face's names inside a layer, and llama.cpp's. */

@@ -10,7 +10,7 @@ import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config
 import { checkFinite } from "./finite.ts";
 import { describeOtherKind } from "./folderKind.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safetensors.ts";
-import { byteLengthOf, type FloatDtype } from "./safetensorsHeader.ts";
+import { byteLengthOf, type FloatDtype, weightName } from "./safetensorsHeader.ts";
 
 /** A model in memory. Whoever makes it disposes it with `disposeModel`. */
 export interface Model {
@@ -305,9 +305,11 @@ function isIgnored(name: string): boolean {
 }
 
 function unexpected(path: string, name: string): UserError {
-  return new UserError(`${path}: ${name} is not a weight of the LLaMA that config.json describes`);
+  return new UserError(
+    `${path}: ${weightName(name)} is not a weight of the LLaMA that config.json describes`,
+  );
 }
 
 function duplicate(path: string, name: string): UserError {
-  return new UserError(`${path}: ${name} is in another shard, too: keep one`);
+  return new UserError(`${path}: ${weightName(name)} is in another shard, too: keep one`);
 }

@@ -105,6 +105,11 @@ export function quote(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}...` : name);
 }
 
+/** As it is where it looks like a weight's name, else quoted. */
+export function weightName(name: string): string {
+  return /^[\w.-]{1,100}$/.test(name) ? name : quote(name);
+}
+
 function decodeUtf8(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { formatPrompt } from "../data/prompt.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { checkFinite } from "../model/finite.ts";
 import { compareLogits, type LogitComparison } from "../model/logits.ts";
 import { saveWeights, type WeightFormat, weightFiles } from "../model/model.ts";
 import {
@@ -129,7 +130,9 @@ function readValueHead(source: string): Map<string, TensorToWrite> {
   using file = openSafetensors(path);
   const tensors = valueHeadNames.map(([name, exported]) => {
     const data = file.readFloat32(name);
-    return [exported, { dtype: "F32", shape: file.tensors.get(name)!.shape, data }] as const;
+    const { shape } = file.tensors.get(name)!;
+    checkFinite(data, shape, name, path);
+    return [exported, { dtype: "F32", shape, data }] as const;
   });
   return new Map(tensors);
 }

@@ -96,6 +96,13 @@ describe("an output", () => {
     expect(() => importModel(gguf("linear-rope"), join(home, "file", "x"))).toThrow("ENOTDIR");
   });
 
+  test("is not begun for a file of weights alone", () => {
+    const weights = goldenPath("models", "multi-head", "model.safetensors");
+    expect(() => importModel(weights, output)).toThrow(
+      /a file of weights alone: give the folder that it lies in/,
+    );
+  });
+
   test("is not begun for a source that does not exist", () => {
     expect(() => importModel(join(home, "none.gguf"), output)).toThrow(/found nothing there/);
   });

@@ -97,6 +97,10 @@ describe("a byte-level tokenizer", () => {
     [{ eot_token_id: size }, /eot_token_id \d+ is not a token/],
     [{ eos_token_id: undefined }, /has no tokenizer\.ggml\.eos_token_id/],
     [{ bos_token_id: undefined, add_bos_token: true }, /has no tokenizer\.ggml\.bos_token_id, but/],
+    [
+      { tokens: tokens.with(9, "x".repeat(2000)) },
+      /too long to be a vocabulary: "x+\.\.\. has 2000 ch/,
+    ],
     [{ merges: ["\u001b[31m"] }, /the merge "\\u001b\[31m" is not two tokens/],
     [
       { tokens: [...tokens.slice(1), "a\u0007"].with(5, "a\u0007") },

@@ -177,6 +177,14 @@ describe("loadModel", () => {
     );
   });
 
+  test("quotes a name that is none", async () => {
+    const folder = copyOf("multi-head");
+    change(join(folder, "model.safetensors"), (tensors) =>
+      tensors.set("\u001b[2Jx", tensors.get(norm)!),
+    );
+    expect(await userErrorOf(() => loadModel(folder))).toContain('"\\u001b[2Jx" is not a weight');
+  });
+
   test("names a weight that two shards have", async () => {
     const folder = copyOf("sharded-f16");
     const [first, second] = [1, 2].map((i) => join(folder, `model-0000${i}-of-00003.safetensors`));

@@ -240,9 +240,9 @@ describe("a file that was made to do harm", () => {
       /twice/,
     ],
   ])("with %s is refused at once", (_, messageOfOpening, expected) => {
-    const start = performance.now();
+    const before = process.cpuUsage();
     expect(messageOfOpening()).toMatch(expected);
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(process.cpuUsage(before).user).toBeLessThan(5e6); // microseconds
     rmSync(path);
   });
 
@@ -250,7 +250,7 @@ describe("a file that was made to do harm", () => {
     const bytes = readFileSync(goldenPath("gguf", "types.gguf"));
     const rng = Rng.named(1, "damage");
     const counts = { read: 0, refused: 0 };
-    for (let trial = 0; trial < 2000; trial++) {
+    for (let trial = 0; trial < 500; trial++) {
       const copy = Uint8Array.from(bytes);
       for (let change = 0; change < 3; change++) copy[rng.integer(1800)] = rng.integer(256);
       writeFileSync(path, copy);
@@ -262,8 +262,8 @@ describe("a file that was made to do harm", () => {
         counts.refused++;
       }
     }
-    expect(counts.read).toBeGreaterThan(100);
-    expect(counts.refused).toBeGreaterThan(100);
+    expect(counts.read).toBeGreaterThan(50);
+    expect(counts.refused).toBeGreaterThan(50);
   });
 });
 

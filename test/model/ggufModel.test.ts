@@ -65,6 +65,14 @@ test.each<[Record<string, GgufValue | undefined>, RegExp]>([
   [{ "llama.\u001b[31m": "\u0007" }, /"llama\.\\u001b\[31m" is "\\u0007"/],
   [{ "llama.attention.head_count": [6, 6] }, /llama\.attention\.head_count/],
   [{ "llama.attention.head_count_kv": 4 }, /multiple of num_key_value_heads 4/],
+  [
+    {
+      "llama.attention.key_length": 2 ** 40,
+      "llama.attention.value_length": 2 ** 40,
+      "llama.rope.dimension_count": 2 ** 40,
+    },
+    /head_dim must be at most 65536, found 1099511627776/,
+  ],
   [{ "general.type": "adapter" }, /"model".*general\.type/s],
   [{ "llama.block_count": undefined }, /llama\.block_count/],
   [{ "llama.block_count": 2 ** 31 }, /says it has 2147483648 layers .*, but has 20 tensors/],
@@ -141,7 +149,8 @@ test("divisors of the rotary frequencies that are not LLaMA 3.1's are refused", 
   using llama3 = openGguf(goldenPath("gguf", "llama3-rope.gguf"));
   const divisors = llama3.readFloat32("rope_freqs.weight");
   for (const wrong of [divisors.map((d) => d * 2), divisors.map(() => 1), divisors.slice(1)]) {
-    const file = { ...llama3, readFloat32: () => wrong };
+    const shapes = new Map(llama3.shapes).set("rope_freqs.weight", [wrong.length]);
+    const file = { ...llama3, shapes, readFloat32: () => wrong };
     expect(() => ggufConfig(file)).toThrow(/rope_freqs\.weight is not LLaMA 3\.1's scaling/);
   }
 });

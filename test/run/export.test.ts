@@ -197,6 +197,19 @@ describe("exportModel", () => {
     });
   });
 
+  test("names a number of the value head that is none", async () => {
+    addValueHead();
+    flipBit(-1)(join(source, "training", "value_head.safetensors")); // a sign: still a number
+    exported({ valueHead: true });
+    const bytes = readFileSync(join(source, "training", "value_head.safetensors"));
+    bytes.writeFloatLE(Number.NaN, bytes.length - 4);
+    writeFileSync(join(source, "training", "value_head.safetensors"), bytes);
+    output = join(home, "again");
+    expect(await userErrorOf(() => exported({ valueHead: true }))).toContain(
+      "value_head.safetensors: value_head.weight holds NaN at [0, 15]",
+    );
+  });
+
   test("says where a value head was expected", async () => {
     expect(await userErrorOf(() => exported({ valueHead: true }))).toBe(
       `${join(source, "training", "value_head.safetensors")}: missing, but --value-head expects ` +
