@@ -78,8 +78,8 @@ export function disposeModel(model: Model): void {
  */
 export function loadModel(folder: string): Model {
   const config = readModelConfig(folder);
-  if (config.tieEmbeddings && weightNames(folder).has(OUTPUT))
-    return loadWithOutput(folder, config);
+  const names = config.tieEmbeddings ? weightNames(folder) : undefined;
+  if (names?.has(OUTPUT)) return loadWithOutput(folder, config, names.has(EMBEDDING));
   return { config, parameters: loadVariables(folder, parameterShapes(config)) };
 }
 
@@ -88,10 +88,10 @@ export function loadModel(folder: string): Model {
  * that differs from the embedding is not tied, and one without an embedding beside it is the embedding, too.
  * Reference: transformers 5.23, `PreTrainedModel.tie_weights`.
  */
-function loadWithOutput(folder: string, config: ModelConfig): Model {
+function loadWithOutput(folder: string, config: ModelConfig, hasEmbedding: boolean): Model {
   const untied = { ...config, tieEmbeddings: false };
   const shapes = parameterShapes(untied);
-  if (!weightNames(folder).has(EMBEDDING)) shapes.delete(EMBEDDING);
+  if (!hasEmbedding) shapes.delete(EMBEDDING);
   const parameters = loadVariables(folder, shapes);
   const output = parameters.get(OUTPUT)!;
   const values = output.values();
