@@ -1,9 +1,9 @@
 // `reft import-model`: a GGUF file, or another tool's Hugging Face folder, becomes a model folder.
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { tokenizerFromGguf } from "../data/ggufTokenizer.ts";
-import { writeFileAtomically } from "../data/jsonl.ts";
+import { reading, writeFileAtomically } from "../data/jsonl.ts";
 import { createTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
@@ -44,9 +44,16 @@ export function importModel(source: string, output: string): string {
   });
 }
 
-/** By its name: what it holds is checked when it is opened. */
+/** Whatever the file is called. */
 function isGguf(path: string): boolean {
-  return /\.gguf$/i.test(path);
+  const start = new Uint8Array(4);
+  const descriptor = reading(path, () => openSync(path, "r"));
+  try {
+    reading(path, () => readSync(descriptor, start));
+  } finally {
+    closeSync(descriptor);
+  }
+  return new TextDecoder().decode(start) === "GGUF";
 }
 
 function importGguf(path: string, folder: string): ModelConfig {

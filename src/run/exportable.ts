@@ -1,5 +1,7 @@
 // What can be exported: a language model or a classifier, as one kind of thing.
+import { join } from "node:path";
 import { z } from "zod";
+import { parseJson } from "../data/jsonl.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import {
   generationConfigName,
@@ -20,8 +22,6 @@ import { sequenceLogits } from "../model/logits.ts";
 import { disposeModel } from "../model/model.ts";
 import type { FloatDtype } from "../model/safetensorsHeader.ts";
 import { checkVocabulary, endTokens, loadModelFolder, readAnswerFormat } from "./modelFolder.ts";
-
-const jsonObject = z.looseObject({});
 
 /** Whoever opens it disposes it. */
 export interface Exportable {
@@ -56,9 +56,8 @@ function openLanguageModel(folder: string): Exportable {
       const files = new Map(tokenizerFileContents(tokenizer.files));
       files.set("config.json", jsonText(toHuggingFaceConfig(config, dtype)));
       const source = files.get(generationConfigName);
-      const parsed =
-        source === undefined ? undefined : jsonObject.parse(JSON.parse(String(source)));
-      const generation = toGenerationConfig(config, endTokens(model, tokenizer), parsed);
+      const settings = source === undefined ? undefined : readSettings(String(source), folder);
+      const generation = toGenerationConfig(config, endTokens(model, tokenizer), settings);
       if (generation) files.set(generationConfigName, jsonText(generation));
       if (format) files.set("reft.json", jsonText(format));
       return files;
@@ -94,6 +93,11 @@ function openClassifier(folder: string): Exportable {
     },
     dispose: () => disposeClassifier(classifier),
   };
+}
+
+function readSettings(text: string, folder: string): Record<string, unknown> {
+  const withoutMark = text.replace(/^\uFEFF/, "");
+  return parseJson(withoutMark, join(folder, generationConfigName), z.looseObject({}));
 }
 
 function jsonText(value: unknown): string {

@@ -126,7 +126,8 @@ describe("end tokens", () => {
   });
 
   test("that the source's generation_config.json lacks are added to it, and nothing else", () => {
-    writeFileSync(join(source, "generation_config.json"), '{"do_sample": true, "eos_token_id": 5}');
+    const settings = '\uFEFF{"do_sample": true, "eos_token_id": 5}'; // some editors put a mark in front
+    writeFileSync(join(source, "generation_config.json"), settings);
     exportModel(source, join(home, "export"), options);
     expect(generationOf(join(home, "export"))).toEqual({ do_sample: true, eos_token_id: [5, 2] });
     expect(endsOf(join(home, "export"))).toEqual([2, 5]);
