@@ -50,7 +50,7 @@ const ropeDivisors = "rope_freqs.weight";
 
 /**
  * Reads what llama.cpp reads of a LLaMA, with its defaults; other keys of the architecture must be 0, false or empty.
- * Reference: ggml-org/llama.cpp 00ad355e, src/llama-model.cpp, `load_hparams`; src/models/llama.cpp.
+ * Reference: ggml-org/llama.cpp, src/llama-model.cpp, `load_hparams`, and src/models/llama.cpp (a copy of unknown commit).
  *
  * @returns the configuration, without a padding token
  * @throws UserError for another architecture, and for what our LLaMA cannot do, each by its name
