@@ -132,7 +132,12 @@ export function reading<T>(path: string, read: () => T): T {
  * @throws UserError naming the place, the path inside the value, expected and found
  */
 export function parseJson<T>(text: string, where: string, schema: ZodType<T>): T {
-  const result = schema.safeParse(parseJsonText(text, where));
+  return checkValue(parseJsonText(text, where), where, schema);
+}
+
+/** Checks a value that was read from JSON, as `parseJson` does. */
+export function checkValue<T>(value: unknown, where: string, schema: ZodType<T>): T {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new UserError(`${where}: ${describeIssues(result.error)}`);
 }

@@ -1,0 +1,85 @@
+// tokenizer.json as two functions, from a text to ids and back, equal to Rust's tokenizers: added tokens, normalizer,
+// pre-tokenizer, model; decoder. Post-processors, truncation and padding are not applied: nobody asks for what they add or cut.
+import { z } from "zod";
+import { UserError } from "../../errors.ts";
+import { checkValue } from "../jsonl.ts";
+import { addedTokenSchema, createAddedTokens } from "./addedTokens.ts";
+import { refuse } from "./check.ts";
+import { createDecoder } from "./decoder.ts";
+import { createModel } from "./model.ts";
+import { createNormalizer } from "./normalizer.ts";
+import { createPreTokenizer, marksFirstWord } from "./preTokenizer.ts";
+
+export interface Pipeline {
+  /** Highest id + 1, added tokens included. */
+  readonly vocabSize: number;
+  /** The id of a token, control tokens included. */
+  readonly idOf: (token: string) => number | undefined;
+  /** Control tokens in the text are ordinary text; half a surrogate pair counts as U+FFFD, which no UTF-8 can tell from it. */
+  readonly encode: (text: string) => number[];
+  /** The text of the ids; control tokens and ids without a token are left out. */
+  readonly decode: (ids: readonly number[]) => string;
+}
+
+const schema = z.object({
+  added_tokens: z.array(addedTokenSchema).default([]),
+  normalizer: z.unknown().optional(),
+  pre_tokenizer: z.unknown().optional(),
+  decoder: z.unknown().optional(),
+  model: z.looseObject({}),
+});
+
+/**
+ * @param json the contents of tokenizer.json
+ * @param where the file, for messages
+ * @throws UserError if it is malformed, or has a rule that is not computed exactly, by name
+ */
+export function createPipeline(json: unknown, where: string): Pipeline {
+  const file = checkValue(json, where, schema);
+  const at = (part: keyof typeof file) => `${where}: ${part}`;
+  if (file.normalizer != null && marksFirstWord(file.pre_tokenizer)) {
+    refuse(at("pre_tokenizer"), '"prepend_scheme": "first" after a normalizer');
+  }
+  const normalize = createNormalizer(file.normalizer, at("normalizer"));
+  const cut = createPreTokenizer(file.pre_tokenizer, at("pre_tokenizer"));
+  const { vocabulary, idsOf } = createModel(file.model, at("model"));
+  const joinTokens = createDecoder(file.decoder, at("decoder"));
+  const added = createAddedTokens(
+    file.added_tokens,
+    (token) => vocabulary.idOf.get(token),
+    vocabulary.idOf.size,
+    normalize,
+    at("added_tokens"),
+  );
+  const textOf = (id: number) => added.textOf.get(id) ?? vocabulary.tokenOf.get(id);
+  let highestId = -1;
+  for (const id of [...vocabulary.tokenOf.keys(), ...added.textOf.keys()])
+    highestId = Math.max(highestId, id);
+  if (highestId < 0) throw new UserError(`${where}: expected a vocabulary, found no token`);
+
+  return {
+    vocabSize: highestId + 1,
+    idOf: (token) => added.idOf.get(token) ?? vocabulary.idOf.get(token),
+    encode(text) {
+      const ids: number[] = [];
+      for (const raw of added.cutRaw(text.toWellFormed())) {
+        if (raw.id !== undefined) ids.push(raw.id);
+        else
+          for (const { id, text: part, start } of added.cutNormalized(normalize(raw.text))) {
+            if (id !== undefined) ids.push(id);
+            else
+              for (const word of cut(part, raw.start + start === 0))
+                for (const wordId of idsOf(word)) ids.push(wordId);
+          }
+      }
+      return ids;
+    },
+    decode(ids) {
+      const tokens = ids.flatMap((id) => {
+        const token = textOf(id);
+        return token === undefined || added.special.has(token) ? [] : [token];
+      });
+      return tokens.length === 0 ? "" : joinTokens(tokens).join("");
+    },
+  };
+}
