@@ -1,11 +1,11 @@
 // A Hugging Face tokenizer as the project uses it: exact text in both directions, and no special
-// token that nobody asked for. Wraps @huggingface/tokenizers.
+// token that nobody asked for.
 import { join } from "node:path";
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
-import { messageOf, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import { trainBpe } from "./bpe.ts";
-import { parseJson, readText } from "./jsonl.ts";
+import { checkValue, parseJson, readText } from "./jsonl.ts";
+import { createPipeline } from "./tokenizer/pipeline.ts";
 import {
   configName,
   jsonName,
@@ -21,20 +21,13 @@ export interface Tokenizer {
   readonly bosId?: number;
   /** Absent where the configuration names none, or names EOS: padding must not look like an end. */
   readonly padId?: number;
-  /** Token ids of a text; no special token is added. */
+  /** Token ids of a text; no control token is added, and one that the text spells out is ordinary text. */
   encode(text: string): number[];
-  /** The exact text of the ids; special tokens are left out. */
+  /** The exact text of the ids; control tokens are left out. */
   decode(ids: readonly number[]): string;
   readonly files: TokenizerFiles;
 }
 
-// Only what is needed here is checked; the library reads the rest.
-const tokenizerJsonSchema = z.looseObject({
-  model: z.looseObject({
-    vocab: z.union([z.record(z.string(), z.number()), z.array(z.unknown())]),
-  }),
-  added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string() })),
-});
 const specialTokenSchema = z
   .union([z.string(), z.looseObject({ content: z.string() })])
   .nullish()
@@ -87,11 +80,9 @@ function tokenizerPaths(folder: string): readonly [string, string] {
  */
 export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
   const [jsonPath, configPath] = tokenizerPaths(where);
-  check(tokenizerJsonSchema, files.tokenizerJson, jsonPath);
-  const config = check(tokenizerConfigSchema, files.tokenizerConfig, configPath);
-  const library = openLibrary(files, jsonPath);
-  const idOf = (token: string | null | undefined): number | undefined =>
-    token == null ? undefined : library.token_to_id(token);
+  const config = checkValue(files.tokenizerConfig, configPath, tokenizerConfigSchema);
+  const { vocabSize, idOf: find, encode, decode } = createPipeline(files.tokenizerJson, jsonPath);
+  const idOf = (token: string | null | undefined) => (token == null ? undefined : find(token));
 
   const eosId = idOf(config.eos_token);
   if (eosId === undefined) {
@@ -102,42 +93,13 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
   }
   const bosId = idOf(config.bos_token);
   const padId = idOf(config.pad_token);
-  let highestId = -1;
-  for (const id of library.get_vocab().values()) highestId = Math.max(highestId, id);
-
   return {
-    vocabSize: highestId + 1,
+    vocabSize,
     eosId,
     ...(bosId === undefined ? {} : { bosId }),
     ...(padId === undefined || padId === eosId ? {} : { padId }),
-    encode: (text) => library.encode(text, { add_special_tokens: false }).ids,
-    decode(ids) {
-      // A model's vocabulary can be padded beyond the tokenizer's; such an id has no text.
-      const known = ids.filter((id) => library.id_to_token(id) !== undefined);
-      if (known.length === 0) return ""; // the library refuses an empty list
-      return library.decode(known, {
-        skip_special_tokens: true,
-        clean_up_tokenization_spaces: false, // would take away the space before a comma
-      });
-    },
+    encode,
+    decode,
     files,
   };
-}
-
-function check<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
-  return parseJson(JSON.stringify(value), path, schema);
-}
-
-function openLibrary(files: TokenizerFiles, jsonPath: string): HuggingFaceTokenizer {
-  try {
-    return new HuggingFaceTokenizer(
-      files.tokenizerJson as object, // checked to be an object by its schema
-      files.tokenizerConfig as object,
-    );
-  } catch (error) {
-    throw new UserError(
-      `${jsonPath}: expected a tokenizer in the format of Hugging Face tokenizers, ` +
-        `found one that does not load (${messageOf(error)})`,
-    );
-  }
 }

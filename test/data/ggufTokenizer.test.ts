@@ -69,12 +69,13 @@ describe("a byte-level tokenizer", () => {
     expect(parts("llama-bpe")).toEqual(["111", "1"]);
   });
 
-  test("finds user-defined tokens in a text and keeps them when it decodes; control tokens are left out", () => {
+  test("finds user-defined tokens in a text, but no control tokens, which decoding leaves out", () => {
     const more = { tokens: [...tokens, "<think>", "[PAD]"], token_type: [...types, 4, 5] };
     const tokenizer = build(byteLevel(more));
     const ids = tokenizer.encode("<think>a</s>");
-    expect(ids).toEqual([size, ...tokenizer.encode("a"), 2]);
-    expect(tokenizer.decode(ids)).toBe("<think>a");
+    expect(ids).toEqual([size, ...tokenizer.encode("a</s>")]);
+    expect(ids).not.toContain(2);
+    expect(tokenizer.decode([...ids, 2])).toBe("<think>a</s>");
     expect(tokenizer.vocabSize).toBe(size + 1); // the last one only fills the embedding up
   });
 
