@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { z } from "zod";
+import { continuationText } from "../data/continuation.ts";
 import { appendJsonl, readJsonl } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
 import { tryFolder } from "../folders.ts";
@@ -108,7 +109,9 @@ async function run(args: Arguments): Promise<void> {
         id: value.id,
         responses: own.map((response) => ({
           tokens: response.tokens,
-          text: tokenizer?.decode(response.tokens) ?? null,
+          text: tokenizer
+            ? continuationText(tokenizer, prompts[begin + i]!, response.tokens)
+            : null,
           logprobs: [...response.logprobs],
         })),
       });

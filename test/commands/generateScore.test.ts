@@ -1,8 +1,10 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { main } from "../../src/cli.ts";
+import { byteLevel } from "../../src/data/bpe.ts";
 import { writeJsonl } from "../../src/data/jsonl.ts";
+import { loadTokenizer } from "../../src/data/tokenizer.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { goldenPath, largestDifference } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -107,6 +109,21 @@ describe("reft generate", () => {
     expect(await run("generate", golden, prompts, ...flags, "5")).toEqual(first);
     const other = await run<Generated>("generate", golden, prompts, ...flags, "6");
     expect(tokensOf(other)).not.toEqual(tokensOf(first));
+  });
+
+  test("keeps a response's first space, which a decoder takes away from the start of a text", async () => {
+    const stripping = join(home, "stripping");
+    cpSync(withTokenizer, stripping, { recursive: true });
+    const plain = loadTokenizer(withTokenizer);
+    const strip = { type: "Strip", content: " ", start: 1, stop: 0 };
+    const decoder = { type: "Sequence", decoders: [byteLevel, strip] };
+    const json = { ...(plain.files.tokenizerJson as object), decoder };
+    writeFileSync(join(stripping, "tokenizer.json"), JSON.stringify(json));
+    const flags = [...sampled, "--samples", "64"];
+    const lines = await run<Generated>("generate", stripping, [{ id: 1, prompt: "a =" }], ...flags);
+    const texts = lines[0]!.responses.map(({ text }) => text!);
+    expect(texts).toEqual(lines[0]!.responses.map(({ tokens }) => plain.decode(tokens)));
+    expect(texts.some((text) => text.startsWith(" "))).toBe(true);
   });
 
   test("takes and gives text where the model has a tokenizer", async () => {
