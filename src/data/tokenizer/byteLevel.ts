@@ -31,9 +31,16 @@ export function textToChars(text: string): string {
 export function charsToText(tokens: readonly string[]): string {
   const bytes: number[] = [];
   for (const token of tokens) {
-    const own = Array.from(token, (char) => charToByte.get(char));
-    const isText = own.includes(undefined);
-    for (const byte of isText ? encoder.encode(token) : own) bytes.push(byte!);
+    const start = bytes.length;
+    for (const char of token) {
+      const byte = charToByte.get(char);
+      if (byte !== undefined) bytes.push(byte);
+      else {
+        bytes.length = start;
+        for (const own of encoder.encode(token)) bytes.push(own);
+        break;
+      }
+    }
   }
   return decoder.decode(Uint8Array.from(bytes));
 }
@@ -50,6 +57,7 @@ export function byteTokens(text: string): string[] {
 
 /** The byte of a byte token, read as leniently as Rust reads it: "<0x0a>" and "<0x+a>", too. */
 export function tokenByte(token: string): number | undefined {
+  if (!token.startsWith("<0x")) return undefined; // nearly every token
   const digits = /^<0x(?:\+([0-9A-Fa-f])|([0-9A-Fa-f]{2}))>$/.exec(token);
   return digits ? Number.parseInt(digits[1] ?? digits[2]!, 16) : undefined;
 }

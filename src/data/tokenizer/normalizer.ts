@@ -89,7 +89,8 @@ function stripSpace(text: string, left: boolean, right: boolean): string {
 export function createReplace(pattern: Pattern, content: string, where: string): TextMap {
   if ("String" in pattern && pattern.String !== "") {
     const { String: from } = pattern;
-    return (text) => text.replaceAll(from, () => content);
+    const plain = content.replaceAll("$", "$$$$"); // "$&" in a replacement means what was found
+    return (text) => text.replaceAll(from, plain);
   }
   const regex = compilePattern(pattern, where);
   return (text) =>
