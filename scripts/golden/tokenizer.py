@@ -52,6 +52,7 @@ def training_texts():
         yield f"How many {thing} does {name} have?\n"
         yield f"def solution():\n    {thing} = {number}\n    return {thing} + {number % 7 + 2}\n"
     yield from ("z" * length for length in range(2, 40))
+    yield from ["\ufeff\ufeff a\u0085\u0085 \u0085b"] * 3  # one is a space for JavaScript, one for Rust
     yield from EDGES
 
 

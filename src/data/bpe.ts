@@ -1,13 +1,16 @@
 // Trains byte-level BPE: start from the 256 bytes, and again and again join the neighbours that
 // occur together most often. Reference: Sennrich et al., arXiv 1508.07909, algorithm 1.
 import { UserError } from "../errors.ts";
+import { byteToChar, gpt2Words } from "./tokenizer/byteLevel.ts";
+import { compileOniguruma } from "./tokenizer/oniguruma.ts";
+import { split } from "./tokenizer/split.ts";
 
 /** In the order of their ids: padding is 0 and never the end of a sequence. */
 const specialTokens = ["<pad>", "<s>", "</s>"] as const;
 const minVocabSize = specialTokens.length + 256;
 
 /** How GPT-2 cuts a text; the `ByteLevel` pre-tokenizer does the same. No merge crosses a cut. */
-const wordPattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
+const wordPattern = compileOniguruma(gpt2Words, "ByteLevel");
 
 /** A word as the ids of its parts so far, and how often the texts hold it. */
 interface Word {
@@ -65,7 +68,8 @@ export function trainBpe(texts: Iterable<string>, vocabSize: number) {
 function splitWords(texts: Iterable<string>, idOf: ReadonlyMap<string, number>): Word[] {
   const counts = new Map<string, number>();
   for (const text of texts) {
-    for (const [word] of text.matchAll(wordPattern)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    for (const word of split(text.toWellFormed(), wordPattern, "Isolated"))
+      counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   const encoder = new TextEncoder();
   return [...counts].map(([word, count]) => ({
@@ -125,16 +129,6 @@ function mergeNeighbours(
   }
   return result;
 }
-
-/** GPT-2's printable character for each byte: itself where it has a shape, else from U+0100 on. */
-const byteToChar: readonly string[] = (() => {
-  const hasShape = (byte: number) =>
-    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-  let next = 0x100;
-  return Array.from({ length: 256 }, (_, byte) =>
-    String.fromCodePoint(hasShape(byte) ? byte : next++),
-  );
-})();
 
 /** A token that is found in a text before anything else is cut. */
 export interface AddedToken {
