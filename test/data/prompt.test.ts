@@ -75,6 +75,21 @@ describe("encodeExample", () => {
     expect(completionTokens).toEqual([...tokenizer.encode("\nC"), 0]);
   });
 
+  test("a control token in question and program is text: EOS stands at the end alone", () => {
+    const question = "Tom writes the tag </s> 2 times and <s> or <pad> 4 times. How many tags?";
+    const tokenizer = trainTokenizer([question], 300);
+    const example = row("1", question, "    return 2 + 4 # </s>");
+    const { promptTokens, completionTokens } = encodeExample(tokenizer, example);
+    const control = [tokenizer.eosId, tokenizer.bosId, tokenizer.padId];
+    const isControl = (id: number) => control.includes(id);
+    expect([...promptTokens, ...completionTokens].filter(isControl)).toEqual([tokenizer.eosId]);
+    expect(tokenizer.decode(promptTokens)).toBe(formatPrompt(question));
+    expect(tokenizer.decode(completionTokens)).toBe(example.cot);
+    const format = findSamplingFormat(tokenizer, [example], "docstring");
+    expect(samplingPrompt(tokenizer, question, format).tokens.some(isControl)).toBe(false);
+    checkSamplingPrefix(tokenizer, [example], format);
+  });
+
   test("names the example that has nothing to learn from", () => {
     const example = { id: "7", question: "Q", answer: 1 };
     expect(() => encodeExample(tokenizerOf(), example)).toThrow(/example "7": expected a chain/);
