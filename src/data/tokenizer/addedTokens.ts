@@ -6,15 +6,17 @@ import type { TextMap } from "./normalizer.ts";
 import { literal } from "./oniguruma.ts";
 import { rustWord } from "./preTokenizer.ts";
 
-export const addedTokenSchema = z.object({
-  id: z.int().nonnegative(),
-  content: z.string(),
-  single_word: z.boolean().default(false),
-  lstrip: z.boolean().default(false),
-  rstrip: z.boolean().default(false),
-  normalized: z.boolean().optional(),
-  special: z.boolean().default(false),
-});
+export const addedTokenSchema = z
+  .object({
+    id: z.int().nonnegative(),
+    content: z.string(),
+    single_word: z.boolean().default(false),
+    lstrip: z.boolean().default(false),
+    rstrip: z.boolean().default(false),
+    normalized: z.boolean().optional(),
+    special: z.boolean().default(false),
+  })
+  .transform((token) => ({ ...token, normalized: token.normalized ?? !token.special }));
 export type AddedTokenOptions = z.infer<typeof addedTokenSchema>;
 
 /** An added token, and as what it is looked for. */
@@ -60,7 +62,7 @@ export function createAddedTokens(
   const tokens = new Map<string, SoughtToken>();
   let nextId = modelSize;
   for (const token of given) {
-    const { id, content, special } = token;
+    const { id, content, normalized } = token;
     if (content === "") continue;
     const right = idInModel(content) ?? idOf.get(content) ?? nextId++;
     if (id !== right) {
@@ -69,15 +71,18 @@ export function createAddedTokens(
       );
     }
     idOf.set(content, id);
-    const isNormalized = token.normalized ?? !special;
-    tokens.set(content, { ...token, sought: isNormalized ? normalize(content) : content });
+    tokens.set(content, { ...token, sought: normalized ? normalize(content) : content });
   }
   const all = [...tokens.values()];
-  const raw = all.filter((token) => !(token.normalized ?? !token.special));
-  const normalized = all.filter((token) => token.normalized ?? !token.special);
   return {
-    cutRaw: createCut(raw, where),
-    cutNormalized: createCut(normalized, where),
+    cutRaw: createCut(
+      all.filter(({ normalized }) => !normalized),
+      where,
+    ),
+    cutNormalized: createCut(
+      all.filter(({ normalized }) => normalized),
+      where,
+    ),
     idOf,
     textOf: new Map(all.map(({ id, sought }) => [id, sought])),
     special: new Set(all.filter(({ special }) => special).map(({ content }) => content)),

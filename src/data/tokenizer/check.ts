@@ -10,6 +10,16 @@ export function kindOf(json: unknown, where: string): string {
   return checkValue(json, where, part).type;
 }
 
+/** Levels of JSON that the Rust library reads. */
+const deepest = 128;
+
+/** @throws UserError for a value nested deeper than the Rust library reads: it is no tokenizer, and would exhaust the stack */
+export function checkDepth(json: unknown, where: string, level = 1): void {
+  if (typeof json !== "object" || json === null) return;
+  if (level > deepest) throw new UserError(`${where}: nested deeper than ${deepest} levels`);
+  for (const value of Object.values(json)) checkDepth(value, where, level + 1);
+}
+
 /** @throws UserError that a rule is not supported */
 export function refuse(where: string, rule: string): never {
   throw new UserError(

@@ -44,6 +44,9 @@ const controls: Readonly<Record<string, string>> = {
 /** Two letters that also fold to one character ("ss" to "ß"); without case, Oniguruma finds that, too. */
 const foldedPairs = ["ss", "st", "ff", "fi", "fl"];
 
+/** Groups and classes within each other; nobody writes more, and more would exhaust the stack. */
+const deepest = 100;
+
 /**
  * @param where the place in tokenizer.json, for messages
  * @returns an expression with the flags g and v that finds what Oniguruma finds
@@ -56,7 +59,7 @@ export function compileOniguruma(source: string, where: string): RegExp {
     );
   };
   const flags = { ignoresCase: false, looksBehind: false };
-  const translated = all({ chars: [...source], refuse, at: 0, atomics: 0, ...flags });
+  const translated = all({ chars: [...source], refuse, at: 0, depth: 0, atomics: 0, ...flags });
   try {
     return new RegExp(translated, "gv");
   } catch {
@@ -76,6 +79,7 @@ interface Reader {
   readonly chars: readonly string[];
   readonly refuse: (what: string) => never;
   at: number;
+  depth: number;
   atomics: number;
   ignoresCase: boolean;
   looksBehind: boolean;
@@ -103,10 +107,12 @@ function next(reader: Reader): string {
 }
 
 function alternatives(reader: Reader): string {
+  if (++reader.depth > deepest) reader.refuse(`groups nested deeper than ${deepest}`);
   let result = "";
   while (reader.at < reader.chars.length && reader.chars[reader.at] !== ")") {
     result += takes(reader, "|") ? "|" : quantified(reader, atom(reader));
   }
+  reader.depth--;
   return result;
 }
 
@@ -211,6 +217,7 @@ function property(reader: Reader, letter: "p" | "P"): string {
 
 /** A class becomes one whose parts are all escaped, intersections within brackets of their own. */
 function characterClass(reader: Reader): string {
+  if (++reader.depth > deepest) reader.refuse(`classes nested deeper than ${deepest}`);
   const negated = takes(reader, "^");
   const operands = [""];
   while (!takes(reader, "]")) {
@@ -218,6 +225,7 @@ function characterClass(reader: Reader): string {
     else operands.push(operands.pop()! + classItem(reader));
   }
   if (operands.includes("")) reader.refuse("an empty class");
+  reader.depth--;
   const sets = operands.length === 1 ? operands[0]! : operands.map((one) => `[${one}]`).join("&&");
   return `[${negated ? "^" : ""}${sets}]`;
 }

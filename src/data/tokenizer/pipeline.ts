@@ -4,7 +4,7 @@ import { z } from "zod";
 import { UserError } from "../../errors.ts";
 import { checkValue } from "../jsonl.ts";
 import { addedTokenSchema, createAddedTokens } from "./addedTokens.ts";
-import { refuse } from "./check.ts";
+import { checkDepth, refuse } from "./check.ts";
 import { createDecoder } from "./decoder.ts";
 import { createModel } from "./model.ts";
 import { createNormalizer } from "./normalizer.ts";
@@ -36,6 +36,7 @@ const schema = z.object({
  */
 export function createPipeline(json: unknown, where: string): Pipeline {
   const file = checkValue(json, where, schema);
+  checkDepth(file, where);
   const at = (part: keyof typeof file) => `${where}: ${part}`;
   if (file.normalizer != null && marksFirstWord(file.pre_tokenizer)) {
     refuse(at("pre_tokenizer"), '"prepend_scheme": "first" after a normalizer');
@@ -63,14 +64,18 @@ export function createPipeline(json: unknown, where: string): Pipeline {
     encode(text) {
       const ids: number[] = [];
       for (const raw of added.cutRaw(text.toWellFormed())) {
-        if (raw.id !== undefined) ids.push(raw.id);
-        else
-          for (const { id, text: part, start } of added.cutNormalized(normalize(raw.text))) {
-            if (id !== undefined) ids.push(id);
-            else
-              for (const word of cut(part, raw.start + start === 0))
-                for (const wordId of idsOf(word)) ids.push(wordId);
+        if (raw.id !== undefined) {
+          ids.push(raw.id);
+          continue;
+        }
+        for (const part of added.cutNormalized(normalize(raw.text))) {
+          if (part.id !== undefined) {
+            ids.push(part.id);
+            continue;
           }
+          const words = cut(part.text, raw.start + part.start === 0);
+          for (const word of words) for (const id of idsOf(word)) ids.push(id);
+        }
       }
       return ids;
     },

@@ -70,6 +70,11 @@ describe("createPipeline", () => {
   const split = (Regex: string) => ({
     pre_tokenizer: { type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false },
   });
+  const nested = (levels: number) => {
+    let json: object = { type: "NFC" };
+    for (let level = 0; level < levels; level++) json = { type: "Sequence", normalizers: [json] };
+    return json;
+  };
   const first = { type: "Metaspace", replacement: "▁", prepend_scheme: "first" };
   test.each([
     [{ normalizer: { type: "Precompiled", precompiled_charsmap: "" } }, /normalizer "Precompiled"/],
@@ -106,6 +111,9 @@ describe("createPipeline", () => {
     [split("(?<=(?>a))b"), /within a lookbehind/],
     [split("[\\w-z]"), /a "-" after a set/],
     [split("a)"), /too many/],
+    [split(`${"(".repeat(20_000)}a`), /groups nested deeper than 100/],
+    [split("[".repeat(20_000)), /classes nested deeper than 100/],
+    [{ normalizer: nested(20_000) }, /tokenizer\.json: nested deeper than 128 levels/],
     [split("(a"), /without an end/],
     [split("[a"), /no end/],
   ])("refuses by name what is not computed exactly: %#", (json, message) => {
