@@ -100,7 +100,7 @@ export function createReplace(pattern: Pattern, content: string, where: string):
 }
 
 export function compilePattern(pattern: Pattern, where: string): RegExp {
-  if ("String" in pattern) return new RegExp(literal(pattern.String), "gv");
+  if ("String" in pattern) return new RegExp(literal(pattern.String), "gu");
   return compileOniguruma(pattern.Regex, `${where}.pattern.Regex`);
 }
 

@@ -9,21 +9,15 @@ const latinNumbers = "\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}";
 const wordClass = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
 const word = `[${wordClass}${latinNumbers}]`;
 
-/** Escapes that mean the same set inside and outside of brackets. JavaScript's \s holds U+FEFF and lacks U+0085. */
+/** What escapes mean within a class. JavaScript's \s holds U+FEFF and lacks U+0085. */
 const sets: Readonly<Record<string, string>> = {
   s: "\\p{White_Space}",
   S: "\\P{White_Space}",
   d: "\\p{Nd}",
   D: "\\P{Nd}",
-  h: "[0-9A-Fa-f]",
+  h: "0-9A-Fa-f",
   H: "[^0-9A-Fa-f]",
-};
-const wordSets: Readonly<Record<string, string>> = {
-  w: word,
-  W: `[^${wordClass}${latinNumbers}]`,
-};
-const wordSetsInClass: Readonly<Record<string, string>> = {
-  w: `[${wordClass}]`,
+  w: wordClass,
   W: `[^${wordClass}]`,
 };
 const anchors: Readonly<Record<string, string>> = {
@@ -49,7 +43,7 @@ const deepest = 100;
 
 /**
  * @param where the place in tokenizer.json, for messages
- * @returns an expression with the flags g and v that finds what Oniguruma finds
+ * @returns an expression with the flags g and u that finds what Oniguruma finds
  * @throws UserError for what has no exact counterpart
  */
 export function compileOniguruma(source: string, where: string): RegExp {
@@ -61,13 +55,13 @@ export function compileOniguruma(source: string, where: string): RegExp {
   const flags = { ignoresCase: false, looksBehind: false };
   const translated = all({ chars: [...source], refuse, at: 0, depth: 0, atomics: 0, ...flags });
   try {
-    return new RegExp(translated, "gv");
+    return new RegExp(translated, "gu");
   } catch {
     return refuse("a form that JavaScript does not read");
   }
 }
 
-/** A text as an expression that finds it, for the flags u and v. */
+/** A text as an expression that finds it, for the flag u. */
 export function literal(text: string): string {
   return Array.from(text, (char) =>
     /[A-Za-z0-9]/.test(char) ? char : `\\u{${char.codePointAt(0)!.toString(16)}}`,
@@ -85,8 +79,19 @@ interface Reader {
   looksBehind: boolean;
 }
 
+/** A translated part of the expression. */
+interface Part {
+  readonly source: string;
+  readonly canBeEmpty: boolean;
+}
+
+/** A part that takes one character. */
+const taking = (source: string): Part => ({ source, canBeEmpty: false });
+/** A part that only looks around. */
+const looking = (source: string): Part => ({ source, canBeEmpty: true });
+
 function all(reader: Reader): string {
-  const result = alternatives(reader);
+  const result = alternatives(reader).source;
   return reader.at < reader.chars.length ? reader.refuse('a ")" too many') : result;
 }
 
@@ -106,17 +111,27 @@ function next(reader: Reader): string {
   return reader.chars[reader.at++] ?? reader.refuse("no end");
 }
 
-function alternatives(reader: Reader): string {
+function alternatives(reader: Reader): Part {
   if (++reader.depth > deepest) reader.refuse(`groups nested deeper than ${deepest}`);
-  let result = "";
+  const found = [looking("")];
   while (reader.at < reader.chars.length && reader.chars[reader.at] !== ")") {
-    result += takes(reader, "|") ? "|" : quantified(reader, atom(reader));
+    if (takes(reader, "|")) {
+      found.push(looking(""));
+      continue;
+    }
+    const before = found.pop()!;
+    const part = quantified(reader, atom(reader));
+    const canBeEmpty = before.canBeEmpty && part.canBeEmpty;
+    found.push({ source: before.source + part.source, canBeEmpty });
   }
   reader.depth--;
-  return result;
+  return {
+    source: found.map(({ source }) => source).join("|"),
+    canBeEmpty: found.some(({ canBeEmpty }) => canBeEmpty),
+  };
 }
 
-function atom(reader: Reader): string {
+function atom(reader: Reader): Part {
   const start = reader.at;
   const char = next(reader);
   if (reader.ignoresCase && /[[\\.^$]/.test(char))
@@ -125,9 +140,9 @@ function atom(reader: Reader): string {
     case "(":
       return group(reader);
     case "[":
-      return characterClass(reader);
+      return taking(characterClass(reader));
     case ".":
-      return "[^\\n]";
+      return taking("[^\\n]");
     case "\\":
       return escapeSequence(reader);
     case "^":
@@ -137,21 +152,21 @@ function atom(reader: Reader): string {
     case "?":
       return reader.refuse(`"${char}" at character ${start + 1}`);
     default:
-      return reader.ignoresCase ? eitherCase(reader, char) : literal(char);
+      return taking(reader.ignoresCase ? eitherCase(reader, char) : literal(char));
   }
 }
 
-function group(reader: Reader): string {
+function group(reader: Reader): Part {
   const [ignoresCase, looksBehind] = [reader.ignoresCase, reader.looksBehind];
   const kind = takesMatch(reader, /^\?(?:i:|<[=!]|[:=!>])/)?.[0] ?? "";
   if (kind === "" && reader.chars[reader.at] === "?") reader.refuse("a group of another kind");
   if (kind === "?i:") reader.ignoresCase = true;
   if (kind.startsWith("?<")) reader.looksBehind = true;
-  const body = alternatives(reader);
+  const { source, canBeEmpty } = alternatives(reader);
   if (!takes(reader, ")")) reader.refuse("a group without an end");
   [reader.ignoresCase, reader.looksBehind] = [ignoresCase, looksBehind];
-  if (kind === "?>") return atomic(reader, body);
-  return kind.startsWith("?") && kind !== "?i:" ? `(${kind}${body})` : `(?:${body})`;
+  if (/[=!]$/.test(kind)) return looking(`(${kind}${source})`);
+  return { source: kind === "?>" ? atomic(reader, source) : `(?:${source})`, canBeEmpty };
 }
 
 /** Without going back into it: a lookahead keeps what it found first, and the reference takes that. */
@@ -161,19 +176,23 @@ function atomic(reader: Reader, body: string): string {
   return `(?:(?=(?<${name}>${body}))\\k<${name}>)`;
 }
 
-function quantified(reader: Reader, atom: string): string {
+function quantified(reader: Reader, part: Part): Part {
   const simple = takesMatch(reader, /^[*+?]/)?.[0];
   const interval = simple ? undefined : takesMatch(reader, /^\{(\d*)(,?)(\d*)\}/);
   if (interval?.[0] === "{}" || interval?.[0] === "{,}") reader.refuse("an empty interval");
   const quantifier = simple ?? (interval && `{${interval[1] || 0}${interval[2]}${interval[3]}}`);
-  if (quantifier === undefined) return atom;
+  if (quantifier === undefined) return part;
+  // Either language ends such a repetition in its own way.
+  if (part.canBeEmpty) reader.refuse("a repeated part that can be empty");
+  const canBeEmpty = interval ? Number(interval[1]) === 0 : simple !== "+";
+  const source = part.source + quantifier;
   const suffix = takesMatch(reader, /^[*+?{]/)?.[0];
-  if (suffix === undefined) return atom + quantifier;
+  if (suffix === undefined) return { source, canBeEmpty };
   // In Ruby's syntax "{3}?" and "{3}+" repeat the interval once more.
   const readAlike = suffix === "?" ? interval?.[2] !== "" : suffix === "+" && simple;
   if (!readAlike || /[*+?{]/.test(reader.chars[reader.at] ?? ""))
     reader.refuse("a quantifier after a quantifier");
-  return suffix === "?" ? `${atom}${quantifier}?` : atomic(reader, atom + quantifier);
+  return { source: suffix === "?" ? `${source}?` : atomic(reader, source), canBeEmpty };
 }
 
 /** Simple case folding, as the flag i does it. */
@@ -185,11 +204,16 @@ function eitherCase(reader: Reader, char: string): string {
   return `[${literal(lower + char.toUpperCase() + others)}]`;
 }
 
-function escapeSequence(reader: Reader): string {
+function escapeSequence(reader: Reader): Part {
   const char = next(reader);
-  const found = sets[char] ?? wordSets[char] ?? anchors[char];
-  if (found !== undefined) return found;
-  return char === "p" || char === "P" ? property(reader, char) : literal(escaped(reader, char));
+  const anchor = anchors[char];
+  if (anchor !== undefined) return looking(anchor);
+  if (char === "w") return taking(word);
+  if (char === "W") return taking(`[^${wordClass}${latinNumbers}]`);
+  const set = sets[char];
+  if (set !== undefined) return taking(unionOf([set]));
+  const isProperty = char === "p" || char === "P";
+  return taking(isProperty ? property(reader, char) : literal(escaped(reader, char)));
 }
 
 /** The character that an escape stands for. */
@@ -210,24 +234,39 @@ function property(reader: Reader, letter: "p" | "P"): string {
   const name = takesMatch(reader, /^\{(\^?)([A-Z][A-Za-z_]*)\}/);
   if (!name) return reader.refuse(`"\\${letter}" with a name of another form`);
   const negated = (letter === "P") !== (name[1] === "^");
-  const kind = ["General_Category", "Script"].find((one) => isProperty(`${one}=${name[2]}`));
+  const kind = ["General_Category", "Script"].find((one) => isKnown(`${one}=${name[2]}`));
   if (kind === undefined) reader.refuse(`the property "${name[2]}"`);
   return `\\${negated ? "P" : "p"}{${kind}=${name[2]}}`;
 }
 
-/** A class becomes one whose parts are all escaped, intersections within brackets of their own. */
+/**
+ * A class as an expression that takes one character: nested classes are alternatives, intersections look ahead.
+ * The flag v has both, but V8 11.3 misses matches with it (a negated class that is repeated lazily).
+ */
 function characterClass(reader: Reader): string {
   if (++reader.depth > deepest) reader.refuse(`classes nested deeper than ${deepest}`);
   const negated = takes(reader, "^");
-  const operands = [""];
+  const operands: string[][] = [[]];
   while (!takes(reader, "]")) {
-    if (takes(reader, "&&")) operands.push("");
-    else operands.push(operands.pop()! + classItem(reader));
+    if (takes(reader, "&&")) operands.push([]);
+    else operands.at(-1)!.push(classItem(reader));
   }
-  if (operands.includes("")) reader.refuse("an empty class");
   reader.depth--;
-  const sets = operands.length === 1 ? operands[0]! : operands.map((one) => `[${one}]`).join("&&");
-  return `[${negated ? "^" : ""}${sets}]`;
+  if (operands.some((items) => items.length === 0)) reader.refuse("an empty class");
+  const [first, ...others] = operands.map(unionOf);
+  const positive =
+    others.length === 0 ? first! : `(?:${others.map((one) => `(?=${one})`).join("")}${first})`;
+  if (!negated) return positive;
+  return /^\[[^^]/.test(positive) ? `[^${positive.slice(1)}` : `(?:(?!${positive})${anything})`;
+}
+
+/** @param items contents of a class, or expressions that take one character */
+function unionOf(items: readonly string[]): string {
+  const isExpression = (item: string) => /^[[(]/.test(item);
+  const contents = items.filter((item) => !isExpression(item)).join("");
+  const expressions = items.filter(isExpression);
+  const all = contents === "" ? expressions : [`[${contents}]`, ...expressions];
+  return all.length === 1 ? all[0]! : `(?:${all.join("|")})`;
 }
 
 function classItem(reader: Reader): string {
@@ -251,7 +290,7 @@ function classItem(reader: Reader): string {
 
 function classSet(reader: Reader): string | undefined {
   const char = reader.chars[reader.at] ?? "";
-  const set = sets[char] ?? wordSetsInClass[char];
+  const set = sets[char];
   if (set === undefined && char !== "p" && char !== "P") return undefined;
   reader.at++;
   const found = set ?? property(reader, char as "p" | "P");
@@ -259,9 +298,9 @@ function classSet(reader: Reader): string | undefined {
   return isBeforeRange ? reader.refuse('a "-" after a set') : found;
 }
 
-function isProperty(name: string): boolean {
+function isKnown(name: string): boolean {
   try {
-    return new RegExp(`\\p{${name}}`, "v") instanceof RegExp;
+    return new RegExp(`\\p{${name}}`, "u") instanceof RegExp;
   } catch {
     return false;
   }
