@@ -38,8 +38,8 @@ describe("createPipeline", () => {
     ];
     const model = { ...bpe, vocab: { ...vocab, ab: 9, "ab ": 10, "ab d": 11 }, merges };
     expect(open({ model }).encode("ab d")).toEqual([11]);
-    expect(open({ model: { ...bpe, merges: ["#version: 0.2", ...bpe.merges] } }).encode("abc")) //
-      .toEqual(open({ model: { ...bpe, type: undefined, merges: bpe.merges } }).encode("abc"));
+    const versioned = { ...bpe, type: undefined, merges: ["#version: 0.2", ...bpe.merges] };
+    expect(open({ model: versioned }).encode("abc")).toEqual([10]);
   });
 
   test("an expression is not compiled with the flag v, with which V8 11.3 misses this match", () => {
