@@ -9,15 +9,12 @@ import type { ReftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import { checkSamplingPrefix, findSamplingFormat } from "../data/prompt.ts";
-import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
 import { constantSchedule } from "../engine/schedule.ts";
-import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
-import { makeFolder } from "../folders.ts";
 import { answerRecord, longestPrompt, prepareQuestions } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
@@ -26,10 +23,10 @@ import { createScorer, createValueHead } from "../model/score.ts";
 import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
-import { notFinite, resolveModelFolder, saveCheckpoint, whatIsSafe } from "../run/checkpoint.ts";
+import { notFinite, resolveModelFolder, whatIsSafe } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
-import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
-import { logMetrics, writeSamples } from "../run/metrics.ts";
+import { watchInterrupts } from "../run/interrupts.ts";
+import { writeSamples } from "../run/metrics.ts";
 import {
   checkRoom,
   endTokens,
@@ -38,8 +35,9 @@ import {
   saveModelFolder,
 } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
-import { createProgress, percent } from "../run/progress.ts";
+import { percent } from "../run/progress.ts";
 import { openRun, type Run } from "../run/run.ts";
+import { runSteps } from "../run/steps.ts";
 import { say } from "../terminal.ts";
 import { createAlarms } from "./alarms.ts";
 import { withAdvantages } from "./credit.ts";
@@ -169,117 +167,94 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const measure = async (step: number) => {
     const answers = await evaluator.evaluate(dev.questions);
     writeSamples(run, step, answers.map(answerRecord));
-    const metrics = evaluationMetrics(answers);
-    const accuracy = metrics["eval/accuracy"]!;
+    const figures = evaluationMetrics(answers);
+    const accuracy = figures["eval/accuracy"]!;
     const isBest = accuracy > bestAccuracy;
     bestAccuracy = Math.max(bestAccuracy, accuracy);
-    return { isBest, metrics };
+    return { isBest, figures };
   };
-  const checkpoint = (step: number, isBest: boolean) =>
-    saveCheckpoint(run, {
-      step,
-      isBest,
-      state: { bestAccuracy, inputs } satisfies ReftState,
-      writeFiles: (target) => {
-        saveModelFolder(target, policy, tokenizer, format);
-        makeFolder(join(target, "training"));
-        if (valueHead) saveVariables(valueHead, join(target, "training", valueHeadFile));
-        saveOptimizer(adamW, join(target, "training"));
-      },
-    });
+  const takeStep = async (step: number) => {
+    const startedAt = performance.now();
 
-  const firstStep = resume?.step ?? 0;
-  const progress = createProgress("ReFT", totalSteps, { start: firstStep });
+    // 4. roll out: sampled responses to this step's questions, run in the sandbox, scored by their answers
+    const asked = questionsOf(step);
+    const requests = asked.flatMap((question) =>
+      Array.from({ length: sampling.samplesPerQuestion }, (_, i) => ({
+        question,
+        rng: Rng.named(config.seed, `step ${step} ${question.example.id} sample ${i}`),
+      })),
+    );
+    const { experiences, infrastructureFailures, logprobGap } = await collectRollout(
+      parts,
+      requests,
+      { maxNewTokens: sampling.maxNewTokens, eosIds, microBatchTokens },
+    );
+    checkRollout(run, step + 1, requests.length, infrastructureFailures, logprobGap, alarms);
+    const rolloutSeconds = (performance.now() - startedAt) / 1000;
+
+    // 5. credit each token with its advantage; in self-training, find what is right instead
+    const credited = ppo && withAdvantages(experiences, ppo);
+    const right =
+      selfTraining &&
+      rightAnswers(experiences, goldAnswers(tokenizer, asked, sampling.maxNewTokens));
+
+    // 6. optimise the clipped objective for a few passes over that rollout; in self-training, the cross-entropy
+    const factor = constantSchedule(step + 1, optimizer.warmupSteps);
+    const { learningRate, valueHeadLearningRate } = optimizer;
+    const rates = {
+      policy: step < (ppo?.valueWarmupSteps ?? 0) ? null : learningRate * factor,
+      valueHead: valueHeadLearningRate === undefined ? null : valueHeadLearningRate * factor,
+    };
+    const rng = Rng.named(config.seed, `step ${step} minibatches`);
+    const update = credited
+      ? updater!.update(credited, rates, rng)
+      : selfTrainer!.update(right!, rates, rng);
+    if (!Number.isFinite(update.gradNorm)) throw notFinite(run, step + 1, describeUpdate(update));
+
+    // 7. say what happened
+    const summary = summariseRollout(experiences);
+    for (const warning of alarm({
+      ...summary.signs,
+      klReference: summary.metrics["kl/reference"]!,
+    })) {
+      say(`warning: step ${step + 1}: ${warning}`);
+    }
+    return {
+      ...summary.metrics,
+      ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
+      "rollout/logprobGap": logprobGap,
+      "rollout/infrastructureFailures": infrastructureFailures,
+      ...named(ppo ? "ppo" : "selfTraining", { ...update, learningRate: rates.policy ?? 0 }),
+      "time/rolloutSeconds": rolloutSeconds,
+    };
+  };
+
+  const plan = {
+    label: "ReFT",
+    totalSteps,
+    stepsPerEpoch,
+    measuresStart: true, // the warm-up model
+    measureEverySteps: evaluation.everySteps,
+    saveEverySteps: config.checkpoint.everySteps,
+  };
   try {
-    if (!resume) {
-      await checkGold(data.train, train, judge);
-      // The warm-up model is the first candidate for the best checkpoint.
-      const { metrics } = await measure(0);
-      logMetrics(run, { step: 0, epoch: 0 }, metrics);
-      await checkpoint(0, true);
-    }
-    for (let step = firstStep; step < totalSteps; step++) {
-      const startedAt = performance.now();
-
-      // 4. roll out: sampled responses to this step's questions, run in the sandbox, scored by their answers
-      const asked = questionsOf(step);
-      const requests = asked.flatMap((question) =>
-        Array.from({ length: sampling.samplesPerQuestion }, (_, i) => ({
-          question,
-          rng: Rng.named(config.seed, `step ${step} ${question.example.id} sample ${i}`),
-        })),
-      );
-      const { experiences, infrastructureFailures, logprobGap } = await collectRollout(
-        parts,
-        requests,
-        { maxNewTokens: sampling.maxNewTokens, eosIds, microBatchTokens },
-      );
-      checkRollout(run, step + 1, requests.length, infrastructureFailures, logprobGap, alarms);
-      const rolloutSeconds = (performance.now() - startedAt) / 1000;
-
-      // 5. credit each token with its advantage; in self-training, find what is right instead
-      const credited = ppo && withAdvantages(experiences, ppo);
-      const right =
-        selfTraining &&
-        rightAnswers(experiences, goldAnswers(tokenizer, asked, sampling.maxNewTokens));
-
-      // 6. optimise the clipped objective for a few passes over that rollout; in self-training, the cross-entropy
-      const factor = constantSchedule(step + 1, optimizer.warmupSteps);
-      const { learningRate, valueHeadLearningRate } = optimizer;
-      const rates = {
-        policy: step < (ppo?.valueWarmupSteps ?? 0) ? null : learningRate * factor,
-        valueHead: valueHeadLearningRate === undefined ? null : valueHeadLearningRate * factor,
-      };
-      const rng = Rng.named(config.seed, `step ${step} minibatches`);
-      const update = credited
-        ? updater!.update(credited, rates, rng)
-        : selfTrainer!.update(right!, rates, rng);
-      if (!Number.isFinite(update.gradNorm)) throw notFinite(run, step + 1, describeUpdate(update));
-
-      // 7. write down what happened; now and then, measure and write a checkpoint that resumes exactly here
-      const done = step + 1;
-      const summary = summariseRollout(experiences);
-      for (const warning of alarm({
-        ...summary.signs,
-        klReference: summary.metrics["kl/reference"]!,
-      })) {
-        say(`warning: step ${done}: ${warning}`);
-      }
-      const metrics: Record<string, number> = {
-        ...summary.metrics,
-        ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
-        "rollout/logprobGap": logprobGap,
-        "rollout/infrastructureFailures": infrastructureFailures,
-        ...named(ppo ? "ppo" : "selfTraining", { ...update, learningRate: rates.policy ?? 0 }),
-        "time/rolloutSeconds": rolloutSeconds,
-        "time/stepSeconds": (performance.now() - startedAt) / 1000,
-        "memory/numTensors": liveTensors(),
-        "memory/tracedFunctions": tracedFunctions(),
-      };
-      const stops = await interrupts.requested();
-      const isLast = done === totalSteps;
-      const isMeasured = isLast || done % evaluation.everySteps === 0;
-      let isBest = false;
-      if (isMeasured) {
-        const measured = await measure(done);
-        isBest = measured.isBest;
-        Object.assign(metrics, measured.metrics);
-      }
-      logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, metrics);
-      progress.update(done, {
-        correct: percent(summary.metrics["reward/correctFraction"]!),
-        kl: summary.metrics["kl/reference"]!.toFixed(3),
+    if (!resume) await checkGold(data.train, train, judge);
+    await runSteps(run, interrupts, plan, {
+      step: takeStep,
+      measure,
+      save: (target, trainingFolder) => {
+        saveModelFolder(target, policy, tokenizer, format);
+        if (valueHead) saveVariables(valueHead, join(trainingFolder, valueHeadFile));
+        saveOptimizer(adamW, trainingFolder);
+      },
+      state: () => ({ bestAccuracy, inputs }) satisfies ReftState,
+      shown: (figures) => ({
+        correct: percent(figures["reward/correctFraction"]!),
+        kl: figures["kl/reference"]!.toFixed(3),
         best: percent(bestAccuracy),
-      });
-      if (isMeasured || stops || done % config.checkpoint.everySteps === 0)
-        await checkpoint(done, isBest);
-      if (stops && !isLast)
-        throw new InterruptedError(
-          `stopped after step ${done}; the same command goes on from there`,
-        );
-    }
+      }),
+    });
   } finally {
-    progress.stop();
     await sandbox.close();
     const { generator, policy: scorer, reference: referenceScorer } = parts;
     for (const part of [generator, scorer, referenceScorer, updater, selfTrainer, evaluator, adamW])

@@ -7,16 +7,13 @@ import { join } from "node:path";
 import type { RerankConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
-import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
 import { scheduleFactor } from "../engine/schedule.ts";
-import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { rerankAtK } from "../evaluate/atK.ts";
 import { type Pool, poolsOf } from "../evaluate/pools.ts";
 import { type Candidate, createVote } from "../evaluate/vote.ts";
-import { makeFolder } from "../folders.ts";
 import {
   type Classifier,
   classifierParameters,
@@ -28,14 +25,15 @@ import {
   saveClassifier,
 } from "../model/classifier.ts";
 import { readSampleGroups } from "../reward/samples.ts";
-import { notFinite, resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { notFinite, resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
-import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
-import { logMetrics, writeCalibration, writeSamples } from "../run/metrics.ts";
+import { watchInterrupts } from "../run/interrupts.ts";
+import { writeCalibration, writeSamples } from "../run/metrics.ts";
 import { endTokens, loadModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
-import { createProgress, percent } from "../run/progress.ts";
+import { percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
+import { runSteps } from "../run/steps.ts";
 import { say } from "../terminal.ts";
 import { createBackward } from "./backward.ts";
 import {
@@ -99,23 +97,9 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
 
   const stepsPerEpoch = Math.ceil(train.sequences.length / training.batchSize);
   const batchOf = createEpochs(train.sequences, training.batchSize, stepsPerEpoch, config.seed);
-  const totalSteps = stepsPerEpoch * training.epochs;
   const horizon = stepsPerEpoch * training.scheduleEpochs;
   const warmupSteps = Math.round(optimizer.warmupFraction * horizon);
   let best = resumed?.best ?? null;
-
-  const checkpoint = (step: number, isBest: boolean) =>
-    saveCheckpoint(run, {
-      step,
-      isBest,
-      state: { best, inputs } satisfies RerankState,
-      writeFiles: (target) => {
-        saveClassifier(classifier, target);
-        saveTokenizer(tokenizer, target);
-        makeFolder(join(target, "training"));
-        saveOptimizer(adamW, join(target, "training"));
-      },
-    });
 
   const measure = (step: number) => {
     const logits = scorer.logits(dev.sequences, training.microBatchTokens);
@@ -139,69 +123,58 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
     const isBest =
       best === null || accuracy > best.accuracy || (accuracy === best.accuracy && loss < best.loss);
     if (isBest) best = { accuracy, loss };
-    const figures = {
+    const measured = {
       loss,
       ...summarisePredictions(predictions),
       calibrationError: expectedCalibrationError(table),
       ...choices,
     };
-    const metrics = Object.entries(figures).map(([name, value]) => [`eval/${name}`, value]);
-    return { isBest, metrics: Object.fromEntries(metrics) as Record<string, number> };
+    const figures = Object.entries(measured).map(([name, value]) => [`eval/${name}`, value]);
+    return { isBest, figures: Object.fromEntries(figures) as Record<string, number> };
   };
 
-  const firstStep = resume?.step ?? 0;
-  const progress = createProgress("Rerank", totalSteps, { start: firstStep });
+  // 3. one update: the mean loss over the samples of the global batch
+  const takeStep = (step: number) => {
+    const batch = batchOf(step);
+    const loss = backward(batch);
+    const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
+    const learningRate = optimizer.learningRate * factor;
+    if (!Number.isFinite(loss)) throw notFinite(run, step + 1, `the loss is ${loss}`);
+    const gradNorm = adamW.update([learningRate]);
+    if (!Number.isFinite(gradNorm))
+      throw notFinite(run, step + 1, `the gradient's norm is ${gradNorm}`);
+    return {
+      "rerank/loss": loss,
+      "rerank/learningRate": learningRate,
+      "rerank/gradNorm": gradNorm,
+      "rerank/correctFraction": correctFraction(batch),
+    };
+  };
+
+  const plan = {
+    label: "Rerank",
+    totalSteps: stepsPerEpoch * training.epochs,
+    stepsPerEpoch,
+    measuresStart: false,
+    measureEverySteps: stepsPerEpoch * evaluation.everyEpochs,
+    saveEverySteps: config.checkpoint.everySteps,
+  };
   try {
-    for (let step = firstStep; step < totalSteps; step++) {
-      const startedAt = performance.now();
-
-      // 3. one update: the mean loss over the samples of the global batch
-      const batch = batchOf(step);
-      const loss = backward(batch);
-      const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
-      const learningRate = optimizer.learningRate * factor;
-      if (!Number.isFinite(loss)) throw notFinite(run, step + 1, `the loss is ${loss}`);
-      const gradNorm = adamW.update([learningRate]);
-      if (!Number.isFinite(gradNorm))
-        throw notFinite(run, step + 1, `the gradient's norm is ${gradNorm}`);
-
-      // 4. write down what happened; at the end of an epoch, measure
-      const done = step + 1;
-      const metrics: Record<string, number> = {
-        "rerank/loss": loss,
-        "rerank/learningRate": learningRate,
-        "rerank/gradNorm": gradNorm,
-        "rerank/correctFraction": correctFraction(batch),
-        "time/stepSeconds": (performance.now() - startedAt) / 1000,
-        "memory/numTensors": liveTensors(),
-        "memory/tracedFunctions": tracedFunctions(),
-      };
-      const isLast = done === totalSteps;
-      const endsEpoch = done % stepsPerEpoch === 0;
-      const isMeasured =
-        isLast || (endsEpoch && (done / stepsPerEpoch) % evaluation.everyEpochs === 0);
-      const stops = await interrupts.requested();
-      let isBest = false;
-      if (isMeasured) {
-        const measured = measure(done);
-        isBest = measured.isBest;
-        Object.assign(metrics, measured.metrics);
-      }
-      logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, metrics);
-      progress.update(done, {
-        loss: loss.toFixed(3),
+    await runSteps(run, interrupts, plan, {
+      step: takeStep,
+      measure,
+      save: (target, trainingFolder) => {
+        saveClassifier(classifier, target);
+        saveTokenizer(tokenizer, target);
+        saveOptimizer(adamW, trainingFolder);
+      },
+      state: () => ({ best, inputs }) satisfies RerankState,
+      shown: (figures) => ({
+        loss: figures["rerank/loss"]!.toFixed(3),
         ...(best && { dev: percent(best.accuracy) }),
-      });
-      const everySteps = config.checkpoint.everySteps;
-      if (isMeasured || stops || (everySteps !== null && done % everySteps === 0))
-        await checkpoint(done, isBest);
-      if (stops && !isLast)
-        throw new InterruptedError(
-          `stopped after step ${done}; the same command goes on from there`,
-        );
-    }
+      }),
+    });
   } finally {
-    progress.stop();
     scorer.dispose();
     backward.dispose();
     adamW.dispose();

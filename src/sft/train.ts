@@ -15,29 +15,27 @@ import {
 } from "../data/prompt.ts";
 import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
 import { withoutGenerationConfig } from "../data/tokenizerFiles.ts";
-import { tracedFunctions } from "../engine/compile.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
 import { scheduleFactor } from "../engine/schedule.ts";
-import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
-import { makeFolder } from "../folders.ts";
 import { answerRecord, prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
 import { createModel, disposeModel, parameterCount } from "../model/model.ts";
 import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
-import { notFinite, resolveModelFolder, saveCheckpoint } from "../run/checkpoint.ts";
+import { notFinite, resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
-import { InterruptedError, watchInterrupts } from "../run/interrupts.ts";
-import { logMetrics, writeSamples } from "../run/metrics.ts";
+import { watchInterrupts } from "../run/interrupts.ts";
+import { writeSamples } from "../run/metrics.ts";
 import { checkRoom, loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
-import { createProgress, percent } from "../run/progress.ts";
+import { percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
+import { runSteps } from "../run/steps.ts";
 import { say } from "../terminal.ts";
 
 /** What the recipe remembers between checkpoints. */
@@ -94,95 +92,63 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
 
   const stepsPerEpoch = Math.ceil(sequences.length / training.batchSize);
   const batchOf = createEpochs(sequences, training.batchSize, stepsPerEpoch, config.seed);
-  const totalSteps = stepsPerEpoch * training.epochs;
   const horizon = stepsPerEpoch * training.scheduleEpochs;
   const warmupSteps = Math.round(optimizer.warmupFraction * horizon);
   let bestAccuracy = resumed?.bestAccuracy ?? -1;
 
-  const checkpoint = (step: number, isBest: boolean) =>
-    saveCheckpoint(run, {
-      step,
-      isBest,
-      state: { bestAccuracy, inputs } satisfies SftState,
-      writeFiles: (target) => {
-        saveModelFolder(target, model, tokenizer, format);
-        makeFolder(join(target, "training"));
-        saveOptimizer(adamW, join(target, "training"));
-      },
-    });
-
   const measure = async (step: number) => {
     const answers = await evaluator.evaluate(dev.questions);
     writeSamples(run, step, answers.map(answerRecord));
-    const metrics = evaluationMetrics(answers);
-    const accuracy = metrics["eval/accuracy"]!;
+    const figures = evaluationMetrics(answers);
+    const accuracy = figures["eval/accuracy"]!;
     const isBest = accuracy > bestAccuracy;
     bestAccuracy = Math.max(bestAccuracy, accuracy);
-    return { isBest, metrics };
+    return { isBest, figures };
   };
 
-  const firstStep = resume?.step ?? 0;
-  const progress = createProgress("SFT", totalSteps, { start: firstStep });
+  // 4. one update: the mean loss over all completion tokens of the global batch
+  const takeStep = (step: number) => {
+    const batch = batchOf(step);
+    const lossTokens = batch.reduce((sum, { response }) => sum + response.length, 0);
+    const loss = backward(batch);
+    const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
+    const learningRate = optimizer.learningRate * factor;
+    if (!Number.isFinite(loss)) throw notFinite(run, step + 1, `the loss is ${loss}`);
+    const gradNorm = adamW.update([learningRate]);
+    if (!Number.isFinite(gradNorm))
+      throw notFinite(run, step + 1, `the gradient's norm is ${gradNorm}`);
+    return {
+      "sft/loss": loss,
+      "sft/learningRate": learningRate,
+      "sft/gradNorm": gradNorm,
+      "sft/lossTokens": lossTokens,
+    };
+  };
+
+  const plan = {
+    label: "SFT",
+    totalSteps: stepsPerEpoch * training.epochs,
+    stepsPerEpoch,
+    measuresStart: config.model.init !== undefined,
+    measureEverySteps: stepsPerEpoch * evaluation.everyEpochs,
+    saveEverySteps: config.checkpoint.everySteps,
+  };
   try {
     if (!resume) await checkGold(data.train, train, judge);
-    if (!resume && config.model.init) {
-      // The model that the run starts from is the first candidate for the best checkpoint.
-      const { metrics } = await measure(0);
-      logMetrics(run, { step: 0, epoch: 0 }, metrics);
-      await checkpoint(0, true);
-    }
-    for (let step = firstStep; step < totalSteps; step++) {
-      const startedAt = performance.now();
-
-      // 4. one update: the mean loss over all completion tokens of the global batch
-      const batch = batchOf(step);
-      const lossTokens = batch.reduce((sum, { response }) => sum + response.length, 0);
-      const loss = backward(batch);
-      const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
-      const learningRate = optimizer.learningRate * factor;
-      if (!Number.isFinite(loss)) throw notFinite(run, step + 1, `the loss is ${loss}`);
-      const gradNorm = adamW.update([learningRate]);
-      if (!Number.isFinite(gradNorm))
-        throw notFinite(run, step + 1, `the gradient's norm is ${gradNorm}`);
-
-      // 5. write down what happened; at the end of an epoch, measure
-      const done = step + 1;
-      const seconds = (performance.now() - startedAt) / 1000;
-      const metrics: Record<string, number> = {
-        "sft/loss": loss,
-        "sft/learningRate": learningRate,
-        "sft/gradNorm": gradNorm,
-        "sft/lossTokens": lossTokens,
-        "time/stepSeconds": seconds,
-        "memory/numTensors": liveTensors(),
-        "memory/tracedFunctions": tracedFunctions(),
-      };
-      const isLast = done === totalSteps;
-      const endsEpoch = done % stepsPerEpoch === 0;
-      const isMeasured =
-        isLast || (endsEpoch && (done / stepsPerEpoch) % evaluation.everyEpochs === 0);
-      const stops = await interrupts.requested();
-      let isBest = false;
-      if (isMeasured) {
-        const measured = await measure(done);
-        isBest = measured.isBest;
-        Object.assign(metrics, measured.metrics);
-      }
-      logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, metrics);
-      progress.update(done, {
-        loss: loss.toFixed(3),
+    await runSteps(run, interrupts, plan, {
+      step: takeStep,
+      measure,
+      save: (target, trainingFolder) => {
+        saveModelFolder(target, model, tokenizer, format);
+        saveOptimizer(adamW, trainingFolder);
+      },
+      state: () => ({ bestAccuracy, inputs }) satisfies SftState,
+      shown: (figures) => ({
+        loss: figures["sft/loss"]!.toFixed(3),
         ...(bestAccuracy >= 0 && { dev: percent(bestAccuracy) }),
-      });
-      const everySteps = config.checkpoint.everySteps;
-      if (isMeasured || stops || (everySteps !== null && done % everySteps === 0))
-        await checkpoint(done, isBest);
-      if (stops && !isLast)
-        throw new InterruptedError(
-          `stopped after step ${done}; the same command goes on from there`,
-        );
-    }
+      }),
+    });
   } finally {
-    progress.stop();
     await sandbox.close();
     evaluator.dispose();
     backward.dispose();

@@ -1,0 +1,106 @@
+// The frame of a training run, the same for every stage: take a step, write its figures down, measure and save now and then, show
+// how far it is, stop on Ctrl-C. What a step does, and what is measured and saved, is the stage's.
+import { join } from "node:path";
+import { tracedFunctions } from "../engine/compile.ts";
+import { liveTensors } from "../engine/tf.ts";
+import { makeFolder } from "../folders.ts";
+import { type JsonValue, saveCheckpoint } from "./checkpoint.ts";
+import { InterruptedError, type Interrupts } from "./interrupts.ts";
+import { logMetrics } from "./metrics.ts";
+import { createProgress, type ProgressFields } from "./progress.ts";
+import type { Run } from "./run.ts";
+
+/** Figures by their names in metrics.jsonl. */
+export type Figures = Readonly<Record<string, number>>;
+
+export interface StepPlan {
+  /** Stands before the progress. */
+  readonly label: string;
+  readonly totalSteps: number;
+  readonly stepsPerEpoch: number;
+  /** Whether what the run starts from is the first candidate for the best checkpoint. */
+  readonly measuresStart: boolean;
+  /** The last step is measured in any case. */
+  readonly measureEverySteps: number;
+  /** What is measured is saved in any case; null: nothing else. */
+  readonly saveEverySteps: number | null;
+}
+
+export interface Measurement {
+  readonly figures: Figures;
+  /** Whether it is the best so far. */
+  readonly isBest: boolean;
+}
+
+/** What a stage brings to the frame. */
+export interface StepParts {
+  /** Takes one step, counted from 0. */
+  step(step: number): Figures | Promise<Figures>;
+  /** Measures the weights after so many steps. */
+  measure(done: number): Measurement | Promise<Measurement>;
+  /** Writes a checkpoint's model, and into the inner folder what only resuming needs. */
+  save(folder: string, training: string): void;
+  /** What a checkpoint remembers beside its files. Plain data. */
+  state(): JsonValue;
+  /** Short figures beside the progress, after a step. */
+  shown(figures: Figures): ProgressFields;
+}
+
+/**
+ * Takes the steps that a run has not taken yet.
+ *
+ * @throws UserError where a step or a file fails; InterruptedError after Ctrl-C, with a checkpoint of the step that was under way
+ */
+export async function runSteps(
+  run: Run,
+  interrupts: Interrupts,
+  plan: StepPlan,
+  parts: StepParts,
+): Promise<void> {
+  const { totalSteps, stepsPerEpoch, measureEverySteps, saveEverySteps } = plan;
+  const save = (step: number, isBest: boolean) =>
+    saveCheckpoint(run, {
+      step,
+      isBest,
+      state: parts.state(),
+      writeFiles: (folder) => {
+        const training = join(folder, "training");
+        makeFolder(training);
+        parts.save(folder, training);
+      },
+    });
+  const firstStep = run.resumeFrom?.step ?? 0;
+  const progress = createProgress(plan.label, totalSteps, { start: firstStep });
+  try {
+    if (plan.measuresStart && !run.resumeFrom) {
+      const { figures } = await parts.measure(0);
+      logMetrics(run, { step: 0, epoch: 0 }, figures);
+      await save(0, true);
+    }
+    for (let step = firstStep; step < totalSteps; step++) {
+      const startedAt = performance.now();
+      const taken = await parts.step(step);
+      const done = step + 1;
+      const costs = {
+        "time/stepSeconds": (performance.now() - startedAt) / 1000,
+        "memory/numTensors": liveTensors(),
+        "memory/tracedFunctions": tracedFunctions(),
+      };
+      const stops = await interrupts.requested();
+      const isLast = done === totalSteps;
+      const isMeasured = isLast || done % measureEverySteps === 0;
+      const measured = isMeasured ? await parts.measure(done) : undefined;
+      const figures = { ...taken, ...costs, ...measured?.figures };
+      logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, figures);
+      progress.update(done, parts.shown(figures));
+      const isDue = saveEverySteps !== null && done % saveEverySteps === 0;
+      if (isMeasured || stops || isDue) await save(done, measured?.isBest ?? false);
+      if (stops && !isLast)
+        throw new InterruptedError(
+          `stopped after step ${done}; the same command goes on from there`,
+        );
+    }
+  } finally {
+    progress.stop();
+  }
+}
