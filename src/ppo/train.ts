@@ -69,7 +69,7 @@ interface ReftState {
  */
 export async function trainReft(config: ReftConfig, folder: string): Promise<number> {
   using run = openRun(folder, config);
-  using interrupts = watchInterrupts();
+  await using interrupts = watchInterrupts();
   usePrecision(config.precision);
   const { data, optimizer, ppo, selfTraining, training, evaluation, alarms } = config;
   const sampling = config.rollout;

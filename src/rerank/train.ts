@@ -59,7 +59,7 @@ interface RerankState {
  */
 export async function trainRerank(config: RerankConfig, folder: string): Promise<number> {
   using run = openRun(folder, config);
-  using interrupts = watchInterrupts();
+  await using interrupts = watchInterrupts();
   usePrecision(config.precision);
   const { data, optimizer, training, evaluation } = config;
 

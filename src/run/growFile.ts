@@ -16,7 +16,7 @@ export async function growFile(
   questions: number,
   write: (onBlock: (done: number) => Promise<void>) => Promise<void>,
 ): Promise<void> {
-  using interrupts = watchInterrupts();
+  await using interrupts = watchInterrupts();
   const giveBack = takeLock(`${output}.lock`);
   let progress: ReturnType<typeof createProgress> | undefined;
   const onBlock = async (done: number) => {

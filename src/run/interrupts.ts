@@ -10,8 +10,8 @@ export class InterruptedError extends UserError {}
 export interface Interrupts {
   /** Has the user asked to stop? Ask between steps: it lets pending signals in first. */
   requested(): Promise<boolean>;
-  /** Stops watching. */
-  [Symbol.dispose](): void;
+  /** Lets pending signals in, too, and stops watching. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** Ctrl-C, what a system sends before it ends processes, and a terminal or connection that is closed. */
@@ -20,8 +20,8 @@ const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const ignore = () => {};
 
 let wasRequested = false;
-/** What ends the process where no loop watches. */
-let end: (() => void) | undefined;
+/** What ends the process where no loop watches, with a line before. */
+let end: { readonly line: string; readonly listener: () => void } | undefined;
 
 /**
  * From now on Ctrl-C ends the process with one line and exit code 1, but for the loops that watch for it.
@@ -30,11 +30,19 @@ let end: (() => void) | undefined;
  */
 export function endOnInterrupt(name: string): void {
   outliveTerminal();
-  end = () => {
-    process.stderr.write(`\n${name}: interrupted; what it was writing may not be whole\n`);
+  const line = `\n${name}: interrupted; what it was writing may not be whole\n`;
+  const listener = () => {
+    process.stderr.write(line);
     process.exit(1);
   };
-  for (const signal of signals) process.on(signal, end);
+  end = { line, listener };
+  endUnwatched();
+}
+
+/** At once, also in the middle of a long synchronous step; between steps only where the set-up has not compiled what this needs. */
+function endUnwatched(): void {
+  if (end === undefined || endAtSignals(signals, end.line)) return;
+  for (const signal of signals) process.on(signal, end.listener);
 }
 
 /**
@@ -47,7 +55,7 @@ export function takeInterrupt(): boolean {
   return taken;
 }
 
-/** Watches for Ctrl-C (SIGINT), SIGTERM and SIGHUP until disposed. Hold it with `using`. */
+/** Watches for Ctrl-C (SIGINT), SIGTERM and SIGHUP until disposed. Hold it with `await using`. */
 export function watchInterrupts(): Interrupts {
   let isRequested = false;
   const stopWatching = () => {
@@ -68,18 +76,20 @@ export function watchInterrupts(): Interrupts {
     );
   };
   for (const signal of signals) {
-    if (end) process.off(signal, end);
-    process.on(signal, onSignal);
+    process.on(signal, onSignal); // first: without any listener a pending signal would be lost
+    if (end) process.off(signal, end.listener);
   }
+  // A signal reaches us only when the event loop turns, and a loop of synchronous steps never lets it.
+  const letSignalsIn = () => new Promise((resolve) => setImmediate(resolve));
   return {
     requested: async () => {
-      // A signal reaches us only when the event loop turns, and a loop of synchronous steps never lets it.
-      await new Promise((resolve) => setImmediate(resolve));
+      await letSignalsIn();
       return isRequested;
     },
-    [Symbol.dispose]: () => {
+    [Symbol.asyncDispose]: async () => {
+      await letSignalsIn();
       stopWatching();
-      for (const signal of signals) if (end) process.on(signal, end);
+      endUnwatched();
     },
   };
 }

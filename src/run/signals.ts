@@ -8,11 +8,14 @@ interface Binding {
 
 /**
  * From now on one of the signals ends the process at once, with the line on standard error and exit code 1, until JavaScript
- * listens for it again. Without the set-up, which compiles what this needs, the system ends it in its own way.
+ * listens for it again.
+ *
+ * @returns false where nothing was changed, without the set-up, which compiles what this needs
  */
-export function endAtSignals(signals: readonly NodeJS.Signals[], line: string): void {
+export function endAtSignals(signals: readonly NodeJS.Signals[], line: string): boolean {
   const binding = loadBinding();
   for (const signal of signals) binding?.endAtSignal(constants.signals[signal], line);
+  return binding !== undefined;
 }
 
 function loadBinding(): Binding | undefined {

@@ -52,7 +52,7 @@ interface SftState {
  */
 export async function trainSft(config: SftConfig, folder: string): Promise<number> {
   using run = openRun(folder, config);
-  using interrupts = watchInterrupts();
+  await using interrupts = watchInterrupts();
   usePrecision(config.precision);
   const { data, optimizer, training, evaluation } = config;
 

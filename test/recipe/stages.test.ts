@@ -142,7 +142,7 @@ test("Ctrl-C in the last step of a stage keeps the next one from starting", asyn
   const stages = ["first", "second"].map((name): Stage => {
     const run = async () => {
       ran.push(name);
-      using interrupts = watchInterrupts();
+      await using interrupts = watchInterrupts();
       if (name === "first") process.kill(process.pid, "SIGINT");
       while (name === "first" && !(await interrupts.requested()));
       return {};

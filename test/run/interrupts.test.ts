@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { watchInterrupts } from "../../src/run/interrupts.ts";
+import { describe, expect, test, vi } from "vitest";
+import { takeInterrupt, watchInterrupts } from "../../src/run/interrupts.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 // A loop of synchronous steps, as training is; it prints each step and how it ended. Writing its checkpoint takes a while.
@@ -19,7 +19,7 @@ const loop = (writingMilliseconds: number) => `
   const end = Date.now() + ${writingMilliseconds};
   while (Date.now() < end);
   console.log("written");
-  interrupts[Symbol.dispose]();
+  await interrupts[Symbol.asyncDispose]();
 `;
 
 async function runLoop(signals: NodeJS.Signals[], writingMilliseconds = 0) {
@@ -82,12 +82,20 @@ describe("endOnInterrupt", () => {
     expect(stderr).toBe("\nreft execute: interrupted; what it was writing may not be whole\n");
   });
 
+  test("ends it at once while nothing gives way, as when a model is exported", async () => {
+    const { code, stderr } = await interrupted(
+      `${imports} process.stdout.write("ready"); for (const end = Date.now() + 10_000; Date.now() < end; ); process.exit(0);`,
+    );
+    expect(code).toBe(1);
+    expect(stderr).toBe("\nreft execute: interrupted; what it was writing may not be whole\n");
+  });
+
   test("lets a loop that watches end its step, and is back after it", async () => {
     const { code, stdout } = await interrupted(`${imports}
       const interrupts = watchInterrupts();
       console.log("ready");
       while (!(await interrupts.requested())) await setTimeout(10);
-      interrupts[Symbol.dispose]();
+      await interrupts[Symbol.asyncDispose]();
       console.log("saved");
       process.kill(process.pid, "SIGINT");
       await setTimeout(60_000);
@@ -125,8 +133,18 @@ describe("watchInterrupts", () => {
     const interrupts = watchInterrupts();
     expect(process.listenerCount("SIGINT")).toBe(before + 1);
     expect(await interrupts.requested()).toBe(false);
-    interrupts[Symbol.dispose]();
+    await interrupts[Symbol.asyncDispose]();
     expect(process.listenerCount("SIGINT")).toBe(before);
+  });
+
+  test("hears a signal of the last step, after which nobody asks", async () => {
+    vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    takeInterrupt();
+    {
+      await using _ = watchInterrupts();
+      process.kill(process.pid, "SIGINT");
+    }
+    expect(takeInterrupt()).toBe(true);
   });
 });
 
