@@ -47,6 +47,8 @@ export function openRun<C extends Config>(
       checkMetrics(folder, resumption.checkpoint.step);
     }
     for (const note of resumption?.notes ?? []) say(note);
+    if (resumption === undefined && existsSync(metricsIn(folder)))
+      say(`${checkpointsIn(folder)} holds no checkpoint: starting at the first step again`);
     settleCheckpoints(run, resumption);
     writeConfig(run);
     dropRecordsAfter(run, resumeFrom?.step ?? -1);

@@ -282,3 +282,10 @@ describe("metrics.jsonl", () => {
     expect(steps.map((line) => JSON.parse(line).step)).toEqual([10, 11, 12, 13, 14, 15]);
   });
 });
+
+test("a run whose checkpoints were not copied, but for their folder, says that it starts again", async () => {
+  for (const name of readdirSync(at())) remove(name);
+  await train(folder, 14);
+  expect(said.error).toContain(`${at()} holds no checkpoint: starting at the first step again`);
+  expect(contentOf(folder)).toEqual(contentOf(straight!));
+});
