@@ -157,7 +157,7 @@ function parseJsonText(text: string, where: string): unknown {
 function describeIssues(error: ZodError): string {
   return error.issues
     .map(({ path, message }) => {
-      const plain = message.replace(/^Invalid input: /, "");
+      const plain = message.replace(/^Invalid input: /, "").replaceAll("\n", "\\n"); // a key's
       return path.length > 0 ? `${show(path.join("."))}: ${plain}` : plain;
     })
     .join("; ");

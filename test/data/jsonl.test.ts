@@ -31,6 +31,11 @@ describe("readJsonl", () => {
     expect(lines).toEqual(values.map((value, i) => ({ line: i + 1, value })));
   });
 
+  test("keeps a key that nobody knows from making a line of its own in the message", () => {
+    writeFileSync(path, '{"a\\nreft: done":1}');
+    expect(() => readJsonl(path, z.strictObject({}))).toThrow('key: "a\\nreft: done"');
+  });
+
   test("ignores a byte order mark", () => {
     writeFileSync(path, '\uFEFF{"a":1}\n');
     expect(readJsonl(path, schema)).toHaveLength(1);
