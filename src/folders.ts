@@ -1,4 +1,4 @@
-// Making folders: one by one, because Node's recursive mkdir says ENOENT on a read-only disk and never ends below /proc.
+// Making folders, and what is there already. They are made one by one, because Node's recursive mkdir says ENOENT on a read-only disk and never ends below /proc.
 import {
   lstatSync,
   mkdirSync,
@@ -45,12 +45,16 @@ function makeMissing(path: string): readonly string[] {
   return missing;
 }
 
-/** @throws UserError for a link to nothing: nothing can be made in its place */
-function isThere(path: string): boolean {
+/**
+ * Whether something is at a path that may be empty.
+ *
+ * @throws UserError for a link to nothing: somebody meant something to be there, and nothing can be made in its place
+ */
+export function isThere(path: string): boolean {
   if (find(statSync, path) !== undefined) return true;
   if (find(lstatSync, path) === undefined) return false;
   throw new UserError(
-    `${path}: expected a folder, found a link to something that is not there; remove it, or give another path`,
+    `${path}: found a link to something that is not there; put that back, or remove the link`,
   );
 }
 

@@ -38,8 +38,8 @@ describe("makeFolder", () => {
   test.each([
     ["file", "'HOME/file': a file stands where a folder is expected"],
     ["file/a/b", "'HOME/file/a': a file stands where a folder is expected"],
-    ["dangling", "HOME/dangling: expected a folder, found a link to something that is not there"],
-    ["dangling/a", "HOME/dangling: expected a folder, found a link to something"],
+    ["dangling", "HOME/dangling: found a link to something that is not there; put that back"],
+    ["dangling/a", "HOME/dangling: found a link to something"],
     ["circle/a", "HOME/circle/a': the links there lead in a circle"],
   ])("says what is in the way of %s", async (path, message) => {
     writeFileSync(join(home, "file"), "");

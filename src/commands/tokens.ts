@@ -1,12 +1,12 @@
 // Text or tokens in: what the commands that take either of them share.
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
+import { isThere } from "../folders.ts";
 
 /** The folder's tokenizer; undefined where there is none, which token inputs do not need. */
 export function tokenizerIn(folder: string): Tokenizer | undefined {
-  return existsSync(join(folder, "tokenizer.json")) ? loadTokenizer(folder) : undefined;
+  return isThere(join(folder, "tokenizer.json")) ? loadTokenizer(folder) : undefined;
 }
 
 /** Turns text into tokens, or says where a tokenizer is missing. */

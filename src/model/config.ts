@@ -1,10 +1,11 @@
 // The shape of a LLaMA, read from and written to Hugging Face's config.json, with the meaning that transformers 5.23 gives it.
 // Both spellings of the rotary settings are understood: transformers 4's and 5's.
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { parseJson, readText } from "../data/jsonl.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { isThere } from "../folders.ts";
 import { describeActiveKeys } from "./configKeys.ts";
 import { describeOtherKind, refuseAdapters } from "./folderKind.ts";
 import { type RopeScaling, readRope, ropeKeys, writeScaling } from "./ropeSettings.ts";
@@ -118,7 +119,7 @@ const defaultEosId = 2;
 /** Both files' tokens together: transformers ends a response at those of generation_config.json, where there is one. */
 function readEndIds(eosId: number | number[] | null | undefined, folder: string): number[] {
   const path = join(folder, "generation_config.json");
-  const generation = existsSync(path)
+  const generation = isThere(path)
     ? parseJson(readText(path), path, generationSchema).eos_token_id
     : undefined;
   const own = eosId === undefined && generation == null ? defaultEosId : eosId;

@@ -1,10 +1,12 @@
 // A LLaMA's weights: which there are, reading them from a Hugging Face folder, drawing fresh ones, writing them.
 // The names are Hugging Face's throughout, so nothing is renamed on the way in or out.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
+import { parseJson, readText } from "../data/jsonl.ts";
 import { Variable } from "../engine/variable.ts";
-import { messageOf, UserError, withPath } from "../errors.ts";
-import { makeFolder } from "../folders.ts";
+import { UserError, withPath } from "../errors.ts";
+import { isThere, makeFolder } from "../folders.ts";
 import type { Rng } from "../rng.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { checkFinite } from "./finite.ts";
@@ -248,9 +250,9 @@ export function saveVariables(
 /** Paths of the files that hold a folder's weights. @throws UserError when one is missing */
 export function weightFiles(folder: string): string[] {
   const single = join(folder, "model.safetensors");
-  if (existsSync(single)) return [single];
+  if (isThere(single)) return [single];
   const indexPath = join(folder, "model.safetensors.index.json");
-  if (!existsSync(indexPath)) {
+  if (!isThere(indexPath)) {
     const kind = describeOtherKind(folder);
     throw new UserError(
       `${folder}: expected model.safetensors or model.safetensors.index.json, found neither` +
@@ -269,13 +271,8 @@ export function weightFiles(folder: string): string[] {
 }
 
 function readWeightMap(indexPath: string): Record<string, string> {
-  let index: { weight_map?: unknown };
-  try {
-    index = JSON.parse(readFileSync(indexPath, "utf8"));
-  } catch (error) {
-    throw new UserError(`${indexPath}: not valid JSON: ${messageOf(error)}`);
-  }
-  const map = index.weight_map;
+  const schema = z.looseObject({ weight_map: z.unknown() });
+  const { weight_map: map } = parseJson(readText(indexPath), indexPath, schema);
   const isFileName = (file: unknown) =>
     typeof file === "string" && /^[\w.-]+\.safetensors$/.test(file);
   if (typeof map !== "object" || map === null || !Object.values(map).every(isFileName)) {

@@ -1,11 +1,11 @@
 // A model as it lies on disk: a Hugging Face folder, with `reft.json` beside it saying how it was taught to answer.
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import type { CotKind, SamplingFormat } from "../data/prompt.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
+import { isThere } from "../folders.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { checkHoldsModel, loadModel, type Model, saveModel } from "../model/model.ts";
 
@@ -52,7 +52,7 @@ export function checkVocabulary(
 /** How the model in this folder was taught to answer; undefined for a folder that another tool made. */
 export function readAnswerFormat(folder: string): AnswerFormat | undefined {
   const path = join(folder, "reft.json");
-  return existsSync(path) ? parseJson(readText(path), path, answerFormatSchema) : undefined;
+  return isThere(path) ? parseJson(readText(path), path, answerFormatSchema) : undefined;
 }
 
 export function saveModelFolder(

@@ -214,6 +214,15 @@ describe("loadModel", () => {
     },
   );
 
+  test("refuses an index that is no object, and reads one behind a byte order mark", async () => {
+    const folder = copyOf("sharded-f16");
+    const index = join(folder, "model.safetensors.index.json");
+    writeFileSync(index, `\uFEFF${readFileSync(index, "utf8")}`);
+    disposeModel(loadModel(folder));
+    writeFileSync(index, "null");
+    expect(await userErrorOf(() => loadModel(folder))).toContain(`${index}: expected object`);
+  });
+
   /** Log-probabilities of the golden file's first row. */
   const firstRow = (name: string) => {
     const golden = readGolden("models", name, "golden.safetensors");

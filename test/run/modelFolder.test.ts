@@ -1,14 +1,20 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { importModel } from "../../src/commands/importModel.ts";
+import { tokenizerIn } from "../../src/commands/tokens.ts";
 import { loadTokenizer, saveTokenizer } from "../../src/data/tokenizer.ts";
 import { withoutGenerationConfig } from "../../src/data/tokenizerFiles.ts";
 import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
 import { readModelConfig } from "../../src/model/config.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import { exportModel } from "../../src/run/export.ts";
-import { endTokens, loadModelFolder, saveModelFolder } from "../../src/run/modelFolder.ts";
+import {
+  endTokens,
+  loadModelFolder,
+  readAnswerFormat,
+  saveModelFolder,
+} from "../../src/run/modelFolder.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
@@ -54,6 +60,21 @@ function bytesOf(folder: string): Record<string, Buffer> {
   const names = [...Object.keys(companions), "tokenizer.json", "tokenizer_config.json"];
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name))]));
 }
+
+// As a cache of models leaves it that was copied without what its links lead to.
+test.each(["generation_config.json", "reft.json", "tokenizer.json", "model.safetensors"])(
+  "a link to nothing in place of %s is refused, not taken for no file",
+  async (name) => {
+    rmSync(join(source, name), { force: true });
+    symlinkSync(join(home, "nowhere"), join(source, name));
+    const open = async () => {
+      readAnswerFormat(source);
+      disposeModel(loadModel(source));
+      tokenizerIn(source);
+    };
+    await expect(open).rejects.toThrow(`${join(source, name)}: found a link to something`);
+  },
+);
 
 describe("what other tools read beside a model", () => {
   beforeEach(addCompanions);
