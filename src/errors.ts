@@ -54,6 +54,9 @@ const outOfMemory = /^Invalid TF_Status: 8\s+Message: (.*)/;
 const lessAtOnce =
   "set fewer slots (where responses are made) or a smaller microBatchTokens (where a model is trained), or end what else needs this memory";
 
+/** What TensorFlow says of an operation that native/ has and the library that the set-up has built has not. */
+const unknownOperation = /Op type not registered '(\w+)'|'(\w+)' is neither a type of a primitive/;
+
 /**
  * Explains what went wrong as a mistake of the user, where it is one. What a file system refuses, and memory that is too small,
  * need not be caught where it happens: the message has the operation and the path or the tensor, and every command ends here.
@@ -66,6 +69,14 @@ export function asUserError(error: unknown): UserError | undefined {
   const refused = outOfMemory.exec(error.message)?.[1];
   if (refused !== undefined)
     return new UserError(`out of memory: ${refused}: ${lessAtOnce}`, { cause: error });
+  const [, traced, called] = unknownOperation.exec(error.message) ?? [];
+  const unknown = traced ?? called;
+  if (unknown !== undefined)
+    return new UserError(
+      `TensorFlow knows no operation ${unknown}: what the set-up has built is older than the sources. ` +
+        "Run `npm run setup` in the project's folder.",
+      { cause: error },
+    );
   if (!("code" in error)) return undefined;
   const isNoWorkingFolder = "syscall" in error && error.syscall === "uv_cwd";
   const repair = isNoWorkingFolder ? workingFolder : repairs[String(error.code)];

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { tf } from "../src/engine/tf.ts";
+import { compile } from "../src/engine/compile.ts";
+import { op, tf } from "../src/engine/tf.ts";
 import { asUserError } from "../src/errors.ts";
 
 test("memory that is too small names the tensor and says what to do", () => {
@@ -13,4 +14,17 @@ test("memory that is too small names the tensor and says what to do", () => {
   expect(said).toContain("out of memory: OOM when allocating tensor with shape[4194304,4194304]");
   expect(said).toContain("set fewer slots");
   expect(asUserError(new Error("Invalid TF_Status: 3\nMessage: a defect"))).toBeUndefined();
+});
+
+test.each([
+  ["called", () => op("NotBuiltYet", [], [tf.zeros([1])])],
+  ["traced", () => compile("new", (x) => [op("NotBuiltYet", [], [x!])])(tf.zeros([1]))],
+])("an operation that the set-up has not built yet asks for the set-up, %s", (_, call) => {
+  let thrown: unknown;
+  try {
+    call();
+  } catch (error) {
+    thrown = error;
+  }
+  expect(asUserError(thrown)?.message).toMatch(/operation NotBuiltYet: .* Run `npm run setup`/);
 });

@@ -1,6 +1,8 @@
 // Signals that end the process at once, also while native code keeps JavaScript from running: native/signals.cc.
 import { createRequire } from "node:module";
 import { constants } from "node:os";
+import { messageOf } from "../errors.ts";
+import { say } from "../terminal.ts";
 
 interface Binding {
   endAtSignal(signal: number, line: string): void;
@@ -18,10 +20,20 @@ export function endAtSignals(signals: readonly NodeJS.Signals[], line: string): 
   return binding !== undefined;
 }
 
+let isReported = false;
+
 function loadBinding(): Binding | undefined {
   try {
-    return createRequire(import.meta.url)("../../.engine/signals.node") as Binding;
-  } catch {
+    const binding: Partial<Binding> = createRequire(import.meta.url)("../../.engine/signals.node");
+    if (binding.endAtSignal === undefined) throw new Error("an older .engine/signals.node");
+    return binding as Binding;
+  } catch (error) {
+    const reason = messageOf(error).split("\n")[0];
+    if (!isReported)
+      say(
+        `note: Ctrl-C is heard between steps only (${reason}). Run \`npm run setup\` in the project's folder.`,
+      );
+    isReported = true;
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { takeInterrupt, watchInterrupts } from "../../src/run/interrupts.ts";
@@ -53,8 +53,8 @@ async function runLoop(signals: NodeJS.Signals[], writingMilliseconds = 0) {
 }
 
 /** Runs a module that says "ready"; sends it Ctrl-C then. */
-async function interrupted(module: string) {
-  const child = spawn("node", ["--import", "tsx", "--input-type=module", "-e", module]);
+async function interrupted(module: string, cwd = ".") {
+  const child = spawn("node", ["--import", "tsx", "--input-type=module", "-e", module], { cwd });
   const written = { stdout: "", stderr: "" };
   child.stderr.on("data", (text) => {
     written.stderr += text;
@@ -89,6 +89,28 @@ describe("endOnInterrupt", () => {
     expect(code).toBe(1);
     expect(stderr).toBe("\nreft execute: interrupted; what it was writing may not be whole\n");
   });
+
+  test.each([undefined, "module.exports = {};"])(
+    "without what the set-up compiles for it (%s) says so once, and ends it between steps",
+    async (older) => {
+      const home = temporaryFolder();
+      cpSync("src", join(home, "src"), { recursive: true });
+      cpSync("package.json", join(home, "package.json"));
+      symlinkSync(join(process.cwd(), "node_modules"), join(home, "node_modules"));
+      if (older !== undefined) {
+        mkdirSync(join(home, ".engine", "signals.node"), { recursive: true });
+        writeFileSync(join(home, ".engine", "signals.node", "index.js"), older);
+      }
+      const { code, stderr } = await interrupted(
+        `${imports} await watchInterrupts()[Symbol.asyncDispose](); console.log("ready"); await setTimeout(60_000);`,
+        home,
+      );
+      expect(code).toBe(1);
+      expect(stderr).toMatch(
+        /^note: Ctrl-C .* Run `npm run setup` .*\n\nreft execute: interrupted;.*\n$/,
+      );
+    },
+  );
 
   test("lets a loop that watches end its step, and is back after it", async () => {
     const { code, stdout } = await interrupted(`${imports}
