@@ -12,55 +12,108 @@ import { parser } from "@lezer/python";
  */
 export function extractProgram(completion: string): string {
   const whole = withoutPrompts(withoutFences(withUnixLines(completion)));
-  const latest = whole.search(SOLUTION); // a broken solution() is not made good by a later one
-  for (const { index: start } of whole.matchAll(/^(?=[^ \t\n])/gm)) {
-    if (start > latest) break;
-    const text = whole.slice(start);
-    const statements = statementsOf(text);
-    const solution = statements.findIndex((node) => definedName(text, node) === "solution");
-    const isFound =
-      solution !== -1 && !statements.slice(0, solution).some((node) => isForeign(text, node));
-    if (isFound) return upToEnd(text, statements, solution);
+  try {
+    return findProgram(whole) ?? whole;
+  } catch (error) {
+    // Thousands of brackets or calls in each other break the grammar's tree. Python refuses them, too.
+    if (error instanceof RangeError || error instanceof TypeError) return whole;
+    throw error;
   }
-  return whole;
 }
 
-/** The text from its start to the end of the program, of which `solution()` is the statement with this index. */
-function upToEnd(text: string, statements: readonly SyntaxNode[], index: number): string {
-  const solution = statements[index]!;
+/** Characters read in search of the first statement; thousands of lines of prose may each read like the begin of one. */
+const searched = 1_000_000;
+
+function findProgram(whole: string): string | undefined {
+  const first = whole.search(SOLUTION_AT_MARGIN); // a broken solution() is not made good by a later one
+  let start = marginFrom(whole, 0);
+  for (let read = 0; start <= first; ) {
+    const text = whole.slice(start);
+    const length = readableLength(text);
+    const found = start + length > first ? findSolution(text, length) : undefined;
+    const foreign = found?.before.findLast((node) => isForeign(text, node));
+    if (found && !foreign) return upToEnd(found);
+    read += length;
+    const next = start + (foreign?.from ?? 0) + 1;
+    start = marginFrom(whole, read < searched ? next : Math.max(next, first));
+  }
+  return undefined;
+}
+
+/** A text that has `solution()` among the statements at its top. */
+interface Found {
+  readonly text: string;
+  readonly before: readonly SyntaxNode[];
+  readonly solution: SyntaxNode;
+  readonly after: readonly SyntaxNode[];
+}
+
+/**
+ * Finds the first `solution()` before the first error. Where the error is within it, all of the text is looked at: the grammar
+ * goes on behind errors, but takes seconds for long prose.
+ *
+ * @param length of the text up to the error
+ */
+function findSolution(text: string, length: number): Found | undefined {
+  for (const part of [text.slice(0, lineEnd(text, length)), text]) {
+    const statements = statementsOf(part);
+    const index = statements.findIndex((node) => definedName(part, node) === "solution");
+    const solution = statements[index];
+    const isSound = solution && endsLine(part, solution) && !contains(solution, isWrong);
+    if (solution && (isSound || part === text)) {
+      const [before, after] = [statements.slice(0, index), statements.slice(index + 1)];
+      return { text: part, before, solution, after };
+    }
+  }
+  return undefined;
+}
+
+/** The first line from there on that is not indented; the end of the text where there is none. */
+function marginFrom(text: string, index: number): number {
+  const line = /^(?=[^ \t\n])/gm;
+  line.lastIndex = index;
+  return line.exec(text)?.index ?? text.length;
+}
+
+function lineEnd(text: string, index: number): number {
+  const end = text.indexOf("\n", index);
+  return end === -1 ? text.length : end + 1;
+}
+
+/** The text from its start to the end of the program. */
+function upToEnd({ text, before, solution, after }: Found): string {
   if (!endsLine(text, solution)) return text; // broken in a way that the grammar makes two statements of
   const lastReturn = contains(solution, isWrong) && returnBeforeErrors(text, solution);
   if (lastReturn) return text.slice(0, lastReturn.to);
-  const after = statements.slice(index + 1);
   const end = after.findIndex((node) => isForeign(text, node) || isUse(text, node));
   const definitions = end === -1 ? after : after.slice(0, end);
-  const last = lastNeeded(text, statements.slice(0, index + 1), definitions) ?? solution;
+  const last = lastNeeded(text, [...before, solution], definitions) ?? solution;
   return text.slice(0, last.to).trimEnd();
 }
 
-/** The last of the definitions that a program needs, itself or through others. */
+/** The last of the definitions that a program needs, itself or through others, which may be anything before it. */
 function lastNeeded(
   text: string,
   program: readonly SyntaxNode[],
   definitions: readonly SyntaxNode[],
 ): SyntaxNode | undefined {
+  const lastOf = new Map(
+    definitions.flatMap((node, i) => boundNames(text, node).map((name) => [name, i])),
+  );
   const used = new Set(program.flatMap((node) => namesIn(text, node)));
-  const isNeeded = (node: SyntaxNode) => boundNames(text, node).some((name) => used.has(name));
   let count = 0;
-  for (;;) {
-    const needed = definitions.findLastIndex(isNeeded) + 1;
-    if (needed <= count) return definitions[count - 1];
-    for (const node of definitions.slice(count, needed))
-      for (const name of namesIn(text, node)) used.add(name);
-    count = needed;
-  }
+  for (const name of used) // which grows
+    while (count <= (lastOf.get(name) ?? -1))
+      for (const other of namesIn(text, definitions[count++]!)) used.add(other);
+  return definitions[count - 1];
 }
 
-/** Python takes the line ends of other systems, and form feeds before an indent; the grammar does not. */
+/** Python takes the line ends of other systems, form feeds before an indent and a byte order mark; the grammar does not. */
 function withUnixLines(text: string): string {
-  return text.replace(/\r\n?/g, "\n").replace(/^\f+/gm, "");
+  return text.replace(/\r\n?/g, "\n").replace(/^[\f\uFEFF]+/gm, "");
 }
 
+const SOLUTION_AT_MARGIN = /^(?:async\s+)?def\s+solution\b/m;
 const SOLUTION = /^[ \t]*(?:async\s+)?def\s+solution\b/m;
 
 /** What stands in Markdown's fences, if the program does. Reference: CommonMark 0.31, section 4.5. */
@@ -86,6 +139,20 @@ function withoutPrompts(text: string): string {
     .split("\n")
     .flatMap((line) => /^(?:>>>|\.\.\.)(?: (.*))?$/.exec(line)?.slice(1) ?? [])
     .join("\n");
+}
+
+const strict = parser.configure({ strict: true });
+
+/** How much of a text the grammar reads before the first error. */
+function readableLength(text: string): number {
+  const parse = strict.startParse(text);
+  try {
+    while (!parse.advance()) {}
+    return text.length;
+  } catch (error) {
+    if (error instanceof SyntaxError) return parse.parsedPos;
+    throw error;
+  }
 }
 
 /** The statements at the top of a text, and what the grammar could not read. */
@@ -151,7 +218,7 @@ const EXPRESSIONS = new Set(["CallExpression", "String", "ContinuedString"]);
 
 /** No statement beside `solution()`: prose, which may look like a name or an annotation, or a statement that is broken off. */
 function isForeign(text: string, node: SyntaxNode): boolean {
-  const begins = /(?:^|\n|;[ \t]*)$/.test(text.slice(0, node.from));
+  const begins = holdsAt(/(?<=^|\n|;[ \t]*)/y, text, node.from);
   if (!begins || !endsLine(text, node)) return true;
   if (contains(node, (part) => isWrong(part) || isMereName(part))) return true;
   if (node.name === "ExpressionStatement") return !EXPRESSIONS.has(node.firstChild?.name ?? "");
@@ -165,7 +232,13 @@ function isMereName(node: SyntaxNode): boolean {
 }
 
 function endsLine(text: string, { to }: SyntaxNode): boolean {
-  return text[to - 1] === "\n" || /^[ \t]*(?:[\n;#]|$)/.test(text.slice(to));
+  return text[to - 1] === "\n" || holdsAt(/[ \t]*(?:[\n;#]|$)/y, text, to);
+}
+
+/** Does a sticky pattern match here? */
+function holdsAt(pattern: RegExp, text: string, index: number): boolean {
+  pattern.lastIndex = index;
+  return pattern.test(text);
 }
 
 const TARGETS = new Set([

@@ -127,6 +127,31 @@ describe("extractProgram", () => {
     expect(extractProgram(text)).toBe(`A = 1\n${simple}\na = 2`);
   });
 
+  test("a long text is searched in a moment, whatever it repeats", () => {
+    const chain = Array.from({ length: 3000 }, (_, i) => `a${i} = a${i + 1}\n`).join("");
+    expect(extractProgram(`def solution():\n    return a0\n${chain}`)).toContain("a3000");
+    for (const part of [
+      ...["It's prose.\n", "So 3 + 4 = 7 (see below\n", "f(a,\n", "x = 3\nprose here\n"],
+      ...["x=1;", '"""\n', "def solution(\n"],
+    ]) {
+      const long = part.repeat(30_000 / part.length);
+      expect(extractProgram(`${simple}\n${long}`)).toMatch(/^def solution\(\):\n {4}a = 3/);
+      extractProgram(`${long}\n${simple}`);
+    }
+  }, 20_000);
+
+  test("what is nested too deep for the grammar, and for Python, is left as it is", () => {
+    for (const [open, close] of [
+      ["[", ""],
+      ["f(", ")"],
+      ["", "()"],
+      ["-", ""],
+    ] as const) {
+      const deep = `${open.repeat(20_000)}a${close.repeat(20_000)}`;
+      expect(extractProgram(`def solution():\n    return ${deep}`)).toContain(deep);
+    }
+  }, 20_000);
+
   test("a fence in the question opens none", () => {
     const text = `def solution():\n    """What is\n\`\`\`\ndef solution(): return 3\n\`\`\`\n?"""\n    return 2`;
     expect(extractProgram(`${text}\n\`\`\`\n`)).toBe(text);
@@ -136,6 +161,9 @@ describe("extractProgram", () => {
     expect(
       extractProgram("import math\r\n\f\r\ndef solution():\r\n\r\n    return 1\r\n\r\nx y"),
     ).toBe("import math\n\ndef solution():\n\n    return 1");
+    expect(extractProgram("\uFEFFdef solution():\n    return 1")).toBe(
+      "def solution():\n    return 1",
+    );
     expect(extractProgram("no program here")).toBe("no program here");
     expect(extractProgram("solution = lambda: 7")).toBe("solution = lambda: 7");
     expect(extractProgram("")).toBe("");
