@@ -1,13 +1,22 @@
 // What an answer says: a number, or one of the choices a to e. The gold answer, the model's and every vote are read by these.
-import { numberOf } from "./number.ts";
+import { leadingNumberOf, numberOf } from "./number.ts";
+import { plainText } from "./plainText.ts";
 
-/** The choice that a multiple-choice answer names, in lower case: `b` for "b", "B", "'b'" and "(b)". */
+/** The letter alone, in quotes, brackets and the like; or the start of a choice with its text, as in `b) 42`. */
+const choice = /^[\s"'“([{<*_$`]*([a-e])["'”)\]}>*_$`]*[).,:;\s]*$/i;
+const choiceWithText = /^[\s"'“([{<*_$`]*([a-e])["'”)\]}>*_$`]*\s*(?:[).,:;]|$)/i;
+
+/** The choice that a multiple-choice answer names, in lower case: `b` for "b", "B", "'b'", "(b)" and "\boxed{\text{B}}". */
 export function choiceOf(answer: number | string): string | undefined {
-  const match = /^["'(\s]*([a-e])["').\s]*$/i.exec(String(answer));
-  return match?.[1]?.toLowerCase();
+  return choice.exec(plainText(String(answer)))?.[1]?.toLowerCase();
 }
 
 /** The number, or else the choice, that an answer says; undefined where it says neither, so that nothing can equal it. */
 export function readAnswer(answer: number | string): number | string | undefined {
   return numberOf(answer) ?? choiceOf(answer);
+}
+
+/** The same at the start of a phrase that may go on to explain it: 42 in `42, since 6 * 7 = 42`, and `b` in `b) 42`. */
+export function leadingAnswer(phrase: string): number | string | undefined {
+  return leadingNumberOf(phrase) ?? choiceWithText.exec(plainText(phrase))?.[1]?.toLowerCase();
 }

@@ -121,7 +121,7 @@ function takeFront(cursor: Cursor): { sign: 1 | -1; hasCurrency: boolean } | und
 }
 
 /** Squares and cubes of units: the only digits that may follow a number. */
-const unitPower = /((?<!\p{L})(?:[cdkm]?m|ft|in|yd|mi|s)|\p{L}{3})\^?[({]?-?[23](?!\d)[)}]?/giu;
+const unitPower = /((?<!\p{L})(?:[cdkm]?m|ft|in|yd|mi|s)|\p{L}{3})\}?\^?[({]?-?[23](?!\d)[)}]?/giu;
 /** Words, signs of units, punctuation, symbols like emoji, and hyphens within words. */
 const words =
   /^(?:[\p{L}\p{M}\p{Sc}\p{So}\s%()[\]{}*_`"'“”.,:;~#&|]|\/(?=\s?\p{L})|(?<=^|\p{L})-(?=\p{L}{2}))*$/u;
@@ -136,7 +136,7 @@ const changing = [
   "[π十百千万亿億萬]",
 ].map((pattern) => new RegExp(pattern, "iu"));
 /** A letter alone is an unknown (5x, 5 y), an imaginary unit or a choice, unless it is that of a unit. */
-const loneLetter = /^(?!\s*[cCdFghJlLmNpstVwW]|\s+a\s+\p{L})\s*\p{L}(?!['\p{L}])/u;
+const loneLetter = /^(?!\s*[cCdFghJlLmNpstVwW]|\s+a\s+\p{L}|\s*a\.\s?m)\s*\p{L}(?!['\p{L}])/u;
 
 /** Is what follows a number its unit or other words, which do not change it? */
 function isUnit(rest: string): boolean {

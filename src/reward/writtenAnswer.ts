@@ -1,12 +1,11 @@
 // Finds the answer in a chain of thought in natural language.
-import { leadingNumberOf } from "../data/number.ts";
+import { leadingAnswer } from "../data/answer.ts";
 import { show } from "../errors.ts";
 import type { Outcome } from "./outcome.ts";
 
 /** `answer is` anywhere, `answer:` at the start of a sentence: "we check the answer: 42 / 7 = 6" announces none. */
 const announcement =
   /\banswer\b[\s*_"']*(?:is\b|(?<=(?:^|[.!?\n])[\s*_#>]*(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my|our|final|correct)\s)*answer[\s*_"']*):)[ \t:*_]*/gi;
-const choice = /^\s*["'(<*]*([a-e])["')>*]*\s*(?:[).,:]|$)/i;
 /** A number stands first, so this announces an answer, if one that cannot be read. */
 const startsWithNumber =
   /^[^\p{L}\p{N}]*(?:(?:about|approximately|around|between|either|from|roughly)[^\p{L}\p{N}]+)*\p{N}/iu;
@@ -36,7 +35,7 @@ export function extractWrittenAnswer(completion: string): Outcome {
   });
   phrases.reverse();
   for (const phrase of phrases) {
-    const value = leadingNumberOf(phrase) ?? choice.exec(phrase)?.[1]?.toLowerCase();
+    const value = leadingAnswer(phrase);
     if (value !== undefined) return { kind: "answer", value };
     if (startsWithNumber.test(phrase)) break;
   }

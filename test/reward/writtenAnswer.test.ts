@@ -39,6 +39,8 @@ describe("extractWrittenAnswer", () => {
     ["Therefore, the answer is: (C)", "c"],
     ["Therefore, the answer is: d ) 38", "d"],
     ["Therefore, the answer is: c ) 2 + 3 = 5", "c"],
+    ["The answer is $\\boxed{\\text{(B)}}$.", "b"],
+    ["The answer is \\textbf{(C)}\\ 42", "c"],
     ["Therefore, the answer is: about 5", 5],
     ["So the answer is 42. We check that the answer is reasonable.", 42],
     ["The answer is 42. The answer is right, since 6 * 7 is 42.", 42],
