@@ -4,10 +4,18 @@ import { show, UserError } from "../errors.ts";
 import { readAnswer } from "./answer.ts";
 import { readJsonl } from "./jsonl.ts";
 
+/** Nothing that can be seen: spaces, line ends, characters without width. */
+export const isBlank = (text: string) => /^[\s\p{Cf}]*$/u.test(text);
+
+const visibleText = z.string().refine((text) => !isBlank(text), {
+  error: ({ input }) =>
+    `expected a text, found ${show(input)}, which is blank; correct the row or take it out`,
+});
+
 const exampleSchema = z.strictObject({
   id: z.string().min(1),
-  question: z.string().min(1),
-  cot: z.string().min(1).exactOptional(),
+  question: visibleText,
+  cot: visibleText.exactOptional(),
   answer: z
     .union([z.number(), z.string()], {
       error: ({ input }) => `expected a number or a text, received ${show(input)}`,

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { show, UserError } from "../../errors.ts";
 import { choiceOf } from "../answer.ts";
-import type { Example } from "../examples.ts";
+import { type Example, isBlank } from "../examples.ts";
 import { numberOf } from "../number.ts";
 
 /** A training row that is well-formed; whether its chain of thought is right is another question. */
@@ -96,13 +96,13 @@ export function parseAnswer<T>(form: AnswerForm<T>, text: string, where: string)
 
 /** Names the first blank part of a row, as a reason to leave the row out: "empty question". */
 export function emptyPart(parts: Readonly<Record<string, string>>): string | undefined {
-  const name = Object.keys(parts).find((part) => parts[part]!.trim() === "");
+  const name = Object.keys(parts).find((part) => isBlank(parts[part]!));
   return name === undefined ? undefined : `empty ${name}`;
 }
 
 /** @throws UserError if a test row has a blank question: no test set becomes smaller without a word */
 export function checkQuestion(question: string, where: string): void {
-  if (question.trim() !== "") return;
+  if (!isBlank(question)) return;
   throw new UserError(`${where}: expected a question, found none; correct the row or take it out`);
 }
 
