@@ -28,7 +28,7 @@ const afterNormalising: readonly Spelling[] = [
   [/\\(?:approx|simeq|sim)(?![a-z])/g, "="],
   [/\\l?dots(?![a-z])/g, "..."],
   [/\^?\{?\\(?:circ|degree)(?![a-z])\}?/g, "°"],
-  [/<<[^<>]*=[^<>]*>>/g, ""], // GSM8K's notes for a calculator, as in 6*7=<<6*7=42>>42
+  [/<<[^<>=]*=[^<>]*>>/g, ""], // GSM8K's notes for a calculator, as in 6*7=<<6*7=42>>42
   [/<([^<>]*)>/g, " $1 "],
 ];
 

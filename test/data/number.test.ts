@@ -213,4 +213,5 @@ test("a text of any length is read in a moment, whatever it repeats", () => {
   ];
   for (const part of parts)
     expect(leadingNumberOf(`5 and ${part.repeat(20_000)}!`)).toBeUndefined();
+  expect(numberOf(`5 <<${"=".repeat(200_000)}`)).toBeUndefined();
 }, 20_000);
