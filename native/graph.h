@@ -8,7 +8,7 @@
 
 namespace tfnodejs {
 
-// Adds graphNew, graphInput, graphConst, graphOp, graphDefine and removeFunction to the binding's exports.
+// Adds the functions that build a graph, define it as a TensorFlow function and remove it to the binding's exports.
 void RegisterGraphFunctions(napi_env env, napi_value exports, TFE_Context *context);
 
 }  // namespace tfnodejs

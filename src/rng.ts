@@ -1,7 +1,4 @@
-// Seeded, named, saveable random streams. Every use of chance has its own stream, so that adding one does not shift another.
-
-/** The whole state of a stream, small enough for a checkpoint. */
-export type RngState = readonly [number, number, number, number];
+// Seeded, named random streams. Every use of chance has its own stream, so that adding one does not shift another.
 
 /** xoshiro128** over a state seeded by SplitMix32. Reference: Blackman and Vigna, arXiv 1805.01407. */
 export class Rng {
@@ -10,8 +7,11 @@ export class Rng {
   private s2: number;
   private s3: number;
 
-  private constructor(state: RngState) {
-    [this.s0, this.s1, this.s2, this.s3] = state;
+  private constructor(draw: () => number) {
+    this.s0 = draw();
+    this.s1 = draw();
+    this.s2 = draw();
+    this.s3 = draw() || 1; // a state of zeros would stay so
   }
 
   /** A stream that depends on the seed and on the name alone. */
@@ -26,15 +26,7 @@ export class Rng {
       z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
       return (z ^ (z >>> 16)) >>> 0;
     };
-    return new Rng([splitMix(), splitMix(), splitMix(), splitMix() || 1]);
-  }
-
-  static fromState(state: RngState): Rng {
-    return new Rng(state);
-  }
-
-  state(): RngState {
-    return [this.s0, this.s1, this.s2, this.s3];
+    return new Rng(splitMix);
   }
 
   /** 32 random bits. */

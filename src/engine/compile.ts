@@ -22,8 +22,6 @@ type Step = (...inputs: Tensor[]) => Tensor[];
 /** Like the step, but compiled: one traced function per shapes and types of the inputs. The caller owns the outputs. */
 export interface Compiled {
   (...inputs: Tensor[]): Tensor[];
-  /** How many functions have been traced so far. */
-  traces(): number;
   dispose(): void;
 }
 
@@ -64,7 +62,6 @@ export function compile(name: string, step: Step): Compiled {
     return infos.map((info) => backend.createOutputTensor(info));
   };
   return Object.assign(run, {
-    traces: () => traced.size,
     dispose: () => {
       for (const { name: functionName } of traced.values()) native.removeFunction(functionName);
       traced.clear();

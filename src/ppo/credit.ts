@@ -23,7 +23,7 @@ export function withAdvantages(
   ppo: PpoConfig,
 ): CreditedExperience[] {
   const rewardsOf = (experience: Experience) =>
-    tokenRewards({ ...experience, score: scoreOf(experience) }, ppo).rewards;
+    tokenRewards({ ...experience, score: scoreOf(experience) }, ppo);
   switch (ppo.advantages) {
     case "gae": {
       const credited = experiences.map((experience) => ({

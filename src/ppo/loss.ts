@@ -1,5 +1,5 @@
-// What is minimised, over the response tokens of one microbatch, all laid out as flat lists: the clipped objective of PPO and
-// what stands beside it, and the cross-entropy of self-training.
+// The losses over the response tokens of one microbatch, which are flat lists: PPO's clipped policy loss, its value loss and GRPO's
+// penalty for leaving the reference. (Self-training minimises the cross-entropy: model/backward.ts.)
 // Reference: Schulman et al., arXiv 1707.06347; Trung et al., arXiv 2401.08967, section 3.2.
 //
 // The authors average over the tokens of a response, then over the batch. That average is a weight per token,
@@ -12,7 +12,7 @@ export interface PolicyLossInput {
   readonly logprobs: Tensor;
   /** [predictions] under the policy that sampled. */
   readonly oldLogprobs: Tensor;
-  /** [predictions], whitened. */
+  /** [predictions], as credit.ts gives them: whitened, or compared within a group. */
   readonly advantages: Tensor;
   /** [predictions] */
   readonly weights: Tensor;

@@ -3,7 +3,7 @@
 
 /** What the rollout knows of one response; one number per response token, EOS included. */
 export interface ScoredResponse extends ResponseLogprobs {
-  /** Of the answer: 1 correct, 0.1 wrong, 0 none. */
+  /** Of the answer: 1 for a right one, `partialReward` for a wrong one, 0 for none. */
   readonly score: number;
 }
 
@@ -14,18 +14,11 @@ export interface ResponseLogprobs {
   readonly referenceLogprobs: Float32Array;
 }
 
-export interface TokenRewards {
-  /** What the advantages are made of: `klPenalties`, with the score added at the last token. */
-  readonly rewards: Float32Array;
-  /** `-klCoefficient * (logprob - referenceLogprob)`: positive where the reference liked the token more. */
-  readonly klPenalties: Float32Array;
-}
-
 /**
  * Credits one response:
  *
- *     klPenalties[t] = -klCoefficient * (logprobs[t] - referenceLogprobs[t])
- *     rewards[t]     = klPenalties[t] + (score if t is the last token, else 0)
+ *     klPenalty[t] = -klCoefficient * (logprobs[t] - referenceLogprobs[t])
+ *     rewards[t]   = klPenalty[t] + (score if t is the last token, else 0)
  *
  * The authors put the score "at the last token before EOS". Their rows are indexed by state, and the state
  * before EOS is the one whose action is EOS: in a row of actions, such as ours, that is EOS itself. EOS is
@@ -34,14 +27,11 @@ export interface TokenRewards {
 export function tokenRewards(
   { score, logprobs, referenceLogprobs }: ScoredResponse,
   { klCoefficient }: { readonly klCoefficient: number },
-): TokenRewards {
+): Float32Array {
   checkLengths("tokenRewards", logprobs, referenceLogprobs);
-  const klPenalties = logprobs.map(
-    (logprob, t) => -klCoefficient * (logprob - referenceLogprobs[t]!),
-  );
-  const rewards = klPenalties.slice();
+  const rewards = logprobs.map((logprob, t) => -klCoefficient * (logprob - referenceLogprobs[t]!));
   rewards[rewards.length - 1]! += score;
-  return { rewards, klPenalties };
+  return rewards;
 }
 
 /** How far the policy has drifted from the reference, estimated on what the policy sampled; in nats. */

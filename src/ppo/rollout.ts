@@ -37,7 +37,7 @@ export interface Rollout {
   readonly experiences: readonly Experience[];
   /** Programs that the sandbox, not the model, failed to run: their responses are left out. */
   readonly infrastructureFailures: number;
-  /** Mean |log-probability when sampled - when recomputed| over all tokens: what cache and padding change. */
+  /** Mean |log-probability when sampled - when recomputed| over all tokens: the rounding that caching and packing change. */
   readonly logprobGap: number;
 }
 
