@@ -1,0 +1,28 @@
+import { defineConfig } from "vitest/config";
+import whole from "./vitest.config.ts";
+
+// The tests that need no set-up, only npm's packages, and a few seconds of processor time: npm run test:unit.
+// Real data is left out, because reading all of it takes longer than all the rest.
+process.env.REFT_DATA = "none";
+
+export default defineConfig({
+  test: {
+    ...whole.test,
+    include: [
+      "test/{config,rng}.test.ts",
+      "test/data/**/*.test.ts",
+      "test/evaluate/*.test.ts",
+      "test/model/{config,configKeys,finite,gguf,halfFloats,safetensors}.test.ts",
+      "test/ppo/{advantages,alarms,credit,rewards,summary}.test.ts",
+      "test/recipe/config.test.ts",
+      "test/rerank/{calibration,input}.test.ts",
+      "test/reward/*.test.ts",
+      "test/run/{inputs,progress,resume}.test.ts",
+    ],
+    exclude: [
+      "test/data/batch.test.ts", // packs with TensorFlow
+      "test/data/tokenizer/differential.test.ts", // 12 s of processor time
+      "test/reward/programs.test.ts", // starts the sandbox
+    ],
+  },
+});
