@@ -27,7 +27,7 @@ async function steps(folder: string, changed: Partial<StepPlan> = {}, stopAfter 
   let taken = run.resumeFrom?.step ?? 0;
   const interrupts = {
     requested: async () => taken >= stopAfter,
-    [Symbol.dispose]: () => {},
+    [Symbol.asyncDispose]: async () => {},
   };
   const done = runSteps(
     run,
