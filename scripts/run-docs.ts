@@ -1,0 +1,185 @@
+// Runs the commands of the README and of docs/ as a reader would type them, each in a short form (docs/shorten.ts), in a folder of its own:
+//   npm run docs
+// SVAMP, GSM8K and CodeLlama's tokenizer are read from ../shared/data or $REFT_DATA; tiny models with the real tokenizers stand in for pretrained
+// ones. What is not run is printed with the reason.
+import { spawnSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { groupBy } from "../src/data/groupBy.ts";
+import { writeJsonl } from "../src/data/jsonl.ts";
+import { UserError } from "../src/errors.ts";
+import { type Block, blocksOf } from "./docs/pages.ts";
+import { makeStandIn } from "./docs/standIn.ts";
+import { runScript } from "./script.ts";
+
+const project = resolve(import.meta.dirname, "..");
+const realData = process.env.REFT_DATA ?? join(project, "..", "shared", "data");
+const smollm2 = join(project, "models", "smollm2-135m-instruct");
+const realInputs = [
+  ...["svamp", "gsm8k", "codellama"].map((name) => join(realData, name)),
+  smollm2,
+];
+
+const notRun: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [/\b(SOURCE|CHECKPOINT)\b/, "it has a placeholder"],
+  [/scripts\/bench\/|training\.epochs=480/, "it is a measurement, which takes long"],
+  [/reproduce-generated|g1000/, "npm run demo runs the same, shorter"],
+];
+const readsRealInputs = /downloads|svamp|smollm2|codellama|gsm8k|data\/(plain|distractors)/i;
+
+await runScript("run-docs", async () => {
+  const missing = realInputs.filter((path) => !existsSync(path));
+  const blocks = pagesOf(project).flatMap((page) => blocksOf(join(project, page), page));
+  const skipped: string[] = [];
+  const typed = blocks.filter(({ page, line, code }) => {
+    const readsThem = page.startsWith("docs/results/") || readsRealInputs.test(code);
+    const reason =
+      notRun.find(([pattern]) => pattern.test(code))?.[1] ??
+      (readsThem && missing.length > 0 ? `there is no ${missing.join(", ")}` : undefined);
+    if (reason !== undefined) skipped.push(`${page}:${line}: not run, because ${reason}`);
+    return reason === undefined;
+  });
+  const folder = mkdtempSync(join(tmpdir(), "reft-docs-"));
+  try {
+    prepare(folder, missing.length === 0);
+    const failures = runAll(folder, typed);
+    for (const line of skipped) console.log(line);
+    if (failures.length > 0) throw new UserError(`these commands failed:\n${failures.join("\n")}`);
+    console.log(
+      `run-docs: all ${typed.length} blocks of commands ran, ${skipped.length} were not run`,
+    );
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+function pagesOf(folder: string): string[] {
+  const names = readdirSync(join(folder, "docs"), { recursive: true, encoding: "utf8" });
+  const pages = names.filter((name) => name.endsWith(".md")).toSorted();
+  return ["README.md", ...pages.map((name) => join("docs", name))];
+}
+
+/** The folder as a reader's is: configurations, downloads, models, and the files that examples of formats stand for. */
+function prepare(folder: string, hasRealInputs: boolean): void {
+  for (const name of ["configs", "docs"])
+    cpSync(join(project, name), join(folder, name), { recursive: true });
+  writeShims(join(folder, "bin"));
+  writeJsonl(join(folder, "prompts.jsonl"), [{ id: "a", prompt: "Question:\nHow many?\n" }]);
+  writeJsonl(join(folder, "pairs.jsonl"), [{ id: "a", prompt: "Tom has", completion: " 2 pens." }]);
+  writeJsonl(join(folder, "programs.jsonl"), [{ id: 1, program: "def solution():\n    return 2" }]);
+  cpSync(
+    join(project, "test/golden/gguf/grouped-query.gguf"),
+    join(folder, "downloads/SmolLM2-135M-Instruct.gguf"),
+  );
+  if (!hasRealInputs) return;
+  cutDownloads(folder);
+  const type = (command: string) => typeOrThrow(folder, command);
+  for (const [dataset, tokenizer, model] of [
+    ["svamp", smollm2, "smollm2-135m-instruct"],
+    ["gsm8k", join(realData, "codellama"), "CodeLlama-7b-hf"],
+  ] as const) {
+    const data = join("stand-ins", dataset);
+    type(
+      `npx reft prepare-data ${dataset} --cot python --from downloads/${dataset} --output ${data}`,
+    );
+    const paths = {
+      data: join(folder, data, "train.jsonl"),
+      output: join(folder, "models", model),
+    };
+    makeStandIn({ tokenizer, ...paths }, (config, run) =>
+      type(`node "${project}/dist/bin/train-sft.js" --config "${config}" --output "${run}"`),
+    );
+  }
+}
+
+/** Programs that take the place of npx and npm. What npm runs here is either done already or runs apart. */
+function writeShims(bin: string): void {
+  mkdirSync(bin);
+  const node = `"${process.execPath}" --import "${import.meta.resolve("tsx")}"`;
+  const shims = { npx: `exec ${node} "${project}/scripts/docs/npx.ts" "$@"`, npm: 'echo "npm $*"' };
+  for (const [name, command] of Object.entries(shims))
+    writeFileSync(join(bin, name), `#!/bin/sh\n${command}\n`, { mode: 0o755 });
+}
+
+/** Copies some records of each file: enough for 200 dev questions, and as many to train on as a page takes by `head`. */
+function cutDownloads(folder: string): void {
+  for (const dataset of ["svamp", "gsm8k"]) {
+    const target = join(folder, "downloads", dataset);
+    mkdirSync(target, { recursive: true });
+    for (const name of readdirSync(join(realData, dataset))) {
+      const text = readFileSync(join(realData, dataset, name), "utf8");
+      if (name.endsWith(".jsonl")) {
+        const records = text.split("\n").filter((line) => line !== "");
+        const cut = alike(records, (line) => line.split("####").at(-1)!.trim());
+        writeFileSync(join(target, name), cut.join("\n"));
+      } else if (name.endsWith(".json")) {
+        const records: { answer_value: unknown }[] = JSON.parse(text);
+        const cut = alike(records, ({ answer_value }) => String(answer_value));
+        writeFileSync(join(target, name), JSON.stringify(cut));
+      }
+    }
+  }
+}
+
+/** 560 records with the answers that most records have, so that who knows some answers is right now and then. */
+function alike<T>(records: readonly T[], answerOf: (record: T) => string): T[] {
+  const byAnswer = groupBy(records, answerOf);
+  return byAnswer
+    .toSorted((a, b) => b.length - a.length)
+    .flat()
+    .slice(0, 560);
+}
+
+/** Runs all blocks. One that needs what a later one makes is run again after that. Returns what is wrong with those that never ran through. */
+function runAll(folder: string, blocks: readonly Block[]): string[] {
+  let waiting = blocks;
+  for (;;) {
+    const failures: string[] = [];
+    const failed = waiting.filter((block) => {
+      const started = performance.now();
+      const problem = type(folder, filledIn(block.code));
+      const seconds = ((performance.now() - started) / 1000).toFixed(0);
+      const place = `${block.page}:${block.line}`;
+      console.log(`${place}: ${problem === undefined ? "ran" : "failed"} (${seconds} s)`);
+      if (problem !== undefined) {
+        console.log(problem);
+        failures.push(`${place}: ${problem}`);
+      }
+      return problem !== undefined;
+    });
+    if (failed.length === 0 || failed.length === waiting.length) return failures;
+    waiting = failed;
+  }
+}
+
+/** A reader's own folder in the place of what stands for one. */
+function filledIn(code: string): string {
+  return code.replaceAll("--from FOLDER", "--from downloads/svamp");
+}
+
+/** @returns what went wrong: the end of what was printed */
+function type(folder: string, code: string): string | undefined {
+  const { status, stdout, stderr } = spawnSync("bash", ["-eo", "pipefail", "-c", code], {
+    cwd: folder,
+    encoding: "utf8",
+    env: { ...process.env, PATH: `${join(folder, "bin")}:${process.env.PATH}` },
+    maxBuffer: 1e9,
+  });
+  if (status === 0) return undefined;
+  return `exit code ${status}\n${`${stdout}${stderr}`.trimEnd().split("\n").slice(-12).join("\n")}`;
+}
+
+function typeOrThrow(folder: string, code: string): void {
+  const problem = type(folder, code);
+  if (problem !== undefined) throw new UserError(`${code}\n${problem}`);
+}
