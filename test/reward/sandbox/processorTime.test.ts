@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
 import {
@@ -73,14 +74,16 @@ describe("withinProcessorTime", () => {
 describe.skipIf(!existsSync("/proc/self/stat"))("processorSeconds", () => {
   test("counts what a process computes, and not what it sleeps", async () => {
     const script =
-      "while (process.cpuUsage().user < 3e5); console.log('x'); setTimeout(() => {}, 6e4)";
+      "let used; do used = process.cpuUsage(); while (used.user < 3e5);" +
+      "console.log((used.user + used.system) / 1e6); setTimeout(() => {}, 6e4)";
     const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
-    await new Promise((resolve) => child.stdout.once("data", resolve));
+    const [said] = await once(child.stdout, "data");
     await new Promise((resolve) => setTimeout(resolve, 500));
     const seconds = processorSeconds(child.pid!)!;
     child.kill("SIGKILL");
-    expect(seconds).toBeGreaterThan(0.29);
-    expect(seconds).toBeLessThan(0.79);
+    const computed = Number(said);
+    expect(seconds).toBeGreaterThan(computed - 0.02); // two ticks
+    expect(seconds).toBeLessThan(computed + 0.25); // half of what it slept
   });
 
   test("knows nothing of a process that is not there", () => {
