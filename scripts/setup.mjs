@@ -12,8 +12,8 @@ import { buildDist, distIsReady } from "./setup/build.mjs";
 import { takeLock } from "./setup/lock.mjs";
 import { checkGlibc, checkMachine, checkNode } from "./setup/machine.mjs";
 import { installPackages, packagesAreReady } from "./setup/packages.mjs";
+import { installSandboxWheels, sandboxWheelsAreReady } from "./setup/sandboxWheels.mjs";
 import { runSetup, SetupError, say } from "./setup/support.mjs";
-import { installSandboxWheels, sandboxWheelsAreReady } from "./setup/sympy.mjs";
 import {
   installedSite,
   installSite,

@@ -45,7 +45,7 @@ const { installSite, siteIsReady } = await load<{
 
 const { SANDBOX_WHEELS } = await load<{
   SANDBOX_WHEELS: readonly Pick<Wheel, "file" | "sha256">[];
-}>("sympy.mjs");
+}>("sandboxWheels.mjs");
 
 const cpuWheel = wheelsFor("linux x64", "cpu")[0]!;
 const binding = "node_modules/@tensorflow/tfjs-node-gpu";
