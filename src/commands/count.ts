@@ -1,8 +1,8 @@
 // Flags that count something.
 import { UserError } from "../errors.ts";
 
-/** @throws UserError unless the flag's value is a whole number of at least 1 */
-export function checkCount(flag: string, value: number): void {
-  if (Number.isInteger(value) && value >= 1) return;
-  throw new UserError(`--${flag}: expected a whole number of at least 1, found ${value}`);
+/** @throws UserError unless the flag's value is a whole number, and large enough */
+export function checkCount(flag: string, value: number, least: 0 | 1 = 1): void {
+  if (Number.isInteger(value) && value >= least) return;
+  throw new UserError(`--${flag}: expected a whole number of at least ${least}, found ${value}`);
 }

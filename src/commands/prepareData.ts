@@ -1,7 +1,6 @@
 // `reft prepare-data`: brings a data set into the project's form. Every gold chain of thought is
 // checked first, programs by running them; what fails is listed and left out.
-import { createHash } from "node:crypto";
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { generateProblems } from "../data/datasets/generated.ts";
@@ -10,6 +9,7 @@ import { mathqaOrigin, readMathqa } from "../data/datasets/mathqa.ts";
 import {
   type Candidate,
   emptyPart,
+  hashFile,
   type Origin,
   type Rejection,
   type Source,
@@ -27,6 +27,7 @@ import { tryFolder } from "../folders.ts";
 import { createJudge, type Verdict } from "../reward/judge.ts";
 import { createSandbox, type Sandbox } from "../reward/sandbox/sandbox.ts";
 import { print } from "../terminal.ts";
+import { checkCount } from "./count.ts";
 
 type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";
 const datasets = ["svamp", "gsm8k", "mathqa", "mathqa-numeric", "generated"] as const;
@@ -157,10 +158,10 @@ function generate(given: PrepareDataArguments): Draft {
     dev: given.dev ?? defaultSizes.dev,
     test: given.test ?? defaultSizes.test,
   };
-  checkCount("train", sizes.train, 1);
+  checkCount("train", sizes.train);
   checkCount("answer-only", sizes.answerOnly, 0);
-  checkCount("dev", sizes.dev, 1);
-  checkCount("test", sizes.test, 1);
+  checkCount("dev", sizes.dev);
+  checkCount("test", sizes.test);
   const { train, answerOnly, dev, test } = generateProblems(sizes, given.seed);
   const candidates = train.map((example, i) => ({ line: i + 1, example }));
   return { candidates, rejections: [], test, dev, answerOnly, source: { files: [] }, notes: [] };
@@ -183,7 +184,7 @@ function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
       throw new UserError(`--${flag}: only for generated; ${dataset} has the rows that it has`);
     }
   }
-  if (given.dev !== undefined) checkCount("dev", given.dev, 1);
+  if (given.dev !== undefined) checkCount("dev", given.dev);
   if (given.answerOnly !== undefined) checkCount("answer-only", given.answerOnly, 0);
   if (given.from === undefined) {
     throw new UserError(
@@ -330,11 +331,6 @@ function splitRows(
   return { dev: carved.dev, ...holdBack(carved.train, given.answerOnly ?? 0, given.seed) };
 }
 
-function checkCount(flag: string, count: number, least: 0 | 1): void {
-  if (Number.isInteger(count) && count >= least) return;
-  throw new UserError(`--${flag}: expected a whole number, ${least} or more, found ${count}`);
-}
-
 interface WrittenFile {
   readonly rows: number;
   readonly sha256: string;
@@ -354,8 +350,7 @@ function writeSplits(
       continue;
     }
     writeJsonl(path, rows);
-    const sha256 = createHash("sha256").update(readFileSync(path)).digest("hex");
-    written[name] = { rows: rows.length, sha256 };
+    written[name] = { rows: rows.length, sha256: hashFile(path) };
   }
   return written;
 }

@@ -228,18 +228,18 @@ describe("prepareData", () => {
     [
       "half a row",
       { dataset: "generated", cot: "python", from: undefined, answerOnly: 1.5 },
-      /--answer-only: expected a whole number, 0 or more, found 1\.5/,
+      /--answer-only: expected a whole number of at least 0, found 1\.5/,
     ],
     ...(["train", "dev", "test"] as const).map(
       (name): Mistake => [
         `no ${name} for generated`,
         { dataset: "generated", cot: "python", from: undefined, [name]: 0 },
-        new RegExp(`--${name}: expected a whole number, 1 or more, found 0`),
+        new RegExp(`--${name}: expected a whole number of at least 1, found 0`),
       ],
     ),
-    ["no dev for gsm8k", { dev: 0 }, /--dev: expected a whole number, 1 or more, found 0/],
-    ["half a row of gsm8k", { answerOnly: 0.5 }, /--answer-only: .* 0 or more, found 0\.5/],
-    ["no dev for svamp", { dataset: "svamp", dev: 0 }, /--dev: .* 1 or more, found 0/],
+    ["no dev for gsm8k", { dev: 0 }, /--dev: expected a whole number of at least 1, found 0/],
+    ["half a row of gsm8k", { answerOnly: 0.5 }, /--answer-only: .* at least 0, found 0\.5/],
+    ["no dev for svamp", { dataset: "svamp", dev: 0 }, /--dev: .* at least 1, found 0/],
   ])("%s is the user's error", async (_, given, message) => {
     await expect(prepare(given)).rejects.toThrow(UserError);
     await expect(prepare(given)).rejects.toThrow(message);
