@@ -1,7 +1,7 @@
 // `reft compare`: two evaluations of the same questions, metric by metric: the difference, and whether it could be chance.
 import { dirname } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
-import { writeFileAtomically } from "../data/jsonl.ts";
+import { jsonText, writeFileAtomically } from "../data/jsonl.ts";
 import { show, UserError } from "../errors.ts";
 import { bootstrapIntervals, type Interval } from "../evaluate/intervals.ts";
 import { type PairedTest, pairedTest } from "../evaluate/pairedTest.ts";
@@ -155,8 +155,7 @@ export const compareCommand: CommandModule<object, Arguments> = {
   handler: ({ a, b, output }) => {
     if (output !== undefined) tryFolder(dirname(output));
     const comparison = compare(a, b);
-    if (output !== undefined)
-      writeFileAtomically(output, `${JSON.stringify(comparison, null, 2)}\n`);
+    if (output !== undefined) writeFileAtomically(output, jsonText(comparison));
     print(comparisonTable(comparison));
   },
 };

@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from
 import { join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { tokenizerFromGguf } from "../data/ggufTokenizer.ts";
-import { reading, writeFileAtomically } from "../data/jsonl.ts";
+import { jsonText, reading, writeFileAtomically } from "../data/jsonl.ts";
 import { createTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
@@ -64,8 +64,7 @@ function importGguf(path: string, folder: string): ModelConfig {
   checkVocabulary(tokenizer, config, path);
   const weights = ggufWeights(file, config);
   saveTokenizer(tokenizer, folder);
-  const json = `${JSON.stringify(toHuggingFaceConfig(config), null, 2)}\n`;
-  writeFileAtomically(join(folder, "config.json"), json);
+  writeFileAtomically(join(folder, "config.json"), jsonText(toHuggingFaceConfig(config)));
   writeSafetensors(join(folder, "model.safetensors"), weights);
   return config;
 }

@@ -17,7 +17,7 @@ import {
 } from "../data/datasets/source.ts";
 import { readSvamp, svampOrigin } from "../data/datasets/svamp.ts";
 import type { Example } from "../data/examples.ts";
-import { writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
+import { jsonText, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import { inPlainWriting } from "../data/plainQuestions.ts";
 import type { CotKind } from "../data/prompt.ts";
 import { carveDev, holdBack } from "../data/splits.ts";
@@ -107,10 +107,7 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
     notes: draft.notes,
     files,
   };
-  writeFileAtomically(
-    join(given.output, "manifest.json"),
-    `${JSON.stringify(manifest, null, 2)}\n`,
-  );
+  writeFileAtomically(join(given.output, "manifest.json"), jsonText(manifest));
   return [
     ...Object.entries(files).map(([name, { rows }]) => `${name}: ${rows} rows`),
     ...draft.notes,

@@ -3,7 +3,7 @@ import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { type Override, parseOverride } from "../config.ts";
-import { writeFileAtomically } from "../data/jsonl.ts";
+import { jsonText, writeFileAtomically } from "../data/jsonl.ts";
 import { readQuestions } from "../evaluate/report.ts";
 import { summariseShares } from "../evaluate/summary.ts";
 import { methodsTable, modelTable } from "../evaluate/tables.ts";
@@ -202,7 +202,7 @@ function writeResults({ seeds }: Recipe, folder: string): string {
       : `mean ± standard error over the seeds ${seeds.join(", ")}`;
   const table = `${questions} test questions; in percent, ${spread}.\n\n${modelTable(models)}\n`;
   const byModel = models.map(({ model, seeds }) => `\n## ${model}\n\n${methodsTable(seeds)}\n`);
-  const results = `${JSON.stringify({ seeds, models }, null, 2)}\n`;
+  const results = jsonText({ seeds, models });
   writeFileAtomically(join(folder, "results.json"), results);
   writeFileAtomically(join(folder, "results.md"), [table, ...byModel].join(""));
   return table;

@@ -6,6 +6,7 @@ import { UserError } from "../errors.ts";
 import {
   appendJsonl,
   excerpt,
+  jsonText,
   linesOf,
   parseJson,
   readChunks,
@@ -46,7 +47,7 @@ export function openBlockFile(
       `${path}: expected nothing there, or a file with ${manifestPath} beside it to go on with; give another --output`,
     );
   } else {
-    writeFileAtomically(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
+    writeFileAtomically(manifestPath, jsonText(manifest));
   }
   if (!existsSync(path)) writeFileSync(path, "");
   const { lines, bytes, allBytes } = wholeBlocks(path, linesPerBlock, totalLines);

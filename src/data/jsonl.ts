@@ -186,6 +186,11 @@ function linesFrom(values: Iterable<unknown>): string {
   return text;
 }
 
+/** The content of a file that is one JSON value, laid out to be read. */
+export function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
 /** Writes a file under a temporary name, then renames it; makes its folder if need be. */
 export function writeFileAtomically(path: string, text: string | Uint8Array): void {
   const temporary = `${path}.${process.pid}.tmp`;

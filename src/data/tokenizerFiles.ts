@@ -1,7 +1,7 @@
 // The files of a tokenizer, and what other tools read beside it: kept as they came, so that they go along wherever a model is saved.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { reading, writeFileAtomically } from "./jsonl.ts";
+import { jsonText, reading, writeFileAtomically } from "./jsonl.ts";
 
 /** What makes up a tokenizer. */
 export interface TokenizerFiles {
@@ -63,10 +63,6 @@ export function tokenizerFileContents(
     [configName, jsonText(files.tokenizerConfig)],
     ...(files.asTheyCame ?? []),
   ]);
-}
-
-function jsonText(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 /** @throws UserError if the disk does not take them */

@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { readJsonl, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
+import { jsonText, readJsonl, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import { accuracyPicture } from "./picture.ts";
 import type { QuestionShares } from "./pools.ts";
 import { curvesOf, type Metrics, summariseShares } from "./summary.ts";
@@ -45,7 +45,7 @@ export function writeReport(
     writeFileAtomically(page, resultsPage(metrics, questions.length));
     writeFileAtomically(picture, accuracyPicture(metrics));
   } else for (const fromBefore of [page, picture]) rmSync(fromBefore, { force: true });
-  const results = JSON.stringify({ ...details, tieRule, metrics }, null, 2);
-  writeFileAtomically(join(folder, "results.json"), `${results}\n`);
+  const results = jsonText({ ...details, tieRule, metrics });
+  writeFileAtomically(join(folder, "results.json"), results);
   return metrics;
 }

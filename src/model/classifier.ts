@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { packClasses, type Sequence, splitByTokens, withClass } from "../data/batch.ts";
-import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
+import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { type Compiled, compile } from "../engine/compile.ts";
 import { linear } from "../engine/ops.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
@@ -93,7 +93,7 @@ export function loadClassifier(folder: string): Classifier {
 export function saveClassifier(classifier: Classifier, folder: string): void {
   const json = toClassifierConfig(classifier.model.config);
   makeFolder(folder);
-  writeFileAtomically(join(folder, "config.json"), `${JSON.stringify(json, null, 2)}\n`);
+  writeFileAtomically(join(folder, "config.json"), jsonText(json));
   saveVariables(classifierParameters(classifier), join(folder, "model.safetensors"));
 }
 

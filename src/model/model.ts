@@ -3,7 +3,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { parseJson, readText } from "../data/jsonl.ts";
+import { jsonText, parseJson, readText } from "../data/jsonl.ts";
 import { Variable } from "../engine/variable.ts";
 import { UserError, withPath } from "../errors.ts";
 import { isThere, makeFolder } from "../folders.ts";
@@ -225,7 +225,7 @@ function shardName(number: number, count: number): string {
 }
 
 function writeJson(path: string, value: unknown): void {
-  withPath(path, () => writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`));
+  withPath(path, () => writeFileSync(path, jsonText(value)));
 }
 
 /** Writes variables as safetensors, one in memory at a time. */

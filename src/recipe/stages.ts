@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
+import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { makeFolder } from "../folders.ts";
 import type { InputHashes } from "../run/inputs.ts";
 import { InterruptedError, takeInterrupt } from "../run/interrupts.ts";
@@ -109,7 +109,7 @@ export async function runStages(
     const keep = (result?: Figures) => {
       const seconds = record.seconds + (performance.now() - begin) / 1000;
       const kept = { ...record, seconds, ...(result !== undefined && { result }) };
-      writeFileAtomically(path, `${JSON.stringify(kept, null, 2)}\n`);
+      writeFileAtomically(path, jsonText(kept));
     };
     const begin = performance.now();
     keep(); // before the stage's folder is there, so that whatever is found in it has a record

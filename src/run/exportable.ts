@@ -1,7 +1,7 @@
 // What can be exported: a language model or a classifier, as one kind of thing.
 import { join } from "node:path";
 import { z } from "zod";
-import { parseJson } from "../data/jsonl.ts";
+import { jsonText, parseJson } from "../data/jsonl.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import {
   generationConfigName,
@@ -98,8 +98,4 @@ function openClassifier(folder: string): Exportable {
 function readSettings(text: string, folder: string): Record<string, unknown> {
   const withoutMark = text.replace(/^\uFEFF/, "");
   return parseJson(withoutMark, join(folder, generationConfigName), z.looseObject({}));
-}
-
-function jsonText(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

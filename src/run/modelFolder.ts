@@ -1,7 +1,7 @@
 // A model as it lies on disk: a Hugging Face folder, with `reft.json` beside it saying how it was taught to answer.
 import { join } from "node:path";
 import { z } from "zod";
-import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
+import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import type { CotKind, SamplingFormat } from "../data/prompt.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
@@ -64,7 +64,7 @@ export function saveModelFolder(
   saveModel(model, folder);
   saveTokenizer(tokenizer, folder);
   if (!format) return;
-  writeFileAtomically(join(folder, "reft.json"), `${JSON.stringify(format, null, 2)}\n`);
+  writeFileAtomically(join(folder, "reft.json"), jsonText(format));
 }
 
 /**
