@@ -2,10 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
-import { quote } from "./safetensorsHeader.ts";
-
-const convert =
-  'in Python, transformers: AutoModelForCausalLM.from_pretrained(FOLDER, dtype="float32").save_pretrained(NEW_FOLDER)';
+import { inPython, quote } from "./safetensorsHeader.ts";
 
 /** By a pattern of the names in a folder: what it is and what to do. The first that fits counts. */
 const kinds: readonly (readonly [RegExp, (name: string) => string])[] = [
@@ -27,7 +24,7 @@ const kinds: readonly (readonly [RegExp, (name: string) => string])[] = [
   [
     /^pytorch_model.*\.(bin|bin\.index\.json)$/,
     (name) =>
-      `its weights are in PyTorch's own format (${name}), not in safetensors: convert it (${convert})`,
+      `its weights are in PyTorch's own format (${name}), not in safetensors: convert it (${inPython})`,
   ],
   [
     /^(consolidated.*\.(pth|safetensors)|params\.json)$/,
@@ -37,7 +34,7 @@ const kinds: readonly (readonly [RegExp, (name: string) => string])[] = [
   ],
   [
     /^(tf_model\.h5|flax_model\.msgpack)$/,
-    (name) => `its weights are for another library (${name}): convert it (${convert})`,
+    (name) => `its weights are for another library (${name}): convert it (${inPython})`,
   ],
   [
     /^model-\d+-of-\d+\.safetensors$/,

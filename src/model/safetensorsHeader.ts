@@ -66,13 +66,16 @@ export function invalid(path: string, problem: string): UserError {
   return new UserError(`${path}: not a valid safetensors file: ${problem}`);
 }
 
+/** How to convert a model, for messages. */
+export const inPython =
+  'in Python, transformers: AutoModelForCausalLM.from_pretrained(FOLDER, dtype="float32").save_pretrained(NEW_FOLDER)';
+
 /** A tensor of a type that weights cannot have here: F8_E4M3 and others of 8 bits and fewer, integers, F64. */
 export function unsupportedDtype(path: string, name: string, dtype: string): UserError {
   const type = /^\w{1,20}$/.test(dtype) ? dtype : quote(dtype);
   return new UserError(
     `${path}: tensor ${quote(name)} is of type ${type}, which is not supported; weights must be F32, F16 or BF16: ` +
-      "take the model in one of these, or convert it in Python, transformers: " +
-      'AutoModelForCausalLM.from_pretrained(FOLDER, dtype="float32").save_pretrained(NEW_FOLDER)',
+      `take the model in one of these, or convert it ${inPython}`,
   );
 }
 
