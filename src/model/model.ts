@@ -1,12 +1,12 @@
 // A LLaMA's weights: which there are, reading them from a Hugging Face folder, drawing fresh ones, writing them.
 // The names are Hugging Face's throughout, so nothing is renamed on the way in or out.
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { jsonText, parseJson, readText } from "../data/jsonl.ts";
+import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { Variable } from "../engine/variable.ts";
-import { UserError, withPath } from "../errors.ts";
-import { isThere, makeFolder } from "../folders.ts";
+import { UserError } from "../errors.ts";
+import { isThere } from "../folders.ts";
 import type { Rng } from "../rng.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { checkFinite } from "./finite.ts";
@@ -165,8 +165,7 @@ export function loadVariables(
 
 /** Writes config.json and model.safetensors (float32) as transformers does. */
 export function saveModel(model: Model, folder: string): void {
-  makeFolder(folder);
-  writeJson(join(folder, "config.json"), toHuggingFaceConfig(model.config));
+  writeFileAtomically(join(folder, "config.json"), jsonText(toHuggingFaceConfig(model.config)));
   saveVariables(model.parameters, join(folder, "model.safetensors"));
 }
 
@@ -192,10 +191,11 @@ export function saveWeights(
   const places = shards.flatMap((shard, i) => [...shard.keys()].map((name) => [name, names[i]!]));
   const sizes = [...parameters.values()].map(({ size }) => size);
   const size = sizes.reduce((a, b) => a + b);
-  writeJson(join(folder, "model.safetensors.index.json"), {
+  const index = {
     metadata: { total_parameters: size, total_size: byteLengthOf(dtype, [size]) },
     weight_map: Object.fromEntries(places.toSorted(([a], [b]) => (a! < b! ? -1 : 1))),
-  });
+  };
+  writeFileAtomically(join(folder, "model.safetensors.index.json"), jsonText(index));
 }
 
 /** In the order given: a shard is closed when the next weight does not fit. */
@@ -222,10 +222,6 @@ function shardName(number: number, count: number): string {
   return count === 1
     ? "model.safetensors"
     : `model-${digits(number)}-of-${digits(count)}.safetensors`;
-}
-
-function writeJson(path: string, value: unknown): void {
-  withPath(path, () => writeFileSync(path, jsonText(value)));
 }
 
 /** Writes variables as safetensors, one in memory at a time. */
