@@ -15,7 +15,7 @@ import { createProgress } from "../run/progress.ts";
 import { answerLength, maxNewTokensFlag } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 import { prepareOutput } from "./output.ts";
-import { checkFinite, checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
+import { checkLogprobs, checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
 
 const id = z.union([z.string(), z.number()]);
 const tokens = z.array(z.int().nonnegative()).min(1);
@@ -99,7 +99,7 @@ async function run(args: Arguments): Promise<void> {
       maxNewTokens,
       eosIds,
       onResponse: (index, { logprobs }) => {
-        checkFinite(logprobs, `${input}:${chunk[Math.floor(index / samples)]!.line}`, folder);
+        checkLogprobs(logprobs, `${input}:${chunk[Math.floor(index / samples)]!.line}`, folder);
         progress.update(++done);
       },
     });

@@ -10,7 +10,7 @@ import { createScorer } from "../model/score.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { createProgress } from "../run/progress.ts";
 import { prepareOutput } from "./output.ts";
-import { checkFinite, checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
+import { checkLogprobs, checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
 
 const id = z.union([z.string(), z.number()]);
 const tokens = z.array(z.int().nonnegative()).min(1);
@@ -81,7 +81,7 @@ async function run({ model: path, input, output }: Arguments): Promise<void> {
     const chunk = sequences.slice(begin, begin + chunkLines);
     scorer.score(chunk, batchTokens).logprobs.forEach((logprobs, i) => {
       const { line, value } = lines[begin + i]!;
-      checkFinite(logprobs, `${input}:${line}`, folder);
+      checkLogprobs(logprobs, `${input}:${line}`, folder);
       appendJsonl(output, { id: value.id, tokens: chunk[i]!.response, logprobs: [...logprobs] });
     });
     progress.update(Math.min(begin + chunkLines, lines.length));

@@ -32,7 +32,7 @@ export function checkTokens(tokens: readonly number[], vocabSize: number, where:
 }
 
 /** @throws UserError for log-probabilities that are no numbers: the weights are damaged, or were when they were trained */
-export function checkFinite(logprobs: Float32Array, where: string, folder: string): void {
+export function checkLogprobs(logprobs: Float32Array, where: string, folder: string): void {
   const place = logprobs.findIndex((logprob) => !Number.isFinite(logprob));
   if (place === -1) return;
   throw new UserError(

@@ -276,7 +276,7 @@ function returnBeforeErrors(text: string, solution: SyntaxNode): SyntaxNode | un
   return statements.slice(0, error === -1 ? undefined : error).find(isReturn);
 }
 
-const isBlank = (line: string) => line.trim() === "";
+const isBlankLine = (line: string) => line.trim() === "";
 const TRIPLE_QUOTES = /"""|'''/g;
 
 /** The triple quote that is still open after this line, if any. */
@@ -297,10 +297,10 @@ export function extractToBlankLine(completion: string): string {
   let part: "before" | "signature" | "docstring" | "body" = "before";
   let openQuote: string | undefined;
   for (const [index, line] of lines.entries()) {
-    if (isBlank(line) && part === "body" && !openQuote) return lines.slice(0, index).join("\n");
+    if (isBlankLine(line) && part === "body" && !openQuote) return lines.slice(0, index).join("\n");
     const wasOpen = openQuote;
     openQuote = openQuoteAfter(line, openQuote);
-    if (wasOpen || isBlank(line)) continue;
+    if (wasOpen || isBlankLine(line)) continue;
     if (part === "before") part = /^def\s+solution\b/.test(line) ? "signature" : "before";
     else if (part === "signature" && /^\s*("""|''')/.test(line)) part = "docstring";
     else part = "body";

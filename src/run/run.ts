@@ -87,8 +87,8 @@ export function differences(before: unknown, now: unknown): Difference[] {
 
 /** "ppo.gamma: was 1, is now 0.9" */
 export function describeDifference({ path, before, now }: Difference): string {
-  const show = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
-  return `${path}: was ${show(before)}, is now ${show(now)}`;
+  const text = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
+  return `${path}: was ${text(before)}, is now ${text(now)}`;
 }
 
 /**
