@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type { ZodError, ZodType } from "zod";
-import { isErrno, messageOf, show, UserError, withPath } from "../errors.ts";
+import { asUserError, isErrno, messageOf, show, UserError, withPath } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import { findDuplicateKey } from "./duplicateKey.ts";
 
@@ -120,7 +120,7 @@ export function reading<T>(path: string, read: () => T): T {
     throw new UserError(
       isErrno(error, "ENOENT")
         ? `${path}: no such file; check the path`
-        : `${path}: cannot be read (${messageOf(error)})`,
+        : `${path}: cannot be read (${messageOf(asUserError(error) ?? error)})`,
     );
   }
 }
@@ -147,7 +147,8 @@ function parseJsonText(text: string, where: string): unknown {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new UserError(`${where}: expected JSON, found ${excerpt(text)} (${messageOf(error)})`);
+    const problem = inOneLine(messageOf(error));
+    throw new UserError(`${where}: expected JSON, found ${excerpt(text)} (${problem})`);
   }
   const duplicate = findDuplicateKey(text);
   if (duplicate === undefined) return value;
@@ -157,14 +158,20 @@ function parseJsonText(text: string, where: string): unknown {
 function describeIssues(error: ZodError): string {
   return error.issues
     .map(({ path, message }) => {
-      const plain = message.replace(/^Invalid input: /, "").replaceAll("\n", "\\n"); // a key's
+      const plain = inOneLine(message.replace(/^Invalid input: /, "")); // it may name a key
       return path.length > 0 ? `${show(path.join("."))}: ${plain}` : plain;
     })
     .join("; ");
 }
 
+/** The start of a text out of a file, for a message. */
 export function excerpt(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
+  return inOneLine(text.length > 60 ? `${text.slice(0, 60)}...` : text);
+}
+
+/** No text out of a file may look like a line of its own. */
+function inOneLine(text: string): string {
+  return text.replaceAll("\n", "\\n");
 }
 
 /** Appends values, each as a line of its own, in one piece. */

@@ -2,7 +2,7 @@ import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { appendJsonl, readJsonl, readText, writeJsonl } from "../../src/data/jsonl.ts";
+import { appendJsonl, parseJson, readJsonl, readText, writeJsonl } from "../../src/data/jsonl.ts";
 import { UserError } from "../../src/errors.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
@@ -57,6 +57,15 @@ describe("readJsonl", () => {
     writeFileSync(path, text);
     expect(() => readJsonl(path, schema)).toThrow(UserError);
     expect(() => readJsonl(path, schema)).toThrow(message);
+  });
+
+  test("quotes no line of a broken file as a line of the message", () => {
+    const parse = () => parseJson('{\n"a": b\nreft: done\n}', "x.json", schema);
+    expect(parse).toThrow(/^x\.json: expected JSON, found \{\\n"a": b\\nreft: done\\n\} \(.*\)$/);
+  });
+
+  test("says what to do about a path that cannot be read", () => {
+    expect(() => readText(".")).toThrow(/^\.: cannot be read \(EISDIR.*: a folder stands where/);
   });
 
   test.each([
