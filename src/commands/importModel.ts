@@ -31,7 +31,9 @@ import { print } from "../terminal.ts";
  */
 export function importModel(source: string, output: string): string {
   if (!existsSync(source)) {
-    throw new UserError(`${source}: expected a GGUF file or a model's folder, found nothing there`);
+    throw new UserError(
+      `${source}: expected a GGUF file or a model's folder, found nothing there; check the path`,
+    );
   }
   const isFolder = statSync(source).isDirectory();
   const kind = isFolder || isGguf(source) ? undefined : describeOtherKind(source);

@@ -69,7 +69,7 @@ async function run({ model: path, input, output }: Arguments): Promise<void> {
     checkTokens(all, vocabSize, where);
     if (all.length > maxPositions) {
       throw new UserError(
-        `${where}: ${all.length} tokens do not fit into the model's ${maxPositions} positions`,
+        `${where}: ${all.length} tokens do not fit into the model's ${maxPositions} positions; shorten them or leave them out`,
       );
     }
     return sequence;

@@ -27,7 +27,7 @@ export function checkTokens(tokens: readonly number[], vocabSize: number, where:
   const unknown = tokens.find((token) => token >= vocabSize);
   if (unknown === undefined) return;
   throw new UserError(
-    `${where}: token ${unknown} is not in the model's vocabulary of ${vocabSize}`,
+    `${where}: token ${unknown} is not in the model's vocabulary of ${vocabSize}; give tokens of its own tokenizer`,
   );
 }
 

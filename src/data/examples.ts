@@ -47,7 +47,7 @@ export function readExamples(path: string): Example[] {
     const earlier = lineOf.get(value.id);
     if (earlier !== undefined) {
       throw new UserError(
-        `${path}:${line}: id ${show(value.id)} is already used on line ${earlier}`,
+        `${path}:${line}: id ${show(value.id)} is already used on line ${earlier}; give it another one`,
       );
     }
     lineOf.set(value.id, line);

@@ -2,7 +2,7 @@
 // token that nobody asked for.
 import { join } from "node:path";
 import { z } from "zod";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import { trainBpe } from "./bpe.ts";
 import { checkValue, parseJson, readText } from "./jsonl.ts";
 import { createPipeline } from "./tokenizer/pipeline.ts";
@@ -88,7 +88,7 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
   if (eosId === undefined) {
     throw new UserError(
       `${configPath}: expected "eos_token" to name a token of ${jsonPath}, ` +
-        `found ${JSON.stringify(config.eos_token ?? null)}`,
+        `found ${show(config.eos_token ?? null)}; name the token that ends a text there`,
     );
   }
   const bosId = idOf(config.bos_token);

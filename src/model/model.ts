@@ -152,7 +152,8 @@ export function loadVariables(
       const list = missing.slice(0, 3).join(", ") + (missing.length > 3 ? ", ..." : "");
       const verb = missing.length > 1 ? "are" : "is";
       throw new UserError(
-        `${folder}: ${missing.length} of the weights that config.json asks for ${verb} missing: ${list}`,
+        `${folder}: ${missing.length} of the weights that config.json asks for ${verb} missing: ${list}; ` +
+          "fetch the files again, or the config.json that belongs to them",
       );
     }
   } catch (error) {
@@ -299,7 +300,8 @@ function isIgnored(name: string): boolean {
 
 function unexpected(path: string, name: string): UserError {
   return new UserError(
-    `${path}: ${weightName(name)} is not a weight of the LLaMA that config.json describes`,
+    `${path}: ${weightName(name)} is not a weight of the LLaMA that config.json describes; ` +
+      "weights and config.json belong to different models",
   );
 }
 

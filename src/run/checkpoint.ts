@@ -172,7 +172,9 @@ export function resolveModelFolder(path: string): string {
   if (!fs.existsSync(path)) {
     const checkpoint = join(checkpointsIn(dirname(path)), basename(path));
     if (fs.existsSync(checkpoint)) return checkedModel(checkpoint);
-    throw new UserError(`${path}: expected a model or a run's folder, found nothing there`);
+    throw new UserError(
+      `${path}: expected a model or a run's folder, found nothing there; check the path`,
+    );
   }
   if (fs.existsSync(checkpointsIn(path))) return modelOfRun(path);
   if (fs.existsSync(join(path, manifestName))) return checkedModel(path);

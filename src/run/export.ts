@@ -125,7 +125,7 @@ function readValueHead(source: string): Map<string, TensorToWrite> {
   const path = join(source, valueHeadSource);
   if (!existsSync(path))
     throw new UserError(
-      `${path}: missing, but --value-head expects a checkpoint of train-reft, which has a value head`,
+      `${path}: missing, but --value-head expects a checkpoint of train-reft, which has a value head; give one, or leave the flag out`,
     );
   using file = openSafetensors(path);
   const tensors = valueHeadNames.map(([name, exported]) => {

@@ -19,7 +19,8 @@ const modelFile =
  */
 export function hashInputs(paths: Readonly<Record<string, string>>): InputHashes {
   const entries = Object.entries(paths).flatMap(([name, path]) => {
-    if (!existsSync(path)) throw new UserError(`${name}: expected ${path}, found nothing there`);
+    if (!existsSync(path))
+      throw new UserError(`${name}: expected ${path}, found nothing there; check the path`);
     if (!statSync(path).isDirectory()) return [[name, fingerprint(path).sha256] as const];
     return readdirSync(path)
       .filter((file) => modelFile.test(file))

@@ -45,7 +45,7 @@ export function checkVocabulary(
   if (tokenizer.vocabSize <= vocabSize) return;
   throw new UserError(
     `${where}: the tokenizer has ${tokenizer.vocabSize} tokens, but the model's vocabulary is ${vocabSize}: ` +
-      "they do not belong together",
+      "they do not belong together; take both from one model",
   );
 }
 

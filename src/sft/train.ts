@@ -175,7 +175,7 @@ function openModel(
   if (tokenizer.vocabSize > vocabSize) {
     throw new UserError(
       `model.scratch.vocabSize: expected at least ${tokenizer.vocabSize}, the size of the tokenizer in ` +
-        `${tokenizerFolder}, found ${vocabSize}`,
+        `${tokenizerFolder}, found ${vocabSize}; raise it`,
     );
   }
   const modelConfig = {

@@ -206,7 +206,7 @@ describe("reft score", () => {
     const completionTokens = new Array(250).fill(4);
     const pairs = [{ id: 1, promptTokens: [1, 2, 3, 4, 5, 6, 7], completionTokens }];
     expect(await complaint("score", golden, pairs)).toBe(
-      "line 1: 257 tokens do not fit into the model's 256 positions\n",
+      "line 1: 257 tokens do not fit into the model's 256 positions; shorten them or leave them out\n",
     );
   });
 });
@@ -243,6 +243,6 @@ test.each([
   ["score", { promptTokens: [4], completionTokens: [80] }, []],
 ] as const)("%s refuses a token that the model does not know", async (command, line, flags) => {
   expect(await complaint(command, golden, [{ id: 1, ...line }], ...flags)).toBe(
-    "line 1: token 80 is not in the model's vocabulary of 80\n",
+    "line 1: token 80 is not in the model's vocabulary of 80; give tokens of its own tokenizer\n",
   );
 });

@@ -147,13 +147,14 @@ describe("loadModel", () => {
     const folder = copyOf("multi-head");
     change(join(folder, "model.safetensors"), (tensors) => tensors.delete(norm));
     expect(await userErrorOf(() => loadModel(folder))).toBe(
-      `${folder}: 1 of the weights that config.json asks for is missing: ${norm}`,
+      `${folder}: 1 of the weights that config.json asks for is missing: ${norm}; ` +
+        "fetch the files again, or the config.json that belongs to them",
     );
     change(join(folder, "model.safetensors"), (tensors) => {
       for (const name of [...tensors.keys()]) if (name.includes("mlp")) tensors.delete(name);
     });
     expect(await userErrorOf(() => loadModel(folder))).toMatch(
-      /: 7 of the weights that config.json asks for are missing: \S+, \S+, \S+, \.\.\.$/,
+      /: 7 of the weights that config.json asks for are missing: \S+, \S+, \S+, \.\.\.; fetch/,
     );
   });
 
@@ -173,7 +174,8 @@ describe("loadModel", () => {
     const name = "model.layers.2.input_layernorm.weight";
     change(join(folder, "model.safetensors"), (tensors) => tensors.set(name, tensors.get(norm)!));
     expect(await userErrorOf(() => loadModel(folder))).toBe(
-      `${folder}/model.safetensors: ${name} is not a weight of the LLaMA that config.json describes`,
+      `${folder}/model.safetensors: ${name} is not a weight of the LLaMA that config.json describes; ` +
+        "weights and config.json belong to different models",
     );
   });
 

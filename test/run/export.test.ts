@@ -213,7 +213,7 @@ describe("exportModel", () => {
   test("says where a value head was expected", async () => {
     expect(await userErrorOf(() => exported({ valueHead: true }))).toBe(
       `${join(source, "training", "value_head.safetensors")}: missing, but --value-head expects ` +
-        "a checkpoint of train-reft, which has a value head",
+        "a checkpoint of train-reft, which has a value head; give one, or leave the flag out",
     );
   });
 

@@ -49,6 +49,6 @@ test("a changed list of end tokens is named, but not one that a run did not coun
 test("a missing input says which", async () => {
   const path = join(temporaryFolder(), "none.jsonl");
   expect(await userErrorOf(() => hashInputs({ train: path }))).toBe(
-    `train: expected ${path}, found nothing there`,
+    `train: expected ${path}, found nothing there; check the path`,
   );
 });

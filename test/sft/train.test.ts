@@ -199,7 +199,7 @@ describe("train-sft", () => {
     expect(await run("vocabulary", { ...base, model: { init: folderOf("small") } })).toBe(1);
     expect(said.stderr).toBe(
       `reft train-sft: ${folderOf("small")}: the tokenizer has 400 tokens, but the model's vocabulary is 300: ` +
-        "they do not belong together\n",
+        "they do not belong together; take both from one model\n",
     );
   });
 
@@ -208,7 +208,7 @@ describe("train-sft", () => {
     expect(await run("tokenizer", { ...base, model: { scratch } })).toBe(1);
     expect(said.stderr).toBe(
       "reft train-sft: model.scratch.vocabSize: expected at least 400, the size of the tokenizer in " +
-        `${folderOf("model")}, found 300\n`,
+        `${folderOf("model")}, found 300; raise it\n`,
     );
   });
 
