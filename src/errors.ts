@@ -84,7 +84,7 @@ export function asUserError(error: unknown): UserError | undefined {
   return new UserError(`${error.message}: ${repair}`, { cause: error });
 }
 
-/** Is this what the system says with that code, as ENOENT? */
+/** Whether this is an error of the system with that code, such as ENOENT. */
 export function isErrno(error: unknown, code: string): boolean {
   return error instanceof Error && "code" in error && error.code === code;
 }

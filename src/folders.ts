@@ -1,4 +1,5 @@
-// Making folders, and what is there already. They are made one by one, because Node's recursive mkdir says ENOENT on a read-only disk and never ends below /proc.
+// Makes folders, and tells what is there already. They are made one by one, because Node's recursive mkdir says ENOENT on a
+// read-only disk and never ends below /proc.
 import {
   lstatSync,
   mkdirSync,

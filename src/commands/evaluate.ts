@@ -65,7 +65,7 @@ export interface EvaluateArguments extends AskingArguments {
   readonly samples?: number | undefined;
   /** A classifier, or its run, that chooses among the samples. */
   readonly reranker?: string | undefined;
-  /** Without it 0. */
+  /** Default 0. */
   readonly seed?: number | undefined;
 }
 
@@ -110,7 +110,9 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
     precision: args.precision,
     maxNewTokens: asking.maxNewTokens,
     ...(samples !== undefined && {
-      ...{ samples, seed, sampleInfrastructureFailures: sampled.infrastructureFailures },
+      samples,
+      seed,
+      sampleInfrastructureFailures: sampled.infrastructureFailures,
     }),
     ...(reranker !== undefined && { reranker }),
     questions: answers.length,

@@ -56,7 +56,7 @@ export function openBlockFile(
   return { lines, append: (block) => appendJsonl(path, ...block) };
 }
 
-/** Removes a file that was made with another manifest: for lines that are cheap beside those that they are about. */
+/** Removes a file that was made with another manifest. Only for lines that are cheap to make again. */
 export function removeOther(path: string, manifest: Manifest): void {
   if (!existsSync(manifestOf(path)) || differences(path, manifest).length === 0) return;
   rmSync(path, { force: true });

@@ -6,13 +6,17 @@ import { type Quantity, readQuantity } from "./quantity.ts";
 /** Sides of one equation that are no further apart are the same number, rounded. */
 const rounding = 1e-2;
 
-/** Comparisons, lists, sentences and clauses, of which no equation's side consists. */
+/**
+ * Comparisons, lists, sentences and clauses, of which no equation's side consists. In order: signs of comparison and the ends of
+ * sentences; a line break of LaTeX (`\\`); a full stop before a space; a dash between a number and words; a comma that separates
+ * no thousands (`1,234` and `12,34,567` are numbers); words that join clauses.
+ */
 const noComputation =
   /[<>≤≥≠±!?;—]|\\\\|\.\s|\d\s+-+\s+\p{L}{2}|,(?!\d\d\d(?!\d)|\d\d,)|(?<!\p{L})(?:and|or|to|because|since|as|so|which|where|when|if|between|either)(?!\p{L})/iu;
-/** `x`, `x_1`, `the total cost`. */
+/** What is named: no digit or operator at all, as in `the total cost`, or one word: `x`, `x_1`. */
 const name = /^(?:[^\d+*/^-]*|\W*\p{L}\w*\W*)$/u;
 const timesBetweenNumbers = /(?<=\d)\s*x\s*(?=[\d($])/gi;
-/** A letter alone that is no unit and no article. */
+/** A letter alone that is neither a unit (m, g, L, V, ...) nor the article. */
 const unknown = /(?<!\p{L})(?![aAcCdFghIJlLmNpstVwW])\p{L}(?!\p{L})/u;
 
 /** Brackets around all of a text. */
@@ -63,7 +67,11 @@ export function numberOf(answer: number | string): number | undefined {
   return lines.length === 1 ? readStatement(plainText(lines[0]!)) : undefined;
 }
 
-/** Where what only explains the number before it may begin: a new sentence or clause, a bracket, a place or time. */
+/**
+ * Where what only explains the number before it may begin. In order: a full stop before a space; a semicolon; a bracket or a dash
+ * after a space; a dash; a comma before a word, unless that word goes on with a list; a word that opens a clause, or names a place
+ * or time.
+ */
 const explanation =
   /\.(?=\s)|;|\s\(|\s-+\s(?=\p{L}{2})|—|,(?=\s+(?!(?:and|or|to|nor)(?!\p{L}))\p{L})|\s(?=(?:because|since|as|so|which|that|who|where|when|if|rounded|on|at|after|before|with|in|for)\s)/giu;
 

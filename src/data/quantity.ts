@@ -20,13 +20,16 @@ function take(cursor: Cursor, pattern: RegExp): RegExpExecArray | undefined {
   return match;
 }
 
-// In groups of three with one separator, in India's groups (12,34,567), or without groups.
+// In groups of three with one and the same separator (hence the name), in India's groups (12,34,567), or without groups.
 const integer = String.raw`(?:[1-9]\d{0,2}(?<separator>[ ,'_])\d{3}(?:\k<separator>\d{3})*(?!\d)|[1-9]\d?(?:,\d\d)+,\d{3}(?!\d)|\d+)`;
 const decimal = new RegExp(String.raw`(?:${integer}(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?`, "iy");
+// `10^6`, `10 ** 6`, `10^{6}`; not `10^1.5` and `10^1/2`, which are computations. Blanks stand on both sides of `**`, or on neither.
 const tenToThe = String.raw`10(?:\s?\^\s?|(?<gap>\s?)\*\*\k<gap>)[({]?(?<exponent>[+-]?\d+)(?!\d|\.\d|\s?\/)[)}]?`;
 const powerOfTen = new RegExp(tenToThe, "y");
 const timesPowerOfTen = new RegExp(String.raw`\s*[*x]\s*${tenToThe}`, "y");
+// `/4` behind digits, also in LaTeX's braces: `}/{4}`.
 const over = /[)}]?\s*\/\s*[({]?(?<denominator>-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?))[)}]?/y;
+// ` 1/2` or ` and 1/2` behind a whole number.
 const fractionPart = /(?:\s+and)?\s+\{?(?<numerator>\d+)\}?\s*\/\s*\{?(?<denominator>\d+)\}?/y;
 
 const magnitudes: Readonly<Record<string, number>> = {

@@ -1,12 +1,12 @@
-// Gold chains of thought are judged as a model's answers are, before a model learns them: whoever learns one that is wrong, or that
-// the judge cannot read, is wrong however well it learns.
+// Gold chains of thought are judged as a model's answers are, before a model learns them: a model that learns one that is wrong, or
+// that the judge cannot read, earns nothing however well it learns.
 import type { Example } from "../data/examples.ts";
 import { show, UserError } from "../errors.ts";
 import type { Judge, Verdict } from "../reward/judge.ts";
 import { createProgress, type Progress } from "../run/progress.ts";
 import { say } from "../terminal.ts";
 
-/** Where more are wrong, it is not single rows: the file's answers or its chains of thought are not what the settings say. */
+/** Above this share the fault is not in single rows: answers or chains of thought have another form than the settings say. */
 const mostWrong = 0.5;
 const shown = 5;
 

@@ -6,7 +6,7 @@ import type { Outcome } from "./outcome.ts";
 /** `answer is` anywhere, `answer:` at the start of a sentence: "we check the answer: 42 / 7 = 6" announces none. */
 const announcement =
   /\banswer\b[\s*_"']*(?:is\b|(?<=(?:^|[.!?\n])[\s*_#>]*(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my|our|final|correct)\s)*answer[\s*_"']*):)[ \t:*_]*/gi;
-/** A number stands first, so this announces an answer, if one that cannot be read. */
+/** A number stands first, behind signs or a word like `about`: an answer is announced, though one that may not be readable. */
 const startsWithNumber =
   /^[^\p{L}\p{N}]*(?:(?:about|approximately|around|between|either|from|roughly)[^\p{L}\p{N}]+)*\p{N}/iu;
 

@@ -19,7 +19,7 @@ export const addedTokenSchema = z
   .transform((token) => ({ ...token, normalized: token.normalized ?? !token.special }));
 export type AddedTokenOptions = z.infer<typeof addedTokenSchema>;
 
-/** An added token, and as what it is looked for. */
+/** An added token with the text that is searched for. */
 interface SoughtToken extends AddedTokenOptions {
   readonly sought: string;
 }

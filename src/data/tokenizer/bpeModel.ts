@@ -74,7 +74,7 @@ interface Rules {
   readonly merge: IdsOf;
   /** The byte tokens of a character, where the vocabulary has them. */
   readonly bytesOf: (char: string) => readonly number[] | undefined;
-  /** Two characters between which a merge can lie. Elsewhere a run may be cut, which makes runs short enough to come again. */
+  /** Pairs of characters that a merge can join. Between others a run may be cut, so that runs are short enough to come again. */
   readonly joins: ReadonlySet<string>;
   /** Undefined where there is no unknown token: a character without a token is then left out, and its neighbours may merge. */
   readonly unknown: (() => number) | undefined;

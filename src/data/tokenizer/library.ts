@@ -1,5 +1,5 @@
-// @huggingface/tokenizers, of which the models are used: how a word is merged, searched or cut into its parts. Its package leaves
-// the types of models out, so they stand here.
+// The models of @huggingface/tokenizers: how a word is merged, searched or cut into its parts. The package declares no types for
+// them, so they are declared here.
 import { Tokenizer } from "@huggingface/tokenizers";
 
 interface LibraryModels {

@@ -169,7 +169,7 @@ function group(reader: Reader): Part {
   return { source: kind === "?>" ? atomic(reader, source) : `(?:${source})`, canBeEmpty };
 }
 
-/** Without going back into it: a lookahead keeps what it found first, and the reference takes that. */
+/** An atomic group: JavaScript never goes back into a lookahead, and the reference to its group takes what it found. */
 function atomic(reader: Reader, body: string): string {
   if (reader.looksBehind) reader.refuse("an atomic or possessive part within a lookbehind");
   const name = `atomic${reader.atomics++}`;

@@ -37,7 +37,7 @@ export function vocabularyOf(entries: readonly [string, unknown][], where: strin
   return { idOf, tokenOf };
 }
 
-/** Vocabularies have gaps where rows only fill an embedding up, but fewer than tokens. */
+/** Vocabularies have gaps, where rows only pad the embedding, but never more gaps than tokens. */
 function mostIds(tokens: number): number {
   return 2 * tokens;
 }
