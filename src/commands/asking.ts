@@ -27,7 +27,7 @@ import { checkCount } from "./count.ts";
 export const askingOptions = {
   model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
   data: { type: "string", demandOption: true, describe: "JSONL file of questions with answers" },
-  questions: { type: "number", describe: "Only the first so many" },
+  questions: { type: "number", describe: "Limit to the first N questions" },
   "max-new-tokens": maxNewTokensFlag,
   slots: { type: "number", default: 32, describe: "Answers in the making at once" },
   precision: {
@@ -51,7 +51,7 @@ export const askingOptions = {
 export interface AskingArguments {
   readonly model: string;
   readonly data: string;
-  /** Only the first so many. */
+  /** Limit to the first N questions. */
   readonly questions?: number | undefined;
   /** Without it 256, or as many as the positions leave after the longest prompt. */
   readonly maxNewTokens?: number | undefined;

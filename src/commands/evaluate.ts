@@ -39,7 +39,7 @@ const options = {
   ...askingOptions,
   samples: {
     type: "number",
-    describe: "Also so many sampled answers per question, for votes and pass@k",
+    describe: "Also sample N answers per question, for votes and pass@k",
   },
   reranker: {
     type: "string",

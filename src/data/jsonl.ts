@@ -108,7 +108,7 @@ export function readText(path: string): string {
   return reading(path, () => withoutByteOrderMark(readFileSync(path, "utf8")));
 }
 
-function withoutByteOrderMark(text: string): string {
+export function withoutByteOrderMark(text: string): string {
   return text.replace(/^\uFEFF/, "");
 }
 

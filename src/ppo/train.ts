@@ -306,7 +306,8 @@ function checkRollout(
   if (!(logprobGap <= limits.maxLogprobGap)) {
     throw new UserError(
       `step ${step}: log-probabilities when sampled and when recomputed differ by ${logprobGap} on average ` +
-        `(alarms.maxLogprobGap is ${limits.maxLogprobGap}): PPO would learn from wrong ratios. ${whatIsSafe(run.folder)}`,
+        `(alarms.maxLogprobGap is ${limits.maxLogprobGap}): PPO would learn from wrong ratios. ${whatIsSafe(run.folder)}. ` +
+        "With precision bf16 rounding makes such a gap: raise the limit (docs/recipe.md)",
     );
   }
 }

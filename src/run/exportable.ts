@@ -1,7 +1,7 @@
 // What can be exported: a language model or a classifier, as one kind of thing.
 import { join } from "node:path";
 import { z } from "zod";
-import { jsonText, parseJson } from "../data/jsonl.ts";
+import { jsonText, parseJson, withoutByteOrderMark } from "../data/jsonl.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import {
   generationConfigName,
@@ -56,7 +56,8 @@ function openLanguageModel(folder: string): Exportable {
       const files = new Map(tokenizerFileContents(tokenizer.files));
       files.set("config.json", jsonText(toHuggingFaceConfig(config, dtype)));
       const source = files.get(generationConfigName);
-      const settings = source === undefined ? undefined : readSettings(String(source), folder);
+      const settings =
+        source === undefined ? undefined : readGenerationConfig(String(source), folder);
       const generation = toGenerationConfig(config, endTokens(model, tokenizer), settings);
       if (generation) files.set(generationConfigName, jsonText(generation));
       if (format) files.set("reft.json", jsonText(format));
@@ -95,7 +96,7 @@ function openClassifier(folder: string): Exportable {
   };
 }
 
-function readSettings(text: string, folder: string): Record<string, unknown> {
-  const withoutMark = text.replace(/^\uFEFF/, "");
-  return parseJson(withoutMark, join(folder, generationConfigName), z.looseObject({}));
+function readGenerationConfig(text: string, folder: string): Record<string, unknown> {
+  const path = join(folder, generationConfigName);
+  return parseJson(withoutByteOrderMark(text), path, z.looseObject({}));
 }
