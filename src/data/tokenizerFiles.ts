@@ -1,6 +1,7 @@
 // The files of a tokenizer, and what other tools read beside it: kept as they came, so that they go along wherever a model is saved.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isThere } from "../folders.ts";
 import { jsonText, reading, writeFileAtomically } from "./jsonl.ts";
 
 /** What makes up a tokenizer. */
@@ -31,7 +32,7 @@ const templateFolder = "additional_chat_templates";
 /** Reads a tokenizer's two files, and those beside it that are there. @throws UserError when one cannot be read */
 export function readTokenizerFiles(folder: string): ReadonlyMap<string, Uint8Array> {
   const names = [jsonName, configName, ...companions, ...templatesIn(folder)];
-  const present = names.filter((name) => existsSync(join(folder, name)));
+  const present = names.filter((name) => isThere(join(folder, name)));
   return new Map(
     present.map((name) => {
       const path = join(folder, name);
@@ -49,7 +50,7 @@ export function withoutGenerationConfig(files: TokenizerFiles): TokenizerFiles {
 
 function templatesIn(folder: string): string[] {
   const path = join(folder, templateFolder);
-  if (!existsSync(path)) return [];
+  if (!isThere(path)) return [];
   const names = reading(path, () => readdirSync(path));
   return names.filter((name) => name.endsWith(".jinja")).map((name) => join(templateFolder, name));
 }

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { parseJson, readText } from "../data/jsonl.ts";
+import { parseJson, readText, withoutByteOrderMark } from "../data/jsonl.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import { describeActiveKeys } from "./configKeys.ts";
@@ -136,11 +136,7 @@ function readJson(path: string): unknown {
       `cannot read ${path}: ${messageOf(error)}; ${kind ?? "is this a model folder?"}`,
     );
   }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${path}: expected JSON: ${messageOf(error)}`);
-  }
+  return parseJson(withoutByteOrderMark(text), path, z.unknown());
 }
 
 function optionalId<Key extends "bosId" | "padId">(

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
@@ -145,6 +145,12 @@ describe("loadTokenizer", () => {
   ])("broken files number %# are the user's error", (json, given, message) => {
     expect(() => write(json, given)).toThrow(UserError);
     expect(() => write(json, given)).toThrow(message);
+  });
+
+  test("a link to nothing in the place of a file that goes along is named", () => {
+    saveTokenizer(trainTokenizer(golden.texts, 300), folder);
+    symlinkSync("nowhere", join(folder, "chat_template.jinja"));
+    expect(() => loadTokenizer(folder)).toThrow(/chat_template\.jinja: found a link to something/);
   });
 
   test("a missing or cut file is named", () => {

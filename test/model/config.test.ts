@@ -230,6 +230,9 @@ describe("readModelConfig", () => {
     expect(() => readModelConfig(join(folder, "nowhere"))).toThrow(UserError);
     expect(() => readModelConfig(join(folder, "nowhere"))).toThrow(/is this a model folder\?/);
     expect(() => configOf("{")).toThrow(/config.json: expected JSON/);
+    expect(() => configOf('{"hidden_size": 8, "hidden_size": 16}')).toThrow(
+      /config.json:.*hidden_size/,
+    );
     expect(() => configOf([])).toThrow(UserError);
   });
 });
