@@ -3,6 +3,7 @@ import type { Tokenizer } from "../data/tokenizer.ts";
 import {
   type Answer,
   answerQuestions,
+  answerRecord,
   checkFailures,
   countFailures,
   type Question,
@@ -11,7 +12,10 @@ import { createGenerator } from "../generate/generate.ts";
 import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
 import { Rng } from "../rng.ts";
+import { writeSamples } from "../run/metrics.ts";
 import { endTokens } from "../run/modelFolder.ts";
+import type { Run } from "../run/run.ts";
+import type { Measurement } from "../run/steps.ts";
 
 export interface EvaluationOptions {
   /** Responses generated side by side. */
@@ -70,4 +74,33 @@ export function summariseAnswers(answers: readonly Answer[]) {
 export function evaluationMetrics(answers: readonly Answer[]): Record<string, number> {
   const entries = Object.entries(summariseAnswers(answers));
   return Object.fromEntries(entries.map(([name, value]) => [`eval/${name}`, value]));
+}
+
+/** Measures the dev accuracy of a run's weights, writes the answers down, and knows the best so far. */
+export interface AccuracyMeasure {
+  measure(step: number): Promise<Measurement>;
+  /** -1 before the first measurement. */
+  best(): number;
+}
+
+/** @param before the best accuracy of a run that goes on */
+export function createAccuracyMeasure(
+  run: Run,
+  evaluator: Evaluator,
+  questions: readonly Question[],
+  before = -1,
+): AccuracyMeasure {
+  let best = before;
+  return {
+    async measure(step) {
+      const answers = await evaluator.evaluate(questions);
+      writeSamples(run, step, answers.map(answerRecord));
+      const figures = evaluationMetrics(answers);
+      const accuracy = figures["eval/accuracy"]!;
+      const isBest = accuracy > best;
+      best = Math.max(best, accuracy);
+      return { isBest, figures };
+    },
+    best: () => best,
+  };
 }

@@ -13,9 +13,9 @@ import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
 import { constantSchedule } from "../engine/schedule.ts";
 import { UserError } from "../errors.ts";
-import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
+import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
-import { answerRecord, longestPrompt, prepareQuestions } from "../generate/answer.ts";
+import { longestPrompt, prepareQuestions } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
 import { openSafetensors } from "../model/safetensors.ts";
@@ -26,7 +26,6 @@ import { Rng } from "../rng.ts";
 import { notFinite, resolveModelFolder, whatIsSafe } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
-import { writeSamples } from "../run/metrics.ts";
 import {
   checkRoom,
   endTokens,
@@ -162,17 +161,8 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     stepsPerEpoch * training.epochs,
     training.maxSteps ?? Number.POSITIVE_INFINITY,
   );
-  let bestAccuracy = resumed?.bestAccuracy ?? -1;
+  const accuracy = createAccuracyMeasure(run, evaluator, dev.questions, resumed?.bestAccuracy);
 
-  const measure = async (step: number) => {
-    const answers = await evaluator.evaluate(dev.questions);
-    writeSamples(run, step, answers.map(answerRecord));
-    const figures = evaluationMetrics(answers);
-    const accuracy = figures["eval/accuracy"]!;
-    const isBest = accuracy > bestAccuracy;
-    bestAccuracy = Math.max(bestAccuracy, accuracy);
-    return { isBest, figures };
-  };
   const takeStep = async (step: number) => {
     const startedAt = performance.now();
 
@@ -241,17 +231,17 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     if (!resume) await checkGold(data.train, train, judge);
     await runSteps(run, interrupts, plan, {
       step: takeStep,
-      measure,
+      measure: accuracy.measure,
       save: (target, trainingFolder) => {
         saveModelFolder(target, policy, tokenizer, format);
         if (valueHead) saveVariables(valueHead, join(trainingFolder, valueHeadFile));
         saveOptimizer(adamW, trainingFolder);
       },
-      state: () => ({ bestAccuracy, inputs }) satisfies ReftState,
+      state: () => ({ bestAccuracy: accuracy.best(), inputs }) satisfies ReftState,
       shown: (figures) => ({
         correct: percent(figures["reward/correctFraction"]!),
         kl: figures["kl/reference"]!.toFixed(3),
-        best: percent(bestAccuracy),
+        best: percent(accuracy.best()),
       }),
     });
   } finally {
@@ -262,7 +252,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     for (const model of [policy, reference]) disposeModel(model);
     for (const variable of valueHead?.values() ?? []) variable.dispose();
   }
-  return bestAccuracy;
+  return accuracy.best();
 }
 
 /** Figures under names with a prefix. */

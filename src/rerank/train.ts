@@ -9,7 +9,6 @@ import { createEpochs } from "../data/epochs.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
-import { scheduleFactor } from "../engine/schedule.ts";
 import { UserError } from "../errors.ts";
 import { rerankAtK } from "../evaluate/atK.ts";
 import { type Pool, poolsOf } from "../evaluate/pools.ts";
@@ -33,6 +32,7 @@ import { endTokens, loadModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
+import { createScheduledUpdate } from "../run/scheduledUpdate.ts";
 import { runSteps } from "../run/steps.ts";
 import { say } from "../terminal.ts";
 import { createBackward } from "./backward.ts";
@@ -98,7 +98,7 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   const stepsPerEpoch = Math.ceil(train.sequences.length / training.batchSize);
   const batchOf = createEpochs(train.sequences, training.batchSize, stepsPerEpoch, config.seed);
   const horizon = stepsPerEpoch * training.scheduleEpochs;
-  const warmupSteps = Math.round(optimizer.warmupFraction * horizon);
+  const update = createScheduledUpdate(run, adamW, optimizer, horizon);
   let best = resumed?.best ?? null;
 
   const measure = (step: number) => {
@@ -137,12 +137,7 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   const takeStep = (step: number) => {
     const batch = batchOf(step);
     const loss = backward(batch);
-    const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
-    const learningRate = optimizer.learningRate * factor;
-    if (!Number.isFinite(loss)) throw notFinite(run, step + 1, `the loss is ${loss}`);
-    const gradNorm = adamW.update([learningRate]);
-    if (!Number.isFinite(gradNorm))
-      throw notFinite(run, step + 1, `the gradient's norm is ${gradNorm}`);
+    const { learningRate, gradNorm } = update(step, loss);
     return {
       "rerank/loss": loss,
       "rerank/learningRate": learningRate,

@@ -17,24 +17,23 @@ import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer
 import { withoutGenerationConfig } from "../data/tokenizerFiles.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
-import { scheduleFactor } from "../engine/schedule.ts";
 import { UserError } from "../errors.ts";
-import { createEvaluator, evaluationMetrics } from "../evaluate/accuracy.ts";
+import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
-import { answerRecord, prepareQuestions } from "../generate/answer.ts";
+import { prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
 import { createModel, disposeModel, parameterCount } from "../model/model.ts";
 import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
-import { notFinite, resolveModelFolder } from "../run/checkpoint.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
-import { writeSamples } from "../run/metrics.ts";
 import { checkRoom, loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
+import { createScheduledUpdate } from "../run/scheduledUpdate.ts";
 import { runSteps } from "../run/steps.ts";
 import { say } from "../terminal.ts";
 
@@ -93,30 +92,15 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const stepsPerEpoch = Math.ceil(sequences.length / training.batchSize);
   const batchOf = createEpochs(sequences, training.batchSize, stepsPerEpoch, config.seed);
   const horizon = stepsPerEpoch * training.scheduleEpochs;
-  const warmupSteps = Math.round(optimizer.warmupFraction * horizon);
-  let bestAccuracy = resumed?.bestAccuracy ?? -1;
-
-  const measure = async (step: number) => {
-    const answers = await evaluator.evaluate(dev.questions);
-    writeSamples(run, step, answers.map(answerRecord));
-    const figures = evaluationMetrics(answers);
-    const accuracy = figures["eval/accuracy"]!;
-    const isBest = accuracy > bestAccuracy;
-    bestAccuracy = Math.max(bestAccuracy, accuracy);
-    return { isBest, figures };
-  };
+  const update = createScheduledUpdate(run, adamW, optimizer, horizon);
+  const accuracy = createAccuracyMeasure(run, evaluator, dev.questions, resumed?.bestAccuracy);
 
   // 4. one update: the mean loss over all completion tokens of the global batch
   const takeStep = (step: number) => {
     const batch = batchOf(step);
     const lossTokens = batch.reduce((sum, { response }) => sum + response.length, 0);
     const loss = backward(batch);
-    const factor = scheduleFactor(optimizer.schedule, step, warmupSteps, horizon);
-    const learningRate = optimizer.learningRate * factor;
-    if (!Number.isFinite(loss)) throw notFinite(run, step + 1, `the loss is ${loss}`);
-    const gradNorm = adamW.update([learningRate]);
-    if (!Number.isFinite(gradNorm))
-      throw notFinite(run, step + 1, `the gradient's norm is ${gradNorm}`);
+    const { learningRate, gradNorm } = update(step, loss);
     return {
       "sft/loss": loss,
       "sft/learningRate": learningRate,
@@ -137,15 +121,15 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
     if (!resume) await checkGold(data.train, train, judge);
     await runSteps(run, interrupts, plan, {
       step: takeStep,
-      measure,
+      measure: accuracy.measure,
       save: (target, trainingFolder) => {
         saveModelFolder(target, model, tokenizer, format);
         saveOptimizer(adamW, trainingFolder);
       },
-      state: () => ({ bestAccuracy, inputs }) satisfies SftState,
+      state: () => ({ bestAccuracy: accuracy.best(), inputs }) satisfies SftState,
       shown: (figures) => ({
         loss: figures["sft/loss"]!.toFixed(3),
-        ...(bestAccuracy >= 0 && { dev: percent(bestAccuracy) }),
+        ...(accuracy.best() >= 0 && { dev: percent(accuracy.best()) }),
       }),
     });
   } finally {
@@ -155,7 +139,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
     adamW.dispose();
     disposeModel(model);
   }
-  return bestAccuracy;
+  return accuracy.best();
 }
 
 /** The checkpoint's model when going on; else the model that the run starts from, or a new one with its own tokenizer. */
