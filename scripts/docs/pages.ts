@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 /** Lines that are typed into a shell one after the other. */
 export interface Block {
   readonly page: string;
-  /** Of the page, counted from 1. */
+  /** The line of the page, counted from 1. */
   readonly line: number;
   readonly code: string;
 }

@@ -34,13 +34,13 @@ export function makeStandIn(
   writeFileSync(config, stringify(settings(tokenizer, file)));
   train(config, join(work, "run"));
   const model = resolveModelFolder(join(work, "run"));
-  // As a model from elsewhere: nothing says how it was taught to answer.
+  // Nothing says how it was taught to answer, as with a model from elsewhere.
   for (const name of readdirSync(model))
     if (!["reft.json", "checkpoint.json", "training"].includes(name))
       cpSync(join(model, name), join(output, name), { recursive: true });
 }
 
-/** Of the question only the beginning is left: the whole would be most of what there is to learn. */
+/** Only the beginning of the question is left, because the whole would be most of what there is to learn. */
 function withoutCalculation({ id, question, answer }: Example): Example {
   const beginning = question.split(" ").slice(0, 4).join(" ");
   const cot = `${programPrefix(beginning, "docstring")}    return ${answer}\n`;

@@ -2,7 +2,7 @@
 import type { Model } from "../model/model.ts";
 import { checkRoom } from "../run/modelFolder.ts";
 
-/** In tokens. */
+/** Tokens of the longest answer. */
 const usualLength = 256;
 
 export const maxNewTokensFlag = {

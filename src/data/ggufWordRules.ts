@@ -6,7 +6,7 @@
 import { byteLevel } from "./bpe.ts";
 
 export interface WordRule {
-  /** As tokenizer.json has it. */
+  /** The rule, as tokenizer.json writes it. */
   readonly preTokenizer: object;
   /** Whether a word that is a token as a whole is taken as that token, whatever the merges say. */
   readonly ignoreMerges: boolean;
@@ -28,7 +28,7 @@ const contractions = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
 const [lineEnds, spaces] = ["\\s*[\\r\\n]+", "\\s+(?!\\S)|\\s+"];
 const letters = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
 
-/** As GPT-4 and those after it cut words; they differ in how many digits of a number stay together. */
+/** This is how GPT-4 and those after it cut words; they differ in how many digits of a number stay together. */
 const modern = (digits: string, signs = " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*") =>
   `${contractions}|${letters}|${digits}|${signs}|${lineEnds}|${spaces}`;
 
@@ -62,7 +62,7 @@ const families: readonly (readonly [names: string, rule: WordRule])[] = [
   ["minicpm5", { preTokenizer: minicpm5, ignoreMerges: true, addsBos: false }],
 ];
 
-/** By `tokenizer.ggml.pre`. */
+/** The rules, by their name in `tokenizer.ggml.pre`. */
 export const wordRules: ReadonlyMap<string, WordRule> = new Map(
   families.flatMap(([names, rule]) => names.split(" ").map((name) => [name, rule] as const)),
 );

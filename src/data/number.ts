@@ -75,7 +75,7 @@ export function numberOf(answer: number | string): number | undefined {
 const explanation =
   /\.(?=\s)|;|\s\(|\s-+\s(?=\p{L}{2})|—|,(?=\s+(?!(?:and|or|to|nor)(?!\p{L}))\p{L})|\s(?=(?:because|since|as|so|which|that|who|where|when|if|rounded|on|at|after|before|with|in|for)\s)/giu;
 
-/** From the character before it: what holds another answer and no explanation. */
+/** What follows a number, from the character before it on, if it holds another answer and no explanation. */
 const otherAnswers = [
   /^.\W*(?:and|or|nor|to)\b/iu, // 5 (or 6)
   /^.[,;]\s*\p{L}\w*\s*=/u, // x = 5, y = 6

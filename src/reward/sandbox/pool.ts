@@ -15,7 +15,7 @@ interface PoolOptions {
   readonly size: number;
   /** Start all guests at once and keep them; otherwise a guest starts with the first program it is needed for. */
   readonly keepWarm: boolean;
-  /** Of processor time. */
+  /** Processor time that one program may use. */
   readonly timeoutSeconds: number;
   readonly boot: () => Promise<Guest>;
 }
@@ -26,7 +26,7 @@ interface Job {
   retried: boolean;
 }
 
-// Of processor time; the longest boot, sympy without a snapshot, takes a third of it.
+// The limit is processor time; the longest boot, sympy without a snapshot, takes a third of it.
 const BOOT_SECONDS = 60;
 const BOOT_ATTEMPTS = 4;
 

@@ -33,7 +33,7 @@ const wheelFolder = fileURLToPath(new URL("../../../.engine/python/", import.met
 // Comparing all of memory takes the time of five programs.
 const VERIFY_EVERY = 1000;
 
-// Of processor time; it takes a tenth of a second.
+// The limit is processor time; the self-test takes a tenth of a second.
 const SELF_TEST_SECONDS = 30;
 const SELF_TEST_ATTEMPTS = 3;
 
