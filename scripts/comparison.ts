@@ -3,8 +3,6 @@
 // best on dev, the warm-up included. Used by the demo and by reproduce-generated.ts.
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { evaluate } from "../src/commands/evaluate.ts";
-import { prepareData } from "../src/commands/prepareData.ts";
 import { loadConfig, type Override } from "../src/config.ts";
 import { type Example, readExamples } from "../src/data/examples.ts";
 import { writeFileAtomically, writeJsonl } from "../src/data/jsonl.ts";
@@ -21,6 +19,8 @@ import { resolveModelFolder } from "../src/run/checkpoint.ts";
 import { endTokens, loadModelFolder, readAnswerFormat } from "../src/run/modelFolder.ts";
 import { createProgress } from "../src/run/progress.ts";
 import { trainSft } from "../src/sft/train.ts";
+import { evaluate } from "../src/tasks/evaluate.ts";
+import { prepareData } from "../src/tasks/prepareData.ts";
 
 export interface ComparisonOptions {
   readonly seed: number;

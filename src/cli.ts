@@ -134,9 +134,13 @@ const repeatable = ["set"];
 export async function main(args: readonly string[], alone?: string): Promise<number> {
   const chosen = alone ?? args.find((arg) => !arg.startsWith("-"));
   const name = alone ?? (commands.has(chosen ?? "") ? `reft ${chosen}` : "reft");
+  let options: readonly string[] = [];
   try {
     const parser = await parserFor(chosen, alone);
     parser.check((parsed) => everyOptionHasOneValue(parsed, args));
+    parser.middleware(() => {
+      options = optionsOf(parser);
+    });
     parser.fail((message, error) => {
       const isOurs = error !== undefined && error.name !== "YError"; // yargs' own: a wrong command line
       throw isOurs ? error : new UserError(`${message}\nSee ${name} --help`);
@@ -144,7 +148,7 @@ export async function main(args: readonly string[], alone?: string): Promise<num
     await parser.parseAsync(args);
     return 0;
   } catch (error) {
-    return report(error, name);
+    return report(error, name, options);
   }
 }
 
@@ -196,11 +200,29 @@ function everyOptionHasOneValue(
   return true;
 }
 
+/** The names of a command's options, as they are typed. yargs does not type this method of its own. */
+function optionsOf(cli: Argv): string[] {
+  const { getOptions } = cli as Argv & { getOptions(): { key: Readonly<Record<string, true>> } };
+  return Object.keys(getOptions.call(cli).key);
+}
+
+/**
+ * A message with its options as they are typed here. What lies below the commands calls them as TypeScript does: `maxNewTokens`
+ * anywhere in a message, and a name of one word where the message begins with it.
+ */
+function withFlags(message: string, options: readonly string[]): string {
+  return options.reduce((text, option) => {
+    const name = option.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    const word = name === option ? `^${name}(?=: )` : `(?<![\\w.])${name}(?!\\w)`;
+    return text.replace(new RegExp(word, "g"), `--${option}`);
+  }, message);
+}
+
 /** Prints what went wrong to standard error. Returns the exit code. */
-function report(error: unknown, name: string): number {
+function report(error: unknown, name: string, options: readonly string[]): number {
   const expected = asUserError(error);
   if (expected !== undefined) {
-    process.stderr.write(visible(`${name}: ${expected.message}\n`));
+    process.stderr.write(visible(`${name}: ${withFlags(expected.message, options)}\n`));
     return 1;
   }
   const stack = error instanceof Error ? error.stack : String(error);

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { main } from "../src/cli.ts";
-import { comparisonTable } from "../src/commands/compare.ts";
+import { comparisonTable } from "../src/tasks/compare.ts";
 import { print, say, visible } from "../src/terminal.ts";
 import { captureOutput } from "./support/captureOutput.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";

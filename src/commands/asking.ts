@@ -1,28 +1,8 @@
-// What the commands that ask questions share: a model, questions, how to ask, where programs run.
+// The flags of the commands that ask questions.
 import type { InferredOptionTypes } from "yargs";
-import { type Precision, precision } from "../config.ts";
-import { readExamples } from "../data/examples.ts";
-import { type CotKind, defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
-import { usePrecision } from "../engine/products.ts";
-import { show } from "../errors.ts";
-import { prepareQuestions, type Question } from "../generate/answer.ts";
-import { type SampleOptions, sampleToFile } from "../generate/sample.ts";
-import type { Model } from "../model/model.ts";
-import type { Judge } from "../reward/judge.ts";
-import type { SandboxOptions } from "../reward/sandbox/sandbox.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
-import { growFile } from "../run/growFile.ts";
-import { hashInputs } from "../run/inputs.ts";
-import {
-  type AnswerFormat,
-  endTokens,
-  loadModelFolder,
-  readAnswerFormat,
-} from "../run/modelFolder.ts";
-import { say } from "../terminal.ts";
-import { answerLength, maxNewTokensFlag } from "./answerLength.ts";
-import { checkCount } from "./count.ts";
+import { precision } from "../config.ts";
+import type { AskingArguments } from "../tasks/asking.ts";
+import { maxNewTokensFlag } from "./flags.ts";
 
 export const askingOptions = {
   model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
@@ -48,21 +28,6 @@ export const askingOptions = {
   "memory-megabytes": { type: "number", default: 512, describe: "Python's memory for one program" },
 } as const;
 
-export interface AskingArguments {
-  readonly model: string;
-  readonly data: string;
-  /** Limit to the first N questions. */
-  readonly questions?: number | undefined;
-  /** Without it 256, or as many as the positions leave after the longest prompt. */
-  readonly maxNewTokens?: number | undefined;
-  readonly slots: number;
-  readonly precision: Precision;
-  /** For a model without reft.json. */
-  readonly cotKind?: CotKind | undefined;
-  readonly programPrefix?: ProgramPrefix | undefined;
-  readonly sandbox: SandboxOptions;
-}
-
 /** The flags as arguments. */
 export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>): AskingArguments {
   const { model, data, questions, slots, precision, workers } = flags;
@@ -81,80 +46,4 @@ export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>
       memoryMegabytes: flags["memory-megabytes"],
     },
   };
-}
-
-/** A model with the questions that it is asked. Whoever gets it disposes the model. */
-export interface Asking {
-  readonly folder: string;
-  readonly model: Model;
-  readonly tokenizer: Tokenizer;
-  readonly format: AnswerFormat;
-  readonly questions: readonly Question[];
-  readonly maxNewTokens: number;
-}
-
-/** @throws UserError for bad flags, a model or data that cannot be read, or questions that leave no room for an answer */
-export function openAsking(args: AskingArguments): Asking {
-  checkCount("questions", args.questions ?? 1);
-  checkCount("max-new-tokens", args.maxNewTokens ?? 1);
-  checkCount("slots", args.slots);
-  usePrecision(args.precision);
-  const folder = resolveModelFolder(args.model);
-  const examples = readExamples(args.data).slice(0, args.questions);
-  const format = answerFormat(folder, args);
-  const { model, tokenizer } = loadModelFolder(folder);
-  const everyLength = Number.POSITIVE_INFINITY;
-  const { questions } = prepareQuestions(tokenizer, examples, format.sampling, everyLength);
-  const prompts = questions.map(({ example, prompt }) => ({
-    where: `${args.data}: question ${show(example.id)}`,
-    tokens: prompt.tokens.length,
-  }));
-  const maxNewTokens = answerLength(model, prompts, args.maxNewTokens);
-  return { folder, model, tokenizer, format, questions, maxNewTokens };
-}
-
-function answerFormat(folder: string, args: AskingArguments): AnswerFormat {
-  const saved = readAnswerFormat(folder);
-  const cotKind = args.cotKind ?? saved?.cotKind ?? "python";
-  const programPrefix =
-    args.programPrefix ??
-    saved?.sampling.programPrefix ??
-    (cotKind === "nl" ? "none" : "docstring");
-  if (!saved) {
-    say(
-      `${folder} has no reft.json to say how to ask: with --cot ${cotKind} --program-prefix ${programPrefix}`,
-    );
-  }
-  const continuation =
-    saved?.sampling.continuation ?? (programPrefix === "none" ? "" : defaultContinuation);
-  return { cotKind, sampling: { programPrefix, continuation } };
-}
-
-/** Says so where the sandbox failed, but not often enough to stop. */
-export function warnOfFailures(failures: number, programs: number): void {
-  if (failures === 0) return;
-  say(
-    `warning: the sandbox could not run ${failures} of ${programs} programs, which count as wrong`,
-  );
-}
-
-/** Samples answers into a file. @throws as sampleToFile and growFile */
-export async function sampleWithProgress(
-  output: string,
-  { folder, model, tokenizer, format, questions, maxNewTokens }: Asking,
-  judge: Judge,
-  args: AskingArguments & Pick<SampleOptions, "samples" | "seed">,
-): Promise<void> {
-  const { data, samples, seed, slots, precision } = args;
-  const { cotKind, sampling } = format;
-  const inputs = {
-    ...hashInputs({ model: folder, data }),
-    ...{ cotKind, ...sampling },
-    ...(precision !== "float32" && { precision }), // so that files from before there was a choice stay of use
-  };
-  const options = { samples, seed, maxNewTokens, slots, eosIds: endTokens(model, tokenizer) };
-  const parts = { model, tokenizer, judge, questions };
-  await growFile("sample", output, questions.length, (onBlock) =>
-    sampleToFile(output, parts, options, inputs, onBlock),
-  );
 }

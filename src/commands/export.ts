@@ -1,11 +1,7 @@
-// `reft export`: a checkpoint as a Hugging Face folder for other tools, checked before it is handed over.
+// `reft export`: writes a checkpoint for other tools, and prints how it compares.
 import type { CommandModule, InferredOptionTypes } from "yargs";
-import { UserError } from "../errors.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
-import { type ExportReport, exportModel } from "../run/export.ts";
+import { exportCheckpoint } from "../tasks/exportModel.ts";
 import { print } from "../terminal.ts";
-
-const dtypes = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
 
 const options = {
   checkpoint: {
@@ -28,26 +24,6 @@ const options = {
 } as const;
 
 type Arguments = InferredOptionTypes<typeof options>;
-
-export interface ExportArguments {
-  readonly checkpoint: string;
-  readonly output: string;
-  readonly dtype: keyof typeof dtypes;
-  /** In 10^9 bytes. */
-  readonly maxShardGigabytes: number;
-  readonly valueHead: boolean;
-}
-
-/** Writes a Hugging Face folder, reads it back, compares. @throws UserError when it is not what was to be exported */
-export function exportCheckpoint(args: ExportArguments): ExportReport {
-  const { checkpoint, output, dtype, maxShardGigabytes, valueHead } = args;
-  if (!(maxShardGigabytes > 0)) {
-    throw new UserError(`--max-shard-gigabytes: expected more than 0, found ${maxShardGigabytes}`);
-  }
-  const source = resolveModelFolder(checkpoint);
-  const maxShardBytes = maxShardGigabytes * 1e9;
-  return exportModel(source, output, { dtype: dtypes[dtype], maxShardBytes, valueHead });
-}
 
 function short(figure: number): string {
   return String(Number(figure.toPrecision(2)));

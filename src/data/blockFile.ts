@@ -44,7 +44,7 @@ export function openBlockFile(
     checkManifest(path, manifest);
   } else if (existsSync(path)) {
     throw new UserError(
-      `${path}: expected nothing there, or a file with ${manifestPath} beside it to go on with; give another --output`,
+      `${path}: expected nothing there, or a file with ${manifestPath} beside it to go on with; give another output`,
     );
   } else {
     writeFileAtomically(manifestPath, jsonText(manifest));
@@ -74,7 +74,7 @@ function checkManifest(path: string, manifest: Manifest): void {
   if (changed.length === 0) return;
   throw new UserError(
     `${path}: was made with other settings or inputs:\n${changed.join("")}` +
-      "Give the same ones to go on, or another --output to start anew.",
+      "Give the same ones to go on, or another output to start anew.",
   );
 }
 

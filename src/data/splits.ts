@@ -31,7 +31,7 @@ export function carveDev(
   if (chosen.size < count || count === rows.length) {
     const most = Math.min(chosen.size, rows.length - 1);
     throw new UserError(
-      `--dev: expected at most ${most}, because no more of the ${rows.length} questions are unlike all others, found ${count}`,
+      `dev: expected at most ${most}, because no more of the ${rows.length} questions are unlike all others, found ${count}`,
     );
   }
   return {
@@ -62,7 +62,7 @@ export function holdBack(
     const fewest = Math.min(...groups.map((same) => same.length));
     const most = Math.min(chosen.size, rows.length - fewest);
     throw new UserError(
-      `--answer-only: expected at most ${most}, because a chain of thought has to be left to train on, and rows of one question stay together, found ${count}`,
+      `answerOnly: expected at most ${most}, because a chain of thought has to be left to train on, and rows of one question stay together, found ${count}`,
     );
   }
   return {

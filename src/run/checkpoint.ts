@@ -115,7 +115,7 @@ export function whatIsSafe(runFolder: string): string {
 export function notFinite(run: CheckpointOwner, step: number, found: string): UserError {
   return new UserError(
     `step ${step}: ${found}, expected finite numbers; the step is not kept. ${whatIsSafe(run.folder)}. ` +
-      "Lower optimizer.learningRate and start again with another --output",
+      "Lower optimizer.learningRate and start again in another folder",
   );
 }
 
@@ -268,7 +268,7 @@ export function adviceFor(runFolder: string, damaged: string): string {
     const noHelp = named.map(
       ({ which, pointer }) => `The ${which} checkpoint is no help, ${damageIn(pointer.folder)}. `,
     );
-    return `${noHelp.join("")}The run has no other checkpoint: put back a copy of this one, or start again with another --output.`;
+    return `${noHelp.join("")}The run has no other checkpoint: put back a copy of this one, or start again in another folder.`;
   }
   const { which } = pointerTo(whole.name) ?? {};
   if (which !== undefined) {

@@ -115,7 +115,7 @@ function checkRange(model: Exportable, dtype: FloatDtype, source: string): void 
     const value = variable.values().find((v) => Math.abs(v) >= overflows[dtype]);
     if (value === undefined) continue;
     throw new UserError(
-      `${source}: ${name} holds ${value}, which ${dtype} cannot hold; export with --dtype bf16 or f32`,
+      `${source}: ${name} holds ${value}, which ${dtype} cannot hold; export as bf16 or f32`,
     );
   }
 }
@@ -125,7 +125,7 @@ function readValueHead(source: string): Map<string, TensorToWrite> {
   const path = join(source, valueHeadSource);
   if (!existsSync(path))
     throw new UserError(
-      `${path}: missing, but --value-head expects a checkpoint of train-reft, which has a value head; give one, or leave the flag out`,
+      `${path}: missing, but valueHead expects a checkpoint of train-reft, which has a value head; give one, or leave the option out`,
     );
   using file = openSafetensors(path);
   const tensors = valueHeadNames.map(([name, exported]) => {

@@ -12,7 +12,7 @@ import type { Disk } from "./disk.ts";
  */
 export function writeFreshFolder<T>(output: string, disk: Disk, fill: (folder: string) => T): T {
   if (existsSync(output) && !(statSync(output).isDirectory() && readdirSync(output).length === 0)) {
-    throw new UserError(`${output}: expected a new or empty folder; give another --output`);
+    throw new UserError(`${output}: expected a new or empty folder; give another one`);
   }
   const target = resolve(output);
   const aside = join(dirname(target), `.${basename(target)}.tmp`);

@@ -40,6 +40,6 @@ export function checkInputs(before: InputHashes | undefined, now: InputHashes): 
   const changed = [...names].filter((name) => before[name] !== now[name] && !isUnread(name));
   if (changed.length === 0) return;
   throw new UserError(
-    `this run began with other contents of ${changed.join(", ")}: give it the same files again, or another --output`,
+    `this run began with other contents of ${changed.join(", ")}: give it the same files again, or another output`,
   );
 }

@@ -81,7 +81,7 @@ function inUse(lock: string, holder: Holder | undefined): UserError {
   return new UserError(
     holder === undefined
       ? `${lock}: expected a lock with its holder, found something else; if no process uses it, delete it.`
-      : `${lock}: in use by process ${holder.pid}; wait for its end, or give another --output.`,
+      : `${lock}: in use by process ${holder.pid}; wait for its end, or give another folder.`,
   );
 }
 

@@ -124,14 +124,14 @@ function assertRunOrEmpty(folder: string): void {
     if (existsSync(checkpointsIn(folder)) || !existsSync(metricsIn(folder))) return;
     throw new UserError(
       `${checkpointsIn(folder)}: expected the checkpoints of the run whose settings and figures are here, found nothing there; ` +
-        "put them back, or give another --output",
+        "put them back, or give another folder",
     );
   }
   const own = /^(checkpoints|\.?run\.lock.*|\.config\.yaml\.tmp)$/; // a start that was cut off
   const strange = readdirSync(folder).find((name) => !own.test(name));
   if (strange !== undefined)
     throw new UserError(
-      `${folder}: expected a run's folder, or an empty or new one, found ${show(strange)} in it; give another --output`,
+      `${folder}: expected a run's folder, or an empty or new one, found ${show(strange)} in it; give another one`,
     );
 }
 
@@ -149,7 +149,7 @@ function checkSettings(
     throw new UserError(
       `${folder}: this run was made with other settings:\n` +
         `${all.map((difference) => `  ${difference}\n`).join("")}` +
-        "Give the same settings to go on, or another --output to start anew.",
+        "Give the same settings to go on, or another folder to start anew.",
     );
 }
 

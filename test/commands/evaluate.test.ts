@@ -216,7 +216,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
 
   test.each([
     [["--reranker", warmup, "--samples", "7"], /LlamaForSequenceClassification/],
-    [["--reranker", warmup], /--reranker chooses among sampled answers: give --samples, too\n$/],
+    [["--reranker", warmup], /--reranker: chooses among sampled answers: give samples, too\n$/],
   ])("evaluate refuses %j, and writes nothing", async (flags, message) => {
     expect(await evaluate("--model", warmup, ...flags)).toBe(1);
     expect(said.stderr).toMatch(message);

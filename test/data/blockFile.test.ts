@@ -60,7 +60,7 @@ test("another manifest is refused, with every difference", async () => {
   open().append(block(1, 2));
   expect(await userErrorOf(() => open({ seed: 2, data: "abc", slots: 3 }))).toBe(
     `${path}: was made with other settings or inputs:\n  seed: was 1, is now 2\n  slots: was not set, is now 3\n` +
-      "Give the same ones to go on, or another --output to start anew.",
+      "Give the same ones to go on, or another output to start anew.",
   );
   expect(readFileSync(path, "utf8")).toBe(lines(1, 2));
 });

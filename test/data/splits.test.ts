@@ -29,9 +29,9 @@ describe("carveDev", () => {
 
   test.each([3, 6, 7])("says how many there can be where %i are asked for", (count) => {
     expect(() => carveDev(rows, count, 1)).toThrow(
-      `--dev: expected at most 2, because no more of the 6 questions are unlike all others, found ${count}`,
+      `dev: expected at most 2, because no more of the 6 questions are unlike all others, found ${count}`,
     );
-    expect(() => carveDev(rows.slice(4), 2, 1)).toThrow("--dev: expected at most 1,");
+    expect(() => carveDev(rows.slice(4), 2, 1)).toThrow("dev: expected at most 1,");
   });
 });
 
@@ -65,9 +65,7 @@ describe("holdBack", () => {
   ])(
     "says how many of $of.length there can be where $count are asked for",
     ({ of, count, most }) => {
-      expect(() => holdBack(of, count, 1)).toThrow(
-        `--answer-only: expected at most ${most}, because`,
-      );
+      expect(() => holdBack(of, count, 1)).toThrow(`answerOnly: expected at most ${most}, because`);
     },
   );
 });

@@ -147,7 +147,7 @@ describe("exportModel", () => {
       writeFileSync(join(output, "notes.txt"), "");
     }
     expect(await userErrorOf(() => exported())).toBe(
-      `${output}: expected a new or empty folder; give another --output`,
+      `${output}: expected a new or empty folder; give another one`,
     );
   });
 
@@ -165,7 +165,7 @@ describe("exportModel", () => {
     setWeight(value);
     expect(await userErrorOf(() => exported({ dtype }))).toBe(
       `${source}: model.layers.0.mlp.up_proj.weight holds ${value}, which ${dtype} cannot hold; ` +
-        "export with --dtype bf16 or f32",
+        "export as bf16 or f32",
     );
     expect(existsSync(output)).toBe(false);
   });
@@ -212,8 +212,8 @@ describe("exportModel", () => {
 
   test("says where a value head was expected", async () => {
     expect(await userErrorOf(() => exported({ valueHead: true }))).toBe(
-      `${join(source, "training", "value_head.safetensors")}: missing, but --value-head expects ` +
-        "a checkpoint of train-reft, which has a value head; give one, or leave the flag out",
+      `${join(source, "training", "value_head.safetensors")}: missing, but valueHead expects ` +
+        "a checkpoint of train-reft, which has a value head; give one, or leave the option out",
     );
   });
 

@@ -27,7 +27,7 @@ test("a changed file is named, a moved one is not noticed", async () => {
   const now = hashInputs({ train: data, "model.init": model });
   expect(await userErrorOf(() => checkInputs(before, now))).toBe(
     "this run began with other contents of model.init/tokenizer.json, model.init/reft.json: " +
-      "give it the same files again, or another --output",
+      "give it the same files again, or another output",
   );
 });
 

@@ -1,8 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { importModel } from "../../src/commands/importModel.ts";
-import { tokenizerIn } from "../../src/commands/tokens.ts";
 import { loadTokenizer, saveTokenizer } from "../../src/data/tokenizer.ts";
 import { withoutGenerationConfig } from "../../src/data/tokenizerFiles.ts";
 import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
@@ -15,6 +13,8 @@ import {
   readAnswerFormat,
   saveModelFolder,
 } from "../../src/run/modelFolder.ts";
+import { importModel } from "../../src/tasks/importModel.ts";
+import { tokenizerIn } from "../../src/tasks/tokens.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
 

@@ -96,7 +96,7 @@ describe("openRun", () => {
     expect(await userErrorOf(() => openRun(folder, changed))).toBe(
       `${folder}: this run was made with other settings:\n` +
         "  ppo.gamma: was 1, is now 0.9\n  training.epochs: was 4, is now 3\n" +
-        "Give the same settings to go on, or another --output to start anew.",
+        "Give the same settings to go on, or another folder to start anew.",
     );
     using run = openRun(folder, tinyConfig); // the refused start holds no lock and changed nothing
     expect(run.config).toBe(tinyConfig);

@@ -57,7 +57,7 @@ export function requireFiles(
     const path = join(folder, name);
     if (existsSync(path)) return path;
     throw new UserError(
-      `${path}: no such file; --from must name a folder with it, from ${address}`,
+      `${path}: no such file; give a folder with it, which comes from ${address}`,
     );
   });
 }

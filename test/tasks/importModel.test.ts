@@ -1,13 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { importModel } from "../../src/commands/importModel.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
 import { UserError } from "../../src/errors.ts";
 import { readModelConfig } from "../../src/model/config.ts";
 import { disposeModel } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
 import { loadModelFolder, readAnswerFormat } from "../../src/run/modelFolder.ts";
+import { importModel } from "../../src/tasks/importModel.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { weightsIn, writeTinyData, writeTinyModel } from "../support/tiny.ts";

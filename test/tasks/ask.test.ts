@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
-import { ask } from "../../src/commands/ask.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
+import { ask } from "../../src/tasks/ask.ts";
 import { fakeSandbox } from "../support/fakeSandbox.ts";
 import { goldenPath } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -62,10 +62,8 @@ describe("ask", () => {
       /no reft\.json, so it was not taught to answer/,
     );
     await expect(ask({ model: home, question, maxNewTokens: 250 })).rejects.toThrow(
-      /the question has \d+ prompt tokens, .* leave \d+ for the answer, expected at least 250; lower --max-new-tokens/,
+      /the question has \d+ prompt tokens, .* leave \d+ for the answer, expected at least 250; lower maxNewTokens/,
     );
-    await expect(ask({ model: home, question, maxNewTokens: 0 })).rejects.toThrow(
-      /--max-new-tokens/,
-    );
+    await expect(ask({ model: home, question, maxNewTokens: 0 })).rejects.toThrow(/maxNewTokens/);
   });
 });

@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
-import { runRecipe } from "../../src/commands/run.ts";
 import { parseOverride } from "../../src/settings.ts";
+import { runRecipe } from "../../src/tasks/runRecipe.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
@@ -21,7 +21,7 @@ const fake = vi.hoisted(() => {
 vi.mock("../../src/sft/train.ts", () => ({ trainSft: fake.train }));
 vi.mock("../../src/ppo/train.ts", () => ({ trainReft: fake.train }));
 vi.mock("../../src/rerank/train.ts", () => ({ trainRerank: fake.train }));
-vi.mock("../../src/commands/prepareData.ts", () => ({
+vi.mock("../../src/tasks/prepareData.ts", () => ({
   prepareData: async ({ output, seed }: { output: string; seed: number }) => {
     fake.record(output, undefined);
     for (const name of ["train", "dev", "test", "answers"])
@@ -29,14 +29,14 @@ vi.mock("../../src/commands/prepareData.ts", () => ({
     return "";
   },
 }));
-vi.mock("../../src/commands/sample.ts", () => ({
+vi.mock("../../src/tasks/sample.ts", () => ({
   sample: async (given: { output: string }) => {
     fake.record(dirname(given.output), given);
     writeFileSync(given.output, "");
     return { questions: 1, samples: 1, correct: 1, duplicates: 0, solved: 1 };
   },
 }));
-vi.mock("../../src/commands/evaluate.ts", () => ({
+vi.mock("../../src/tasks/evaluate.ts", () => ({
   evaluate: async (given: { output: string; seed: number; reranker?: string }) => {
     fake.record(given.output, given);
     const samples = join(given.output, "samples.jsonl");

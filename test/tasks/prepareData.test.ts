@@ -2,9 +2,10 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { type PrepareDataArguments, prepareData } from "../../src/commands/prepareData.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import { UserError } from "../../src/errors.ts";
+import type { PrepareDataArguments } from "../../src/tasks/datasetDraft.ts";
+import { prepareData } from "../../src/tasks/prepareData.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 let from: string;
@@ -220,26 +221,26 @@ describe("prepareData", () => {
 
   type Mistake = [string, Partial<PrepareDataArguments>, RegExp];
   test.each<Mistake>([
-    ["no folder", { from: undefined }, /--from: expected a folder.*get them from https:.*MIT/],
+    ["no folder", { from: undefined }, /from: expected a folder.*get them from https:.*MIT/],
     ["a folder without the files", {}, /train\.jsonl: no such file.*grade-school-math/],
-    ["sizes for a public data set", { train: 5 }, /--train: only for generated/],
-    ["text for generated", { dataset: "generated", from: undefined }, /--cot: .*found nl/],
-    ["a source for generated", { dataset: "generated", cot: "python" }, /--from: .*leave it out/],
+    ["sizes for a public data set", { train: 5 }, /train: only for generated/],
+    ["text for generated", { dataset: "generated", from: undefined }, /cot: .*found nl/],
+    ["a source for generated", { dataset: "generated", cot: "python" }, /from: .*leave it out/],
     [
       "half a row",
       { dataset: "generated", cot: "python", from: undefined, answerOnly: 1.5 },
-      /--answer-only: expected a whole number of at least 0, found 1\.5/,
+      /answerOnly: expected a whole number of at least 0, found 1\.5/,
     ],
     ...(["train", "dev", "test"] as const).map(
       (name): Mistake => [
         `no ${name} for generated`,
         { dataset: "generated", cot: "python", from: undefined, [name]: 0 },
-        new RegExp(`--${name}: expected a whole number of at least 1, found 0`),
+        new RegExp(`${name}: expected a whole number of at least 1, found 0`),
       ],
     ),
-    ["no dev for gsm8k", { dev: 0 }, /--dev: expected a whole number of at least 1, found 0/],
-    ["half a row of gsm8k", { answerOnly: 0.5 }, /--answer-only: .* at least 0, found 0\.5/],
-    ["no dev for svamp", { dataset: "svamp", dev: 0 }, /--dev: .* at least 1, found 0/],
+    ["no dev for gsm8k", { dev: 0 }, /dev: expected a whole number of at least 1, found 0/],
+    ["half a row of gsm8k", { answerOnly: 0.5 }, /answerOnly: .* at least 0, found 0\.5/],
+    ["no dev for svamp", { dataset: "svamp", dev: 0 }, /dev: .* at least 1, found 0/],
   ])("%s is the user's error", async (_, given, message) => {
     await expect(prepare(given)).rejects.toThrow(UserError);
     await expect(prepare(given)).rejects.toThrow(message);
@@ -256,7 +257,7 @@ describe("prepareData", () => {
     const record = { item_id: "m-1", question: "1 + 1?", answer_value: "2" };
     writeFileSync(join(from, "mathqa-numeric_test_set.json"), JSON.stringify([record]));
     await expect(prepare({ dataset: "mathqa-numeric", answerOnly: 5 })).rejects.toThrow(
-      "--answer-only: expected 0, because mathqa-numeric has no training rows in --from, found 5",
+      "answerOnly: expected 0, because mathqa-numeric has no training rows in its folder, found 5",
     );
     const summary = await prepare({ dataset: "mathqa-numeric" });
     expect(summary.split("\n")).toEqual([
@@ -270,13 +271,13 @@ describe("prepareData", () => {
     writeGsm8k([line("No step?", "It is 5.\n#### 5"), line("Nor here?", "It is 6.\n#### 6")]);
     await expect(prepare({ cot: "python" })).rejects.toThrow(
       "gsm8k: expected a gold chain of thought to train on, found none among 2 " +
-        "(line 1: no annotated result is the final answer); check --cot and the files in --from",
+        "(line 1: no annotated result is the final answer); check cot and the files in from",
     );
     expect(existsSync(output)).toBe(false);
   });
 
   test("a dev split as large as the data is the user's error", async () => {
     writeGsm8k([sum(1), sum(2)]);
-    await expect(prepare({ dev: 2 })).rejects.toThrow(/--dev: expected at most 1, /);
+    await expect(prepare({ dev: 2 })).rejects.toThrow(/dev: expected at most 1, /);
   });
 });

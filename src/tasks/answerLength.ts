@@ -1,15 +1,9 @@
-// How long an answer may be: one rule for all commands that write answers.
+// How long an answer may be: one rule for all tasks that write answers.
 import type { Model } from "../model/model.ts";
 import { checkRoom } from "../run/modelFolder.ts";
 
 /** Tokens of the longest answer. */
-const usualLength = 256;
-
-export const maxNewTokensFlag = {
-  type: "number",
-  describe: "Longest answer",
-  defaultDescription: `${usualLength}, or as many as the model's positions leave`,
-} as const;
+export const usualLength = 256;
 
 /** What a message calls a prompt, and how many tokens it has. */
 export interface PromptLength {
@@ -20,7 +14,7 @@ export interface PromptLength {
 /**
  * The longest answer in tokens: what is asked for, else 256 or as many as the positions leave after the longest prompt.
  *
- * @param asked the flag --max-new-tokens, where it is given
+ * @param asked where it is given
  * @throws UserError naming the longest prompt where it leaves too little
  */
 export function answerLength(
@@ -35,7 +29,7 @@ export function answerLength(
     subject: `${longest.where} has`,
     promptTokens: longest.tokens,
     answerTokens: length,
-    advice: room < 1 ? "shorten it or leave it out" : "lower --max-new-tokens",
+    advice: room < 1 ? "shorten it or leave it out" : "lower maxNewTokens",
   });
   return length;
 }

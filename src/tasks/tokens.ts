@@ -1,4 +1,4 @@
-// Text or tokens in: what the commands that take either of them share.
+// Text or tokens in: what the tasks that take either of them share.
 import { join } from "node:path";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
-import { compare } from "../../src/commands/compare.ts";
 import { writeReport } from "../../src/evaluate/report.ts";
+import { compare } from "../../src/tasks/compare.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
@@ -77,7 +77,7 @@ describe("compare", () => {
     expect(await userErrorOf(() => compare(five, six))).toBe(
       `expected two evaluations of the same questions, found 4 in ${five} that ${six} lacks or words differently: ` +
         `"a", "b", "c", ...; 1 in ${six} that ${five} lacks or words differently: "f". ` +
-        "Evaluate both with the same --data and --questions",
+        "Evaluate both with the same data and the same number of questions",
     );
   });
 

@@ -1,0 +1,127 @@
+// A data set as its source gives it, or as it is generated, before its gold chains of thought are checked.
+import { generateProblems } from "../data/datasets/generated.ts";
+import { gsm8kOrigin, readGsm8k } from "../data/datasets/gsm8k.ts";
+import { mathqaOrigin, readMathqa } from "../data/datasets/mathqa.ts";
+import type { Candidate, Origin, Rejection, Source, SourceFile } from "../data/datasets/source.ts";
+import { readSvamp, svampOrigin } from "../data/datasets/svamp.ts";
+import type { Example } from "../data/examples.ts";
+import { inPlainWriting } from "../data/plainQuestions.ts";
+import type { CotKind } from "../data/prompt.ts";
+import { UserError } from "../errors.ts";
+import { checkCount } from "./count.ts";
+
+type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";
+export const datasets = ["svamp", "gsm8k", "mathqa", "mathqa-numeric", "generated"] as const;
+
+export interface PrepareDataArguments {
+  readonly dataset: PublicDataset | "generated";
+  readonly cot: CotKind;
+  readonly from?: string | undefined;
+  readonly output: string;
+  readonly seed: number;
+  readonly dev?: number | undefined;
+  readonly train?: number | undefined;
+  readonly answerOnly?: number | undefined;
+  readonly test?: number | undefined;
+  readonly plain?: boolean | undefined;
+  readonly timeoutSeconds: number;
+  readonly workers: number;
+}
+
+/** A data set before its gold chains of thought are checked. */
+export interface Draft {
+  readonly candidates: readonly Candidate[];
+  readonly rejections: readonly Rejection[];
+  readonly test: readonly Example[];
+  /** Absent where it is carved from the training rows. */
+  readonly dev?: readonly Example[];
+  readonly answerOnly?: readonly Example[];
+  /** As in `Source`. */
+  readonly isConverted?: boolean;
+  readonly source: { readonly files: readonly SourceFile[] } & Partial<Origin>;
+  readonly notes: readonly string[];
+}
+
+export const defaultSizes = { train: 1000, answerOnly: 20_000, dev: 500, test: 1000 };
+export const defaultCarvedDev = 200;
+
+/** @throws UserError for options that do not fit the data set, and for files that are no such data set */
+export function draftDataset(given: PrepareDataArguments): Draft {
+  return given.dataset === "generated" ? generate(given) : read(given.dataset, given);
+}
+
+function generate(given: PrepareDataArguments): Draft {
+  if (given.cot !== "python") {
+    throw new UserError(`cot: generated problems have Python programs, found ${given.cot}`);
+  }
+  if (given.plain) {
+    throw new UserError("plain: generated problems are written in one way; leave it out");
+  }
+  if (given.from !== undefined) {
+    throw new UserError("from: generated problems are made, not read; leave it out");
+  }
+  const sizes = {
+    train: given.train ?? defaultSizes.train,
+    answerOnly: given.answerOnly ?? defaultSizes.answerOnly,
+    dev: given.dev ?? defaultSizes.dev,
+    test: given.test ?? defaultSizes.test,
+  };
+  checkCount("train", sizes.train);
+  checkCount("answerOnly", sizes.answerOnly, 0);
+  checkCount("dev", sizes.dev);
+  checkCount("test", sizes.test);
+  const { train, answerOnly, dev, test } = generateProblems(sizes, given.seed);
+  const candidates = train.map((example, i) => ({ line: i + 1, example }));
+  return { candidates, rejections: [], test, dev, answerOnly, source: { files: [] }, notes: [] };
+}
+
+const origins: Readonly<Record<PublicDataset, Origin>> = {
+  svamp: svampOrigin,
+  gsm8k: gsm8kOrigin,
+  mathqa: mathqaOrigin,
+  "mathqa-numeric": mathqaOrigin,
+};
+
+function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
+  const origin = origins[dataset];
+  for (const [option, size] of [
+    ["train", given.train],
+    ["test", given.test],
+  ] as const) {
+    if (size !== undefined) {
+      throw new UserError(`${option}: only for generated; ${dataset} has the rows that it has`);
+    }
+  }
+  if (given.dev !== undefined) checkCount("dev", given.dev);
+  if (given.answerOnly !== undefined) checkCount("answerOnly", given.answerOnly, 0);
+  if (given.from === undefined) {
+    throw new UserError(
+      `from: expected a folder with the files of ${dataset}, found none; ` +
+        `get them from ${origin.address}, licence ${origin.licence}`,
+    );
+  }
+  const { files, ...rows } = readSource(dataset, given.from, given.cot);
+  const draft = { ...rows, source: { ...origin, files } };
+  if (!given.plain) return draft;
+  return {
+    ...draft,
+    candidates: rows.candidates.map(({ line, example }) => ({
+      line,
+      example: inPlainWriting(example),
+    })),
+    test: rows.test.map(inPlainWriting),
+    notes: [...rows.notes, "all questions are in plain writing"],
+  };
+}
+
+function readSource(dataset: PublicDataset, folder: string, cotKind: CotKind): Source {
+  switch (dataset) {
+    case "svamp":
+      return readSvamp(folder, cotKind);
+    case "gsm8k":
+      return readGsm8k(folder, cotKind);
+    case "mathqa":
+    case "mathqa-numeric":
+      return readMathqa(folder, dataset, cotKind);
+  }
+}

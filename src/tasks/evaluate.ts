@@ -1,0 +1,171 @@
+// Greedy Top-1 on a data set; with samples also what choosing one of many answers brings, by vote or reranker.
+import { join } from "node:path";
+import { writeJsonl } from "../data/jsonl.ts";
+import { loadTokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
+import { createEvaluator, summariseAnswers } from "../evaluate/accuracy.ts";
+import { measurePools, type Pool, poolSizes, poolsOf } from "../evaluate/pools.ts";
+import { writeReport } from "../evaluate/report.ts";
+import type { Metrics } from "../evaluate/summary.ts";
+import { makeFolder, tryFolder } from "../folders.ts";
+import { type Answer, answerRecord, longestPrompt } from "../generate/answer.ts";
+import { disposeClassifier, loadClassifier } from "../model/classifier.ts";
+import { readModelConfig } from "../model/config.ts";
+import { disposeModel } from "../model/model.ts";
+import { classifyToFile, readProbabilities } from "../rerank/classify.ts";
+import { createJudge, type Judge } from "../reward/judge.ts";
+import { readSampleGroups, type Sample, summariseSamples } from "../reward/samples.ts";
+import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import { growFile } from "../run/growFile.ts";
+import { hashInputs } from "../run/inputs.ts";
+import { checkVocabulary } from "../run/modelFolder.ts";
+import { createProgress } from "../run/progress.ts";
+import {
+  type Asking,
+  type AskingArguments,
+  openAsking,
+  sampleWithProgress,
+  warnOfFailures,
+} from "./asking.ts";
+import { checkCount } from "./count.ts";
+
+/** Questions asked between two updates of the progress. */
+const chunkQuestions = 128;
+
+export interface EvaluateArguments extends AskingArguments {
+  /** A folder. */
+  readonly output: string;
+  /** Sampled answers per question, beside the greedy one. */
+  readonly samples?: number | undefined;
+  /** A classifier, or its run, that chooses among the samples. */
+  readonly reranker?: string | undefined;
+  /** Default 0. */
+  readonly seed?: number | undefined;
+}
+
+export interface EvaluateResults {
+  readonly questions: number;
+  /** Of the greedy answers. */
+  readonly correct: number;
+  /** Of the greedy answers; the same as `metrics.top1`. */
+  readonly accuracy: number;
+  /** `top1` and, with samples, `voting@10` and so on; docs/evaluation.md defines them. */
+  readonly metrics: Metrics;
+}
+
+/** Asks every question once, greedily, and samples answers if told to; writes results, answers and samples. */
+export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults> {
+  const { output, samples, seed = 0 } = args;
+  checkCount("samples", samples ?? 1);
+  const reranker = rerankerIn(args);
+  tryFolder(output);
+  const asking = openAsking(args);
+  makeFolder(output);
+  const answers = await answerAll(args, asking, seed);
+  const summary = summariseAnswers(answers);
+  warnOfFailures(summary.infrastructureFailures, answers.length);
+  writeJsonl(join(output, "answers.jsonl"), answers.map(answerRecord));
+  const groups = samples === undefined ? [] : readSampleGroups(samplesIn(output));
+  const sampled = summariseSamples(groups);
+  warnOfFailures(sampled.infrastructureFailures, sampled.samples);
+  const measured = samples
+    ? measurePools(await poolsOfGroups(groups, output, reranker), poolSizes(samples), seed)
+    : [];
+  const questions = answers.map(({ question: { example }, verdict }, i) => ({
+    id: example.id,
+    question: example.question,
+    shares: { top1: Number(verdict.correct), ...measured[i]?.shares },
+  }));
+  const { accuracy, ...counts } = summary;
+  const correct = Math.round(accuracy * answers.length);
+  const details = {
+    model: asking.folder,
+    data: args.data,
+    precision: args.precision,
+    maxNewTokens: asking.maxNewTokens,
+    ...(samples !== undefined && {
+      samples,
+      seed,
+      sampleInfrastructureFailures: sampled.infrastructureFailures,
+    }),
+    ...(reranker !== undefined && { reranker }),
+    questions: answers.length,
+    correct,
+    ...counts,
+  };
+  const metrics = writeReport(output, details, questions, seed);
+  return { questions: answers.length, correct, accuracy, metrics };
+}
+
+/** Greedy answers, and samples in their file. The model is then disposed. */
+async function answerAll(args: EvaluateArguments, asking: Asking, seed: number): Promise<Answer[]> {
+  const { output, samples } = args;
+  const sandbox = await createSandbox(args.sandbox);
+  try {
+    const { cotKind } = asking.format;
+    const judge = createJudge(sandbox, cotKind);
+    const answers = await answerGreedily(args, asking, judge);
+    if (samples !== undefined)
+      await sampleWithProgress(samplesIn(output), asking, judge, { ...args, samples, seed });
+    return answers;
+  } finally {
+    await sandbox.close();
+    disposeModel(asking.model);
+  }
+}
+
+async function answerGreedily(
+  { slots }: EvaluateArguments,
+  { model, tokenizer, questions, maxNewTokens }: Asking,
+  judge: Judge,
+): Promise<Answer[]> {
+  const maxPrompt = longestPrompt(questions);
+  const evaluator = createEvaluator(model, tokenizer, judge, maxPrompt, { slots, maxNewTokens });
+  const progress = createProgress("evaluate", questions.length);
+  const answers = [];
+  for (let begin = 0; begin < questions.length; begin += chunkQuestions) {
+    answers.push(...(await evaluator.evaluate(questions.slice(begin, begin + chunkQuestions))));
+    progress.update(answers.length);
+  }
+  progress.stop();
+  evaluator.dispose();
+  return answers;
+}
+
+/** The folder of the classifier, looked at before any answer is sampled for it. */
+function rerankerIn({ reranker, samples }: EvaluateArguments): string | undefined {
+  if (reranker === undefined) return undefined;
+  if (samples === undefined) {
+    throw new UserError("reranker: chooses among sampled answers: give samples, too");
+  }
+  const folder = resolveModelFolder(reranker);
+  const config = readModelConfig(folder, "LlamaForSequenceClassification");
+  checkVocabulary(loadTokenizer(folder), config, folder);
+  return folder;
+}
+
+/** The folder's samples, with the classifier's probabilities if there is one. */
+async function poolsOfGroups(
+  groups: readonly (readonly Sample[])[],
+  folder: string,
+  reranker: string | undefined,
+): Promise<Pool[]> {
+  if (reranker === undefined) return poolsOf(groups);
+  const output = join(folder, "probabilities.jsonl");
+  const inputs = hashInputs({ reranker, samples: samplesIn(folder) });
+  const tokenizer = loadTokenizer(reranker);
+  const classifier = loadClassifier(reranker);
+  try {
+    await growFile("rerank", output, groups.length, (onBlock) =>
+      classifyToFile(output, classifier, tokenizer, groups, inputs, onBlock),
+    );
+  } finally {
+    disposeClassifier(classifier);
+  }
+  return poolsOf(groups, readProbabilities(output, groups));
+}
+
+function samplesIn(folder: string): string {
+  return join(folder, "samples.jsonl");
+}

@@ -1,0 +1,26 @@
+// A checkpoint as a Hugging Face folder for other tools, checked before it is handed over.
+import { UserError } from "../errors.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import { type ExportReport, exportModel } from "../run/export.ts";
+
+const dtypes = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
+
+export interface ExportArguments {
+  readonly checkpoint: string;
+  readonly output: string;
+  readonly dtype: keyof typeof dtypes;
+  /** In 10^9 bytes. */
+  readonly maxShardGigabytes: number;
+  readonly valueHead: boolean;
+}
+
+/** Writes a Hugging Face folder, reads it back, compares. @throws UserError when it is not what was to be exported */
+export function exportCheckpoint(args: ExportArguments): ExportReport {
+  const { checkpoint, output, dtype, maxShardGigabytes, valueHead } = args;
+  if (!(maxShardGigabytes > 0)) {
+    throw new UserError(`maxShardGigabytes: expected more than 0, found ${maxShardGigabytes}`);
+  }
+  const source = resolveModelFolder(checkpoint);
+  const maxShardBytes = maxShardGigabytes * 1e9;
+  return exportModel(source, output, { dtype: dtypes[dtype], maxShardBytes, valueHead });
+}

@@ -1,0 +1,96 @@
+// A GGUF file, or another tool's Hugging Face folder, becomes a model folder.
+import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { tokenizerFromGguf } from "../data/ggufTokenizer.ts";
+import { jsonText, reading, writeFileAtomically } from "../data/jsonl.ts";
+import { createTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../errors.ts";
+import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
+import { describeOtherKind } from "../model/folderKind.ts";
+import { openGguf } from "../model/gguf.ts";
+import { ggufConfig, ggufWeights } from "../model/ggufModel.ts";
+import { disposeModel, parameterCount } from "../model/model.ts";
+import { writeSafetensors } from "../model/safetensors.ts";
+import { nodeDisk } from "../run/disk.ts";
+import { writeFreshFolder } from "../run/freshFolder.ts";
+import {
+  checkVocabulary,
+  loadModelFolder,
+  readAnswerFormat,
+  saveModelFolder,
+} from "../run/modelFolder.ts";
+
+/**
+ * Writes a model folder with float32 weights. It appears under its name only when it is complete.
+ *
+ * @param source a GGUF file or a Hugging Face folder
+ * @returns what was imported, in one sentence
+ * @throws UserError for a model that is not a LLaMA or that cannot be used as it is, and for an output that is in use
+ */
+export function importModel(source: string, output: string): string {
+  if (!existsSync(source)) {
+    throw new UserError(
+      `${source}: expected a GGUF file or a model's folder, found nothing there; check the path`,
+    );
+  }
+  const isFolder = statSync(source).isDirectory();
+  const kind = isFolder || isGguf(source) ? undefined : describeOtherKind(source);
+  if (kind !== undefined) throw new UserError(`${source}: expected a GGUF file; ${kind}`);
+  const write = isFolder ? importFolder : importGguf;
+  return writeFreshFolder(output, nodeDisk, (folder) => {
+    const config = write(source, folder);
+    for (const name of readdirSync(folder)) nodeDisk.sync(join(folder, name));
+    return describe(config, output);
+  });
+}
+
+/** Whatever the file is called. */
+function isGguf(path: string): boolean {
+  const start = new Uint8Array(4);
+  const descriptor = reading(path, () => openSync(path, "r"));
+  try {
+    reading(path, () => readSync(descriptor, start));
+  } finally {
+    closeSync(descriptor);
+  }
+  return new TextDecoder().decode(start) === "GGUF";
+}
+
+function importGguf(path: string, folder: string): ModelConfig {
+  using file = openGguf(path);
+  const files = tokenizerFromGguf(file.metadata, path);
+  const tokenizer = createTokenizer(files, path);
+  const config = withPadding(ggufConfig(file), tokenizer);
+  checkVocabulary(tokenizer, config, path);
+  const weights = ggufWeights(file, config);
+  saveTokenizer(tokenizer, folder);
+  writeFileAtomically(join(folder, "config.json"), jsonText(toHuggingFaceConfig(config)));
+  writeSafetensors(join(folder, "model.safetensors"), weights);
+  return config;
+}
+
+function importFolder(source: string, folder: string): ModelConfig {
+  const { model, tokenizer } = loadModelFolder(source);
+  try {
+    const config = withPadding(model.config, tokenizer);
+    const format = readAnswerFormat(source);
+    saveModelFolder(folder, { ...model, config }, tokenizer, format);
+    return config;
+  } finally {
+    disposeModel(model);
+  }
+}
+
+/** The tokenizer's padding token: it is never EOS. */
+function withPadding({ padId: _, ...config }: ModelConfig, { padId }: Tokenizer): ModelConfig {
+  return padId === undefined ? config : { ...config, padId };
+}
+
+function describe(config: ModelConfig, output: string): string {
+  const { layers, dim, vocabSize, maxPositions } = config;
+  const millions = (parameterCount(config) / 1e6).toFixed(1);
+  return (
+    `${output}: a LLaMA of ${millions} million weights, ${layers} layers of width ${dim}, ` +
+    `${vocabSize} tokens, ${maxPositions} positions`
+  );
+}

@@ -1,0 +1,231 @@
+// Brings a data set into the project's form. Every gold chain of thought is
+// checked first, programs by running them; what fails is listed and left out.
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Candidate, emptyPart, hashFile, type Rejection } from "../data/datasets/source.ts";
+import type { Example } from "../data/examples.ts";
+import { jsonText, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
+import { carveDev, holdBack } from "../data/splits.ts";
+import { show, UserError } from "../errors.ts";
+import { judgeGold, problemWith } from "../evaluate/checkGold.ts";
+import { tryFolder } from "../folders.ts";
+import { createJudge, type Verdict } from "../reward/judge.ts";
+import { createSandbox, type Sandbox } from "../reward/sandbox/sandbox.ts";
+import {
+  type Draft,
+  defaultCarvedDev,
+  draftDataset,
+  type PrepareDataArguments,
+} from "./datasetDraft.ts";
+
+/**
+ * Writes `train.jsonl`, `dev.jsonl`, `test.jsonl` and, last, `manifest.json`; `answers.jsonl` where there are answer-only
+ * problems; `rejected.jsonl` if anything was left out. MathQA without a training file gives `test.jsonl` alone.
+ *
+ * @returns lines that say what was written and what was left out
+ * @throws UserError
+ */
+export async function prepareData(given: PrepareDataArguments): Promise<string> {
+  const draft = draftDataset(given);
+  checkTestRows(draft.test, given.dataset);
+  tryFolder(given.output);
+  const readable = dropUnreadable(draft.candidates);
+  const checked = await checkCots(readable.kept, given);
+  const fresh = dropTestQuestions(checked.accepted, draft.test);
+  const rejections = [
+    ...draft.rejections,
+    ...readable.dropped,
+    ...checked.rejections,
+    ...fresh.dropped,
+  ].sort((a, b) => a.line - b.line);
+  const total = draft.candidates.length + draft.rejections.length;
+  if (fresh.kept.length === 0 && total > 0) throw nothingLeft(given.dataset, rejections);
+  const { train, dev, answerOnly } = splitRows(fresh.kept, draft, given);
+  const conversion = draft.isConverted
+    ? { converted: draft.candidates.length, right: checked.accepted.length }
+    : undefined;
+
+  const files = writeSplits(given.output, {
+    "train.jsonl": train,
+    "dev.jsonl": dev,
+    "test.jsonl": draft.test,
+    "answers.jsonl": answerOnly,
+    "rejected.jsonl": rejections,
+  });
+  const manifest = {
+    dataset: given.dataset,
+    cot: given.cot,
+    seed: given.seed,
+    source: draft.source,
+    goldCots: { total, ...conversion, leftOut: rejections.length },
+    notes: draft.notes,
+    files,
+  };
+  writeFileAtomically(join(given.output, "manifest.json"), jsonText(manifest));
+  return [
+    ...Object.entries(files).map(([name, { rows }]) => `${name}: ${rows} rows`),
+    ...draft.notes,
+    ...(conversion === undefined ? [] : [describeConversion(conversion, total)]),
+    ...(total === 0 ? [] : [describeLeftOut(rejections.length, total, given.output)]),
+  ].join("\n");
+}
+
+interface Conversion {
+  readonly converted: number;
+  /** Those whose program comes to the gold answer. */
+  readonly right: number;
+}
+
+function describeConversion({ converted, right }: Conversion, total: number): string {
+  return `${converted} of ${total} solutions convert to programs, ${right} of these come to the gold answer`;
+}
+
+function describeLeftOut(count: number, total: number, output: string): string {
+  const where = count === 0 ? "" : `, listed in ${join(output, "rejected.jsonl")}`;
+  return `${count} of ${total} gold chains of thought left out${where}`;
+}
+
+function nothingLeft(dataset: string, rejections: readonly Rejection[]): UserError {
+  const { line, reason } = rejections[0]!;
+  return new UserError(
+    `${dataset}: expected a gold chain of thought to train on, found none among ${rejections.length} ` +
+      `(line ${line}: ${reason}); check cot and the files in from`,
+  );
+}
+
+/** Why no command could read a row after others with these ids; undefined where all can. */
+function refusal({ id, question }: Example, earlier: ReadonlySet<string>): string | undefined {
+  return emptyPart({ question }) ?? (earlier.has(id) ? "its id is already used" : undefined);
+}
+
+function dropUnreadable(candidates: readonly Candidate[]) {
+  const ids = new Set<string>();
+  const kept: Candidate[] = [];
+  const dropped: Rejection[] = [];
+  for (const candidate of candidates) {
+    const { line, example } = candidate;
+    const reason = refusal(example, ids);
+    if (reason === undefined) kept.push(candidate);
+    else dropped.push(reject(line, example.id, reason));
+    ids.add(example.id);
+  }
+  return { kept, dropped };
+}
+
+/** @throws UserError: no test set becomes smaller without a word */
+function checkTestRows(rows: readonly Example[], dataset: string): void {
+  const ids = new Set<string>();
+  for (const row of rows) {
+    const reason = refusal(row, ids);
+    if (reason !== undefined)
+      throw new UserError(
+        `${dataset}: test row ${show(row.id)} cannot be used (${reason}); correct it or take it out`,
+      );
+    ids.add(row.id);
+  }
+}
+
+function dropTestQuestions(candidates: readonly Candidate[], test: readonly Example[]) {
+  const tested = new Set(test.map(({ question }) => question));
+  const isTested = ({ example }: Candidate) => tested.has(example.question);
+  return {
+    kept: candidates.filter((row) => !isTested(row)).map(({ example }) => example),
+    dropped: candidates
+      .filter(isTested)
+      .map(({ line, example }) => reject(line, example.id, "its question is in the test set")),
+  };
+}
+
+function reject(line: number, id: string, reason: string): Rejection {
+  return { line, id, reason };
+}
+
+/** Keeps what comes to the gold answer, in order. @throws UserError where the sandbox failed, not a program */
+async function checkCots(
+  candidates: readonly Candidate[],
+  given: PrepareDataArguments,
+): Promise<{ accepted: Candidate[]; rejections: Rejection[] }> {
+  const verdicts = await judgeCots(candidates, given);
+  const accepted: Candidate[] = [];
+  const rejections: Rejection[] = [];
+  for (const [i, candidate] of candidates.entries()) {
+    const { line, example } = candidate;
+    const { outcome } = verdicts[i]!;
+    if (outcome.kind === "infrastructure")
+      throw new UserError(`a gold program could not be run: ${outcome.message}`);
+    const problem = problemWith(verdicts[i]!, example.answer);
+    if (problem === undefined) accepted.push(candidate);
+    else rejections.push(reject(line, example.id, problem));
+  }
+  return { accepted, rejections };
+}
+
+/** A sandbox takes seconds to start; written answers, and no programs, need none. */
+const noSandbox: Sandbox = {
+  run: async () => ({ kind: "infrastructure", message: "no sandbox was started" }),
+  close: async () => {},
+};
+
+async function judgeCots(
+  candidates: readonly Candidate[],
+  { cot, timeoutSeconds, workers }: PrepareDataArguments,
+): Promise<Verdict[]> {
+  const runsPrograms = cot === "python" && candidates.length > 0;
+  const sandbox = runsPrograms
+    ? await createSandbox({ timeoutSeconds, workers, memoryMegabytes: 512 })
+    : noSandbox;
+  try {
+    const examples = candidates.map(({ example }) => example);
+    return await judgeGold(examples, createJudge(sandbox, cot));
+  } finally {
+    await sandbox.close();
+  }
+}
+
+interface Splits {
+  readonly train: readonly Example[];
+  readonly dev: readonly Example[];
+  readonly answerOnly: readonly Example[];
+}
+
+/** What the data set does not split itself is taken from the rows; without rows there is nothing to take. */
+function splitRows(
+  rows: readonly Example[],
+  { dev, answerOnly = [] }: Pick<Draft, "dev" | "answerOnly">,
+  given: PrepareDataArguments,
+): Splits {
+  if (dev !== undefined) return { train: rows, dev, answerOnly };
+  if (rows.length === 0) {
+    if (given.answerOnly)
+      throw new UserError(
+        `answerOnly: expected 0, because ${given.dataset} has no training rows in its folder, found ${given.answerOnly}`,
+      );
+    return { train: [], dev: [], answerOnly };
+  }
+  const carved = carveDev(rows, given.dev ?? defaultCarvedDev, given.seed);
+  return { dev: carved.dev, ...holdBack(carved.train, given.answerOnly ?? 0, given.seed) };
+}
+
+interface WrittenFile {
+  readonly rows: number;
+  readonly sha256: string;
+}
+
+/** Writes each split that has rows, and removes what an earlier call left of one that has none. */
+function writeSplits(
+  folder: string,
+  splits: Readonly<Record<string, readonly unknown[]>>,
+): Record<string, WrittenFile> {
+  const written: Record<string, WrittenFile> = {};
+  rmSync(join(folder, "manifest.json"), { force: true });
+  for (const [name, rows] of Object.entries(splits)) {
+    const path = join(folder, name);
+    if (rows.length === 0) {
+      rmSync(path, { force: true });
+      continue;
+    }
+    writeJsonl(path, rows);
+    written[name] = { rows: rows.length, sha256: hashFile(path) };
+  }
+  return written;
+}

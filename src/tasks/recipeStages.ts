@@ -1,0 +1,122 @@
+// The stages of a recipe: what each is made with, what it reads, and how it is run.
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
+import { trainReft } from "../ppo/train.ts";
+import {
+  type Places,
+  type Recipe,
+  type StageConfigs,
+  samplesFile,
+  settingsWithoutPlaces,
+} from "../recipe/config.ts";
+import type { Stage } from "../recipe/stages.ts";
+import { trainRerank } from "../rerank/train.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import { hashInputs } from "../run/inputs.ts";
+import { trainSft } from "../sft/train.ts";
+import { say } from "../terminal.ts";
+import { evaluate } from "./evaluate.ts";
+import { prepareData } from "./prepareData.ts";
+import { sample } from "./sample.ts";
+
+export function seedFolder(seed: number): string {
+  return `seed-${seed}`;
+}
+
+export function dataStage(prepare: NonNullable<Recipe["data"]["prepare"]>): Stage {
+  const run = async (output: string) => {
+    say(await prepareData({ ...prepare, output }));
+    return {};
+  };
+  return { name: "data", settings: prepare, inputs: {}, reads: [], run };
+}
+
+/** The stages of one seed, in an order in which they can run. */
+export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs): Stage[] {
+  const { precision, data, samples, evaluation, sandbox } = recipe;
+  const asking = { seed: places.seed, precision, ...recipe.answers, sandbox };
+  const at = (stage: string) => join(places.stages, stage);
+  const inputs = (...files: string[]) =>
+    hashInputs(Object.fromEntries(files.map((file) => [file, join(places.data, file)])));
+
+  const training = <N extends keyof StageConfigs>(
+    name: N,
+    reads: readonly string[],
+    files: Stage["inputs"],
+    train: (config: StageConfigs[N], folder: string) => Promise<number>,
+  ): Stage => ({
+    ...{ name, reads, inputs: files, settings: settingsWithoutPlaces(configs[name]) },
+    run: async (folder) => ({ devAccuracy: await train(configs[name], folder) }),
+  });
+
+  const sampling = (
+    name: "trainSamples" | "devSamples",
+    file: string,
+    questions: number | null,
+  ): Stage => {
+    const settings = { ...asking, samples: samples.perQuestion, questions };
+    const run = async () => {
+      const summary = await sample({
+        ...settings,
+        questions: questions ?? undefined,
+        model: at("warmup"),
+        data: join(places.data, file),
+        output: samplesFile(places, name),
+      });
+      return { ...summary };
+    };
+    return { name, settings, inputs: inputs(file), reads: ["warmup"], run };
+  };
+
+  /** @param reranked a stage that measured the model without its reranker, whose samples are measured again */
+  const testing = (
+    name: string,
+    model: string,
+    reranked?: { readonly reranker: string; readonly samplesOf: string },
+  ): Stage => {
+    const settings = { ...asking, ...evaluation };
+    const { reranker, samplesOf } = reranked ?? {};
+    const run = async (output: string) => {
+      for (const file of ["samples.jsonl", "samples.manifest.json"])
+        if (samplesOf) copyFileSync(join(at(samplesOf), file), join(output, file));
+      const { accuracy } = await evaluate({
+        ...settings,
+        questions: evaluation.questions ?? undefined,
+        model: at(model),
+        data: join(places.data, "test.jsonl"),
+        output,
+        ...(reranker && { reranker: at(reranker) }),
+      });
+      return { top1: accuracy };
+    };
+    const reads = [model, ...Object.values(reranked ?? {})];
+    return { name, settings, inputs: inputs("test.jsonl"), reads, run };
+  };
+
+  const { init } = configs.warmup.model;
+  const { test } = configs.reft.data; // with paperParity
+  const base = init ? hashInputs({ model: resolveModelFolder(init) }) : {};
+  const examples = inputs("train.jsonl", "dev.jsonl");
+  const questions = { ...inputs(data.reft, "dev.jsonl"), ...(test && hashInputs({ test })) };
+  const judged = ["trainSamples", "devSamples"];
+  const all = [
+    training("warmup", [], { ...base, ...examples }, trainSft),
+    training("sft", ["warmup"], examples, trainSft),
+    training("reft", ["warmup"], questions, trainReft),
+    sampling("trainSamples", data.rerank, samples.questions),
+    sampling("devSamples", "dev.jsonl", samples.devQuestions),
+    training("rerankSft", ["sft", ...judged], {}, trainRerank),
+    training("rerankReft", ["reft", ...judged], {}, trainRerank),
+    testing("testWarmup", "warmup"),
+    testing("testSft", "sft"),
+    testing("testSftReranked", "sft", { reranker: "rerankSft", samplesOf: "testSft" }),
+    testing("testReft", "reft"),
+    testing("testReftReranked", "reft", { reranker: "rerankReft", samplesOf: "testReft" }),
+  ];
+  const inSeed = (name: string) => `${seedFolder(places.seed)}/${name}`;
+  return all.map((stage) => ({
+    ...stage,
+    name: inSeed(stage.name),
+    reads: stage.reads.map(inSeed),
+  }));
+}

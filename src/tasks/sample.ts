@@ -1,0 +1,35 @@
+// Many answers to each question, run and judged: what a reranker learns from, and what votes are taken among.
+import { dirname } from "node:path";
+import { makeFolder, tryFolder } from "../folders.ts";
+import { disposeModel } from "../model/model.ts";
+import { createJudge } from "../reward/judge.ts";
+import { readSampleGroups, type SamplesSummary, summariseSamples } from "../reward/samples.ts";
+import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { type AskingArguments, openAsking, sampleWithProgress, warnOfFailures } from "./asking.ts";
+import { checkCount } from "./count.ts";
+
+export interface SampleArguments extends AskingArguments {
+  /** Answers per question. */
+  readonly samples: number;
+  readonly seed: number;
+  readonly output: string;
+}
+
+/** Samples at temperature 1 without truncation of the distribution; goes on where an earlier call was stopped. */
+export async function sample(args: SampleArguments): Promise<SamplesSummary> {
+  checkCount("samples", args.samples);
+  tryFolder(dirname(args.output));
+  const asking = openAsking(args);
+  makeFolder(dirname(args.output));
+  const sandbox = await createSandbox(args.sandbox);
+  try {
+    const judge = createJudge(sandbox, asking.format.cotKind);
+    await sampleWithProgress(args.output, asking, judge, args);
+  } finally {
+    await sandbox.close();
+    disposeModel(asking.model);
+  }
+  const summary = summariseSamples(readSampleGroups(args.output));
+  warnOfFailures(summary.infrastructureFailures, summary.samples);
+  return summary;
+}
