@@ -8,6 +8,8 @@ import {
   type Override,
   type Rule,
   readSettings,
+  type Settings,
+  settingsOf,
   valueAt,
 } from "./settings.ts";
 
@@ -369,7 +371,20 @@ export function loadConfig<S extends Stage>(
   file: string,
   overrides: readonly Override[] = [],
 ): ConfigOf<S> {
-  const settings = readSettings(file, overrides);
+  return checkConfig(stage, readSettings(file, overrides));
+}
+
+/**
+ * Checks one run's settings that are values of a program, or YAML text.
+ *
+ * @returns as loadConfig
+ * @throws UserError that lists all mistakes, each with its path
+ */
+export function parseConfig<S extends Stage>(stage: S, settings: unknown): ConfigOf<S> {
+  return checkConfig(stage, settingsOf(settings, "settings"));
+}
+
+function checkConfig<S extends Stage>(stage: S, settings: Settings): ConfigOf<S> {
   const mistakes = otherStage(stage, settings.values) ?? mistakesIn(stage, settings.values);
   if (mistakes.length > 0) throw mistakesError(settings, mistakes);
   return deepFreeze(schemas[stage].parse(settings.values)) as ConfigOf<S>;

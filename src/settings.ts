@@ -1,6 +1,6 @@
 // Settings as a user writes them, in a YAML file and flags: read, checked, and every mistake shown with its place.
 import { readFileSync } from "node:fs";
-import { type Document, LineCounter, parseDocument } from "yaml";
+import { Document, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { messageOf, show, UserError } from "./errors.ts";
 
@@ -65,10 +65,22 @@ function valuesOf(document: Document, where: string): unknown {
  * @throws UserError when the file cannot be read or is not YAML, or an override is inside a plain value
  */
 export function readSettings(file: string, overrides: readonly Override[]): Settings {
+  const settings = settingsOf(readText(file), file);
+  return { ...settings, values: overrides.reduce(withOverride, settings.values), overrides };
+}
+
+/**
+ * Takes YAML text, or values that a program has, as settings.
+ *
+ * @param name of the file, or what else messages call it
+ * @throws UserError when the text is not YAML
+ */
+export function settingsOf(given: unknown, name: string): Settings {
   const lines = new LineCounter();
-  const document = parseYaml(file, lines);
-  const values = overrides.reduce(withOverride, valuesOf(document, file));
-  return { values, file, document, lines, overrides };
+  const isText = typeof given === "string";
+  const document = isText ? parseYaml(given, name, lines) : new Document();
+  const values = isText ? valuesOf(document, name) : given;
+  return { values, file: name, document, lines, overrides: [] };
 }
 
 /** Finds all that a schema and the rules between settings have against the values. */
@@ -98,8 +110,8 @@ export function mistakesError(settings: Settings, mistakes: readonly Mistake[]):
   return new UserError(`${title} in the settings of this run:\n${found.join("\n")}`);
 }
 
-function parseYaml(file: string, lineCounter: LineCounter): Document {
-  const document = parseDocument(readText(file), { lineCounter });
+function parseYaml(text: string, file: string, lineCounter: LineCounter): Document {
+  const document = parseDocument(text, { lineCounter });
   const problems = [...document.errors, ...document.warnings];
   if (problems.length > 0) {
     const list = problems.map(

@@ -13,7 +13,9 @@ for (const [, from, to] of section.matchAll(/^\| (`.*?) *\| (.*?) *\|$/gm)) {
 }
 
 /** The lowest files, which every other may import. */
-const lowest = [...mayImport.keys()].filter((name) => /^\w+\.ts$/.test(name) && name !== "cli.ts");
+const lowest = [...mayImport.keys()].filter(
+  (name) => /^\w+\.ts$/.test(name) && !["cli.ts", "index.ts"].includes(name),
+);
 
 /** The folder or the file at the top of src/ that a path in it belongs to. */
 const homeOf = (path: string) => path.split("/")[0]!;

@@ -1,7 +1,7 @@
 // The flags of the commands that ask questions.
 import type { InferredOptionTypes } from "yargs";
 import { precision } from "../config.ts";
-import type { AskingArguments } from "../tasks/asking.ts";
+import { type AskingArguments, askingDefaults } from "../tasks/asking.ts";
 import { maxNewTokensFlag } from "./flags.ts";
 
 export const askingOptions = {
@@ -9,10 +9,14 @@ export const askingOptions = {
   data: { type: "string", demandOption: true, describe: "JSONL file of questions with answers" },
   questions: { type: "number", describe: "Limit to the first N questions" },
   "max-new-tokens": maxNewTokensFlag,
-  slots: { type: "number", default: 32, describe: "Answers in the making at once" },
+  slots: {
+    type: "number",
+    default: askingDefaults.slots,
+    describe: "Answers in the making at once",
+  },
   precision: {
     choices: precision.options,
-    default: "float32",
+    default: askingDefaults.precision,
     describe: "Of matrix products; tf32 is faster on a GPU, bf16 on a CPU with AMX",
   },
   cot: {
@@ -23,9 +27,21 @@ export const askingOptions = {
     choices: ["docstring", "def", "none"] as const,
     describe: "Given beginning of a program, for a model without reft.json",
   },
-  "timeout-seconds": { type: "number", default: 10, describe: "Processor time of one program" },
-  workers: { type: "number", default: 2, describe: "Programs that run at once" },
-  "memory-megabytes": { type: "number", default: 512, describe: "Python's memory for one program" },
+  "timeout-seconds": {
+    type: "number",
+    default: askingDefaults.sandbox.timeoutSeconds,
+    describe: "Processor time of one program",
+  },
+  workers: {
+    type: "number",
+    default: askingDefaults.sandbox.workers,
+    describe: "Programs that run at once",
+  },
+  "memory-megabytes": {
+    type: "number",
+    default: askingDefaults.sandbox.memoryMegabytes,
+    describe: "Python's memory for one program",
+  },
 } as const;
 
 /** The flags as arguments. */

@@ -1,8 +1,9 @@
 // Matrix products, and their precision.
 
 import type { Precision } from "../config.ts";
+import { UserError } from "../errors.ts";
 import { say } from "../terminal.ts";
-import { attribute, backend, FLOAT, native, op, type Tensor, take, tf } from "./tf.ts";
+import { attribute, backend, FLOAT, lacksGpu, native, op, type Tensor, take, tf } from "./tf.ts";
 
 const T = attribute.type("T", FLOAT);
 
@@ -23,17 +24,19 @@ let isBf16 = false;
  * bf16 inside the kernel, which adds up in float32; all tensors stay float32, and so does all other arithmetic.
  * Reference: mixed precision as in Micikevicius et al., arXiv 1710.03740, and Kalamkar et al., arXiv 1905.12322.
  *
- * Says so on stderr where it brings nothing. Products are then those of float32, bit for bit.
+ * Says so where it brings nothing. Products are then those of float32, bit for bit.
  *
- * @throws Error when products have another precision already
+ * @throws UserError when products have another precision already
  */
 export function usePrecision(precision: Precision): void {
   if (chosen !== undefined && chosen !== precision)
-    throw new Error(
-      `expected precision ${chosen}, in which this process computes already, found ${precision}: it takes a process of its own`,
+    throw new UserError(
+      `expected precision ${chosen}, in which this process computes already, found ${precision}: give it a process of its own`,
     );
   if (chosen === precision) return;
   chosen = precision;
+  if (lacksGpu)
+    say("note: the set-up is for GPUs, but none is in use; TF_CPP_MIN_LOG_LEVEL=0 says why");
   if (precision === "float32") return;
   if (precision === "tf32") native.setTensorFloat32(true);
   const product = precision === "tf32" ? batchMatMul : roundedMatMul;
@@ -44,6 +47,11 @@ export function usePrecision(precision: Precision): void {
   isBf16 = isRounded && precision === "bf16";
   if (!isRounded)
     say(`precision ${precision} brings nothing here: products stay float32. It takes ${where}`);
+}
+
+/** The precision that this process computes in, or will where none is chosen. */
+export function currentPrecision(): Precision {
+  return chosen ?? "float32";
 }
 
 /** Whether what goes into a product is rounded to bf16. */

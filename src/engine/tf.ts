@@ -6,7 +6,6 @@ import { dirname, join } from "node:path";
 import util from "node:util";
 import type * as TensorFlow from "@tensorflow/tfjs-node-gpu";
 import { messageOf, UserError } from "../errors.ts";
-import { say } from "../terminal.ts";
 
 export type Tensor = TensorFlow.Tensor;
 
@@ -105,8 +104,8 @@ export const tf = loadTensorFlow();
 export const backend = tf.backend() as unknown as Backend;
 /** The binding that computes; `backend.binding` is another one while a step is traced. */
 export const native: Binding = backend.binding;
-if (hasGpuBuild() && !backend.isUsingGpuDevice)
-  say("note: the set-up is for GPUs, but none is in use; TF_CPP_MIN_LOG_LEVEL=0 says why");
+/** Whether the set-up is for GPUs, but none is in use. */
+export const lacksGpu = hasGpuBuild() && !backend.isUsingGpuDevice;
 // TensorFlow's default on a GPU is TF32 where float32 is asked for: errors of 1e-3 where 1e-6 is meant.
 native.setTensorFloat32(false);
 

@@ -1,6 +1,8 @@
-// Ctrl-C between steps: the loop finishes its step, writes a checkpoint and stops; a second Ctrl-C ends at once.
+// Ctrl-C between steps: the loop finishes its step, writes a checkpoint and stops; a second Ctrl-C ends at once. Where a program
+// observes the task, its AbortSignal takes the place of Ctrl-C.
 
 import { UserError } from "../errors.ts";
+import { observer } from "../observer.ts";
 import { outliveTerminal } from "../terminal.ts";
 import { endAtSignals } from "./signals.ts";
 
@@ -50,13 +52,17 @@ function endUnwatched(): void {
  * in its last step just ends.
  */
 export function takeInterrupt(): boolean {
+  const hears = observer();
+  if (hears !== undefined) return hears.signal?.aborted ?? false;
   const taken = wasRequested;
   wasRequested = false;
   return taken;
 }
 
-/** Watches for Ctrl-C (SIGINT), SIGTERM and SIGHUP until disposed. Hold it with `await using`. */
+/** Watches for Ctrl-C (SIGINT), SIGTERM and SIGHUP, or for the observer's signal, until disposed. Hold it with `await using`. */
 export function watchInterrupts(): Interrupts {
+  const hears = observer();
+  if (hears !== undefined) return watchSignal(hears.signal);
   let isRequested = false;
   const stopWatching = () => {
     for (const signal of signals) process.off(signal, onSignal);
@@ -79,8 +85,6 @@ export function watchInterrupts(): Interrupts {
     process.on(signal, onSignal); // first: without any listener a pending signal would be lost
     if (end) process.off(signal, end.listener);
   }
-  // A signal reaches us only when the event loop turns, and a loop of synchronous steps never lets it.
-  const letSignalsIn = () => new Promise((resolve) => setImmediate(resolve));
   return {
     requested: async () => {
       await letSignalsIn();
@@ -92,4 +96,19 @@ export function watchInterrupts(): Interrupts {
       endUnwatched();
     },
   };
+}
+
+function watchSignal(signal: AbortSignal | undefined): Interrupts {
+  return {
+    requested: async () => {
+      await letSignalsIn();
+      return signal?.aborted ?? false;
+    },
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+/** A signal reaches us only when the event loop turns, and a loop of synchronous steps never lets it. */
+function letSignalsIn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

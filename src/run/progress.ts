@@ -1,5 +1,6 @@
 // How far a loop has come: a bar on a terminal, now and then a line in a log.
 import { SingleBar } from "cli-progress";
+import { observer } from "../observer.ts";
 
 /** Short figures beside the bar, in the order to show: `{ loss: "1.23" }`. */
 export type ProgressFields = Readonly<Record<string, string | number>>;
@@ -19,12 +20,18 @@ export interface ProgressOptions {
 
 const secondsBetweenLines = 30;
 
-/** Starts to show the progress of a loop, by default on standard error. */
+/** Starts to show the progress of a loop: to the observer of the task, if it has one, else on standard error. */
 export function createProgress(
   label: string,
   total: number,
   { start = 0, stream = process.stderr }: ProgressOptions = {},
 ): Progress {
+  const hears = observer();
+  if (hears !== undefined) {
+    const update: Progress["update"] = (done, figures = {}) =>
+      hears.onProgress?.({ label, done, total, figures });
+    return { update, stop: () => {} };
+  }
   return stream.isTTY ? barOn(stream, label, total, start) : linesOn(stream, label, total, start);
 }
 

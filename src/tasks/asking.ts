@@ -38,6 +38,13 @@ export interface AskingArguments {
   readonly sandbox: SandboxOptions;
 }
 
+/** What a caller need not say. */
+export const askingDefaults = {
+  slots: 32,
+  precision: "float32",
+  sandbox: { timeoutSeconds: 10, workers: 2, memoryMegabytes: 512 },
+} as const;
+
 /** A model with the questions that it is asked. Whoever gets it disposes the model. */
 export interface Asking {
   readonly folder: string;

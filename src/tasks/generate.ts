@@ -1,4 +1,4 @@
-// Prompts in, responses with their log-probabilities out.
+// Prompts in, responses with their log-probabilities out: in memory, or from one file of JSON lines into another.
 import { dirname } from "node:path";
 import { z } from "zod";
 import { continuationText } from "../data/continuation.ts";
@@ -6,15 +6,64 @@ import { appendJsonl, readJsonl } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
 import { tryFolder } from "../folders.ts";
 import { createGenerator } from "../generate/generate.ts";
-import { disposeModel, loadModel } from "../model/model.ts";
 import { Rng } from "../rng.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
 import { endTokens } from "../run/modelFolder.ts";
 import { createProgress } from "../run/progress.ts";
 import { answerLength } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
+import { type LoadedModel, loadModel } from "./loadModel.ts";
 import { prepareOutput } from "./output.ts";
-import { checkLogprobs, checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
+import { checkLogprobs, checkTokens, encodeWith } from "./tokens.ts";
+
+export interface GenerateOptions {
+  /** Without it 256, or as many as the positions leave after the longest prompt. */
+  readonly maxNewTokens?: number | undefined;
+  /** 0, the default, is greedy. */
+  readonly temperature?: number | undefined;
+  /** Responses per prompt; 1 without it. */
+  readonly samples?: number | undefined;
+  /** Chooses the samples; 0 without it. */
+  readonly seed?: number | undefined;
+  /** Responses in the making at once; 32 without it. */
+  readonly slots?: number | undefined;
+}
+
+/** One response, as it is written into a file. */
+export interface GeneratedResponse {
+  readonly tokens: readonly number[];
+  /** What the tokens add to the prompt's text; null where the model has no tokenizer. */
+  readonly text: string | null;
+  /** Natural logarithm of the probability of each token, at this temperature; of greedy ones at temperature 1. */
+  readonly logprobs: readonly number[];
+}
+
+/** A prompt's tokens, the name of its random streams, and what a message calls it. */
+interface Prompt {
+  readonly id: string | number;
+  readonly where: string;
+  readonly tokens: readonly number[];
+}
+
+/** Below, logits divided by it may leave the range of float32. */
+const leastTemperature = 1e-3;
+
+/**
+ * Writes responses to prompts, which are texts or tokens.
+ *
+ * @returns the samples of each prompt, in the prompts' order
+ * @throws UserError for options and prompts that the model cannot take, and for damaged weights
+ */
+export async function generate(
+  model: LoadedModel,
+  prompts: readonly (string | readonly number[])[],
+  options: GenerateOptions = {},
+): Promise<GeneratedResponse[][]> {
+  checkOptions(options);
+  if (prompts.length === 0) return [];
+  const encoded = prompts.map((prompt, i) => encodePrompt(model, i, `prompt ${i + 1}`, prompt));
+  using responder = createResponder(model, encoded, options);
+  return await responder.respond(encoded); // before the responder is disposed
+}
 
 const id = z.union([z.string(), z.number()]);
 const tokens = z.array(z.int().nonnegative()).min(1);
@@ -24,96 +73,108 @@ const promptLine = z
     error: 'expected exactly one of "prompt" and "promptTokens"',
   });
 
-/** Below, logits divided by it may leave the range of float32. */
-const leastTemperature = 1e-3;
-
-export interface GenerateArguments {
+export interface GenerateArguments extends GenerateOptions {
   readonly model: string;
   /** JSONL file of `{ id, prompt }` or `{ id, promptTokens }`. */
   readonly input: string;
   /** JSONL file for `{ id, responses: [{ tokens, text, logprobs }] }`, emptied first. */
   readonly output: string;
-  /** Without it 256, or as many as the positions leave after the longest prompt. */
-  readonly maxNewTokens?: number | undefined;
-  /** 0 is greedy. */
-  readonly temperature: number;
-  /** Responses per prompt. */
-  readonly samples: number;
-  readonly seed: number;
-  /** Responses in the making at once. */
-  readonly slots: number;
 }
 
-/** Writes responses to the prompts of a file, with the log-probability of each token. @throws UserError */
+/** Writes responses to the prompts of a file into another. @throws UserError as generate, and for a line that is no prompt */
 export async function generateToFile(args: GenerateArguments): Promise<void> {
-  const { input, output, temperature, samples, seed } = args;
-  checkCount("maxNewTokens", args.maxNewTokens ?? 1);
-  checkCount("samples", samples);
-  checkCount("slots", args.slots);
+  const { input, output, samples = 1, slots = 32 } = args;
+  checkOptions(args);
+  const lines = readJsonl(input, promptLine);
+  tryFolder(dirname(output));
+  using model = loadModel(args.model);
+  const prompts = lines.map(({ line, value }) =>
+    encodePrompt(model, value.id, `${input}:${line}`, value.promptTokens ?? value.prompt!),
+  );
+  using responder = createResponder(model, prompts, args);
+  prepareOutput(output, input);
+  const progress = createProgress("generate", prompts.length * samples);
+  let done = 0;
+  // Written as it goes: enough prompts at a time to keep the slots full.
+  const chunkPrompts = Math.ceil((8 * slots) / samples);
+  for (let begin = 0; begin < prompts.length; begin += chunkPrompts) {
+    const chunk = prompts.slice(begin, begin + chunkPrompts);
+    const answered = await responder.respond(chunk, () => progress.update(++done));
+    answered.forEach((responses, i) => {
+      appendJsonl(output, { id: chunk[i]!.id, responses });
+    });
+  }
+  progress.stop();
+}
+
+function checkOptions({ maxNewTokens, temperature = 0, samples, slots }: GenerateOptions): void {
+  checkCount("maxNewTokens", maxNewTokens ?? 1);
+  checkCount("samples", samples ?? 1);
+  checkCount("slots", slots ?? 1);
   if (temperature !== 0 && !(temperature >= leastTemperature)) {
     throw new UserError(
       `temperature: expected 0, which is greedy, or at least ${leastTemperature}, found ${temperature}`,
     );
   }
-  const lines = readJsonl(input, promptLine);
-  const folder = resolveModelFolder(args.model);
-  const tokenizer = tokenizerIn(folder);
-  tryFolder(dirname(output));
-  const model = loadModel(folder);
-  const { vocabSize } = model.config;
-  const eosIds = endTokens(model, tokenizer);
-  const prompts = lines.map(({ line, value }) => {
-    const where = `${input}:${line}`;
-    const ids = value.promptTokens ?? encodeWith(tokenizer, value.prompt!, where, folder);
-    checkTokens(ids, vocabSize, where);
-    return ids;
-  });
-  const lengths = prompts.map((ids, i) => ({
-    where: `${input}:${lines[i]!.line}: the prompt`,
-    tokens: ids.length,
+}
+
+function encodePrompt(
+  { folder, tokenizer, model }: LoadedModel,
+  id: string | number,
+  where: string,
+  prompt: string | readonly number[],
+): Prompt {
+  const tokens = typeof prompt === "string" ? encodeWith(tokenizer, prompt, where, folder) : prompt;
+  checkTokens(tokens, model.config.vocabSize, where);
+  return { id, where, tokens };
+}
+
+interface Responder extends Disposable {
+  /** @param onResponse called after each response */
+  respond(prompts: readonly Prompt[], onResponse?: () => void): Promise<GeneratedResponse[][]>;
+}
+
+/** @param all the prompts, the longest of which decides how long a response may be */
+function createResponder(
+  { folder, model, tokenizer }: LoadedModel,
+  all: readonly Prompt[],
+  { temperature = 0, samples = 1, seed = 0, slots = 32, ...given }: GenerateOptions,
+): Responder {
+  const lengths = all.map(({ where, tokens }) => ({
+    where: `${where}: the prompt`,
+    tokens: tokens.length,
   }));
-  const maxNewTokens = answerLength(model, lengths, args.maxNewTokens);
-  prepareOutput(output, input);
+  const maxNewTokens = answerLength(model, lengths, given.maxNewTokens);
   const generator = createGenerator(model, {
-    slots: Math.min(args.slots, prompts.length * samples),
-    maxTokens: prompts.reduce((most, ids) => Math.max(most, ids.length), 0) + maxNewTokens,
+    slots: Math.min(slots, all.length * samples),
+    maxTokens: lengths.reduce((most, { tokens }) => Math.max(most, tokens), 0) + maxNewTokens,
     temperature,
   });
-  const progress = createProgress("generate", prompts.length * samples);
-  let done = 0;
-  // Written as it goes: enough prompts at a time to keep the slots full.
-  const chunkPrompts = Math.ceil((8 * args.slots) / samples);
-  for (let begin = 0; begin < prompts.length; begin += chunkPrompts) {
-    const chunk = lines.slice(begin, begin + chunkPrompts);
-    const requests = chunk.flatMap(({ value }, i) =>
-      Array.from({ length: samples }, (_, k) => ({
-        tokens: prompts[begin + i]!,
-        rng: Rng.named(seed, `${value.id} sample ${k}`),
-      })),
-    );
-    const responses = await generator.generate(requests, {
-      maxNewTokens,
-      eosIds,
-      onResponse: (index, { logprobs }) => {
-        checkLogprobs(logprobs, `${input}:${chunk[Math.floor(index / samples)]!.line}`, folder);
-        progress.update(++done);
-      },
-    });
-    chunk.forEach(({ value }, i) => {
-      const own = responses.slice(i * samples, (i + 1) * samples);
-      appendJsonl(output, {
-        id: value.id,
-        responses: own.map((response) => ({
-          tokens: response.tokens,
-          text: tokenizer
-            ? continuationText(tokenizer, prompts[begin + i]!, response.tokens)
-            : null,
-          logprobs: [...response.logprobs],
+  const eosIds = endTokens(model, tokenizer);
+  return {
+    async respond(prompts, onResponse = () => {}) {
+      const requests = prompts.flatMap(({ id, tokens }) =>
+        Array.from({ length: samples }, (_, k) => ({
+          tokens,
+          rng: Rng.named(seed, `${id} sample ${k}`),
         })),
+      );
+      const responses = await generator.generate(requests, {
+        maxNewTokens,
+        eosIds,
+        onResponse: (index, { logprobs }) => {
+          checkLogprobs(logprobs, prompts[Math.floor(index / samples)]!.where, folder);
+          onResponse();
+        },
       });
-    });
-  }
-  progress.stop();
-  generator.dispose();
-  disposeModel(model);
+      return prompts.map((prompt, i) =>
+        responses.slice(i * samples, (i + 1) * samples).map(({ tokens, logprobs }) => ({
+          tokens,
+          text: tokenizer ? continuationText(tokenizer, prompt.tokens, tokens) : null,
+          logprobs: [...logprobs],
+        })),
+      );
+    },
+    [Symbol.dispose]: () => generator.dispose(),
+  };
 }

@@ -4,12 +4,11 @@ import { z } from "zod";
 import { appendJsonl, readJsonl } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
 import { tryFolder } from "../folders.ts";
-import { disposeModel, loadModel } from "../model/model.ts";
 import { createScorer } from "../model/score.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
 import { createProgress } from "../run/progress.ts";
+import { loadModel } from "./loadModel.ts";
 import { prepareOutput } from "./output.ts";
-import { checkLogprobs, checkTokens, encodeWith, tokenizerIn } from "./tokens.ts";
+import { checkLogprobs, checkTokens, encodeWith } from "./tokens.ts";
 
 const id = z.union([z.string(), z.number()]);
 const tokens = z.array(z.int().nonnegative()).min(1);
@@ -44,10 +43,9 @@ export interface ScoreArguments {
 /** Writes the log-probability of each token of the completions in a file. @throws UserError */
 export async function scoreToFile({ model: path, input, output }: ScoreArguments): Promise<void> {
   const lines = readJsonl(input, pairLine);
-  const folder = resolveModelFolder(path);
-  const tokenizer = tokenizerIn(folder);
   tryFolder(dirname(output));
-  const model = loadModel(folder);
+  using loaded = loadModel(path);
+  const { folder, model, tokenizer } = loaded;
   const { vocabSize, maxPositions } = model.config;
   const sequences = lines.map(({ line, value }) => {
     const where = `${input}:${line}`;
@@ -80,5 +78,4 @@ export async function scoreToFile({ model: path, input, output }: ScoreArguments
   }
   progress.stop();
   scorer.dispose();
-  disposeModel(model);
 }

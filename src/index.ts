@@ -1,0 +1,109 @@
+// The library: what the commands do, as functions. They print nothing and listen to no signal of the process; messages, progress and
+// a signal to stop are arguments. What a user can repair is thrown as a UserError, a stop as an InterruptedError.
+import type { Override, ReftConfig, RerankConfig, SftConfig } from "./config.ts";
+import { type Observer, observed } from "./observer.ts";
+import * as reft from "./ppo/train.ts";
+import * as rerank from "./rerank/train.ts";
+import type { SamplesSummary } from "./reward/samples.ts";
+import * as sft from "./sft/train.ts";
+import * as asking from "./tasks/ask.ts";
+import { type AskingArguments, askingDefaults } from "./tasks/asking.ts";
+import type { PrepareDataArguments } from "./tasks/datasetDraft.ts";
+import * as evaluation from "./tasks/evaluate.ts";
+import * as preparation from "./tasks/prepareData.ts";
+import * as recipe from "./tasks/runRecipe.ts";
+import * as sampling from "./tasks/sample.ts";
+
+export { loadConfig, parseConfig } from "./config.ts";
+export { UserError } from "./errors.ts";
+export type { Observer, ProgressReport } from "./observer.ts";
+export { InterruptedError } from "./run/interrupts.ts";
+export { type Comparison, compare } from "./tasks/compare.ts";
+export { type ExportArguments, exportCheckpoint as exportModel } from "./tasks/exportModel.ts";
+export { type GeneratedResponse, type GenerateOptions, generate } from "./tasks/generate.ts";
+export { importModel } from "./tasks/importModel.ts";
+export { type LoadedModel, loadModel } from "./tasks/loadModel.ts";
+export type {
+  AskingArguments,
+  Override,
+  PrepareDataArguments,
+  ReftConfig,
+  RerankConfig,
+  SftConfig,
+};
+
+/** Arguments of which the usual ones may be left out: as the commands' flags, 32 slots, float32 and the sandbox's limits. */
+type WithDefaults<A extends AskingArguments> = Omit<A, keyof typeof askingDefaults> &
+  Partial<Pick<A, keyof typeof askingDefaults>>;
+
+/**
+ * Runs, or goes on with, supervised fine-tuning in a run's folder.
+ *
+ * @param config of parseConfig or loadConfig
+ * @returns the best accuracy on the dev questions, in 0..1
+ */
+export function trainSft(config: SftConfig, folder: string, by: Observer = {}): Promise<number> {
+  return observed(by, () => sft.trainSft(config, folder));
+}
+
+/** Runs, or goes on with, reinforced fine-tuning in a run's folder; arguments and result as those of trainSft. */
+export function trainReft(config: ReftConfig, folder: string, by: Observer = {}): Promise<number> {
+  return observed(by, () => reft.trainReft(config, folder));
+}
+
+/**
+ * Trains, or goes on with, a classifier of right and wrong answers in a run's folder; arguments as those of trainSft.
+ *
+ * @returns the best accuracy on dev of its choice among all samples, in 0..1
+ */
+export function trainRerank(
+  config: RerankConfig,
+  folder: string,
+  by: Observer = {},
+): Promise<number> {
+  return observed(by, () => rerank.trainRerank(config, folder));
+}
+
+/** Asks every question of a data set once, greedily, and samples answers if told to; writes results into a folder. */
+export function evaluate(
+  args: WithDefaults<evaluation.EvaluateArguments>,
+  by: Observer = {},
+): Promise<evaluation.EvaluateResults> {
+  return observed(by, () => evaluation.evaluate({ ...askingDefaults, ...args }));
+}
+
+/** Samples many answers to each question of a data set into a file of JSON lines, or goes on with it. */
+export function sample(
+  args: WithDefaults<sampling.SampleArguments>,
+  by: Observer = {},
+): Promise<SamplesSummary> {
+  return observed(by, () => sampling.sample({ ...askingDefaults, ...args }));
+}
+
+/** Asks a trained model one question, greedily: what it writes, and what comes of running it. */
+export function ask(args: asking.AskArguments, by: Observer = {}): ReturnType<typeof asking.ask> {
+  return observed(by, () => asking.ask(args));
+}
+
+/**
+ * Brings a data set into the project's form.
+ *
+ * @returns lines that say what was written and what was left out
+ */
+export function prepareData(args: PrepareDataArguments, by: Observer = {}): Promise<string> {
+  return observed(by, () => preparation.prepareData(args));
+}
+
+/**
+ * Runs what is not done yet of a whole recipe.
+ *
+ * @param file of the recipe, YAML
+ * @returns the table of all models, as Markdown
+ */
+export function runRecipe(
+  file: string,
+  folder: string,
+  { overrides = [], ...by }: Observer & { readonly overrides?: readonly Override[] } = {},
+): Promise<string> {
+  return observed(by, () => recipe.runRecipe(file, overrides, folder));
+}

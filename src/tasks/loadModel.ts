@@ -1,0 +1,32 @@
+// A model that is asked and scored as it is, with its tokenizer where it has one.
+import type { Precision } from "../config.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { currentPrecision, usePrecision } from "../engine/products.ts";
+import { disposeModel, loadModel as loadWeights, type Model } from "../model/model.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import { tokenizerIn } from "./tokens.ts";
+
+/** Hold it with `using`: its weights lie in TensorFlow's memory. */
+export interface LoadedModel extends Disposable {
+  readonly folder: string;
+  readonly model: Model;
+  /** Undefined where the folder has none, which tokens as prompts do not need. */
+  readonly tokenizer: Tokenizer | undefined;
+}
+
+/**
+ * Loads a model's folder, a run's best checkpoint or one checkpoint.
+ *
+ * @param precision of its matrix products, and of all others in this process
+ * @throws UserError for what is no such folder, and for a model that cannot be used as it is
+ */
+export function loadModel(
+  path: string,
+  { precision = currentPrecision() }: { readonly precision?: Precision } = {},
+): LoadedModel {
+  usePrecision(precision);
+  const folder = resolveModelFolder(path);
+  const tokenizer = tokenizerIn(folder);
+  const model = loadWeights(folder);
+  return { folder, model, tokenizer, [Symbol.dispose]: () => disposeModel(model) };
+}
