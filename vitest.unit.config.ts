@@ -12,6 +12,7 @@ export default defineConfig({
       "test/{config,rng}.test.ts",
       "test/data/**/*.test.ts",
       "test/evaluate/*.test.ts",
+      "test/generate/slots.test.ts",
       "test/model/{config,configKeys,finite,gguf,halfFloats,safetensors}.test.ts",
       "test/ppo/{advantages,alarms,credit,rewards,summary}.test.ts",
       "test/recipe/config.test.ts",

@@ -13,6 +13,7 @@ import { type Tensor, tf } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import type { Rng } from "../rng.ts";
+import { nothing, planSlots, type Tokens } from "./slots.ts";
 import { copyStep, createCache, decodeStep, prefillStep } from "./steps.ts";
 
 export interface Prompt {
@@ -64,10 +65,6 @@ const DECODE_STEPS = 2;
 /** Prompts are read, and slots are made, in multiples of so many tokens; so whatever is read fits into its slot. */
 const LENGTH_UNIT = 32;
 
-type Tokens = readonly number[];
-
-const nothing: Tokens = [];
-
 /** A sequence in the making. */
 interface Slot {
   readonly index: number;
@@ -99,7 +96,7 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
       const responses: Response[] = new Array(prompts.length);
       const slots: (Slot | null)[] = new Array(slotCount).fill(null);
       /** Of each slot, the prompt whose keys and values it has. */
-      const held: Tokens[] = new Array(slotCount).fill(nothing);
+      let held: readonly Tokens[] = new Array(slotCount).fill(nothing);
       let nextPrompt = 0;
 
       /** Adds a sampled token; a complete sequence leaves its slot. */
@@ -127,37 +124,18 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
 
       while (nextPrompt < prompts.length || slots.some((slot) => slot !== null)) {
         await new Promise((resolve) => setImmediate(resolve)); // lets the sandbox take and give programs meanwhile
-        const free = slots.flatMap((slot, i) => (slot === null ? [i] : []));
-        // Reading prompts is worth its call when a fair part of the slots is free for them, or nothing else is left to do.
-        const waiting = prompts.length - nextPrompt;
-        const mayRead =
-          free.length >= Math.min(waiting, slotCount / 4) || free.length === slotCount;
-        const read: number[] = []; // slots whose prompt is new
-        const copied: [source: number, target: number][] = [];
-        while (free.length > 0 && nextPrompt < prompts.length) {
-          const { tokens } = prompts[nextPrompt]!;
-          const source = held.indexOf(tokens);
-          if (source === -1 && !mayRead) break;
-          const own = free.findIndex((slotIndex) => held[slotIndex] === tokens);
-          const [target] = free.splice(Math.max(0, own), 1) as [number];
-          if (source === -1) {
-            read.push(target);
-            held[target] = tokens;
-          } else if (own === -1) {
-            copied.push([source, target]);
-            held[target] = nothing; // until it is copied: no slot is both source and target
-          }
-          slots[target] = {
-            index: nextPrompt,
-            prompt: prompts[nextPrompt]!,
-            tokens: [],
-            logprobs: [],
-          };
-          nextPrompt++;
+        const waiting = prompts
+          .slice(nextPrompt, nextPrompt + slotCount)
+          .map(({ tokens }) => tokens);
+        const busy = slots.map((slot) => slot !== null);
+        const plan = planSlots(held, busy, waiting);
+        held = plan.held;
+        for (const slot of plan.start) {
+          const prompt = prompts[nextPrompt]!;
+          slots[slot] = { index: nextPrompt++, prompt, tokens: [], logprobs: [] };
         }
-        if (read.length > 0) runPrefill(prefill, held, read);
-        if (copied.length > 0) runCopy(copy, held, copied);
-        for (const [source, target] of copied) held[target] = held[source]!;
+        if (plan.read.length > 0) runPrefill(prefill, held, plan.read);
+        if (plan.copy.length > 0) runCopy(copy, held, plan.copy);
         runDecode(decode, slots, held, append);
       }
       return responses;
