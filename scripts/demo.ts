@@ -26,7 +26,7 @@ await runScript("demo", async () => {
 ${table([rows])}
 
 ${minutes} minutes. SFT learned from 500 programs; ReFT from 20,000 questions with answers, no programs. One seed and few steps:
-the README has the measured comparison, with a control that is hard to beat: SFT on the model's own right programs. Where to look next:
+docs/results/from-scratch.md has the measured comparison, with a control that is hard to beat: SFT on the model's own right programs. Where to look next:
   ${join(folder, "reft", "samples")}        what the model wrote at each evaluation, with what came of it
   ${join(folder, "reft", "metrics.jsonl")}  every figure of every step; docs/metrics.md explains them
   ${join(folder, "reft", "config.yaml")}    every setting; your own run: npx reft train-reft --config configs/tiny/reft.yaml --init ${join(folder, "warmup")}

@@ -1,4 +1,4 @@
-// The measured comparison on generated problems, as in the README:
+// The measured comparison on generated problems, as in docs/results/from-scratch.md:
 //   npx tsx scripts/reproduce-generated.ts
 // A stopped run goes on with the same command. Results: <folder>/seed-N/comparison/ and the table on standard output.
 import { join } from "node:path";
