@@ -11,7 +11,12 @@ import type { Rng } from "../rng.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { checkFinite } from "./finite.ts";
 import { describeOtherKind } from "./folderKind.ts";
-import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+import {
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorToWrite,
+  writeSafetensors,
+} from "./safetensors.ts";
 import { byteLengthOf, type FloatDtype, weightName } from "./safetensorsHeader.ts";
 
 /** A model in memory. Whoever makes it disposes it with `disposeModel`. */
@@ -79,31 +84,42 @@ export function disposeModel(model: Model): void {
  * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
  */
 export function loadModel(folder: string): Model {
-  const config = readModelConfig(folder);
-  const names = config.tieEmbeddings ? weightNames(folder) : undefined;
-  if (names?.has(OUTPUT)) return loadWithOutput(folder, config, names.has(EMBEDDING));
-  return { config, parameters: loadVariables(folder, parameterShapes(config)) };
+  const { config, weights } = openWeights(folder);
+  return { config, parameters: toVariables(weights) };
 }
 
 /**
- * Reads a model whose files have an output matrix although config.json ties it to the embedding. As transformers does: a matrix
- * that differs from the embedding is not tied, and one without an embedding beside it is the embedding, too.
+ * The configuration and the weights of a Hugging Face folder, without holding these: each is read, widened to float32 and
+ * checked when its `data` are asked for.
+ *
+ * A folder's files may have an output matrix although config.json ties it to the embedding. As transformers does: a matrix that
+ * differs from the embedding is not tied, and one without an embedding beside it is the embedding, too.
  * Reference: transformers 5.23, `PreTrainedModel.tie_weights`.
+ *
+ * @returns weights in the order of `parameterShapes`
+ * @throws UserError when a file or weight is missing, superfluous or misshapen; asking for `data` throws it for damaged ones
  */
-function loadWithOutput(folder: string, config: ModelConfig, hasEmbedding: boolean): Model {
+export function openWeights(folder: string): {
+  config: ModelConfig;
+  weights: ReadonlyMap<string, TensorToWrite>;
+} {
+  const config = readModelConfig(folder);
+  const names = config.tieEmbeddings ? weightNames(folder) : undefined;
+  if (!names?.has(OUTPUT)) return { config, weights: findWeights(folder, parameterShapes(config)) };
   const untied = { ...config, tieEmbeddings: false };
   const shapes = parameterShapes(untied);
-  if (!hasEmbedding) shapes.delete(EMBEDDING);
-  const parameters = loadVariables(folder, shapes);
-  const output = parameters.get(OUTPUT)!;
-  const values = output.values();
-  const embedding = parameters.get(EMBEDDING);
-  if (embedding?.values().some((value, i) => value !== values[i]))
-    return { config: untied, parameters };
-  parameters.delete(OUTPUT);
-  output.dispose();
-  const tied = embedding ?? new Variable(EMBEDDING, output.shape, values);
-  return { config, parameters: new Map([[EMBEDDING, tied], ...parameters]) };
+  if (!names.has(EMBEDDING)) shapes.delete(EMBEDDING);
+  const weights = findWeights(folder, shapes);
+  const output = weights.get(OUTPUT)!;
+  const embedding = weights.get(EMBEDDING);
+  if (embedding !== undefined && differ(embedding, output)) return { config: untied, weights };
+  weights.delete(OUTPUT);
+  return { config, weights: new Map([[EMBEDDING, embedding ?? output], ...weights]) };
+}
+
+function differ(a: TensorToWrite, b: TensorToWrite): boolean {
+  const [left, right] = [a.data, b.data];
+  return left.some((value, i) => value !== right[i]);
 }
 
 /**
@@ -134,34 +150,54 @@ export function loadVariables(
   folder: string,
   shapes: ReadonlyMap<string, readonly number[]>,
 ): Map<string, Variable> {
+  return toVariables(findWeights(folder, shapes));
+}
+
+function toVariables(weights: ReadonlyMap<string, TensorToWrite>): Map<string, Variable> {
   const parameters = new Map<string, Variable>();
-  const found = new Set<string>();
   try {
-    for (const path of weightFiles(folder)) {
-      using file = openSafetensors(path);
-      for (const name of file.tensors.keys()) {
-        if (found.has(name)) throw duplicate(path, name);
-        found.add(name);
-        const shape = shapes.get(name);
-        if (shape) parameters.set(name, readVariable(file, name, shape));
-        else if (!isIgnored(name)) throw unexpected(path, name);
-      }
-    }
-    const missing = [...shapes.keys()].filter((name) => !found.has(name));
-    if (missing.length > 0) {
-      const list = missing.slice(0, 3).join(", ") + (missing.length > 3 ? ", ..." : "");
-      const verb = missing.length > 1 ? "are" : "is";
-      throw new UserError(
-        `${folder}: ${missing.length} of the weights that config.json asks for ${verb} missing: ${list}; ` +
-          "fetch the files again, or the config.json that belongs to them",
-      );
-    }
+    for (const [name, { shape, data }] of weights)
+      parameters.set(name, new Variable(name, shape, data as Float32Array));
   } catch (error) {
     for (const variable of parameters.values()) variable.dispose();
     throw error;
   }
-  // In the model's order, not the file's: sums over all weights must not depend on where they came from.
-  return new Map([...shapes.keys()].map((name) => [name, parameters.get(name)!]));
+  return parameters;
+}
+
+/**
+ * Finds the weights of a Hugging Face folder; each is read and checked when its `data` are asked for.
+ *
+ * @param shapes of all weights that there must be
+ * @returns in the order of `shapes`, not the files': sums over all weights must not depend on where they came from
+ * @throws UserError when a file or weight is missing, superfluous or misshapen
+ */
+function findWeights(
+  folder: string,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): Map<string, TensorToWrite> {
+  const found = new Map<string, TensorToWrite>();
+  const seen = new Set<string>();
+  for (const path of weightFiles(folder)) {
+    using file = openSafetensors(path);
+    for (const name of file.tensors.keys()) {
+      if (seen.has(name)) throw duplicate(path, name);
+      seen.add(name);
+      const shape = shapes.get(name);
+      if (shape) found.set(name, weightIn(file, name, shape));
+      else if (!isIgnored(name)) throw unexpected(path, name);
+    }
+  }
+  const missing = [...shapes.keys()].filter((name) => !found.has(name));
+  if (missing.length > 0) {
+    const list = missing.slice(0, 3).join(", ") + (missing.length > 3 ? ", ..." : "");
+    const verb = missing.length > 1 ? "are" : "is";
+    throw new UserError(
+      `${folder}: ${missing.length} of the weights that config.json asks for ${verb} missing: ${list}; ` +
+        "fetch the files again, or the config.json that belongs to them",
+    );
+  }
+  return new Map([...shapes.keys()].map((name) => [name, found.get(name)!]));
 }
 
 /** Writes config.json and model.safetensors (float32) as transformers does. */
@@ -280,17 +316,28 @@ function readWeightMap(indexPath: string): Record<string, string> {
   return map as Record<string, string>;
 }
 
-function readVariable(file: SafetensorsFile, name: string, shape: readonly number[]): Variable {
-  const found = file.tensors.get(name)!.shape;
+function weightIn(
+  { path, tensors }: SafetensorsFile,
+  name: string,
+  shape: readonly number[],
+): TensorToWrite {
+  const found = tensors.get(name)!.shape;
   if (found.join() !== shape.join()) {
     throw new UserError(
-      `${file.path}: ${name} has shape [${found}], expected [${shape}] from config.json; ` +
+      `${path}: ${name} has shape [${found}], expected [${shape}] from config.json; ` +
         "weights and config.json belong to different models",
     );
   }
-  const values = file.readFloat32(name);
-  checkFinite(values, shape, name, file.path);
-  return new Variable(name, shape, values);
+  return {
+    dtype: "F32",
+    shape,
+    get data() {
+      using file = openSafetensors(path); // again, since the folder may have many shards
+      const values = file.readFloat32(name);
+      checkFinite(values, shape, name, path);
+      return values;
+    },
+  };
 }
 
 /** Weights that some files carry and the model does not need: of a classifier's, the language model's output matrix. */
