@@ -29,7 +29,7 @@ const maxTextBytes = 2 ** 26;
 const maxKeyBytes = 2 ** 16 - 1;
 const maxTensorNameBytes = 256;
 const maxDimensions = 4;
-const defaultAlignment = 32;
+export const defaultAlignment = 32;
 
 /** @throws UserError if the file is truncated, damaged, big-endian, of version 1, or no GGUF file */
 export function readHeader(descriptor: number, path: string): GgufHeader {
@@ -161,7 +161,7 @@ const numberTypes = {
 } as const;
 
 /** By the number that stands for it in a file. */
-const valueTypes = [
+export const valueTypes = [
   ...(["u8", "i8", "u16", "i16", "u32", "i32", "f32"] as const),
   ...(["bool", "text", "array", "u64", "i64", "f64"] as const),
 ] as const;

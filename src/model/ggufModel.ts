@@ -46,7 +46,10 @@ const harmlessKeys: ReadonlySet<string> = new Set([
 ]);
 
 /** LLaMA 3.1's scaling of the rotary frequencies, as a divisor of each. */
-const ropeDivisors = "rope_freqs.weight";
+export const ropeDivisors = "rope_freqs.weight";
+
+/** What the configuration is read from. */
+export type GgufContent = Pick<GgufFile, "path" | "metadata" | "shapes" | "readFloat32">;
 
 /**
  * Reads what llama.cpp reads of a LLaMA, with its defaults; other keys of the architecture must be 0, false or empty.
@@ -55,7 +58,7 @@ const ropeDivisors = "rope_freqs.weight";
  * @returns the configuration, without a padding token
  * @throws UserError for another architecture, and for what our LLaMA cannot do, each by its name
  */
-export function ggufConfig(file: GgufFile): ModelConfig {
+export function ggufConfig(file: GgufContent): ModelConfig {
   const { path, metadata, shapes } = file;
   const parsed = schema.safeParse(Object.fromEntries(metadata));
   if (!parsed.success) {
@@ -107,7 +110,7 @@ export function ggufConfig(file: GgufFile): ModelConfig {
 }
 
 /** Keys like `llama.logit_scale` would change what is computed, or mean nothing to us, which cannot be told apart. */
-function refuseOtherKeys({ path, metadata }: GgufFile): void {
+function refuseOtherKeys({ path, metadata }: GgufContent): void {
   for (const [key, value] of metadata) {
     if (!key.startsWith("llama.") || key in schema.shape || harmlessKeys.has(key)) continue;
     const isInactive = [0, false, ""].some((inactive) => value === inactive);
@@ -138,7 +141,7 @@ function linearScaling(given: Metadata): RopeScaling | null {
  * Finds the settings behind the divisors: the largest is the factor, and one on the ramp between the two bands gives the
  * original positions, with the bounds 1 and 4 that every published LLaMA has. All divisors are then checked.
  */
-function llama3Scaling(config: ModelConfig, file: GgufFile): Llama3RopeScaling {
+function llama3Scaling(config: ModelConfig, file: GgufContent): Llama3RopeScaling {
   const plain = ropeInverseFrequencies({ ...config, ropeScaling: null });
   const scaling =
     file.shapes.get(ropeDivisors)?.join() === String(plain.length)
@@ -193,9 +196,15 @@ const otherNames: Readonly<Record<string, string>> = {
   "lm_head.weight": "output.weight",
 };
 
-function ggufName(name: string): string {
+/** llama.cpp's name of a weight that Hugging Face has under `name`. */
+export function ggufName(name: string): string {
   const [, layer, rest] = /^model\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
   return rest === undefined ? otherNames[name]! : `blk.${layer}.${layerNames[rest]}`;
+}
+
+/** Whether a weight's rows are queries or keys, which llama.cpp has in another order. */
+export function isInterleaved(name: string): boolean {
+  return /\.(q|k)_proj\.weight$/.test(name);
 }
 
 /**
@@ -218,14 +227,13 @@ export function ggufWeights(file: GgufFile, config: ModelConfig): Map<string, Te
       );
     }
     unused.delete(source);
-    const isInterleaved = /\.(q|k)_proj\.weight$/.test(name);
     weights.set(name, {
       dtype: "F32",
       shape,
       get data() {
         const values = file.readFloat32(source);
         checkFinite(values, shape, source, path);
-        return isInterleaved ? intoHalves(values, config.headDim, shape[1]!) : values;
+        return isInterleaved(name) ? intoHalves(values, config.headDim, shape[1]!) : values;
       },
     });
   }
