@@ -5,7 +5,14 @@ import { show, UserError } from "../errors.ts";
 import { wordRules } from "./ggufWordRules.ts";
 
 /** What `tokenizer.ggml.token_type` says of a token. */
-export const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5 } as const;
+export const tokenTypes = {
+  normal: 1,
+  unknown: 2,
+  control: 3,
+  userDefined: 4,
+  unused: 5,
+  byte: 6,
+} as const;
 
 const id = z.int().nonnegative().optional();
 const schema = z.object({
