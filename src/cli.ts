@@ -97,7 +97,8 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "export",
     {
-      describe: "Write a checkpoint as a Hugging Face folder for other tools, and check it",
+      describe:
+        "Write a checkpoint as a Hugging Face folder or a GGUF file for other tools, and check it",
       load: async () => register((await import("./commands/export.ts")).exportCommand),
     },
   ],

@@ -19,7 +19,12 @@ export { UserError } from "./errors.ts";
 export type { Observer, ProgressReport } from "./observer.ts";
 export { InterruptedError } from "./run/interrupts.ts";
 export { type Comparison, compare } from "./tasks/compare.ts";
-export { type ExportArguments, exportCheckpoint as exportModel } from "./tasks/exportModel.ts";
+export {
+  type ExportArguments,
+  exportCheckpoint as exportModel,
+  exportCheckpointAsGguf as exportGguf,
+  type GgufArguments,
+} from "./tasks/exportModel.ts";
 export { type GeneratedResponse, type GenerateOptions, generate } from "./tasks/generate.ts";
 export { importModel } from "./tasks/importModel.ts";
 export { type LoadedModel, loadModel } from "./tasks/loadModel.ts";

@@ -1,6 +1,7 @@
 // `reft export`: writes a checkpoint for other tools, and prints how it compares.
 import type { CommandModule, InferredOptionTypes } from "yargs";
-import { exportCheckpoint } from "../tasks/exportModel.ts";
+import { UserError } from "../errors.ts";
+import { exportCheckpoint, exportCheckpointAsGguf } from "../tasks/exportModel.ts";
 import { print } from "../terminal.ts";
 
 const options = {
@@ -10,11 +11,25 @@ const options = {
     describe: "Run (its best checkpoint), one checkpoint, or a model",
   },
   output: { type: "string", demandOption: true, describe: "New folder" },
-  dtype: { choices: ["f32", "bf16", "f16"] as const, default: "f32", describe: "Type of weights" },
+  dtype: {
+    choices: ["f32", "bf16", "f16", "q8_0"] as const,
+    default: "f32",
+    describe: "Type of weights; q8_0 with --gguf",
+  },
+  gguf: {
+    type: "boolean",
+    default: false,
+    describe:
+      "Write model.gguf, for llama.cpp, node-llama-cpp and Ollama, in place of a Hugging Face folder",
+  },
+  modelfile: {
+    type: "boolean",
+    default: false,
+    describe: "Write Ollama's Modelfile beside model.gguf, with the model's own prompt",
+  },
   "max-shard-gigabytes": {
     type: "number",
-    default: 5,
-    describe: "Largest file of weights, in 10^9 bytes",
+    describe: "Largest file of weights, in 10^9 bytes; 5 where it is not given",
   },
   "value-head": {
     type: "boolean",
@@ -29,22 +44,39 @@ function short(figure: number): string {
   return String(Number(figure.toPrecision(2)));
 }
 
+function writeGguf(args: Arguments): void {
+  if (args["value-head"] || args["max-shard-gigabytes"] !== undefined) {
+    throw new UserError(
+      "--gguf: a GGUF file is one file without a value head; leave --value-head and --max-shard-gigabytes out",
+    );
+  }
+  const { bytes, tensors, maxDifference } = exportCheckpointAsGguf(args);
+  print(
+    `${args.output}: ${(bytes / 1e6).toFixed(1)} MB, ${tensors} tensors as ${args.dtype} in model.gguf, read back and equal. ` +
+      `Rounding moves a weight by at most ${short(maxDifference)}`,
+  );
+}
+
+function writeFolder(args: Arguments): void {
+  const { dtype, "max-shard-gigabytes": maxShardGigabytes = 5, "value-head": valueHead } = args;
+  if (dtype === "q8_0" || args.modelfile) {
+    const flag = args.modelfile ? "--modelfile" : "--dtype q8_0";
+    throw new UserError(`${flag}: only a GGUF file has it; add --gguf`);
+  }
+  const report = exportCheckpoint({ ...args, dtype, maxShardGigabytes, valueHead });
+  const { bytes, weightFiles, maxDifference, meanKl, agreement, positions } = report;
+  const files = weightFiles === 1 ? "1 file" : `${weightFiles} files`;
+  print(
+    `${args.output}: ${(bytes / 1e6).toFixed(1)} MB, weights as ${dtype} in ${files}, read back and equal. ` +
+      `Against the checkpoint, over ${positions} positions: logits differ by at most ${short(maxDifference)}, ` +
+      `mean KL ${short(meanKl)} nats, same choice at ${(100 * agreement).toFixed(1)} %`,
+  );
+}
+
 export const exportCommand: CommandModule<object, Arguments> = {
   command: "export",
-  describe: "Write a checkpoint as a Hugging Face folder for other tools, and check it",
+  describe:
+    "Write a checkpoint as a Hugging Face folder or a GGUF file for other tools, and check it",
   builder: (yargs) => yargs.options(options),
-  handler: (args) => {
-    const report = exportCheckpoint({
-      ...args,
-      maxShardGigabytes: args["max-shard-gigabytes"],
-      valueHead: args["value-head"],
-    });
-    const { bytes, weightFiles, maxDifference, meanKl, agreement, positions } = report;
-    const files = weightFiles === 1 ? "1 file" : `${weightFiles} files`;
-    print(
-      `${args.output}: ${(bytes / 1e6).toFixed(1)} MB, weights as ${args.dtype} in ${files}, read back and equal. ` +
-        `Against the checkpoint, over ${positions} positions: logits differ by at most ${short(maxDifference)}, ` +
-        `mean KL ${short(meanKl)} nats, same choice at ${(100 * agreement).toFixed(1)} %`,
-    );
-  },
+  handler: (args) => (args.gguf ? writeGguf(args) : writeFolder(args)),
 };

@@ -150,7 +150,8 @@ function fixedPrompts({ config, tokenizer }: Exportable): number[][] {
 
 // --- The comparison ---
 
-function asFailedCheck<T>(check: () => T): T {
+/** Runs a check of what was written. @throws UserError in place of whatever it throws */
+export function asFailedCheck<T>(check: () => T): T {
   try {
     return check();
   } catch (error) {
@@ -184,8 +185,16 @@ function takeWeights(model: Exportable, path: string, dtype: FloatDtype): void {
   }
 }
 
-function checkEqual(found: TensorData, expected: TensorData, name: string, path: string): void {
-  const [a, b] = [found, expected].map((data) => Buffer.from(data.buffer)) as [Buffer, Buffer];
+/** @throws Error that names the first number of a weight that is not the source's, bit for bit */
+export function checkEqual(
+  found: TensorData,
+  expected: TensorData,
+  name: string,
+  path: string,
+): void {
+  const [a, b] = [found, expected].map((data) =>
+    Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+  ) as [Buffer, Buffer];
   if (a.equals(b)) return;
   const place = Math.floor(a.findIndex((byte, i) => byte !== b[i]) / found.BYTES_PER_ELEMENT);
   throw new Error(`${path}: ${name}: number ${place} is not the source's`);

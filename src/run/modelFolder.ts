@@ -70,7 +70,10 @@ export function saveModelFolder(
 /**
  * The tokens that end a response: those of config.json, of generation_config.json and of the tokenizer, where there is one.
  */
-export function endTokens({ config }: Model, tokenizer: Tokenizer | undefined): number[] {
+export function endTokens(
+  { config }: Pick<Model, "config">,
+  tokenizer: Tokenizer | undefined,
+): number[] {
   return [...new Set([...config.eosIds, ...(tokenizer ? [tokenizer.eosId] : [])])];
 }
 

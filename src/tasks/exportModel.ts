@@ -1,7 +1,8 @@
-// A checkpoint as a Hugging Face folder for other tools, checked before it is handed over.
+// A checkpoint as a Hugging Face folder or a GGUF file for other tools, checked before it is handed over.
 import { UserError } from "../errors.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { type ExportReport, exportModel } from "../run/export.ts";
+import { exportGguf, type GgufExportReport } from "../run/exportGguf.ts";
 
 const dtypes = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
 
@@ -23,4 +24,21 @@ export function exportCheckpoint(args: ExportArguments): ExportReport {
   const source = resolveModelFolder(checkpoint);
   const maxShardBytes = maxShardGigabytes * 1e9;
   return exportModel(source, output, { dtype: dtypes[dtype], maxShardBytes, valueHead });
+}
+
+const ggufDtypes = { ...dtypes, q8_0: "Q8_0" } as const;
+
+export interface GgufArguments {
+  readonly checkpoint: string;
+  readonly output: string;
+  readonly dtype: keyof typeof ggufDtypes;
+  /** Whether a Modelfile for Ollama is written, too. */
+  readonly modelfile: boolean;
+}
+
+/** Writes a folder with model.gguf, reads it back, compares. @throws UserError when it is not what was to be exported */
+export function exportCheckpointAsGguf(args: GgufArguments): GgufExportReport {
+  const { checkpoint, output, dtype, modelfile } = args;
+  const source = resolveModelFolder(checkpoint);
+  return exportGguf(source, output, { dtype: ggufDtypes[dtype], modelfile });
 }

@@ -66,3 +66,22 @@ test.each([
   expect(said.stderr).toContain(message);
   expect(existsSync(output)).toBe(false);
 });
+
+test("writes a GGUF file, and a Modelfile beside it", async () => {
+  expect(await exportOf(run, "--gguf", "--dtype", "f16", "--modelfile"), said.stderr).toBe(0);
+  expect(said.log).toMatch(
+    /MB, 11 tensors as f16 in model\.gguf, read back and equal\. Rounding moves/,
+  );
+  expect(readFileSync(join(output, "Modelfile"), "utf8")).toContain("FROM ./model.gguf");
+  expect(readFileSync(join(output, "model.gguf")).subarray(0, 4).toString()).toBe("GGUF");
+});
+
+test.each([
+  [["--dtype", "q8_0"], "--dtype q8_0: only a GGUF file has it; add --gguf"],
+  [["--modelfile"], "--modelfile: only a GGUF file has it; add --gguf"],
+  [["--gguf", "--value-head"], "--gguf: a GGUF file is one file without a value head"],
+])("refuses %j, and leaves nothing", async (flags, message) => {
+  expect(await exportOf(run, ...flags)).toBe(1);
+  expect(said.stderr).toContain(message);
+  expect(existsSync(output)).toBe(false);
+});

@@ -1,0 +1,200 @@
+// Export as a GGUF file, for llama.cpp and what is built on it. As with a Hugging Face folder (export.ts) the output gets its name
+// only when it was read back and found to be its source. One weight is in memory at a time.
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { tokenizerFromGguf } from "../data/ggufTokenizer.ts";
+import { formatPrompt } from "../data/prompt.ts";
+import { createTokenizer, loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { tokenizerToGguf } from "../data/tokenizerToGguf.ts";
+import { UserError } from "../errors.ts";
+import { isClassifier } from "../model/classifier.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { type GgufFile, openGguf } from "../model/gguf.ts";
+import { ggufConfig, ggufWeights } from "../model/ggufModel.ts";
+import { type GgufDtype, roundedToGguf } from "../model/ggufQuantize.ts";
+import {
+  type GgufTensorToWrite,
+  type GgufWritten,
+  readBack,
+  writeGguf,
+} from "../model/ggufWriter.ts";
+import { checkHoldsModel, openWeights } from "../model/model.ts";
+import { ggufDtypeOf, modelToGguf, tensorsToGguf } from "../model/modelToGguf.ts";
+import type { TensorToWrite } from "../model/safetensors.ts";
+import { type Disk, nodeDisk } from "./disk.ts";
+import { asFailedCheck, checkEqual } from "./export.ts";
+import { writeFreshFolder } from "./freshFolder.ts";
+import { type AnswerFormat, checkVocabulary, endTokens, readAnswerFormat } from "./modelFolder.ts";
+import { modelfile } from "./modelfile.ts";
+
+export interface GgufExportOptions {
+  readonly dtype: GgufDtype;
+  /** Whether a Modelfile for Ollama is written, too. */
+  readonly modelfile: boolean;
+}
+
+export interface GgufExportReport {
+  /** Size of all files together. */
+  readonly bytes: number;
+  readonly tensors: number;
+  /** How far rounding moves a weight at most. */
+  readonly maxDifference: number;
+}
+
+/** All of these have one name, so that commands in other tools stay the same. */
+const [ggufName, modelfileName] = ["model.gguf", "Modelfile"];
+
+/**
+ * Writes model.gguf, and a Modelfile where asked, into a fresh folder: aside, read back, compared, renamed. Read by the importer,
+ * the file must have the source's configuration, its tokens for some texts, and every weight, rounded as its type says, bit for bit.
+ *
+ * @param source folder of a language model or of a checkpoint of one
+ * @throws UserError when the output is in use, a GGUF file cannot express the model, a weight does not fit into the type, the disk
+ * refuses, or the comparison fails; no file is left then
+ */
+export function exportGguf(
+  source: string,
+  output: string,
+  options: GgufExportOptions,
+  disk: Disk = nodeDisk,
+): GgufExportReport {
+  return writeFreshFolder(output, disk, (folder) => {
+    const content = contentOf(source, options.dtype);
+    const text = options.modelfile ? modelfileOf(source, content) : undefined;
+    const path = join(folder, ggufName);
+    writeGguf(path, content.metadata, content.tensors);
+    if (text !== undefined) disk.write(join(folder, modelfileName), text);
+    for (const name of readdirSync(folder)) disk.sync(join(folder, name));
+    disk.sync(folder);
+    const maxDifference = asFailedCheck(() => checkFile(path, content, options.dtype));
+    const sizes = readdirSync(folder).map((name) => statSync(join(folder, name)).size);
+    return { bytes: sizes.reduce((a, b) => a + b), tensors: content.tensors.size, maxDifference };
+  });
+}
+
+interface Content {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly format: AnswerFormat | undefined;
+  readonly endIds: readonly number[];
+  /** Under Hugging Face's names. */
+  readonly weights: ReadonlyMap<string, TensorToWrite>;
+  readonly metadata: ReadonlyMap<string, GgufWritten>;
+  readonly tensors: ReadonlyMap<string, GgufTensorToWrite>;
+}
+
+function contentOf(source: string, dtype: GgufDtype): Content {
+  if (isClassifier(source)) {
+    throw new UserError(
+      `${source}: a classifier (train-rerank) cannot be exported as a GGUF file, whose LLaMA writes text; ` +
+        "export it as a Hugging Face folder, without --gguf",
+    );
+  }
+  checkHoldsModel(source);
+  const tokenizer = loadTokenizer(source);
+  const format = readAnswerFormat(source);
+  const { config, weights } = openWeights(source);
+  checkVocabulary(tokenizer, config, source);
+  const endIds = endTokens({ config }, tokenizer);
+  const { vocabSize } = config;
+  const use = { vocabSize, endIds, isAskedPlainly: format !== undefined };
+  const metadata = new Map<string, GgufWritten>([
+    ...modelToGguf(config, dtype),
+    ...tokenizerToGguf(tokenizer, use, source),
+  ]);
+  const tensors = tensorsToGguf(config, weights, dtype, source);
+  checkExpressed(config, metadata, tensors, source);
+  return { config, tokenizer, format, endIds, weights, metadata, tensors };
+}
+
+/** @throws UserError where reading the metadata gives another configuration */
+function checkExpressed(
+  config: ModelConfig,
+  metadata: ReadonlyMap<string, GgufWritten>,
+  tensors: ReadonlyMap<string, GgufTensorToWrite>,
+  source: string,
+): void {
+  const found = comparable(
+    ggufConfig({
+      path: source,
+      metadata: new Map([...metadata].map(([key, value]) => [key, readBack(value)])),
+      shapes: new Map([...tensors].map(([name, { shape }]) => [name, shape])),
+      readFloat32: (name) => tensors.get(name)!.data,
+    }),
+  );
+  const wanted = comparable(config);
+  const others = Object.keys(wanted).filter((key) => !isDeepStrictEqual(found[key], wanted[key]));
+  if (others.length === 0) return;
+  throw new UserError(
+    `${source}: a GGUF file cannot express its ${others.join(", ")}; export a Hugging Face folder, without --gguf`,
+  );
+}
+
+/** What a GGUF file has of a configuration beside special tokens, its numbers in float32. */
+function comparable(config: ModelConfig): Record<string, unknown> {
+  const { initializerStd, padId, bosId, eosIds, otherKeys, ...shape } = config; // the first four come from the tokenizer, or not at all
+  const round = (_: string, value: unknown) =>
+    typeof value === "number" ? Math.fround(value) : value;
+  return JSON.parse(JSON.stringify(shape, round));
+}
+
+function modelfileOf(
+  source: string,
+  { config, tokenizer, format, endIds, metadata }: Content,
+): string {
+  if (format === undefined) {
+    throw new UserError(
+      `${source}: has no reft.json, so there is no prompt for --modelfile; give a model that was trained here, or leave the flag out`,
+    );
+  }
+  const tokens = metadata.get("tokenizer.ggml.tokens") as readonly string[];
+  const stops = endIds.map((id) => tokens[id]!);
+  const { maxPositions } = config;
+  return modelfile(tokenizer, format, { from: ggufName, maxPositions, stops }, source);
+}
+
+// --- The comparison ---
+
+const texts = [
+  formatPrompt("Ann has 3 boxes of 12 pens and gives 5 away. How many are left?"),
+  'def solution():\n    """It\'s 1,234.5?"""\n    x = 12345 // 7\n\n    return {"naïve": [x], "🙂": \'"\'}\n',
+  "  two  spaces\t and a tab \r\n",
+];
+
+/** @returns how far rounding moves a weight at most */
+function checkFile(
+  path: string,
+  { config, tokenizer, weights, metadata }: Content,
+  dtype: GgufDtype,
+): number {
+  using file = openGguf(path);
+  checkMetadata(file, metadata);
+  const rebuilt = createTokenizer(tokenizerFromGguf(file.metadata, path), path);
+  for (const text of texts) {
+    if (isDeepStrictEqual(rebuilt.encode(text), tokenizer.encode(text))) continue;
+    throw new Error(`${path}: its tokenizer gives other ids than the source's`);
+  }
+  let maxDifference = 0;
+  const found = ggufWeights(file, config);
+  for (const [name, { shape, data }] of weights) {
+    const source = data as Float32Array;
+    const rounded = roundedToGguf(source, ggufDtypeOf(shape, dtype));
+    checkEqual(found.get(name)!.data, rounded, name, path);
+    maxDifference = Math.max(maxDifference, largestDifference(source, rounded));
+  }
+  return maxDifference;
+}
+
+function largestDifference(a: Float32Array, b: Float32Array): number {
+  let largest = 0;
+  for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs(a[i]! - b[i]!));
+  return largest;
+}
+
+function checkMetadata(file: GgufFile, metadata: ReadonlyMap<string, GgufWritten>): void {
+  for (const [key, value] of metadata) {
+    if (isDeepStrictEqual(file.metadata.get(key), readBack(value))) continue;
+    throw new Error(`${file.path}: ${key} is not what was written`);
+  }
+}
