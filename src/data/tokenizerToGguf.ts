@@ -81,7 +81,7 @@ export function tokenizerToGguf(tokenizer: Tokenizer, use: VocabularyUse, where:
 function cannotExpress(where: string, what: string): UserError {
   return new UserError(
     `${where}: a GGUF file cannot express its tokenizer: ${what}. llama.cpp would give other tokens than those the model was ` +
-      "trained on; export a Hugging Face folder (without --gguf), which has the tokenizer as it is",
+      "trained on; export a Hugging Face folder, which has the tokenizer as it is",
   );
 }
 

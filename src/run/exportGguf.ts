@@ -88,7 +88,7 @@ function contentOf(source: string, dtype: GgufDtype): Content {
   if (isClassifier(source)) {
     throw new UserError(
       `${source}: a classifier (train-rerank) cannot be exported as a GGUF file, whose LLaMA writes text; ` +
-        "export it as a Hugging Face folder, without --gguf",
+        "export it as a Hugging Face folder",
     );
   }
   checkHoldsModel(source);
@@ -127,7 +127,7 @@ function checkExpressed(
   const others = Object.keys(wanted).filter((key) => !isDeepStrictEqual(found[key], wanted[key]));
   if (others.length === 0) return;
   throw new UserError(
-    `${source}: a GGUF file cannot express its ${others.join(", ")}; export a Hugging Face folder, without --gguf`,
+    `${source}: a GGUF file cannot express its ${others.join(", ")}; export a Hugging Face folder instead`,
   );
 }
 
@@ -145,7 +145,7 @@ function modelfileOf(
 ): string {
   if (format === undefined) {
     throw new UserError(
-      `${source}: has no reft.json, so there is no prompt for --modelfile; give a model that was trained here, or leave the flag out`,
+      `${source}: has no reft.json, so there is no prompt for a Modelfile; give a model that was trained here, or leave modelfile out`,
     );
   }
   const tokens = metadata.get("tokenizer.ggml.tokens") as readonly string[];

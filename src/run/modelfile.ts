@@ -56,7 +56,7 @@ function promptTemplate(tokenizer: Tokenizer, { sampling }: AnswerFormat, where:
     if (isDeepStrictEqual(tokenizer.encode(text), tokens)) continue;
     throw new UserError(
       `${where}: Ollama takes a prompt as one text, and no text has exactly the tokens that this model was trained to go on from; ` +
-        "leave --modelfile out, and give llama.cpp or node-llama-cpp the tokens (docs/export.md)",
+        "leave modelfile out, and give llama.cpp or node-llama-cpp the tokens (docs/export.md)",
     );
   }
   return template!;

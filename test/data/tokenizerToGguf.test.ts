@@ -110,7 +110,7 @@ test.each<[Json, RegExp]>([
   const convert = () => metadataOf(tokenizerWith(json));
   expect(convert).toThrow(UserError);
   expect(convert).toThrow(message);
-  expect(convert).toThrow("export a Hugging Face folder (without --gguf)");
+  expect(convert).toThrow("export a Hugging Face folder, which");
 });
 
 test("added tokens have their types, and rows without a token are unused", () => {

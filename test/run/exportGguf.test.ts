@@ -76,7 +76,7 @@ describe("refuses, and leaves nothing:", () => {
       "a model without a prompt, with a Modelfile",
       () => rmSync(join(source, "reft.json")),
       { modelfile: true },
-      /has no reft\.json, so there is no prompt for --modelfile/,
+      /has no reft\.json, so there is no prompt for a Modelfile/,
     ],
     [
       "an output in use",
@@ -103,7 +103,7 @@ describe("refuses, and leaves nothing:", () => {
     disposeClassifier(classifier);
     source = folder;
     expect(await userErrorOf(() => exported())).toMatch(
-      /classifier \(train-rerank\) cannot be exported as a GGUF file.*without --gguf/,
+      /classifier \(train-rerank\) cannot be exported as a GGUF file.*Hugging Face folder/,
     );
   });
 
