@@ -5,6 +5,7 @@ import { z } from "zod";
 import { show, UserError } from "../errors.ts";
 import { trainBpe } from "./bpe.ts";
 import { checkValue, parseJson, readText } from "./jsonl.ts";
+import type { Span } from "./tokenizer/addedTokens.ts";
 import { createPipeline } from "./tokenizer/pipeline.ts";
 import {
   configName,
@@ -21,10 +22,19 @@ export interface Tokenizer {
   readonly bosId?: number;
   /** Absent where the configuration names none, or names EOS: padding must not look like an end. */
   readonly padId?: number;
-  /** Token ids of a text; no control token is added, and one that the text spells out is ordinary text. */
-  encode(text: string): number[];
+  /**
+   * Token ids of a text; no control token is added, and one that the text spells out is ordinary text, but for where a template
+   * wrote it.
+   *
+   * @param written what of the text a template wrote
+   */
+  encode(text: string, written?: readonly Span[]): number[];
   /** The exact text of the ids; control tokens are left out. */
   decode(ids: readonly number[]): string;
+  /** The texts of its control tokens. */
+  readonly controlTokens: ReadonlySet<string>;
+  /** The texts of its named control tokens, as templates call them: `bos_token`, `eos_token`. */
+  readonly namedTokens: Readonly<Record<string, string>>;
   readonly files: TokenizerFiles;
 }
 
@@ -36,6 +46,10 @@ const tokenizerConfigSchema = z.looseObject({
   bos_token: specialTokenSchema,
   eos_token: specialTokenSchema,
   pad_token: specialTokenSchema,
+  unk_token: specialTokenSchema,
+  sep_token: specialTokenSchema,
+  cls_token: specialTokenSchema,
+  mask_token: specialTokenSchema,
 });
 const anyJson: z.ZodType<unknown> = z.unknown();
 
@@ -81,7 +95,8 @@ function tokenizerPaths(folder: string): readonly [string, string] {
 export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
   const [jsonPath, configPath] = tokenizerPaths(where);
   const config = checkValue(files.tokenizerConfig, configPath, tokenizerConfigSchema);
-  const { vocabSize, idOf: find, encode, decode } = createPipeline(files.tokenizerJson, jsonPath);
+  const pipeline = createPipeline(files.tokenizerJson, jsonPath);
+  const { vocabSize, idOf: find, encode, decode, controlTokens } = pipeline;
   const idOf = (token: string | null | undefined) => (token == null ? undefined : find(token));
 
   const eosId = idOf(config.eos_token);
@@ -100,6 +115,14 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     ...(padId === undefined || padId === eosId ? {} : { padId }),
     encode,
     decode,
+    controlTokens,
+    namedTokens: namedTokens(config),
     files,
   };
+}
+
+function namedTokens(config: z.infer<typeof tokenizerConfigSchema>): Record<string, string> {
+  const names = ["bos", "eos", "unk", "pad", "sep", "cls", "mask"] as const;
+  const named = names.map((name) => [`${name}_token`, config[`${name}_token`]] as const);
+  return Object.fromEntries(named.flatMap(([name, text]) => (text == null ? [] : [[name, text]])));
 }

@@ -33,6 +33,8 @@ function tokenizerOf(...tokens: string[]): Tokenizer {
       return ids;
     },
     decode: (ids) => ids.map((id) => (id === 0 ? "" : texts[id]!)).join(""),
+    controlTokens: new Set(),
+    namedTokens: {},
     files: { tokenizerJson: {}, tokenizerConfig: {} },
   };
 }

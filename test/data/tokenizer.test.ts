@@ -205,3 +205,26 @@ describe.skipIf(realData === undefined)("CodeLlama's tokenizer on real data (REF
     });
   });
 });
+
+test("a control token is one only within what a template wrote", () => {
+  const tokenizer = trainTokenizer(["a b"], 259);
+  const { bosId, eosId, encode } = tokenizer;
+  expect(
+    encode("<s>a</s>b</s>", [
+      { start: 0, end: 3 },
+      { start: 9, end: 13 },
+    ]),
+  ).toEqual([bosId, ...encode("a</s>b"), eosId]);
+  expect(
+    encode("<s>", [
+      { start: 0, end: 2 },
+      { start: 2, end: 3 },
+    ]),
+  ).toEqual(encode("<s>")); // in two parts
+  expect([...tokenizer.controlTokens]).toEqual(["<pad>", "<s>", "</s>"]);
+  expect(tokenizer.namedTokens).toEqual({
+    bos_token: "<s>",
+    eos_token: "</s>",
+    pad_token: "<pad>",
+  });
+});

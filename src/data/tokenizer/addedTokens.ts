@@ -1,4 +1,5 @@
-// Added tokens: found in a text before anything else is cut. Control tokens (special ones) are not: as text they are ordinary text.
+// Added tokens: found in a text before anything else is cut. Control tokens (special ones) are found only in what a template
+// wrote: everywhere else they are ordinary text.
 // Reference: huggingface/tokenizers 0.23, tokenizer/added_vocabulary.rs, with encode_special_tokens.
 import { z } from "zod";
 import { show, UserError } from "../../errors.ts";
@@ -31,7 +32,15 @@ export interface Part {
   readonly id?: number;
 }
 
+/** A part of a text, by its first character and the one after its last, in UTF-16 units. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface AddedTokens {
+  /** Cuts out the control tokens that stand wholly within the spans. */
+  readonly cutControl: (text: string, within: readonly Span[]) => Part[];
   /** Cuts out the tokens that are looked for in the text as it came. */
   readonly cutRaw: (text: string) => Part[];
   /** Cuts out those that are looked for in the normalized text. */
@@ -74,23 +83,49 @@ export function createAddedTokens(
     tokens.set(content, { ...token, sought: normalized ? normalize(content) : content });
   }
   const all = [...tokens.values()];
+  const control = all.filter(({ special }) => special);
+  const ordinary = ({ special }: SoughtToken) => !special;
   return {
+    cutControl: createCut(
+      control.map((token) => ({ ...token, sought: token.content })),
+      where,
+      (token) => isFoundAsWritten(token, where),
+    ),
     cutRaw: createCut(
       all.filter(({ normalized }) => !normalized),
       where,
+      ordinary,
     ),
     cutNormalized: createCut(
       all.filter(({ normalized }) => normalized),
       where,
+      ordinary,
     ),
     idOf,
     textOf: new Map(all.map(({ id, sought }) => [id, sought])),
-    special: new Set(all.filter(({ special }) => special).map(({ content }) => content)),
+    special: new Set(control.map(({ content }) => content)),
   };
 }
 
-/** Of the tokens that begin first in a text, the longest is found. */
-function createCut(tokens: readonly SoughtToken[], where: string): (text: string) => Part[] {
+/** @throws UserError for a control token that Rust looks for in the normalized text, whose places are not those of the template's */
+function isFoundAsWritten({ content, normalized }: SoughtToken, where: string): boolean {
+  if (!normalized) return true;
+  throw new UserError(
+    `${where}: the template writes the control token ${show(content)}, which has "normalized": true there; ` +
+      "that is not computed: expected false, as tokenizers of chat models have it",
+  );
+}
+
+/**
+ * Of the tokens that begin first in a text, the longest is found.
+ *
+ * @param counts whether a token that was found is cut out, or part of the text after all
+ */
+function createCut(
+  tokens: readonly SoughtToken[],
+  where: string,
+  counts: (token: SoughtToken) => boolean,
+): (text: string, within?: readonly Span[]) => Part[] {
   if (tokens.length === 0) return (text) => (text === "" ? [] : [{ text, start: 0 }]);
   const bySought = new Map(tokens.map((token) => [token.sought, token]));
   if (bySought.size < tokens.length || bySought.has("")) {
@@ -100,12 +135,17 @@ function createCut(tokens: readonly SoughtToken[], where: string): (text: string
   }
   const longestFirst = [...bySought.keys()].sort((a, b) => b.length - a.length);
   const pattern = new RegExp(longestFirst.map(literal).join("|"), "gu");
-  return (text) => {
+  return (text, within = [{ start: 0, end: text.length }]) => {
     const parts: Part[] = [];
     let done = 0;
-    for (const match of text.matchAll(pattern)) {
-      const token = bySought.get(match[0])!;
-      const found = place(token, text, match.index, done);
+    const matches = within.flatMap(({ start, end }) =>
+      [...text.slice(start, end).matchAll(pattern)].map((match) => ({
+        token: bySought.get(match[0])!,
+        index: start + match.index,
+      })),
+    );
+    for (const { token, index } of matches) {
+      const found = counts(token) ? place(token, text, index, done) : undefined;
       if (!found) continue;
       if (done < found.start) parts.push({ text: text.slice(done, found.start), start: done });
       parts.push({ ...found, id: token.id });
@@ -118,12 +158,11 @@ function createCut(tokens: readonly SoughtToken[], where: string): (text: string
 
 /** What a token takes of a text, spaces beside it included where it asks for them; undefined where it does not count. */
 function place(
-  { sought, special, single_word, lstrip, rstrip }: SoughtToken,
+  { sought, single_word, lstrip, rstrip }: SoughtToken,
   text: string,
   found: number,
   done: number,
 ): Part | undefined {
-  if (special) return undefined;
   let [start, end] = [found, found + sought.length];
   if (
     single_word &&

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { UserError } from "../../errors.ts";
 import { checkValue } from "../jsonl.ts";
-import { addedTokenSchema, createAddedTokens } from "./addedTokens.ts";
+import { addedTokenSchema, createAddedTokens, type Part, type Span } from "./addedTokens.ts";
 import { checkDepth, refuse } from "./check.ts";
 import { createDecoder } from "./decoder.ts";
 import { createModel } from "./model.ts";
@@ -15,10 +15,15 @@ export interface Pipeline {
   readonly vocabSize: number;
   /** The id of a token, control tokens included. */
   readonly idOf: (token: string) => number | undefined;
-  /** Control tokens in the text are ordinary text; half a surrogate pair counts as U+FFFD, which no UTF-8 can tell from it. */
-  readonly encode: (text: string) => number[];
+  /**
+   * Control tokens in the text are ordinary text, but for those within the spans that a template wrote; half a surrogate pair
+   * counts as U+FFFD, which no UTF-8 can tell from it.
+   */
+  readonly encode: (text: string, written?: readonly Span[]) => number[];
   /** The text of the ids; control tokens and ids without a token are left out. */
   readonly decode: (ids: readonly number[]) => string;
+  /** The texts of the control tokens. */
+  readonly controlTokens: ReadonlySet<string>;
 }
 
 const schema = z.object({
@@ -58,24 +63,32 @@ export function createPipeline(json: unknown, where: string): Pipeline {
     highestId = Math.max(highestId, id);
   if (highestId < 0) throw new UserError(`${where}: expected a vocabulary, found no token`);
 
+  const pushOrdinary = (ids: number[], { text, start }: Part) => {
+    for (const raw of added.cutRaw(text)) {
+      if (raw.id !== undefined) {
+        ids.push(raw.id);
+        continue;
+      }
+      for (const part of added.cutNormalized(normalize(raw.text))) {
+        if (part.id !== undefined) {
+          ids.push(part.id);
+          continue;
+        }
+        const words = cut(part.text, start + raw.start + part.start === 0);
+        for (const word of words) for (const id of idsOf(word)) ids.push(id);
+      }
+    }
+  };
   return {
     vocabSize: highestId + 1,
     idOf: (token) => added.idOf.get(token) ?? vocabulary.idOf.get(token),
-    encode(text) {
+    encode(text, written) {
+      const wellFormed = text.toWellFormed();
       const ids: number[] = [];
-      for (const raw of added.cutRaw(text.toWellFormed())) {
-        if (raw.id !== undefined) {
-          ids.push(raw.id);
-          continue;
-        }
-        for (const part of added.cutNormalized(normalize(raw.text))) {
-          if (part.id !== undefined) {
-            ids.push(part.id);
-            continue;
-          }
-          const words = cut(part.text, raw.start + part.start === 0);
-          for (const word of words) for (const id of idsOf(word)) ids.push(id);
-        }
+      const parts = written ? added.cutControl(wellFormed, written) : [whole(wellFormed)];
+      for (const part of parts) {
+        if (part.id !== undefined) ids.push(part.id);
+        else pushOrdinary(ids, part);
       }
       return ids;
     },
@@ -86,5 +99,8 @@ export function createPipeline(json: unknown, where: string): Pipeline {
       });
       return tokens.length === 0 ? "" : joinTokens(tokens).join("");
     },
+    controlTokens: added.special,
   };
 }
+
+const whole = (text: string): Part => ({ text, start: 0 });

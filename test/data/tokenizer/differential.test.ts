@@ -96,7 +96,7 @@ describe("createPipeline gives Rust's ids and Rust's texts", () => {
       { ...given, model: golden.models[model] },
       name,
     );
-    const ids = texts.map(encode);
+    const ids = texts.map((text) => encode(text));
     expectOutputs(ids, { shown: given.shown, hashes: given.ids });
     const decoded = ids.map(decode);
     expect(digest(decoded)).toEqual(given.texts);
