@@ -43,11 +43,33 @@ const scratch = z.strictObject({
   tieEmbeddings: z.boolean(),
 });
 
+const chatForms =
+  '"paper", "chat", { chat: { system: "...", date: 2024-07-26 } } or { file: "..." }';
+const chat = z
+  .strictObject({
+    system: z.string().regex(/\S/).optional(), // the system's message
+    date: z.iso.date({ error: "expected a day such as 2024-07-26" }).optional(), // for a template that writes today's date
+  })
+  .refine((settings) => Object.keys(settings).length > 0, {
+    error: 'expected "system" or "date"; without them write "chat"',
+  });
+/** How a question is put to the model: as in the paper, as the model's chat template says, or as a Jinja template does. */
+export const promptSetting = z.union(
+  [
+    z.enum(["paper", "chat"]),
+    z.strictObject({ chat }),
+    z.strictObject({ file: path }), // relative to the working directory
+  ],
+  { error: `expected ${chatForms}` },
+);
+export type PromptSetting = DeepReadonly<z.infer<typeof promptSetting>>;
+
 const texts = {
   train: path,
   dev: path, // carved from the training set; chooses the best checkpoint
   cotKind: z.enum(["python", "nl"]), // programs, or reasoning in words
   programPrefix: z.enum(["docstring", "def", "none"]), // given to the model as the start of its answer
+  prompt: promptSetting.optional(), // without it "paper"
   maxPromptTokens: count,
 };
 

@@ -108,6 +108,29 @@ describe("loadConfig", () => {
     expect(loadConfig("reft", written("resolved.yaml", stringify(config)))).toEqual(config);
   });
 
+  test.each([
+    ["chat", "chat"],
+    ["{ file: mine.jinja }", { file: "mine.jinja" }],
+    [
+      "{ chat: { system: Be brief., date: 2024-07-26 } }",
+      { chat: { system: "Be brief.", date: "2024-07-26" } },
+    ],
+  ])("takes data.prompt=%s", (text, prompt) => {
+    expect(loadConfig("sft", warmup, set(`data.prompt=${text}`)).data.prompt).toEqual(prompt);
+    expect(loadConfig("reft", reft, set(`data.prompt=${text}`)).data.prompt).toEqual(prompt);
+  });
+
+  test.each([
+    ["cat", 'data.prompt: expected "paper", "chat", { chat: { system: "...", '],
+    ["3", 'data.prompt: expected "paper", "chat", { chat: { system: "...", '],
+    ["{ chat: {} }", 'data.prompt.chat: expected "system" or "date"; without them write "chat"'],
+    ["{ chat: { sytem: x } }", "data.prompt.chat.sytem: unknown key"],
+    ["{ chat: { date: today } }", "data.prompt.chat.date: expected a day such as 2024-07-26"],
+  ])("refuses data.prompt=%s", (text, message) => {
+    const mistake = mistakeOf(() => loadConfig("sft", warmup, set(`data.prompt=${text}`)));
+    expect(mistake).toContain(message);
+  });
+
   test("lists all mistakes at once, each with its place and path", () => {
     const text = readFileSync(warmup, "utf8")
       .replace("  epochs: 20", "  epoch: 20")

@@ -21,7 +21,7 @@ const lengths = Rng.named(1, "lengths")
   .slice(0, count)
   .map((example) => {
     const { promptTokens, completionTokens } = encodeExample(tokenizer, example);
-    const { prefixTokens } = samplingPrompt(tokenizer, example.question, format);
+    const { prefixTokens } = samplingPrompt(tokenizer, example, format);
     const prefix = prefixTokens.length;
     return [promptTokens.length, prefix, completionTokens.length - prefix];
   });

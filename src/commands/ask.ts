@@ -2,12 +2,13 @@
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { ask } from "../tasks/ask.ts";
 import { print } from "../terminal.ts";
-import { maxNewTokensFlag } from "./flags.ts";
+import { formatFlags, maxNewTokensFlag, toldFormat } from "./flags.ts";
 
 const question = { type: "string", demandOption: true, describe: "In quotes" } as const;
 const options = {
   model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
   "max-new-tokens": maxNewTokensFlag,
+  ...formatFlags,
 } as const;
 
 type Arguments = InferredOptionTypes<typeof options & { question: typeof question }>;
@@ -17,7 +18,11 @@ export const askCommand: CommandModule<object, Arguments> = {
   describe: "Ask a trained model one question; prints its program and the answer",
   builder: (cli) => cli.positional("question", question).options(options),
   handler: async (args) => {
-    const { text, outcome } = await ask({ ...args, maxNewTokens: args["max-new-tokens"] });
+    const { text, outcome } = await ask({
+      ...{ model: args.model, question: args.question },
+      maxNewTokens: args["max-new-tokens"],
+      ...toldFormat(args),
+    });
     const result =
       outcome.kind === "answer"
         ? `answer: ${outcome.value}`

@@ -2,7 +2,7 @@
 import type { InferredOptionTypes } from "yargs";
 import { precision } from "../config.ts";
 import { type AskingArguments, askingDefaults } from "../tasks/asking.ts";
-import { maxNewTokensFlag } from "./flags.ts";
+import { formatFlags, maxNewTokensFlag, toldFormat } from "./flags.ts";
 
 export const askingOptions = {
   model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
@@ -19,14 +19,7 @@ export const askingOptions = {
     default: askingDefaults.precision,
     describe: "Of matrix products; tf32 is faster on a GPU, bf16 on a CPU with AMX",
   },
-  cot: {
-    choices: ["python", "nl"] as const,
-    describe: "Kind of answer, for a model without reft.json",
-  },
-  "program-prefix": {
-    choices: ["docstring", "def", "none"] as const,
-    describe: "Given beginning of a program, for a model without reft.json",
-  },
+  ...formatFlags,
   "timeout-seconds": {
     type: "number",
     default: askingDefaults.sandbox.timeoutSeconds,
@@ -54,8 +47,7 @@ export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>
     slots,
     precision,
     maxNewTokens: flags["max-new-tokens"],
-    cotKind: flags.cot,
-    programPrefix: flags["program-prefix"],
+    ...toldFormat(flags),
     sandbox: {
       timeoutSeconds: flags["timeout-seconds"],
       workers,

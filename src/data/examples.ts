@@ -12,7 +12,7 @@ const visibleText = z.string().refine((text) => !isBlank(text), {
     `expected a text, found ${show(input)}, which is blank; correct the row or take it out`,
 });
 
-const exampleSchema = z.strictObject({
+const exampleSchema = z.looseObject({
   id: z.string().min(1),
   question: visibleText,
   cot: visibleText.exactOptional(),
@@ -25,7 +25,7 @@ const exampleSchema = z.strictObject({
     }),
 });
 
-/** A question with its gold answer, and the chain of thought that reaches it where there is one. */
+/** A question with its gold answer, the chain of thought that reaches it where there is one, and further columns. */
 export type Example = z.infer<typeof exampleSchema>;
 
 /** Why a gold answer is refused that says neither a number nor a choice, so that no answer could ever be right. */

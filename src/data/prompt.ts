@@ -1,7 +1,13 @@
 // How a question becomes tokens, for training and for sampling, so that what is sampled continues
-// exactly what was trained. Format: the ReFT authors' code.
+// exactly what was trained. Format: the ReFT authors' code, or a template (templatePrompt.ts).
 import { show, UserError } from "../errors.ts";
 import type { Example } from "./examples.ts";
+import {
+  encodeConversation,
+  type QuestionRow,
+  renderPrompt,
+  type TemplatePrompt,
+} from "./templatePrompt.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** The kind of a chain of thought: a Python program, or natural language. */
@@ -13,12 +19,14 @@ export type ProgramPrefix = "docstring" | "def" | "none";
 export interface EncodedExample {
   readonly id: string;
   readonly promptTokens: number[];
-  /** The chain of thought, then EOS. */
+  /** The chain of thought, then EOS; in a chat what its template writes around it, up to the end of the turn. */
   readonly completionTokens: number[];
 }
 
-/** The part of a prompt that decides where the sampled tokens begin. Plain data, to be saved. */
+/** What decides the prompt and where the sampled tokens begin. Plain data, to be saved. */
 export interface SamplingFormat {
+  /** Without one it is the paper's. */
+  readonly prompt?: TemplatePrompt | undefined;
   readonly programPrefix: ProgramPrefix;
   /** How a completion may go on after its prefix; its first token can reach back into the prefix. */
   readonly continuation: string;
@@ -62,22 +70,58 @@ function docstringText(question: string): string {
   return question.replaceAll("\\", "\\\\").replaceAll('"""', '\\"\\"\\"').replace(/"$/, '\\"');
 }
 
+function promptTokens(
+  tokenizer: Tokenizer,
+  row: QuestionRow,
+  prompt: TemplatePrompt | undefined,
+): number[] {
+  if (!prompt) return tokenizer.encode(formatPrompt(row.question));
+  const { text, written } = renderPrompt(prompt, row, tokenizer);
+  return tokenizer.encode(text, written);
+}
+
+/** What is trained for a chain of thought: in a chat the turn, else the text, tokenised apart from the prompt, and EOS. */
+function completionTokens(
+  tokenizer: Tokenizer,
+  row: QuestionRow,
+  cot: string,
+  prompt: TemplatePrompt | undefined,
+): number[] {
+  if (prompt?.kind !== "chat") return [...tokenizer.encode(cot), tokenizer.eosId];
+  return encodeConversation(prompt, row, cot, tokenizer).completionTokens;
+}
+
+/** Says in an error which row it is about. */
+function naming<T>(row: QuestionRow, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof UserError) || row.id === undefined) throw error;
+    throw new UserError(`example ${show(row.id)}: ${error.message}`, { cause: error });
+  }
+}
+
 /**
- * Tokenises prompt and chain of thought apart, without special tokens, and ends with EOS.
+ * Tokenises prompt and chain of thought, without special tokens but for those of a template, and the end.
  *
- * @throws UserError if the example has no chain of thought
+ * @throws UserError if the example has no chain of thought, or the template does not fit it
  */
-export function encodeExample(tokenizer: Tokenizer, example: Example): EncodedExample {
-  if (example.cot === undefined) {
+export function encodeExample(
+  tokenizer: Tokenizer,
+  example: Example,
+  prompt?: TemplatePrompt,
+): EncodedExample {
+  const { id, cot } = example;
+  if (cot === undefined) {
     throw new UserError(
-      `example ${show(example.id)}: expected a chain of thought ("cot") to train on, found none`,
+      `example ${show(id)}: expected a chain of thought ("cot") to train on, found none`,
     );
   }
-  return {
-    id: example.id,
-    promptTokens: tokenizer.encode(formatPrompt(example.question)),
-    completionTokens: [...tokenizer.encode(example.cot), tokenizer.eosId],
-  };
+  return naming(example, () => ({
+    id,
+    promptTokens: promptTokens(tokenizer, example, prompt),
+    completionTokens: completionTokens(tokenizer, example, cot, prompt),
+  }));
 }
 
 /**
@@ -90,32 +134,56 @@ export function findSamplingFormat(
   tokenizer: Tokenizer,
   rows: Iterable<Example>,
   prefix: ProgramPrefix,
+  prompt?: TemplatePrompt,
 ): SamplingFormat {
   let continuation = prefix === "none" ? "" : defaultContinuation;
   let longestRest = -1;
-  for (const { question, cot } of rows) {
+  for (const row of rows) {
+    const { question, cot } = row;
     const text = programPrefix(question, prefix);
     if (prefix === "none" || cot === undefined || !cot.startsWith(text)) continue;
-    const inside = tokensWithin(tokenizer, tokenizer.encode(cot), text);
-    const rest = text.length - tokenizer.decode(inside).length;
+    const after = cot.slice(text.length);
+    const rest = naming(row, () => splitPrefix(tokenizer, row, text, after, prompt)).rest;
     if (rest > longestRest) {
       longestRest = rest;
-      continuation = cot.slice(text.length).split("\n", 1)[0]!.slice(0, 32); // its start decides
+      continuation = after.split("\n", 1)[0]!.slice(0, 32); // its start decides
     }
   }
-  return { programPrefix: prefix, continuation };
+  return { programPrefix: prefix, continuation, ...(prompt && { prompt }) };
 }
 
-/** The tokens that the model is given for a question, with or without a chain of thought. */
+/** The tokens that lie within a prefix when a text goes on after it, and how many characters of the prefix they leave over. */
+function splitPrefix(
+  tokenizer: Tokenizer,
+  row: QuestionRow,
+  prefix: string,
+  after: string,
+  prompt: TemplatePrompt | undefined,
+): { inside: number[]; rest: number } {
+  const tokens = completionTokens(tokenizer, row, prefix + after, prompt).slice(0, -1);
+  const known = prompt?.kind === "chat" ? withoutEnd(tokenizer.decode(tokens), after) : prefix;
+  const inside = tokensWithin(tokenizer, tokens, known);
+  return { inside, rest: known.length - tokenizer.decode(inside).length };
+}
+
+/** A text without what it ends with. A chat template may take the white space at the end off, or write some. */
+function withoutEnd(text: string, end: string): string {
+  const known = text.trimEnd();
+  return known.slice(0, known.length - end.trimEnd().length);
+}
+
+/** The tokens that the model is given for a question, with or without a chain of thought. @throws UserError when the template does not fit the row */
 export function samplingPrompt(
   tokenizer: Tokenizer,
-  question: string,
-  format: SamplingFormat,
+  row: QuestionRow,
+  { programPrefix: kind, continuation, prompt }: SamplingFormat,
 ): SamplingPrompt {
-  const prefix = programPrefix(question, format.programPrefix);
-  const joint = prefix === "" ? [] : tokenizer.encode(prefix + format.continuation);
-  const prefixTokens = tokensWithin(tokenizer, joint, prefix);
-  return { tokens: [...tokenizer.encode(formatPrompt(question)), ...prefixTokens], prefixTokens };
+  const prefix = programPrefix(row.question, kind);
+  return naming(row, () => {
+    const prefixTokens =
+      prefix === "" ? [] : splitPrefix(tokenizer, row, prefix, continuation, prompt).inside;
+    return { tokens: [...promptTokens(tokenizer, row, prompt), ...prefixTokens], prefixTokens };
+  });
 }
 
 /**
@@ -132,8 +200,8 @@ export function checkSamplingPrefix(
 ): void {
   for (const row of rows) {
     if (row.cot === undefined) continue;
-    const { prefixTokens } = samplingPrompt(tokenizer, row.question, format);
-    const trained = tokenizer.encode(row.cot);
+    const { prefixTokens } = samplingPrompt(tokenizer, row, format);
+    const trained = encodeExample(tokenizer, row, format.prompt).completionTokens.slice(0, -1);
     const matches = prefixTokens.every((token, i) => token === trained[i]);
     if (matches && trained.length > prefixTokens.length) continue;
     const expected = JSON.stringify(tokenizer.decode(prefixTokens));

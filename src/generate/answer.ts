@@ -35,7 +35,7 @@ export function prepareQuestions(
 ): { questions: Question[]; tooLong: number } {
   const all = examples.map((example) => ({
     example,
-    prompt: samplingPrompt(tokenizer, example.question, sampling),
+    prompt: samplingPrompt(tokenizer, example, sampling),
   }));
   const questions = all.filter(({ prompt }) => prompt.tokens.length <= maxPromptTokens);
   if (questions.length === 0) {

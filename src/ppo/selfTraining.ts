@@ -3,6 +3,7 @@
 import type { SelfTrainingConfig } from "../config.ts";
 import type { Sequence } from "../data/batch.ts";
 import { encodeExample } from "../data/prompt.ts";
+import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import type { Question } from "../generate/answer.ts";
@@ -27,13 +28,14 @@ export function goldAnswers(
   tokenizer: Tokenizer,
   questions: readonly Question[],
   maxNewTokens: number,
+  prompt?: TemplatePrompt,
 ): RightAnswer[] {
-  return questions.flatMap(({ example, prompt }) => {
+  return questions.flatMap(({ example, prompt: { tokens, prefixTokens } }) => {
     if (example.cot === undefined) return [];
-    const { completionTokens } = encodeExample(tokenizer, example);
-    const response = completionTokens.slice(prompt.prefixTokens.length);
+    const { completionTokens } = encodeExample(tokenizer, example, prompt);
+    const response = completionTokens.slice(prefixTokens.length);
     if (response.length > maxNewTokens) return [];
-    return [{ prompt: prompt.tokens, response, text: example.cot, isGold: true }];
+    return [{ prompt: tokens, response, text: example.cot, isGold: true }];
   });
 }
 

@@ -9,6 +9,8 @@ import type { ReftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import { checkSamplingPrefix, findSamplingFormat } from "../data/prompt.ts";
+import { choosePrompt } from "../data/promptChoice.ts";
+import { describePrompt, isSamePrompt, type TemplatePrompt } from "../data/templatePrompt.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
 import { constantSchedule } from "../engine/schedule.ts";
@@ -24,10 +26,12 @@ import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
 import { notFinite, resolveModelFolder, whatIsSafe } from "../run/checkpoint.ts";
-import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
+import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import {
+  type AnswerFormat,
   checkRoom,
+  endingTurns,
   endTokens,
   loadModelFolder,
   readAnswerFormat,
@@ -78,9 +82,12 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const resume = run.resumeFrom;
   const resumed = resume?.state as ReftState | undefined;
   const devFile = config.paperParity ? data.test! : data.dev;
-  const inputs = hashInputs({ "model.init": warmupFolder, train: data.train, dev: devFile });
+  const files = hashInputs({ "model.init": warmupFolder, train: data.train, dev: devFile });
+  const { model: opened, tokenizer } = loadModelFolder(resume?.folder ?? warmupFolder);
+  const prompt = choosePrompt(data.prompt, tokenizer);
+  const inputs = { ...files, ...hashPrompt(prompt) };
   checkInputs(resumed?.inputs, inputs);
-  const { model: policy, tokenizer } = loadModelFolder(resume?.folder ?? warmupFolder);
+  const policy = endingTurns(opened, tokenizer, prompt);
   const reference = loadModel(warmupFolder);
   const valueHead = ppo?.advantages === "gae" ? createValueHead(policy.config) : undefined;
   const eosIds = endTokens(policy, tokenizer);
@@ -89,9 +96,9 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const train = readExamples(data.train);
   const format = readAnswerFormat(warmupFolder) ?? {
     cotKind: data.cotKind,
-    sampling: findSamplingFormat(tokenizer, train, data.programPrefix),
+    sampling: findSamplingFormat(tokenizer, train, data.programPrefix, prompt),
   };
-  checkFormat(format, config);
+  checkFormat(format, config, prompt);
   const prepare = (examples: readonly Example[]) =>
     prepareQuestions(tokenizer, examples, format.sampling, data.maxPromptTokens);
   const { questions, tooLong } = prepare(train);
@@ -186,7 +193,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     const credited = ppo && withAdvantages(experiences, ppo);
     const right =
       selfTraining &&
-      rightAnswers(experiences, goldAnswers(tokenizer, asked, sampling.maxNewTokens));
+      rightAnswers(experiences, goldAnswers(tokenizer, asked, sampling.maxNewTokens, prompt));
 
     // 6. optimise the clipped objective for a few passes over that rollout; in self-training, the cross-entropy
     const factor = constantSchedule(step + 1, optimizer.warmupSteps);
@@ -268,9 +275,16 @@ function describeUpdate(update: UpdateMetrics | SelfTrainingMetrics): string {
 
 /** @throws UserError when the model was taught to answer in another way than this run asks */
 function checkFormat(
-  { cotKind, sampling }: { cotKind: string; sampling: { programPrefix: string } },
+  { cotKind, sampling }: AnswerFormat,
   { data, model }: ReftConfig,
+  prompt: TemplatePrompt | undefined,
 ): void {
+  if (!isSamePrompt(sampling.prompt, prompt)) {
+    throw new UserError(
+      `${model.init} was trained with ${describePrompt(sampling.prompt)}, but data.prompt gives ` +
+        `${describePrompt(prompt)}: use the same`,
+    );
+  }
   if (cotKind === data.cotKind && sampling.programPrefix === data.programPrefix) return;
   throw new UserError(
     `${model.init} was trained with cotKind ${cotKind} and programPrefix ${sampling.programPrefix}, but data.cotKind is ` +

@@ -233,7 +233,7 @@ export function loadStages(recipe: Recipe, places: Places): StageConfigs {
   return configs;
 }
 
-const places = /^(data\.(train|dev|test|samples|devSamples)|model\.init)$/;
+const places = /^(data\.(train|dev|test|samples|devSamples|prompt\.file)|model\.init)$/;
 
 /** A stage's settings by path, without the places of what it reads. */
 export function settingsWithoutPlaces(config: Config): Record<string, unknown> {

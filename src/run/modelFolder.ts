@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import type { CotKind, SamplingFormat } from "../data/prompt.ts";
+import { templatePromptSchema } from "../data/promptChoice.ts";
+import { endOfTurn, type TemplatePrompt } from "../data/templatePrompt.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
@@ -20,6 +22,7 @@ const answerFormatSchema = z.strictObject({
   sampling: z.strictObject({
     programPrefix: z.enum(["docstring", "def", "none"]),
     continuation: z.string(),
+    prompt: templatePromptSchema.exactOptional(),
   }),
 });
 
@@ -75,6 +78,17 @@ export function endTokens(
   tokenizer: Tokenizer | undefined,
 ): number[] {
   return [...new Set([...config.eosIds, ...(tokenizer ? [tokenizer.eosId] : [])])];
+}
+
+/** The model that also ends where a chat's turn does. It shares the weights. */
+export function endingTurns(
+  model: Model,
+  tokenizer: Tokenizer,
+  prompt: TemplatePrompt | undefined,
+): Model {
+  if (prompt?.kind !== "chat") return model;
+  const eosIds = [...new Set([...model.config.eosIds, endOfTurn(prompt, tokenizer)])];
+  return { ...model, config: { ...model.config, eosIds } };
 }
 
 export interface Room {

@@ -48,11 +48,11 @@ export function modelfile(
 /** The text whose tokens are those of training, with a place for the question. */
 function promptTemplate(tokenizer: Tokenizer, { sampling }: AnswerFormat, where: string): string {
   const textOf = (question: string) =>
-    tokenizer.decode(samplingPrompt(tokenizer, question, sampling).tokens);
+    tokenizer.decode(samplingPrompt(tokenizer, { question }, sampling).tokens);
   const [template] = probes.map((probe) => textOf(probe).replaceAll(probe, () => questionPlace));
   for (const probe of probes) {
     const text = template!.replaceAll(questionPlace, () => probe);
-    const { tokens } = samplingPrompt(tokenizer, probe, sampling);
+    const { tokens } = samplingPrompt(tokenizer, { question: probe }, sampling);
     if (isDeepStrictEqual(tokenizer.encode(text), tokens)) continue;
     throw new UserError(
       `${where}: Ollama takes a prompt as one text, and no text has exactly the tokens that this model was trained to go on from; ` +

@@ -73,7 +73,10 @@ export interface Difference {
   readonly now: unknown;
 }
 
-/** Every setting by its path (`ppo.gamma`) that two sets of settings do not have in common. What had no precision yet was float32. */
+/**
+ * Every setting by its path (`ppo.gamma`) that two sets of settings do not have in common. What had no precision yet was float32,
+ * and what has no prompt has the paper's.
+ */
 export function differences(before: unknown, now: unknown): Difference[] {
   const old = settingsByPath(before);
   const fresh = settingsByPath(now);
@@ -82,6 +85,10 @@ export function differences(before: unknown, now: unknown): Difference[] {
     .filter(({ before, now }) => before !== now)
     .filter(
       ({ path, before, now }) => !(/\bprecision$/.test(path) && (before ?? "float32") === now),
+    )
+    .filter(
+      ({ path, before, now }) =>
+        !(path === "data.prompt" && (before ?? "paper") === (now ?? "paper")),
     );
 }
 

@@ -13,6 +13,8 @@ import {
   findSamplingFormat,
   formatPrompt,
 } from "../data/prompt.ts";
+import { choosePrompt } from "../data/promptChoice.ts";
+import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
 import { withoutGenerationConfig } from "../data/tokenizerFiles.ts";
 import { AdamW } from "../engine/optimizer.ts";
@@ -27,9 +29,9 @@ import { createJudge } from "../reward/judge.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
-import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
+import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
-import { checkRoom, loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
+import { checkRoom, endingTurns, loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
@@ -59,13 +61,16 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const train = readExamples(data.train);
   const resume = run.resumeFrom;
   const resumed = resume?.state as SftState | undefined;
-  const inputs = hashInputs({ train: data.train, dev: data.dev });
+  const files = hashInputs({ train: data.train, dev: data.dev });
+  const { model: opened, tokenizer } = openModel(config, train, resume?.folder);
+  const prompt = choosePrompt(data.prompt, tokenizer);
+  const inputs = { ...files, ...hashPrompt(prompt) };
   checkInputs(resumed?.inputs, inputs);
-  const { model, tokenizer } = openModel(config, train, resume?.folder);
-  const sampling = findSamplingFormat(tokenizer, train, data.programPrefix);
+  const model = endingTurns(opened, tokenizer, prompt);
+  const sampling = findSamplingFormat(tokenizer, train, data.programPrefix, prompt);
   checkSamplingPrefix(tokenizer, train, sampling);
   const format = { cotKind: data.cotKind, sampling };
-  const sequences = encodeAll(tokenizer, train, config);
+  const sequences = encodeAll(tokenizer, train, config, prompt);
   const devExamples = readExamples(data.dev).slice(0, evaluation.questions ?? undefined);
   const dev = prepareQuestions(tokenizer, devExamples, sampling, data.maxPromptTokens);
   checkRoom(model, {
@@ -185,9 +190,10 @@ function encodeAll(
   tokenizer: Tokenizer,
   train: readonly Example[],
   { data }: SftConfig,
+  prompt: TemplatePrompt | undefined,
 ): Sequence[] {
   const sequences = train
-    .map((example) => encodeExample(tokenizer, example))
+    .map((example) => encodeExample(tokenizer, example, prompt))
     .map(({ promptTokens, completionTokens }) => ({
       prompt: promptTokens,
       response: completionTokens,

@@ -1,29 +1,21 @@
 // What the tasks that ask questions share: a model, questions, how to ask, where programs run.
 import type { Precision } from "../config.ts";
 import { readExamples } from "../data/examples.ts";
-import { type CotKind, defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
 import { usePrecision } from "../engine/products.ts";
 import { show } from "../errors.ts";
 import { prepareQuestions, type Question } from "../generate/answer.ts";
 import { type SampleOptions, sampleToFile } from "../generate/sample.ts";
-import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
 import type { SandboxOptions } from "../reward/sandbox/sandbox.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
 import { growFile } from "../run/growFile.ts";
-import { hashInputs } from "../run/inputs.ts";
-import {
-  type AnswerFormat,
-  endTokens,
-  loadModelFolder,
-  readAnswerFormat,
-} from "../run/modelFolder.ts";
+import { hashInputs, hashPrompt } from "../run/inputs.ts";
+import { endTokens } from "../run/modelFolder.ts";
 import { say } from "../terminal.ts";
+import { type Answering, openAnswering, type ToldFormat } from "./answering.ts";
 import { answerLength } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 
-export interface AskingArguments {
+export interface AskingArguments extends ToldFormat {
   readonly model: string;
   readonly data: string;
   /** Limit to the first N questions. */
@@ -32,9 +24,6 @@ export interface AskingArguments {
   readonly maxNewTokens?: number | undefined;
   readonly slots: number;
   readonly precision: Precision;
-  /** For a model without reft.json. */
-  readonly cotKind?: CotKind | undefined;
-  readonly programPrefix?: ProgramPrefix | undefined;
   readonly sandbox: SandboxOptions;
 }
 
@@ -46,11 +35,7 @@ export const askingDefaults = {
 } as const;
 
 /** A model with the questions that it is asked. Whoever gets it disposes the model. */
-export interface Asking {
-  readonly folder: string;
-  readonly model: Model;
-  readonly tokenizer: Tokenizer;
-  readonly format: AnswerFormat;
+export interface Asking extends Answering {
   readonly questions: readonly Question[];
   readonly maxNewTokens: number;
 }
@@ -61,10 +46,9 @@ export function openAsking(args: AskingArguments): Asking {
   checkCount("maxNewTokens", args.maxNewTokens ?? 1);
   checkCount("slots", args.slots);
   usePrecision(args.precision);
-  const folder = resolveModelFolder(args.model);
   const examples = readExamples(args.data).slice(0, args.questions);
-  const format = answerFormat(folder, args);
-  const { model, tokenizer } = loadModelFolder(folder);
+  const answering = openAnswering(args.model, args);
+  const { model, tokenizer, format } = answering;
   const everyLength = Number.POSITIVE_INFINITY;
   const { questions } = prepareQuestions(tokenizer, examples, format.sampling, everyLength);
   const prompts = questions.map(({ example, prompt }) => ({
@@ -72,24 +56,7 @@ export function openAsking(args: AskingArguments): Asking {
     tokens: prompt.tokens.length,
   }));
   const maxNewTokens = answerLength(model, prompts, args.maxNewTokens);
-  return { folder, model, tokenizer, format, questions, maxNewTokens };
-}
-
-function answerFormat(folder: string, args: AskingArguments): AnswerFormat {
-  const saved = readAnswerFormat(folder);
-  const cotKind = args.cotKind ?? saved?.cotKind ?? "python";
-  const programPrefix =
-    args.programPrefix ??
-    saved?.sampling.programPrefix ??
-    (cotKind === "nl" ? "none" : "docstring");
-  if (!saved) {
-    say(
-      `${folder} has no reft.json to say how to ask: with --cot ${cotKind} --program-prefix ${programPrefix}`,
-    );
-  }
-  const continuation =
-    saved?.sampling.continuation ?? (programPrefix === "none" ? "" : defaultContinuation);
-  return { cotKind, sampling: { programPrefix, continuation } };
+  return { ...answering, questions, maxNewTokens };
 }
 
 /** Says so where the sandbox failed, but not often enough to stop. */
@@ -109,9 +76,11 @@ export async function sampleWithProgress(
 ): Promise<void> {
   const { data, samples, seed, slots, precision } = args;
   const { cotKind, sampling } = format;
+  const { prompt, ...begin } = sampling;
   const inputs = {
     ...hashInputs({ model: folder, data }),
-    ...{ cotKind, ...sampling },
+    ...{ cotKind, ...begin },
+    ...hashPrompt(prompt),
     ...(precision !== "float32" && { precision }), // so that files from before there was a choice stay of use
   };
   const options = { samples, seed, maxNewTokens, slots, eosIds: endTokens(model, tokenizer) };

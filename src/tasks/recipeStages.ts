@@ -1,6 +1,7 @@
 // The stages of a recipe: what each is made with, what it reads, and how it is run.
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Config } from "../config.ts";
 import { trainReft } from "../ppo/train.ts";
 import {
   type Places,
@@ -12,7 +13,7 @@ import {
 import type { Stage } from "../recipe/stages.ts";
 import { trainRerank } from "../rerank/train.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
-import { hashInputs } from "../run/inputs.ts";
+import { hashInputs, type InputHashes } from "../run/inputs.ts";
 import { trainSft } from "../sft/train.ts";
 import { say } from "../terminal.ts";
 import { evaluate } from "./evaluate.ts";
@@ -31,6 +32,12 @@ export function dataStage(prepare: NonNullable<Recipe["data"]["prepare"]>): Stag
   return { name: "data", settings: prepare, inputs: {}, reads: [], run };
 }
 
+/** The template file of a stage that has one. */
+function templateInput({ data }: Config): InputHashes {
+  const prompt = "prompt" in data ? data.prompt : undefined;
+  return typeof prompt === "object" && "file" in prompt ? hashInputs({ prompt: prompt.file }) : {};
+}
+
 /** The stages of one seed, in an order in which they can run. */
 export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs): Stage[] {
   const { precision, data, samples, evaluation, sandbox } = recipe;
@@ -45,7 +52,12 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
     files: Stage["inputs"],
     train: (config: StageConfigs[N], folder: string) => Promise<number>,
   ): Stage => ({
-    ...{ name, reads, inputs: files, settings: settingsWithoutPlaces(configs[name]) },
+    ...{
+      name,
+      reads,
+      inputs: { ...files, ...templateInput(configs[name]) },
+      settings: settingsWithoutPlaces(configs[name]),
+    },
     run: async (folder) => ({ devAccuracy: await train(configs[name], folder) }),
   });
 

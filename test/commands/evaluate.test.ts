@@ -228,7 +228,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
     const folder = loadCheckpoint(warmup, "best")!.folder;
     const { question } = readExamples(data)[line]!;
     const { sampling } = readAnswerFormat(folder)!;
-    return samplingPrompt(loadTokenizer(folder), question, sampling).tokens.length;
+    return samplingPrompt(loadTokenizer(folder), { question }, sampling).tokens.length;
   }
 
   test("evaluate --questions takes the first so many", async () => {

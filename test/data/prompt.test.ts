@@ -88,7 +88,7 @@ describe("encodeExample", () => {
     expect(tokenizer.decode(promptTokens)).toBe(formatPrompt(question));
     expect(tokenizer.decode(completionTokens)).toBe(example.cot);
     const format = findSamplingFormat(tokenizer, [example], "docstring");
-    expect(samplingPrompt(tokenizer, question, format).tokens.some(isControl)).toBe(false);
+    expect(samplingPrompt(tokenizer, { question }, format).tokens.some(isControl)).toBe(false);
     checkSamplingPrefix(tokenizer, [example], format);
   });
 
@@ -102,7 +102,7 @@ describe("samplingPrompt", () => {
   test("ends with the whole prefix where no token crosses its end", () => {
     const tokenizer = tokenizerOf("def solution():\n", "    ", '"""', "\n");
     const format = findSamplingFormat(tokenizer, rows, "docstring");
-    const { tokens, prefixTokens } = samplingPrompt(tokenizer, "New?", format);
+    const { tokens, prefixTokens } = samplingPrompt(tokenizer, { question: "New?" }, format);
     expect(tokenizer.decode(prefixTokens)).toBe(programPrefix("New?", "docstring"));
     expect(tokenizer.decode(tokens)).toBe(
       formatPrompt("New?") + programPrefix("New?", "docstring"),
@@ -112,7 +112,7 @@ describe("samplingPrompt", () => {
   test("leaves the newline to the model where a token joins it with the body", () => {
     const tokenizer = tokenizerOf("\n    ");
     const format = findSamplingFormat(tokenizer, rows, "docstring");
-    const { prefixTokens } = samplingPrompt(tokenizer, "New?", format);
+    const { prefixTokens } = samplingPrompt(tokenizer, { question: "New?" }, format);
     expect(tokenizer.decode(prefixTokens)).toBe('def solution():\n    """New?"""');
     checkSamplingPrefix(tokenizer, rows, format);
   });
@@ -121,14 +121,14 @@ describe("samplingPrompt", () => {
     const tokenizer = tokenizerOf('?"""\n    r'); // only row 2 begins so
     const format = findSamplingFormat(tokenizer, rows, "docstring");
     expect(format.continuation).toBe("    return 3");
-    const { prefixTokens } = samplingPrompt(tokenizer, "New?", format);
+    const { prefixTokens } = samplingPrompt(tokenizer, { question: "New?" }, format);
     expect(tokenizer.decode(prefixTokens)).toBe('def solution():\n    """New');
     checkSamplingPrefix(tokenizer, rows, format);
   });
 
   test("is the prompt alone without a prefix", () => {
     const format = findSamplingFormat(tokenizerOf(), rows, "none");
-    const { tokens, prefixTokens } = samplingPrompt(tokenizerOf(), "New?", format);
+    const { tokens, prefixTokens } = samplingPrompt(tokenizerOf(), { question: "New?" }, format);
     expect(prefixTokens).toEqual([]);
     expect(tokens).toHaveLength(formatPrompt("New?").length);
   });
@@ -140,7 +140,7 @@ describe("samplingPrompt", () => {
     );
     const format = findSamplingFormat(tokenizer, [], "docstring");
     checkSamplingPrefix(tokenizer, rows, format);
-    const { prefixTokens } = samplingPrompt(tokenizer, "Why?", format);
+    const { prefixTokens } = samplingPrompt(tokenizer, { question: "Why?" }, format);
     expect(tokenizer.decode(prefixTokens)).toBe('def solution():\n    """Why?"""');
   });
 });
@@ -192,7 +192,11 @@ describe.skipIf(realData === undefined)("on SVAMP's programs (REFT_DATA)", () =>
           );
     const format = findSamplingFormat(tokenizer, examples(), "docstring");
     checkSamplingPrefix(tokenizer, examples(), format);
-    const { prefixTokens } = samplingPrompt(tokenizer, examples()[0]!.question, format);
+    const { prefixTokens } = samplingPrompt(
+      tokenizer,
+      { question: examples()[0]!.question },
+      format,
+    );
     expect(tokenizer.decode(prefixTokens).endsWith(end)).toBe(true);
   });
 });

@@ -110,7 +110,7 @@ describe.skipIf(smollm2 === undefined)("its tokenizer (npm run model:smollm2)", 
       checkSamplingPrefix(tokenizer!, rows, format);
       // The newline belongs to the first token of the body: "\n" and the spaces after it are one.
       const { question } = rows[0]!;
-      const { prefixTokens } = samplingPrompt(tokenizer!, question, format);
+      const { prefixTokens } = samplingPrompt(tokenizer!, { question }, format);
       expect(tokenizer!.decode(prefixTokens)).toBe(`def solution():\n    """${question}"""`);
     },
   );

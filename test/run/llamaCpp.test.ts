@@ -61,7 +61,9 @@ async function compare(source: string, dtype: GgufDtype, maxNewTokens: number): 
   const tokenizer = loadTokenizer(source);
   const { encode, decode, eosId } = tokenizer;
   const sampling = { programPrefix: "docstring", continuation: "    x = 1" } as const;
-  const prompts = questions.map((question) => samplingPrompt(tokenizer, question, sampling).tokens);
+  const prompts = questions.map(
+    (question) => samplingPrompt(tokenizer, { question }, sampling).tokens,
+  );
   const odd = `${formatPrompt('1,234 .5 , "a" ! ?')}def f():\n\n    x = 'it\\'s' + "naïve 🙂"  # 12345\t.\n`;
   const texts = [odd, ...prompts.map((prompt) => decode(prompt))];
   const modelPath = join(output, "model.gguf");

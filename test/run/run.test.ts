@@ -301,6 +301,8 @@ describe("blockingDifferences", () => {
     ["ppo", { gamma: 2 }, ["ppo.gamma: was 1, is now 2"]],
     ["ppo", { gamma: 1, new: 1 }, ["ppo.new: was not set, is now 1"]],
     ["precision", "float32", []], // of a run from before there was a choice
+    ["data.prompt", "paper", []],
+    ["data.prompt", "chat", ['data.prompt: was not set, is now "chat"']],
     ["precision", "bf16", ['precision: was not set, is now "bf16"']],
     ["model", {}, ['model.init: was "a", is now not set']],
   ])("of %s changed to %j", (section, value, expected) => {

@@ -1,10 +1,11 @@
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
+import { toldFormat } from "../../src/commands/flags.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { ask } from "../../src/tasks/ask.ts";
 import { fakeSandbox } from "../support/fakeSandbox.ts";
-import { goldenPath } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
@@ -56,10 +57,28 @@ describe("ask", () => {
     expect(print).toHaveBeenCalledExactlyOnceWith(`${programs[0]}\n\n${line}`);
   });
 
+  test("asks a model without reft.json as it is told to, from the command line, too", async () => {
+    rmSync(join(home, "reft.json"));
+    const template = join(home, "mine.jinja");
+    writeFileSync(template, "{{ question }}\n");
+    const print = vi.spyOn(console, "log").mockImplementation(() => {});
+    const say = vi.spyOn(console, "error").mockImplementation(() => {});
+    const flags = ["--program-prefix", "def", "--max-new-tokens", "8"];
+    const told = (prompt: string) =>
+      main(["ask", question, "--model", home, ...flags, "--prompt", prompt]);
+    for (const prompt of ["paper", template, `{ file: ${template} }`])
+      expect(await told(prompt)).toBe(0);
+    const notice = (prompt: string) =>
+      `${home} has no reft.json to say how to ask: with --cot python --program-prefix def --prompt ${prompt}`;
+    expect(say.mock.calls.flat()).toEqual(["paper", "mine.jinja", "mine.jinja"].map(notice));
+    expect(print.mock.calls[1]).toEqual(print.mock.calls[2]);
+    const flag = { cot: undefined, "program-prefix": undefined, prompt: "{ chat: {} }" };
+    expect(() => toldFormat(flag)).toThrow('--prompt { chat: {} }: expected "system" or "date"');
+  });
+
   test("says what is wrong with the model or the settings", async () => {
-    const untaught = goldenPath("models", "grouped-query");
-    await expect(ask({ model: untaught, question, maxNewTokens: 8 })).rejects.toThrow(
-      /no reft\.json, so it was not taught to answer/,
+    await expect(ask({ model: home, question, prompt: "chat" })).rejects.toThrow(
+      /expected a model with a chat template/,
     );
     await expect(ask({ model: home, question, maxNewTokens: 250 })).rejects.toThrow(
       /the question has \d+ prompt tokens, .* leave \d+ for the answer, expected at least 250; lower maxNewTokens/,

@@ -1,0 +1,197 @@
+// The syntax tree of a template: what the library computes otherwise than Python is replaced by functions of our own, or refused;
+// which names a template needs.
+import { UserError } from "../../errors.ts";
+
+/** A node of the library's syntax tree; its classes are not exported. */
+export interface Node {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** Methods and filters that functions of python.ts take the place of. */
+const methods = ["strip", "lstrip", "rstrip", "capitalize"];
+const filters = ["trim", "capitalize", "length", "count"];
+
+/** The name of a function of ours; no identifier of a template has a space. */
+export const ownName = (name: string) => `own ${name}`;
+
+const identifier = (value: string): Node => ({ type: "Identifier", value });
+const call = (name: string, args: readonly unknown[]): Node => ({
+  type: "CallExpression",
+  callee: identifier(ownName(name)),
+  args,
+});
+
+const isNode = (value: unknown): value is Node =>
+  typeof value === "object" && value !== null && "type" in value;
+
+/** Statements; every other node of a block is an expression that is written. */
+const statements =
+  /^(If|For|Set|Macro|Break|Continue|Comment|CallStatement|FilterStatement|StringLiteral)$/;
+
+/** A copy of a tree in which nodes whose results differ from Python's are replaced. */
+export function correct(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(correct);
+  if (value instanceof Map)
+    return new Map([...value].map((pair) => pair.map(correct) as [unknown, unknown]));
+  if (!isNode(value)) return value;
+  const node = Object.fromEntries(
+    Object.entries(value).map(([field, inner]) => [
+      field,
+      blocks.has(field) && Array.isArray(inner) ? correctBlock(inner) : correct(inner),
+    ]),
+  ) as unknown as Node;
+  return corrected(node);
+}
+
+const blocks = new Set(["body", "alternate", "defaultBlock"]);
+
+/** Python writes some values otherwise; and a loop's turn sees nothing of what the turn before it has set. */
+function correctBlock(block: readonly Node[]): Node[] {
+  return block.flatMap((statement) => {
+    if (statement.type !== "For")
+      return statements.test(statement.type)
+        ? [correct(statement) as Node]
+        : [call("print", [correct(statement)])];
+    const kept = [...setIn(statement.body as Node[])].map((name) => ({
+      assign: (to: string, from: string) =>
+        ({ type: "Set", assignee: identifier(to), value: identifier(from), body: [] }) as Node,
+      name,
+      copy: `${ownName("outer")} ${name}`,
+    }));
+    if (contains(statement.body, isJump) && contains(statement.body, isWritten))
+      throw new UserError("break or continue in a loop that writes something is not computed");
+    const loop = correct(statement) as Node;
+    return [
+      ...kept.map(({ assign, name, copy }) => assign(copy, name)),
+      {
+        ...loop,
+        body: [
+          ...kept.map(({ assign, name, copy }) => assign(name, copy)),
+          ...(loop.body as Node[]),
+        ],
+      },
+    ];
+  });
+}
+
+const isJump = ({ type }: Node) => type === "Break" || type === "Continue";
+const isWritten = ({ type, value }: Node) =>
+  !statements.test(type) || (type === "StringLiteral" && value !== "");
+
+/** Whether a block has such a node, also within its conditions; the library forgets what a loop's turn wrote before it is left. */
+function contains(block: unknown, isSought: (node: Node) => boolean): boolean {
+  return (block as Node[]).some(
+    (node) =>
+      isSought(node) ||
+      (node.type === "If" && (contains(node.body, isSought) || contains(node.alternate, isSought))),
+  );
+}
+
+/** Names that a loop's body sets in its own scope. */
+function setIn(block: readonly Node[]): Set<string> {
+  const names = new Set<string>();
+  for (const node of block) {
+    const { assignee } = node as { assignee?: Node };
+    if (node.type === "Set" && assignee?.type === "Identifier") names.add(String(assignee.value));
+    if (node.type === "Set" && assignee?.type === "TupleLiteral")
+      for (const { value } of assignee.value as Node[]) names.add(String(value));
+    if (node.type !== "If") continue;
+    for (const name of setIn([...(node.body as Node[]), ...(node.alternate as Node[])]))
+      names.add(name);
+  }
+  return names;
+}
+
+/** @throws UserError for a method or filter whose results differ from Python's */
+function known(name: string): string {
+  if (name === "title") throw new UserError('the filter or method "title" is not computed');
+  return name;
+}
+
+function corrected(node: Node): Node {
+  if (node.type === "CallExpression") {
+    const callee = node.callee as Node;
+    const property = callee.property as Node | undefined;
+    if (callee.type !== "MemberExpression" || callee.computed) return node;
+    const name = known(String(property!.value));
+    return methods.includes(name) ? call(name, [callee.object, ...(node.args as Node[])]) : node;
+  }
+  if (node.type !== "FilterExpression") return node;
+  const filter = node.filter as Node;
+  const name = known(filterName(filter));
+  if (!filters.includes(name)) return node;
+  return call(name, [node.operand, ...((filter.args as Node[] | undefined) ?? [])]);
+}
+
+const globals = [
+  ...["true", "True", "false", "False", "none", "None", "loop", "caller", "varargs", "kwargs"],
+  ...["namespace", "range", "raise_exception", "strftime_now"],
+];
+
+/** Names that a template reads before anything in it gives them a value, and without asking whether they are there. */
+export function freeNames(program: Node): Set<string> {
+  const read = new Set<string>();
+  const known = new Set(globals);
+  const bind = (target: unknown) => {
+    if (!isNode(target)) return;
+    if (target.type === "Identifier") known.add(String(target.value));
+    else if (Array.isArray(target.value)) target.value.forEach(bind);
+    else visit(target);
+  };
+  const visit = (value: unknown): void => {
+    if (Array.isArray(value)) value.forEach(visit);
+    else if (value instanceof Map) for (const pair of value) visit(pair);
+    if (!isNode(value)) return;
+    const { type, operand, filter, test, ...rest } = value as Record<string, unknown> & Node;
+    const isGuarded =
+      (type === "TestExpression" && /^(un)?defined$/.test(String((test as Node).value))) ||
+      (type === "FilterExpression" && /^(default|d)$/.test(filterName(filter as Node)));
+    if (isGuarded && isNode(operand) && operand.type === "Identifier")
+      known.add(String(operand.value));
+    switch (type) {
+      case "Identifier":
+        read.add(String(value.value));
+        return;
+      case "MemberExpression":
+        visit(value.object);
+        if (value.computed) visit(value.property);
+        return;
+      case "KeywordArgumentExpression":
+        visit(value.value);
+        return;
+      case "TestExpression":
+        visit(operand);
+        return;
+      case "FilterExpression":
+      case "FilterStatement":
+        visit(operand);
+        visit((filter as Node).args);
+        visit(value.body);
+        return;
+      case "Set":
+        bind(value.assignee);
+        visit(value.value);
+        visit(value.body);
+        return;
+      case "For":
+        bind(value.loopvar);
+        break;
+      case "Macro":
+        bind(value.name);
+        for (const parameter of value.args as Node[]) bind(parameter.key ?? parameter);
+        visit(value.body);
+        return;
+      case "CallStatement":
+        for (const parameter of (value.callerArgs as Node[] | null) ?? [])
+          bind(parameter.key ?? parameter);
+        break;
+    }
+    for (const [field, inner] of Object.entries({ ...rest, operand, test }))
+      if (!["loopvar", "callerArgs"].includes(field)) visit(inner);
+  };
+  visit(program);
+  return new Set([...read].filter((name) => !known.has(name)));
+}
+
+const filterName = (filter: Node) => String(((filter.callee as Node | undefined) ?? filter).value);

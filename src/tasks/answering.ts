@@ -1,0 +1,65 @@
+// A model with the way in which it is asked: as it was taught, or as the user says.
+import type { PromptSetting } from "../config.ts";
+import { type CotKind, defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
+import { choosePrompt } from "../data/promptChoice.ts";
+import type { TemplatePrompt } from "../data/templatePrompt.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import type { Model } from "../model/model.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
+import {
+  type AnswerFormat,
+  endingTurns,
+  loadModelFolder,
+  readAnswerFormat,
+} from "../run/modelFolder.ts";
+import { say } from "../terminal.ts";
+
+/** How to ask, for a model without reft.json; what is left out is as that file says. */
+export interface ToldFormat {
+  readonly cotKind?: CotKind | undefined;
+  readonly programPrefix?: ProgramPrefix | undefined;
+  readonly prompt?: PromptSetting | undefined;
+}
+
+/** Whoever gets it disposes the model. */
+export interface Answering {
+  readonly folder: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly format: AnswerFormat;
+}
+
+/**
+ * @param place folder of a model, a run or a checkpoint
+ * @throws UserError for a model that cannot be read, or a prompt that it cannot be asked with
+ */
+export function openAnswering(place: string, told: ToldFormat): Answering {
+  const folder = resolveModelFolder(place);
+  const saved = readAnswerFormat(folder);
+  const { model, tokenizer } = loadModelFolder(folder);
+  const prompt = told.prompt ? choosePrompt(told.prompt, tokenizer) : saved?.sampling.prompt;
+  const format = answerFormat(saved, told, prompt);
+  if (!saved) {
+    const { cotKind, sampling } = format;
+    say(
+      `${folder} has no reft.json to say how to ask: with --cot ${cotKind} --program-prefix ${sampling.programPrefix} ` +
+        `--prompt ${prompt?.kind === "file" ? prompt.name : (prompt?.kind ?? "paper")}`,
+    );
+  }
+  return { folder, model: endingTurns(model, tokenizer, prompt), tokenizer, format };
+}
+
+function answerFormat(
+  saved: AnswerFormat | undefined,
+  told: ToldFormat,
+  prompt: TemplatePrompt | undefined,
+): AnswerFormat {
+  const cotKind = told.cotKind ?? saved?.cotKind ?? "python";
+  const programPrefix =
+    told.programPrefix ??
+    saved?.sampling.programPrefix ??
+    (cotKind === "nl" ? "none" : "docstring");
+  const continuation =
+    saved?.sampling.continuation ?? (programPrefix === "none" ? "" : defaultContinuation);
+  return { cotKind, sampling: { programPrefix, continuation, ...(prompt && { prompt }) } };
+}
