@@ -18,7 +18,7 @@ import { loadModel } from "../../src/model/model.ts";
 import { openSafetensors } from "../../src/model/safetensors.ts";
 import { createScorer, createValueHead } from "../../src/model/score.ts";
 import { readWeights } from "../../src/model/transformer.ts";
-import { withAdvantages } from "../../src/ppo/credit.ts";
+import { objectiveOf } from "../../src/ppo/objectives/choose.ts";
 import { collectRollout } from "../../src/ppo/rollout.ts";
 import { createUpdater } from "../../src/ppo/update.ts";
 import { createBackward as createRerankBackward } from "../../src/rerank/backward.ts";
@@ -157,7 +157,11 @@ async function startReft(job: Job): Promise<Worker> {
     variables: [...variables.values()],
   }));
   const adamW = new AdamW(groups, settings);
-  const updater = createUpdater(policy, valueHead, adamW, { ...settings, microBatchTokens });
+  const objective = objectiveOf(settings);
+  const updater = createUpdater(policy, valueHead, adamW, objective, {
+    ...settings,
+    microBatchTokens,
+  });
   const { judge, close } = await startJudge(job);
   const maxNewTokens = longestResponse(rows);
   const parts = {
@@ -191,7 +195,7 @@ async function startReft(job: Job): Promise<Worker> {
       const options = { maxNewTokens, eosIds: policy.config.eosIds, microBatchTokens };
       const { experiences } = await collectRollout(parts, requests, options);
       const rolloutSeconds = (performance.now() - startedAt) / 1000;
-      const credited = withAdvantages(experiences, settings);
+      const credited = objective.credit(experiences);
       const { learningRate } = settings;
       const rates = { policy: learningRate, valueHead: learningRate };
       const update = updater.update(credited, rates, Rng.named(1, `step ${steps++} minibatches`));

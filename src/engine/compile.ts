@@ -69,6 +69,36 @@ export function compile(name: string, step: Step): Compiled {
   });
 }
 
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** As Compiled, with tensors by name. Every call gives the same names. */
+export interface NamedCompiled<Inputs extends Tensors, Outputs extends Tensors> {
+  (inputs: Inputs): Outputs;
+  dispose(): void;
+}
+
+/** Compiles a step whose inputs and outputs have names, so that neither side knows an order. */
+export function compileNamed<Inputs extends Tensors, Outputs extends Tensors>(
+  name: string,
+  step: (inputs: Inputs) => Outputs,
+): NamedCompiled<Inputs, Outputs> {
+  let inputNames: readonly string[] = []; // of the first call
+  let outputNames: readonly string[] = []; // of the last trace
+  const byName = (names: readonly string[], tensors: readonly Tensor[]) =>
+    Object.fromEntries(names.map((key, i) => [key, tensors[i]!]));
+  const compiled = compile(name, (...inputs) => {
+    const outputs = step(byName(inputNames, inputs) as Inputs);
+    outputNames = Object.keys(outputs);
+    return Object.values(outputs);
+  });
+  const run = (inputs: Inputs) => {
+    if (inputNames.length === 0) inputNames = Object.keys(inputs);
+    const outputs = compiled(...inputNames.map((key) => inputs[key]!));
+    return byName(outputNames, outputs) as Outputs;
+  };
+  return Object.assign(run, { dispose: compiled.dispose });
+}
+
 /** Records `step` over placeholders shaped like `inputs` and defines it as the function `name`. */
 function trace(name: string, step: Step, inputs: readonly Tensor[]): Traced {
   if (backend.binding !== native)

@@ -19,28 +19,23 @@ export interface StepSigns {
 /** Programs that do what they should take a thousandth of the usual limit. */
 const maxTimeoutFraction = 0.05;
 
-/** When a step has nothing to learn from. */
-const lessons = {
-  gae: {
-    isMissing: (signs: StepSigns) => signs.isScoreConstant,
-    text: "all responses of a step score the same",
-  },
-  grpo: {
-    isMissing: (signs: StepSigns) => signs.groupsWithoutSpread === 1,
-    text: "all responses to the same question score the same",
-  },
-  selfTraining: {
-    isMissing: (signs: StepSigns) => signs.correctFraction === 0,
-    text: "no response of a step is right",
-  },
-};
+/** What a step must have for something to be learned from it. */
+export interface Lesson {
+  isMissing(signs: StepSigns): boolean;
+  /** What the step is like then. */
+  readonly text: string;
+}
 
-/** Warnings about a run, from its steps so far; each is given when it begins, not at every step. */
+/**
+ * Warnings about a run, from its steps so far; each is given when it begins, not at every step.
+ *
+ * @param hasKlPenalty whether ppo.klCoefficient can be raised
+ */
 export function createAlarms(
   limits: ReftConfig["alarms"],
-  learning: "gae" | "grpo" | "rloo" | "selfTraining",
+  lesson: Lesson,
+  hasKlPenalty: boolean,
 ): (signs: StepSigns) => string[] {
-  const lesson = lessons[learning === "rloo" ? "grpo" : learning];
   const watches = [
     {
       steps: limits.constantScoreSteps,
@@ -55,7 +50,7 @@ export function createAlarms(
     {
       steps: 1,
       holds: (signs: StepSigns) => signs.extractedFraction < limits.minExtractedFraction,
-      text: `fewer than ${100 * limits.minExtractedFraction} % of the responses give an answer: warm up longer if it was so from the start, else the policy collapses: lower the learning rate${learning === "selfTraining" ? "" : " or raise ppo.klCoefficient"}`,
+      text: `fewer than ${100 * limits.minExtractedFraction} % of the responses give an answer: warm up longer if it was so from the start, else the policy collapses: lower the learning rate${hasKlPenalty ? " or raise ppo.klCoefficient" : ""}`,
     },
     {
       steps: 1,

@@ -1,6 +1,6 @@
-// From a rollout to what the clipped objective needs: how much better than expected each token did, by the chosen estimator.
-import type { PpoConfig } from "../config.ts";
-import { estimateAdvantages, leaveOneOut, standardise, whiten } from "./advantages.ts";
+// From a rollout to what the clipped objective needs: how much better than expected each token did. Which way, the objective says:
+// objectives/; what more than one of them needs is here.
+import type { Lesson } from "./alarms.ts";
 import { tokenRewards } from "./rewards.ts";
 import { type Experience, groupByQuestion } from "./rollout.ts";
 
@@ -11,43 +11,20 @@ export interface CreditedExperience extends Experience {
   readonly returns: Float32Array;
 }
 
-/**
- * Credits each token of a rollout:
- *
- * - gae: KL-shaped rewards, then GAE, then whitening over the whole rollout
- * - grpo: the score, standardised over the responses to its question; the KL penalty is in the loss
- * - rloo: the sum of the KL-shaped rewards, less the mean of the other responses to its question
- */
-export function withAdvantages(
-  experiences: readonly Experience[],
-  ppo: PpoConfig,
-): CreditedExperience[] {
-  const rewardsOf = (experience: Experience) =>
-    tokenRewards({ ...experience, score: scoreOf(experience) }, ppo);
-  switch (ppo.advantages) {
-    case "gae": {
-      const credited = experiences.map((experience) => ({
-        ...experience,
-        ...estimateAdvantages(rewardsOf(experience), experience.values, ppo),
-      }));
-      const whitened = whiten(credited.map(({ advantages }) => advantages));
-      return credited.map((experience, i) => ({ ...experience, advantages: whitened[i]! }));
-    }
-    case "grpo":
-      return comparedInGroups(experiences, (group) => standardise(group.map(scoreOf)));
-    case "rloo":
-      return comparedInGroups(experiences, (group) =>
-        leaveOneOut(group.map((e) => rewardsOf(e).reduce((a, b) => a + b, 0))),
-      );
-  }
-}
-
-function scoreOf({ answer }: Experience): number {
+export function scoreOf({ answer }: Experience): number {
   return answer.verdict.score;
 }
 
+/** The rewards of a response's tokens: KL penalties, and the score at the end. */
+export function shapedRewards(
+  experience: Experience,
+  settings: { readonly klCoefficient: number },
+): Float32Array {
+  return tokenRewards({ ...experience, score: scoreOf(experience) }, settings);
+}
+
 /** Gives all tokens of a response its one advantage over the others to its question. */
-function comparedInGroups(
+export function comparedInGroups(
   experiences: readonly Experience[],
   compare: (group: readonly Experience[]) => number[],
 ): CreditedExperience[] {
@@ -60,3 +37,9 @@ function comparedInGroups(
     }));
   });
 }
+
+/** Comparing the responses to a question teaches nothing where all of them score the same. */
+export const spreadLesson: Lesson = {
+  isMissing: ({ groupsWithoutSpread }) => groupsWithoutSpread === 1,
+  text: "all responses to the same question score the same",
+};

@@ -1,10 +1,10 @@
 // The losses over the response tokens of one microbatch, which are flat lists: PPO's clipped policy loss, its value loss and GRPO's
-// penalty for leaving the reference. (Self-training minimises the cross-entropy: model/backward.ts.)
+// penalty for leaving the reference. Which of them an objective has, objectives/ says. (Self-training minimises the cross-entropy:
+// model/backward.ts.)
 // Reference: Schulman et al., arXiv 1707.06347; Trung et al., arXiv 2401.08967, section 3.2.
 //
-// The authors average over the tokens of a response, then over the batch. That average is a weight per token,
-// 1 / (tokens of its response · responses of the minibatch), 0 for padding; so microbatches simply add up. Other means are other
-// weights: update.ts.
+// A mean over tokens is a weight per token, 0 for padding (weights.ts); so the losses of microbatches simply add up.
+import type { Tensors } from "../engine/compile.ts";
 import { type Tensor, tf } from "../engine/tf.ts";
 
 export interface PolicyLossInput {
@@ -12,7 +12,7 @@ export interface PolicyLossInput {
   readonly logprobs: Tensor;
   /** [predictions] under the policy that sampled. */
   readonly oldLogprobs: Tensor;
-  /** [predictions], as credit.ts gives them: whitened, or compared within a group. */
+  /** [predictions], as the objective gives them: whitened, or compared within a group. */
   readonly advantages: Tensor;
   /** [predictions] */
   readonly weights: Tensor;
@@ -64,20 +64,25 @@ export function klLoss(logprobs: Tensor, referenceLogprobs: Tensor, weights: Ten
   return tf.sum(tf.mul(tf.add(tf.expm1(tf.neg(drift)), drift), weights));
 }
 
-/**
- * How far the update has moved the policy, summed over tokens so that microbatches add up.
- *
- * @returns [3]: tokens whose ratio left the clip range; sum of ratio - 1 - log ratio (the k3 estimate of KL(old || new));
- * sum of the ratios
- */
+/** Scalars, summed over tokens so that microbatches add up. */
+export interface RatioSums extends Tensors {
+  /** Tokens whose ratio left the clip range. */
+  readonly clipped: Tensor;
+  /** Of ratio - 1 - log ratio, the k3 estimate of KL(old || new). */
+  readonly k3: Tensor;
+  readonly ratio: Tensor;
+}
+
+/** How far the update has moved the policy. */
 export function ratioSums(
   { logprobs, oldLogprobs, weights }: PolicyLossInput,
   clipRange: number,
-): Tensor {
+): RatioSums {
   const isReal = tf.cast(tf.greater(weights, 0), "float32");
   const logRatio = tf.sub(logprobs, oldLogprobs);
   const ratio = tf.exp(logRatio);
-  const left = tf.cast(tf.greater(tf.abs(tf.sub(ratio, 1)), clipRange), "float32");
+  const clipped = tf.cast(tf.greater(tf.abs(tf.sub(ratio, 1)), clipRange), "float32");
   const k3 = tf.sub(tf.sub(ratio, 1), logRatio);
-  return tf.stack([left, k3, ratio].map((perToken) => tf.sum(tf.mul(perToken, isReal))));
+  const sum = (perToken: Tensor) => tf.sum(tf.mul(perToken, isReal));
+  return { clipped: sum(clipped), k3: sum(k3), ratio: sum(ratio) };
 }

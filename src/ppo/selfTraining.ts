@@ -10,6 +10,7 @@ import type { Question } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
 import type { Model } from "../model/model.ts";
 import type { Rng } from "../rng.ts";
+import type { Lesson } from "./alarms.ts";
 import { type Experience, groupByQuestion } from "./rollout.ts";
 import { type LearningRates, miniBatches } from "./update.ts";
 
@@ -51,6 +52,11 @@ export function rightAnswers(
     group.filter(({ text }, i) => group.findIndex((other) => other.text === text) === i),
   );
 }
+
+export const rightLesson: Lesson = {
+  isMissing: ({ correctFraction }) => correctFraction === 0,
+  text: "no response of a step is right",
+};
 
 /** Means over the updates of one rollout; 0 when nothing was right, and no update was made. */
 export interface SelfTrainingMetrics {

@@ -43,12 +43,13 @@ import { openRun, type Run } from "../run/run.ts";
 import { runSteps } from "../run/steps.ts";
 import { say } from "../terminal.ts";
 import { createAlarms } from "./alarms.ts";
-import { withAdvantages } from "./credit.ts";
+import { objectiveOf } from "./objectives/choose.ts";
 import { collectRollout } from "./rollout.ts";
 import {
   createSelfTrainer,
   goldAnswers,
   rightAnswers,
+  rightLesson,
   type SelfTrainingMetrics,
 } from "./selfTraining.ts";
 import { summariseRollout } from "./summary.ts";
@@ -89,7 +90,8 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   checkInputs(resumed?.inputs, inputs);
   const policy = endingTurns(opened, tokenizer, prompt);
   const reference = loadModel(warmupFolder);
-  const valueHead = ppo?.advantages === "gae" ? createValueHead(policy.config) : undefined;
+  const objective = ppo && objectiveOf(ppo);
+  const valueHead = objective?.needsValueHead ? createValueHead(policy.config) : undefined;
   const eosIds = endTokens(policy, tokenizer);
 
   // 2. questions: answers are enough; self-training alone learns chains of thought, too, where the data has them
@@ -151,11 +153,12 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     reference: createScorer(reference),
   };
   const { microBatchTokens } = training;
-  const updater = ppo && createUpdater(policy, valueHead, adamW, { ...ppo, microBatchTokens });
+  const updater =
+    objective && createUpdater(policy, valueHead, adamW, objective, { ...ppo, microBatchTokens });
   const selfTrainer =
     selfTraining && createSelfTrainer(policy, adamW, { ...selfTraining, microBatchTokens });
   const evaluator = createEvaluator(policy, tokenizer, judge, data.maxPromptTokens, evaluation);
-  const alarm = createAlarms(alarms, ppo?.advantages ?? "selfTraining");
+  const alarm = createAlarms(alarms, objective?.lesson ?? rightLesson, ppo !== undefined);
 
   const stepsPerEpoch = Math.floor(questions.length / sampling.questionsPerStep);
   const questionsOf = createEpochs(
@@ -190,7 +193,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     const rolloutSeconds = (performance.now() - startedAt) / 1000;
 
     // 5. credit each token with its advantage; in self-training, find what is right instead
-    const credited = ppo && withAdvantages(experiences, ppo);
+    const credited = objective?.credit(experiences);
     const right =
       selfTraining &&
       rightAnswers(experiences, goldAnswers(tokenizer, asked, sampling.maxNewTokens, prompt));

@@ -2,7 +2,7 @@
 // microbatches.
 import type { PpoConfig } from "../config.ts";
 import { joinPredictions, packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
-import { compile } from "../engine/compile.ts";
+import { compileNamed, type Tensors } from "../engine/compile.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
@@ -13,14 +13,18 @@ import {
   responseLogprobs,
   responseValues,
 } from "../model/score.ts";
-import { readWeights } from "../model/transformer.ts";
+import { readWeights, type Weights } from "../model/transformer.ts";
 import type { Rng } from "../rng.ts";
 import type { CreditedExperience } from "./credit.ts";
-import { klLoss, policyLoss, ratioSums, valueLoss } from "./loss.ts";
+import { policyLoss, ratioSums } from "./loss.ts";
+import type { Objective } from "./objectives/objective.ts";
 import { groupByQuestion } from "./rollout.ts";
 import { explainedVariance } from "./summary.ts";
+import { tokenWeight } from "./weights.ts";
 
-type UpdateOptions = PpoConfig & { readonly microBatchTokens: number };
+type UpdateOptions = Pick<PpoConfig, "clipRange" | "ppoEpochs" | "miniBatchSize"> & {
+  readonly microBatchTokens: number;
+};
 
 /** Means over the rollout's updates. */
 export interface UpdateMetrics {
@@ -53,102 +57,56 @@ export interface Updater {
   dispose(): void;
 }
 
+/** What is trained: the policy and, where the objective needs one, a value head on its hidden states. */
+interface Trained {
+  readonly policy: Model;
+  readonly valueHead: ReadonlyMap<string, Variable> | undefined;
+}
+
 /**
- * @param valueHead with the advantages "gae", and only then
+ * Makes the updates of rollouts.
+ *
+ * @param valueHead where the objective needs one, and only then
  * @param optimizer of one or two groups: the policy's variables, then the value head's
  */
 export function createUpdater(
   policy: Model,
   valueHead: ReadonlyMap<string, Variable> | undefined,
   optimizer: AdamW,
+  objective: Objective,
   options: UpdateOptions,
 ): Updater {
-  const { clipRange, ppoEpochs, miniBatchSize } = options;
-
-  /** Loss and gradients of one microbatch; the gradients go to the optimizer. */
-  const backward = (trainsPolicy: boolean) =>
-    compile(trainsPolicy ? "ppo" : "value_warmup", (...inputs) => {
-      const [, , , , targets, tokenWeights, oldLogprobs, advantages, ...others] =
-        inputs as Tensor[];
-      const weights = readWeights(new Map([...policy.parameters, ...(valueHead ?? [])]));
-      let parts: Tensor[] = [];
-      const loss = () => {
-        const states = predictingStates(policy.config, weights, inputs);
-        const logprobs = responseLogprobs(policy.config, weights, states, targets!);
-        const surrogate = {
-          logprobs,
-          oldLogprobs: oldLogprobs!,
-          advantages: advantages!,
-          weights: tokenWeights!,
-        };
-        const ofPolicy = policyLoss(surrogate, clipRange);
-        let beside: Tensor | undefined; // what the loss has beside the surrogate
-        let coefficient = 0;
-        if (options.advantages === "gae") {
-          const values = responseValues(weights, states);
-          const [oldValues, returns] = others as [Tensor, Tensor];
-          const fit = { values, oldValues, returns, weights: tokenWeights! };
-          beside = valueLoss(fit, options.valueClipRange);
-          coefficient = options.valueCoefficient;
-        } else if (options.advantages === "grpo") {
-          beside = klLoss(logprobs, others[0]!, tokenWeights!);
-          coefficient = options.klCoefficient;
-        }
-        const losses = tf.stack([ofPolicy, ...(beside ? [beside] : [])]);
-        parts = [losses, ratioSums(surrogate, clipRange)].map((part) => tf.keep(part));
-        if (!beside) return ofPolicy;
-        const weighted = tf.mul(beside, coefficient);
-        return trainsPolicy ? tf.add(ofPolicy, weighted) : weighted;
-      };
-      const names = [...(trainsPolicy ? weights : valueHead!).keys()];
-      const { value, grads } = tf.engine().gradients(
-        loss,
-        names.map((name) => weights.get(name)!),
-      );
-      optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
-      return [value, ...parts];
-    });
-  const ppo = backward(true);
-  const valueWarmup = backward(false);
-  const besideName = { gae: "valueLoss", grpo: "klLoss", rloo: undefined }[options.advantages];
+  const { ppoEpochs, miniBatchSize, microBatchTokens } = options;
+  const trained = { policy, valueHead };
+  const ppo = createStep(trained, optimizer, objective, options, true);
+  const valueWarmup = createStep(trained, optimizer, objective, options, false);
 
   return {
     update(experiences, rates, rng) {
-      const sums = {
-        policyLoss: 0,
-        besideLoss: 0,
-        gradNorm: 0,
-        clipped: 0,
-        k3: 0,
-        ratio: 0,
-        tokens: 0,
-      };
-      let updates = 0;
-      let firstClipFraction = 0;
+      const sums = { policyLoss: 0, termLoss: 0, gradNorm: 0, clipped: 0, k3: 0, ratio: 0 };
+      let [updates, tokens, firstClipFraction] = [0, 0, 0];
+      const step = rates.policy === null ? valueWarmup : ppo;
       for (const miniBatch of miniBatches(experiences, ppoEpochs, miniBatchSize, rng)) {
-        for (const part of splitByTokens(miniBatch, options.microBatchTokens)) {
-          const inputs = microBatchTensors(part, options);
-          const [, losses, ratios] = take((rates.policy === null ? valueWarmup : ppo)(...inputs));
-          tf.dispose(inputs);
-          sums.policyLoss += losses![0]!;
-          sums.besideLoss += losses![1] ?? 0;
-          sums.clipped += ratios![0]!;
-          sums.k3 += ratios![1]!;
-          sums.ratio += ratios![2]!;
-          sums.tokens += countTokens(part);
+        for (const part of splitByTokens(miniBatch, microBatchTokens)) {
+          const inputs = microBatchTensors(part, objective, options);
+          const figures = read(step(inputs));
+          tf.dispose(Object.values(inputs));
+          for (const [name, figure] of Object.entries(figures))
+            sums[name as keyof typeof sums] += figure;
+          tokens += countTokens(part);
         }
-        if (updates === 0) firstClipFraction = sums.clipped / sums.tokens;
+        if (updates === 0) firstClipFraction = sums.clipped / tokens;
         sums.gradNorm += optimizer.update([rates.policy, rates.valueHead]);
         updates++;
       }
       return {
         ...(valueHead && { explainedVariance: explainedVariance(experiences) }),
         policyLoss: sums.policyLoss / updates,
-        ...(besideName && { [besideName]: sums.besideLoss / updates }),
+        ...(objective.term && { [objective.term.name]: sums.termLoss / updates }),
         gradNorm: sums.gradNorm / updates,
-        clipFraction: sums.clipped / sums.tokens,
-        approxKl: sums.k3 / sums.tokens,
-        meanRatio: sums.ratio / sums.tokens,
+        clipFraction: sums.clipped / tokens,
+        approxKl: sums.k3 / tokens,
+        meanRatio: sums.ratio / tokens,
         firstClipFraction,
       };
     },
@@ -157,6 +115,58 @@ export function createUpdater(
       valueWarmup.dispose();
     },
   };
+}
+
+/**
+ * Compiles loss and gradients of one microbatch; the gradients go to the optimizer.
+ *
+ * @param trainsPolicy false: the term of the value head alone
+ */
+function createStep(
+  { policy, valueHead }: Trained,
+  optimizer: AdamW,
+  objective: Objective,
+  { clipRange }: UpdateOptions,
+  trainsPolicy: boolean,
+) {
+  const { term } = objective;
+  const losses = (weights: Weights, inputs: MicroBatch) => {
+    const { targets, tokenWeights, oldLogprobs, advantages } = inputs;
+    const places = [inputs.tokens, inputs.positions, inputs.visible, inputs.places];
+    const states = predictingStates(policy.config, weights, places);
+    const logprobs = responseLogprobs(policy.config, weights, states, targets);
+    const surrogate = { logprobs, oldLogprobs, advantages, weights: tokenWeights };
+    const ofPolicy = policyLoss(surrogate, clipRange);
+    const figures = { policyLoss: ofPolicy, ...ratioSums(surrogate, clipRange) };
+    if (!term) return { loss: ofPolicy, figures };
+    const values = valueHead && responseValues(weights, states);
+    const termLoss = term.loss({ logprobs, ...(values && { values }) }, inputs, tokenWeights);
+    const weighted = tf.mul(termLoss, term.coefficient);
+    const loss = trainsPolicy ? tf.add(ofPolicy, weighted) : weighted;
+    return { loss, figures: { ...figures, termLoss } };
+  };
+  return compileNamed(trainsPolicy ? "ppo" : "value_warmup", (inputs: MicroBatch) => {
+    const weights = readWeights(new Map([...policy.parameters, ...(valueHead ?? [])]));
+    const names = [...(trainsPolicy ? weights : valueHead!).keys()];
+    let figures: Tensors = {};
+    const { grads } = tf.engine().gradients(
+      () => {
+        const made = losses(weights, inputs);
+        figures = made.figures;
+        for (const figure of Object.values(figures)) tf.keep(figure); // outlive the tape
+        return made.loss;
+      },
+      names.map((name) => weights.get(name)!),
+    );
+    optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
+    return figures;
+  });
+}
+
+/** Reads scalars back and disposes them. */
+function read(figures: Tensors): Record<string, number> {
+  const values = take(Object.values(figures));
+  return Object.fromEntries(Object.keys(figures).map((name, i) => [name, values[i]![0]!]));
 }
 
 /** Minibatches of a few passes. For each pass the questions are shuffled anew; what belongs to one stays together and shares its prompt. */
@@ -178,30 +188,37 @@ export function countTokens(sequences: readonly Sequence[]): number {
   return sequences.reduce((total, { response }) => total + response.length, 0);
 }
 
-/**
- * A microbatch as the compiled step takes it. Weights: mean over a response's tokens, then over the minibatch. RLOO takes a
- * response as one action, whose log-probability is the sum over its tokens: there the tokens are summed. A last minibatch that lacks
- * responses, because the sandbox failed to run some, counts for that much less.
- */
+/** What the compiled step takes: a packed batch, and [predictions] of each number per token; also what the objective's term needs. */
+interface MicroBatch extends Tensors {
+  readonly tokens: Tensor;
+  readonly positions: Tensor;
+  readonly visible: Tensor;
+  readonly places: Tensor;
+  readonly targets: Tensor;
+  readonly tokenWeights: Tensor;
+  readonly oldLogprobs: Tensor;
+  readonly advantages: Tensor;
+}
+
 function microBatchTensors(
   part: readonly CreditedExperience[],
-  { advantages, miniBatchSize, microBatchTokens }: UpdateOptions,
-): Tensor[] {
-  const batch = packSequences(part, microBatchTokens);
+  { term, lossMean }: Objective,
+  options: UpdateOptions,
+): MicroBatch {
+  const batch = packSequences(part, options.microBatchTokens);
   const perToken = (of: (experience: CreditedExperience) => Float32Array) =>
     tf.tensor1d(joinPredictions(batch, part.map(of)));
-  const weightOf = ({ length }: readonly number[]) =>
-    1 / ((advantages === "rloo" ? 1 : length) * miniBatchSize);
-  const others = {
-    gae: () => [perToken(({ values }) => values), perToken(({ returns }) => returns)],
-    grpo: () => [perToken(({ referenceLogprobs }) => referenceLogprobs)],
-    rloo: () => [],
+  const [tokens, positions, visible, places, targets] = batchTensors(batch);
+  const termInputs = term ? Object.keys(term.inputs(part[0]!)) : [];
+  return {
+    ...{ tokens, positions, visible, places, targets },
+    tokenWeights: perToken(({ response: { length } }) =>
+      new Float32Array(length).fill(tokenWeight(lossMean, length, options)),
+    ),
+    oldLogprobs: perToken(({ logprobs }) => logprobs),
+    advantages: perToken(({ advantages }) => advantages),
+    ...Object.fromEntries(
+      termInputs.map((name) => [name, perToken((experience) => term!.inputs(experience)[name]!)]),
+    ),
   };
-  return [
-    ...batchTensors(batch),
-    perToken(({ response }) => new Float32Array(response.length).fill(weightOf(response))),
-    perToken(({ logprobs }) => logprobs),
-    perToken(({ advantages }) => advantages),
-    ...others[advantages](),
-  ];
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { compile } from "../../src/engine/compile.ts";
+import { compile, compileNamed } from "../../src/engine/compile.ts";
 import { liveTensors, native, type Tensor, take, tf } from "../../src/engine/tf.ts";
 import { Variable } from "../../src/engine/variable.ts";
 
@@ -44,6 +44,18 @@ describe("compile", () => {
     expect(take(step(one)).map((x) => x[0])).toEqual([0, 1, 2]);
     expect(take(step(one)).map((x) => x[0])).toEqual([2, 3, 4]);
     counter.dispose();
+  });
+
+  test("by name: whatever the order of the names, and once per shape", () => {
+    let traced = 0;
+    const step = compileNamed("lead", ({ a, b }: { a: Tensor; b: Tensor }) => {
+      traced++;
+      return { lead: tf.sub(a, b), sum: tf.add(a, b) };
+    });
+    const [one, two] = [tf.tensor1d([1]), tf.tensor1d([2])];
+    const figures = [step({ a: two, b: one }), step({ b: one, a: two })];
+    for (const { lead, sum } of figures) expect(take([lead, sum]).map((x) => x[0])).toEqual([1, 3]);
+    expect(traced).toBe(1);
   });
 
   test("traces once per shape and type", () => {

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
-import { withAdvantages } from "../../src/ppo/credit.ts";
+import { objectiveOf } from "../../src/ppo/objectives/choose.ts";
 import { createUpdater, type LearningRates } from "../../src/ppo/update.ts";
 import { Rng } from "../../src/rng.ts";
 import { experienceOf } from "../support/experiences.ts";
@@ -44,8 +44,10 @@ describe("createUpdater without a value head", () => {
       ...{ advantages, ppoEpochs: 1, miniBatchSize: 4, clipRange: 0.2, klCoefficient: 0.05 },
       partialReward: 0.1,
     };
-    const credited = withAdvantages(experiences, ppo);
-    const updater = createUpdater(model, undefined, optimizer, { ...ppo, microBatchTokens });
+    const objective = objectiveOf(ppo);
+    const credited = objective.credit(experiences);
+    const options = { ...ppo, microBatchTokens };
+    const updater = createUpdater(model, undefined, optimizer, objective, options);
     const metrics = updater.update(credited, rates, Rng.named(1, "x"));
     updater.dispose();
     return { credited, metrics };
@@ -103,8 +105,10 @@ describe("createUpdater with a value head", () => {
     }));
     const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
     const adamW = new AdamW(groups, options);
-    const updater = createUpdater(model, valueHead, adamW, { ...ppo, microBatchTokens: tokens });
-    const credited = withAdvantages(experiences, ppo);
+    const objective = objectiveOf(ppo);
+    const update = { ...ppo, microBatchTokens: tokens };
+    const updater = createUpdater(model, valueHead, adamW, objective, update);
+    const credited = objective.credit(experiences);
     const metrics = updater.update(credited, rates, Rng.named(1, "x"));
     const variables = [...model.parameters, ...valueHead];
     const weights = new Map(variables.map(([name, variable]) => [name, variable.values()]));

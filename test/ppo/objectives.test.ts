@@ -1,5 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { withAdvantages } from "../../src/ppo/credit.ts";
+import type { PpoConfig } from "../../src/config.ts";
+import type { StepSigns } from "../../src/ppo/alarms.ts";
+import { objectiveOf } from "../../src/ppo/objectives/choose.ts";
+import type { Experience } from "../../src/ppo/rollout.ts";
+import { rightLesson } from "../../src/ppo/selfTraining.ts";
 import { experienceOf } from "../support/experiences.ts";
 import { largestDifference, readGolden, rowOf } from "../support/golden.ts";
 
@@ -13,6 +17,18 @@ const settings = {
   klCoefficient: klCoefficient!,
   partialReward: 0.1,
 };
+const gaeSettings = {
+  ...{
+    advantages: "gae" as const,
+    gamma: 1,
+    gaeLambda: 0.95,
+    valueClipRange: 0.2,
+    valueCoefficient: 5,
+  },
+  valueWarmupSteps: 0,
+} as const;
+const withAdvantages = (experiences: readonly Experience[], ppo: PpoConfig) =>
+  objectiveOf(ppo).credit(experiences);
 const samples = 4;
 const prompts = Array.from({ length: 4 }, (_, question) => [question]);
 
@@ -31,7 +47,7 @@ const experiences = rows.map((row) => {
   });
 });
 
-describe.each(["grpo", "rloo"] as const)("withAdvantages, %s", (advantages) => {
+describe.each(["grpo", "rloo"] as const)("%s", (advantages) => {
   const credited = withAdvantages(experiences, { advantages, ...settings });
 
   test("equals TRL, groups that lost responses included", () => {
@@ -85,9 +101,8 @@ test.each(["program", "language", "discounted"])(
       });
     });
     const credited = withAdvantages(responses, {
-      ...{ ...settings, advantages: "gae", klCoefficient: klCoefficient! },
-      ...{ gamma: gamma!, gaeLambda: gaeLambda!, valueClipRange: 0.2, valueCoefficient: 5 },
-      valueWarmupSteps: 0,
+      ...{ ...settings, ...gaeSettings, klCoefficient: klCoefficient! },
+      ...{ gamma: gamma!, gaeLambda: gaeLambda! },
     });
     const [advantages, returns] = ["whitenedAdvantages", "returns"].map(rowsOf);
     credited.forEach((response, row) => {
@@ -108,4 +123,29 @@ test("grpo ignores the reference, rloo takes the summed penalty off the reward",
   // deviation of 1 and 0: sqrt(0.5); 0.5 / (0.7071 + 0.0001)
   expect(advantageOf("grpo")).toBeCloseTo(0.7070068, 6);
   expect(advantageOf("rloo")).toBe(0); // 1 - 1 against 0
+});
+
+// In `flatGroups` each question has its own score, the same for all of its responses: value heads learn from it, groups do not.
+const signs: StepSigns = {
+  ...{ isScoreConstant: false, groupsWithoutSpread: 0.5, correctFraction: 0.3, klReference: 0 },
+  ...{ extractedFraction: 1, truncatedFraction: 0, timeoutFraction: 0 },
+};
+const flatGroups = { groupsWithoutSpread: 1 };
+const constant = { isScoreConstant: true, groupsWithoutSpread: 1, correctFraction: 1 };
+const lessons = {
+  gae: objectiveOf({ ...settings, ...gaeSettings }).lesson,
+  grpo: objectiveOf({ ...settings, advantages: "grpo" }).lesson,
+  rloo: objectiveOf({ ...settings, advantages: "rloo" }).lesson,
+  selfTraining: rightLesson,
+};
+test.each([
+  ["gae", flatGroups, false],
+  ["gae", constant, true],
+  ["grpo", {}, false],
+  ["grpo", flatGroups, true],
+  ["rloo", flatGroups, true],
+  ["selfTraining", constant, false],
+  ["selfTraining", { correctFraction: 0 }, true],
+] as const)("%s, given %o: nothing to learn from? %s", (name, sign, isMissing) => {
+  expect(lessons[name].isMissing({ ...signs, ...sign })).toBe(isMissing);
 });
