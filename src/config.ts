@@ -129,30 +129,59 @@ const clippedObjective = {
   ppoEpochs: count, // passes over each rollout
   miniBatchSize: count, // responses per update
   clipRange: positive,
+  upperClipRange: positive.optional(), // of ratios above 1; clipRange unless given
   klCoefficient: notNegative, // beta in the paper
   partialReward: belowOne, // for an answer that came out but is wrong
+  entropyCoefficient: positive.optional(), // of the policy's mean entropy per token, which the loss then rewards
+  maskTruncated: z.boolean().optional(), // true keeps responses that ran into maxNewTokens out of the loss
 };
 
+// How the losses of tokens become one: a mean over each response first (unless given), over all tokens of the minibatch or of the
+// rollout, or a sum over each response divided by rollout.maxNewTokens.
+const lossMean = z.enum(["response", "miniBatchTokens", "rolloutTokens", "maxNewTokens"]);
+export type TokenMean = z.infer<typeof lossMean>;
+
 const onlyWithGae = z.never({ error: 'expected none with ppo.advantages "grpo" or "rloo"' });
+const onlyWithGrpo = z.never({ error: 'expected none unless ppo.advantages is "grpo"' });
+const notWithRloo = z.never({
+  error: 'expected none with ppo.advantages "rloo", which sums over the tokens of a response',
+});
+
+const withoutValueHead = {
+  valueClipRange: onlyWithGae.optional(),
+  valueCoefficient: onlyWithGae.optional(),
+  gamma: onlyWithGae.optional(),
+  gaeLambda: onlyWithGae.optional(),
+  valueWarmupSteps: onlyWithGae.optional(),
+};
+const notGrpo = { scaleAdvantages: onlyWithGrpo.optional(), ratio: onlyWithGrpo.optional() };
 
 const ppo = z.discriminatedUnion("advantages", [
   z.strictObject({
     advantages: z.literal("gae"), // from a value head, as in the paper
     ...clippedObjective,
+    lossMean: lossMean.optional(),
     valueClipRange: positive,
     valueCoefficient: notNegative, // alpha in the paper
     gamma: fraction, // discount of rewards; the paper's text calls it lambda
     gaeLambda: fraction, // the paper's text calls it gamma
     valueWarmupSteps: countOrZero, // first steps in which the value head alone learns
+    ...notGrpo,
   }),
   z.strictObject({
-    advantages: z.enum(["grpo", "rloo"]), // from the other responses to the same question; no value head
+    advantages: z.literal("grpo"), // from the other responses to the same question; no value head
     ...clippedObjective,
-    valueClipRange: onlyWithGae.optional(),
-    valueCoefficient: onlyWithGae.optional(),
-    gamma: onlyWithGae.optional(),
-    gaeLambda: onlyWithGae.optional(),
-    valueWarmupSteps: onlyWithGae.optional(),
+    lossMean: lossMean.optional(),
+    scaleAdvantages: z.enum(["group", "rollout", "none"]).optional(), // by whose deviation: group unless given
+    ratio: z.enum(["token", "response"]).optional(), // of each token unless given, or one for a whole response
+    ...withoutValueHead,
+  }),
+  z.strictObject({
+    advantages: z.literal("rloo"), // likewise
+    ...clippedObjective,
+    lossMean: notWithRloo.optional(),
+    ...notGrpo,
+    ...withoutValueHead,
   }),
 ]);
 
@@ -337,6 +366,13 @@ const reftRules: readonly Rule<ReftConfig>[] = [
       ppo && ppo.advantages !== "gae" && samplesPerQuestion < 2
         ? `expected at least 2, because ppo.advantages "${ppo.advantages}" compares the responses to a question, ` +
           `found ${samplesPerQuestion}`
+        : undefined,
+  },
+  {
+    reads: ["ppo.lossMean", "ppo.ratio", "ppo.advantages"],
+    breach: ({ ppo }) =>
+      ppo?.ratio === "response" && ppo.lossMean !== undefined && ppo.lossMean !== "response"
+        ? `expected "response" with ppo.ratio "response": any other mean would count a response by its length, found "${ppo.lossMean}"`
         : undefined,
   },
   {

@@ -239,6 +239,11 @@ describe("loadConfig", () => {
     ],
     [grpo, "ppo.advantages=gae", "optimizer.valueHeadLearningRate: missing"],
     [grpo, "ppo.advantages=gae", "ppo.gamma: missing, expected a number"],
+    [reft, "ppo.ratio=response", 'ppo.ratio: expected none unless ppo.advantages is "grpo"'],
+    [reft, "ppo.scaleAdvantages=none", "scaleAdvantages: expected none unless ppo.advantages is"],
+    [grpo, "ppo.lossMean=tokens", 'ppo.lossMean: expected "response" or "miniBatchTokens" or'],
+    [grpo, "ppo.upperClipRange=0", "ppo.upperClipRange: expected more than 0, found 0"],
+    [grpo, "ppo.entropyCoefficient=0", "ppo.entropyCoefficient: expected more than 0, found 0"],
     [
       grpo,
       "selfTraining={epochs: 1, miniBatchSize: 8}",
@@ -252,6 +257,30 @@ describe("loadConfig", () => {
     ],
   ])("%s refuses %s", (file, override, expected) => {
     expect(mistakeOf(() => loadConfig("reft", file, set(override)))).toContain(expected);
+  });
+
+  test.each([
+    [
+      "grpo",
+      "ratio=response",
+      "lossMean=rolloutTokens",
+      'ppo.lossMean: expected "response" with ppo.ratio "response"',
+    ],
+    [
+      "rloo",
+      "clipRange=0.1",
+      "lossMean=response",
+      'ppo.lossMean: expected none with ppo.advantages "rloo"',
+    ],
+    [
+      "rloo",
+      "clipRange=0.1",
+      "ratio=response",
+      'ppo.ratio: expected none unless ppo.advantages is "grpo"',
+    ],
+  ])("%s refuses %s with %s", (advantages, one, other, expected) => {
+    const overrides = set(`ppo.advantages=${advantages}`, `ppo.${one}`, `ppo.${other}`);
+    expect(mistakeOf(() => loadConfig("reft", grpo, overrides))).toContain(expected);
   });
 
   test("takes ppo.advantages rloo for grpo, with the same settings", () => {

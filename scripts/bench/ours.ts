@@ -158,12 +158,10 @@ async function startReft(job: Job): Promise<Worker> {
   }));
   const adamW = new AdamW(groups, settings);
   const objective = objectiveOf(settings);
-  const updater = createUpdater(policy, valueHead, adamW, objective, {
-    ...settings,
-    microBatchTokens,
-  });
-  const { judge, close } = await startJudge(job);
   const maxNewTokens = longestResponse(rows);
+  const options = { ...settings, microBatchTokens, maxNewTokens };
+  const updater = createUpdater(policy, valueHead, adamW, objective, options);
+  const { judge, close } = await startJudge(job);
   const parts = {
     generator: createGenerator(policy, {
       slots: Math.min(mostSlots, rows.length),

@@ -82,15 +82,31 @@ export function gatherRows(table: Tensor, indices: Tensor): Tensor {
       save([indices]);
       return gatherWithoutGradient(table!, indices);
     },
-    (upstream, [indices]) => {
-      const attributes = [
-        T,
-        attribute.type("Tindices", INT32),
-        attribute.type("Tnumsegments", INT32),
-      ];
-      return [op("UnsortedSegmentSum", attributes, [upstream, indices!, tf.scalar(size, "int32")])];
-    },
+    (upstream, [indices]) => [sumWithoutGradient(upstream, indices!, size)],
   );
+}
+
+/**
+ * Adds rows up: the opposite of gatherRows.
+ *
+ * @param rows [rows, columns], or [rows]
+ * @param indices int32 [rows] to which sum each belongs
+ * @returns [size, columns], or [size]; 0 where nothing belongs
+ */
+export function sumRows(rows: Tensor, indices: Tensor, size: number): Tensor {
+  return differentiable(
+    [rows],
+    ([rows], save) => {
+      save([indices]);
+      return sumWithoutGradient(rows!, indices, size);
+    },
+    (upstream, [indices]) => [gatherWithoutGradient(upstream, indices!)],
+  );
+}
+
+function sumWithoutGradient(rows: Tensor, indices: Tensor, size: number): Tensor {
+  const attributes = [T, attribute.type("Tindices", INT32), attribute.type("Tnumsegments", INT32)];
+  return op("UnsortedSegmentSum", attributes, [rows, indices, tf.scalar(size, "int32")]);
 }
 
 /** As gatherRows, for any table that is not differentiated. */
@@ -351,6 +367,36 @@ function composedLogProbabilityOf(logits: Tensor, classes: Tensor): Tensor {
     (upstream, [gradLoss]) => {
       const column = tf.reshape(op("Neg", [T], [upstream]), [logits.shape[0]!, 1]);
       return [mul(gradLoss!, column)];
+    },
+  );
+}
+
+/**
+ * The entropy of each row's distribution, in nats: -Σ p log p with p the softmax of the logits. The backward pass computes p again
+ * rather than keep a second matrix as large as the logits.
+ *
+ * @param logits [rows, classes]
+ * @returns [rows]
+ */
+export function entropyOf(logits: Tensor): Tensor {
+  return differentiable(
+    [logits],
+    ([logits], save) => {
+      const logprobs = op("LogSoftmax", [T], [logits!]);
+      const entropy = op(
+        "Neg",
+        [T],
+        [reduce("Sum", mul(op("Exp", [T], [logprobs]), logprobs), [1], false)],
+      );
+      save([logits!, entropy]);
+      return entropy;
+    },
+    (upstream, [logits, entropy]) => {
+      // dH / dlogit = -p (log p + H)
+      const column = (x: Tensor) => tf.reshape(x, [logits!.shape[0]!, 1]);
+      const logprobs = op("LogSoftmax", [T], [logits!]);
+      const slope = mul(op("Exp", [T], [logprobs]), add(logprobs, column(entropy!)));
+      return [mul(slope, column(op("Neg", [T], [upstream])))];
     },
   );
 }

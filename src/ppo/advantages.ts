@@ -83,14 +83,24 @@ const deviationEpsilon = 1e-4;
  * Reference: Shao et al., DeepSeekMath, arXiv 2402.03300, section 4.1.2.
  *
  * @param scores of all responses to one question
+ * @param deviation another one than theirs; null divides by nothing
  * @returns one number per response, for all of its tokens; 0 when all score the same, so for a single response, too
  */
-export function standardise(scores: readonly number[]): number[] {
+export function standardise(
+  scores: readonly number[],
+  deviation: number | null = deviationOf(scores),
+): number[] {
   if (!hasSpread(scores)) return scores.map(() => 0);
   const mean = sum(scores) / scores.length;
+  const divisor = deviation === null ? 1 : deviation + deviationEpsilon;
+  return scores.map((score) => (score - mean) / divisor);
+}
+
+/** The sample's standard deviation: divided by n - 1. NaN of a single number. */
+export function deviationOf(scores: readonly number[]): number {
+  const mean = sum(scores) / scores.length;
   const squares = sum(scores.map((score) => (score - mean) ** 2));
-  const deviation = Math.sqrt(squares / (scores.length - 1));
-  return scores.map((score) => (score - mean) / (deviation + deviationEpsilon));
+  return Math.sqrt(squares / (scores.length - 1));
 }
 
 /**

@@ -5,9 +5,10 @@
 //
 // A mean over tokens is a weight per token, 0 for padding (weights.ts); so the losses of microbatches simply add up.
 import type { Tensors } from "../engine/compile.ts";
+import { gatherRows, sumRows } from "../engine/ops.ts";
 import { type Tensor, tf } from "../engine/tf.ts";
 
-export interface PolicyLossInput {
+export interface Surrogate {
   /** [predictions] under the policy that is trained. */
   readonly logprobs: Tensor;
   /** [predictions] under the policy that sampled. */
@@ -16,17 +17,44 @@ export interface PolicyLossInput {
   readonly advantages: Tensor;
   /** [predictions] */
   readonly weights: Tensor;
+  /** Makes one ratio of each response; without it, each token has its own. */
+  readonly responses?: Responses;
+}
+
+/** To which response a token belongs. */
+export interface Responses {
+  /** int32 [predictions] the response's number in the microbatch. */
+  readonly index: Tensor;
+  /** [predictions] 1 / (tokens of the response); 0 for padding. */
+  readonly shares: Tensor;
+}
+
+/** Ratios are kept between 1 - below and 1 + above. DAPO (arXiv 2503.14476, section 3.1) gives the upper side more room. */
+export interface ClipRange {
+  readonly below: number;
+  readonly above: number;
 }
 
 /** The clipped surrogate, negated to be minimised (eq. 7). */
-export function policyLoss(input: PolicyLossInput, clipRange: number): Tensor {
-  const ratio = tf.exp(tf.sub(input.logprobs, input.oldLogprobs));
-  const clippedRatio = tf.clipByValue(ratio, 1 - clipRange, 1 + clipRange);
+export function policyLoss(input: Surrogate, { below, above }: ClipRange): Tensor {
+  const ratio = tf.exp(logRatios(input));
+  const clippedRatio = tf.clipByValue(ratio, 1 - below, 1 + above);
   const surrogate = tf.minimum(
     tf.mul(input.advantages, ratio),
     tf.mul(input.advantages, clippedRatio),
   );
   return tf.neg(tf.sum(tf.mul(surrogate, input.weights)));
+}
+
+/**
+ * The logarithm of each token's ratio; with `responses` its mean over the response, the same for all of its tokens.
+ * Reference: Zheng et al., Group Sequence Policy Optimization, arXiv 2507.18071, eq. 7.
+ */
+function logRatios({ logprobs, oldLogprobs, responses }: Surrogate): Tensor {
+  const ofTokens = tf.sub(logprobs, oldLogprobs);
+  if (!responses) return ofTokens;
+  const { index, shares } = responses;
+  return gatherRows(sumRows(tf.mul(ofTokens, shares), index, index.size), index);
 }
 
 export interface ValueLossInput {
@@ -68,21 +96,19 @@ export function klLoss(logprobs: Tensor, referenceLogprobs: Tensor, weights: Ten
 export interface RatioSums extends Tensors {
   /** Tokens whose ratio left the clip range. */
   readonly clipped: Tensor;
-  /** Of ratio - 1 - log ratio, the k3 estimate of KL(old || new). */
+  /** Of ratio - 1 - log ratio of each token, the k3 estimate of KL(old || new). */
   readonly k3: Tensor;
   readonly ratio: Tensor;
 }
 
 /** How far the update has moved the policy. */
-export function ratioSums(
-  { logprobs, oldLogprobs, weights }: PolicyLossInput,
-  clipRange: number,
-): RatioSums {
-  const isReal = tf.cast(tf.greater(weights, 0), "float32");
-  const logRatio = tf.sub(logprobs, oldLogprobs);
-  const ratio = tf.exp(logRatio);
-  const clipped = tf.cast(tf.greater(tf.abs(tf.sub(ratio, 1)), clipRange), "float32");
-  const k3 = tf.sub(tf.sub(ratio, 1), logRatio);
+export function ratioSums(input: Surrogate, { below, above }: ClipRange): RatioSums {
+  const isReal = tf.cast(tf.greater(input.weights, 0), "float32");
+  const ratio = tf.exp(logRatios(input));
+  const excess = tf.sub(ratio, 1);
+  const clipped = tf.logicalOr(tf.greater(excess, above), tf.less(excess, -below));
+  const logRatio = tf.sub(input.logprobs, input.oldLogprobs);
+  const k3 = tf.sub(tf.sub(tf.exp(logRatio), 1), logRatio);
   const sum = (perToken: Tensor) => tf.sum(tf.mul(perToken, isReal));
-  return { clipped: sum(clipped), k3: sum(k3), ratio: sum(ratio) };
+  return { clipped: sum(tf.cast(clipped, "float32")), k3: sum(k3), ratio: sum(ratio) };
 }

@@ -153,8 +153,8 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     reference: createScorer(reference),
   };
   const { microBatchTokens } = training;
-  const updater =
-    objective && createUpdater(policy, valueHead, adamW, objective, { ...ppo, microBatchTokens });
+  const updateOptions = { ...ppo!, microBatchTokens, maxNewTokens: sampling.maxNewTokens };
+  const updater = objective && createUpdater(policy, valueHead, adamW, objective, updateOptions);
   const selfTrainer =
     selfTraining && createSelfTrainer(policy, adamW, { ...selfTraining, microBatchTokens });
   const evaluator = createEvaluator(policy, tokenizer, judge, data.maxPromptTokens, evaluation);

@@ -1,32 +1,41 @@
 // Optimises the policy, and the value head if there is one, on one credited rollout: a few passes of minibatches, each cut into
 // microbatches.
 import type { PpoConfig } from "../config.ts";
-import { joinPredictions, packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
+import {
+  joinPredictions,
+  type PackedBatch,
+  packSequences,
+  type Sequence,
+  splitByTokens,
+} from "../data/batch.ts";
 import { compileNamed, type Tensors } from "../engine/compile.ts";
+import { entropyOf, logProbabilityOf } from "../engine/ops.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import type { Model } from "../model/model.ts";
-import {
-  batchTensors,
-  predictingStates,
-  responseLogprobs,
-  responseValues,
-} from "../model/score.ts";
-import { readWeights, type Weights } from "../model/transformer.ts";
+import { batchTensors, predictingStates, responseValues } from "../model/score.ts";
+import { logits, readWeights, type Weights } from "../model/transformer.ts";
 import type { Rng } from "../rng.ts";
 import type { CreditedExperience } from "./credit.ts";
-import { policyLoss, ratioSums } from "./loss.ts";
-import type { Objective } from "./objectives/objective.ts";
+import { type ClipRange, policyLoss, ratioSums } from "./loss.ts";
+import type { Objective, Predicted } from "./objectives/objective.ts";
 import { groupByQuestion } from "./rollout.ts";
 import { explainedVariance } from "./summary.ts";
-import { tokenWeight } from "./weights.ts";
+import { type LossSizes, tokenWeight } from "./weights.ts";
 
-type UpdateOptions = Pick<PpoConfig, "clipRange" | "ppoEpochs" | "miniBatchSize"> & {
-  readonly microBatchTokens: number;
-};
+type UpdateOptions = Pick<
+  PpoConfig,
+  | "clipRange"
+  | "upperClipRange"
+  | "ratio"
+  | "entropyCoefficient"
+  | "maskTruncated"
+  | "ppoEpochs"
+  | "miniBatchSize"
+> & { readonly maxNewTokens: number; readonly microBatchTokens: number };
 
-/** Means over the rollout's updates. */
+/** Means over the rollout's updates; 0 when there was none, because all of it is masked. */
 export interface UpdateMetrics {
   /** With the advantages "gae"; of the values at the time of sampling. */
   readonly explainedVariance?: number;
@@ -35,6 +44,8 @@ export interface UpdateMetrics {
   readonly valueLoss?: number;
   /** With the advantages "grpo". */
   readonly klLoss?: number;
+  /** With an entropy coefficient: mean entropy per token. */
+  readonly entropy?: number;
   readonly gradNorm: number;
   /** Share of tokens whose ratio left the clip range. */
   readonly clipFraction: number;
@@ -80,33 +91,49 @@ export function createUpdater(
   const trained = { policy, valueHead };
   const ppo = createStep(trained, optimizer, objective, options, true);
   const valueWarmup = createStep(trained, optimizer, objective, options, false);
+  const isLearned = ({ answer }: CreditedExperience) =>
+    !(options.maskTruncated && answer.response.isTruncated);
 
   return {
     update(experiences, rates, rng) {
-      const sums = { policyLoss: 0, termLoss: 0, gradNorm: 0, clipped: 0, k3: 0, ratio: 0 };
+      const sums = {
+        ...{ policyLoss: 0, termLoss: 0, entropy: 0, gradNorm: 0 },
+        ...{ clipped: 0, k3: 0, ratio: 0 },
+      };
       let [updates, tokens, firstClipFraction] = [0, 0, 0];
       const step = rates.policy === null ? valueWarmup : ppo;
+      const rolloutTokens = countTokens(experiences.filter(isLearned));
       for (const miniBatch of miniBatches(experiences, ppoEpochs, miniBatchSize, rng)) {
-        for (const part of splitByTokens(miniBatch, microBatchTokens)) {
-          const inputs = microBatchTensors(part, objective, options);
+        const learned = miniBatch.filter(isLearned);
+        if (learned.length === 0) continue;
+        const sizes = {
+          ...{ miniBatchSize, maxNewTokens: options.maxNewTokens },
+          miniBatchTokens: countTokens(learned),
+          rolloutTokensPerMiniBatch: (rolloutTokens * miniBatchSize) / experiences.length,
+        };
+        for (const part of splitByTokens(learned, microBatchTokens)) {
+          const inputs = microBatchTensors(part, objective, options, sizes);
           const figures = read(step(inputs));
           tf.dispose(Object.values(inputs));
           for (const [name, figure] of Object.entries(figures))
             sums[name as keyof typeof sums] += figure;
-          tokens += countTokens(part);
         }
+        tokens += sizes.miniBatchTokens;
         if (updates === 0) firstClipFraction = sums.clipped / tokens;
         sums.gradNorm += optimizer.update([rates.policy, rates.valueHead]);
         updates++;
       }
+      const perUpdate = (sum: number) => sum / Math.max(1, updates);
+      const perToken = (sum: number) => sum / Math.max(1, tokens);
       return {
         ...(valueHead && { explainedVariance: explainedVariance(experiences) }),
-        policyLoss: sums.policyLoss / updates,
-        ...(objective.term && { [objective.term.name]: sums.termLoss / updates }),
-        gradNorm: sums.gradNorm / updates,
-        clipFraction: sums.clipped / tokens,
-        approxKl: sums.k3 / tokens,
-        meanRatio: sums.ratio / tokens,
+        policyLoss: perUpdate(sums.policyLoss),
+        ...(objective.term && { [objective.term.name]: perUpdate(sums.termLoss) }),
+        ...(options.entropyCoefficient && { entropy: perUpdate(sums.entropy) }),
+        gradNorm: perUpdate(sums.gradNorm),
+        clipFraction: perToken(sums.clipped),
+        approxKl: perToken(sums.k3),
+        meanRatio: perToken(sums.ratio),
         firstClipFraction,
       };
     },
@@ -126,41 +153,77 @@ function createStep(
   { policy, valueHead }: Trained,
   optimizer: AdamW,
   objective: Objective,
-  { clipRange }: UpdateOptions,
+  options: UpdateOptions,
   trainsPolicy: boolean,
 ) {
-  const { term } = objective;
-  const losses = (weights: Weights, inputs: MicroBatch) => {
-    const { targets, tokenWeights, oldLogprobs, advantages } = inputs;
-    const places = [inputs.tokens, inputs.positions, inputs.visible, inputs.places];
-    const states = predictingStates(policy.config, weights, places);
-    const logprobs = responseLogprobs(policy.config, weights, states, targets);
-    const surrogate = { logprobs, oldLogprobs, advantages, weights: tokenWeights };
-    const ofPolicy = policyLoss(surrogate, clipRange);
-    const figures = { policyLoss: ofPolicy, ...ratioSums(surrogate, clipRange) };
-    if (!term) return { loss: ofPolicy, figures };
-    const values = valueHead && responseValues(weights, states);
-    const termLoss = term.loss({ logprobs, ...(values && { values }) }, inputs, tokenWeights);
-    const weighted = tf.mul(termLoss, term.coefficient);
-    const loss = trainsPolicy ? tf.add(ofPolicy, weighted) : weighted;
-    return { loss, figures: { ...figures, termLoss } };
-  };
   return compileNamed(trainsPolicy ? "ppo" : "value_warmup", (inputs: MicroBatch) => {
     const weights = readWeights(new Map([...policy.parameters, ...(valueHead ?? [])]));
     const names = [...(trainsPolicy ? weights : valueHead!).keys()];
     let figures: Tensors = {};
     const { grads } = tf.engine().gradients(
       () => {
-        const made = losses(weights, inputs);
-        figures = made.figures;
+        const predicted = predict(policy, valueHead, weights, inputs);
+        const losses = lossesOf(predicted, inputs, objective, options);
+        figures = losses.figures;
         for (const figure of Object.values(figures)) tf.keep(figure); // outlive the tape
-        return made.loss;
+        return trainsPolicy ? losses.loss : losses.ofTerm!;
       },
       names.map((name) => weights.get(name)!),
     );
     optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
     return figures;
   });
+}
+
+/** What the weights say about the tokens of a microbatch: [predictions, vocabSize] logits, [predictions] the others. */
+interface Prediction extends Predicted {
+  readonly logits: Tensor;
+}
+
+function predict(
+  { config }: Model,
+  valueHead: Trained["valueHead"],
+  weights: Weights,
+  { tokens, positions, visible, places, targets }: MicroBatch,
+): Prediction {
+  const states = predictingStates(config, weights, [tokens, positions, visible, places]);
+  const scores = logits(config, weights, states);
+  return {
+    logits: scores,
+    logprobs: logProbabilityOf(scores, targets),
+    ...(valueHead && { values: responseValues(weights, states) }),
+  };
+}
+
+/** The loss of a microbatch: the clipped surrogate, the objective's own term, less the entropy. */
+function lossesOf(
+  predicted: Prediction,
+  inputs: MicroBatch,
+  { term }: Objective,
+  { clipRange, upperClipRange, entropyCoefficient }: UpdateOptions,
+): { loss: Tensor; ofTerm?: Tensor; figures: Tensors } {
+  const { tokenWeights: weights, oldLogprobs, advantages, responseIndex, responseShares } = inputs;
+  const surrogate = {
+    ...{ logprobs: predicted.logprobs, oldLogprobs, advantages, weights },
+    ...(responseIndex && { responses: { index: responseIndex, shares: responseShares! } }),
+  };
+  const range: ClipRange = { below: clipRange, above: upperClipRange ?? clipRange };
+  const ofPolicy = policyLoss(surrogate, range);
+  const termLoss = term?.loss(predicted, inputs, weights);
+  const ofTerm = termLoss && tf.mul(termLoss, term!.coefficient);
+  const entropy =
+    inputs.entropyWeights && tf.sum(tf.mul(entropyOf(predicted.logits), inputs.entropyWeights));
+  const withTerm = ofTerm ? tf.add(ofPolicy, ofTerm) : ofPolicy;
+  return {
+    loss: entropy ? tf.sub(withTerm, tf.mul(entropy, entropyCoefficient!)) : withTerm,
+    ...(ofTerm && { ofTerm }),
+    figures: {
+      policyLoss: ofPolicy,
+      ...(termLoss && { termLoss }),
+      ...(entropy && { entropy }),
+      ...ratioSums(surrogate, range),
+    },
+  };
 }
 
 /** Reads scalars back and disposes them. */
@@ -188,7 +251,10 @@ export function countTokens(sequences: readonly Sequence[]): number {
   return sequences.reduce((total, { response }) => total + response.length, 0);
 }
 
-/** What the compiled step takes: a packed batch, and [predictions] of each number per token; also what the objective's term needs. */
+/**
+ * What the compiled step takes: a packed batch, and [predictions] numbers per token. Some are there only where they are needed: those
+ * of the objective's term; `responseIndex` and `responseShares` for a ratio of whole responses; `entropyWeights`.
+ */
 interface MicroBatch extends Tensors {
   readonly tokens: Tensor;
   readonly positions: Tensor;
@@ -204,21 +270,36 @@ function microBatchTensors(
   part: readonly CreditedExperience[],
   { term, lossMean }: Objective,
   options: UpdateOptions,
+  sizes: LossSizes,
 ): MicroBatch {
   const batch = packSequences(part, options.microBatchTokens);
   const perToken = (of: (experience: CreditedExperience) => Float32Array) =>
     tf.tensor1d(joinPredictions(batch, part.map(of)));
+  /** The same number for all tokens of a response. */
+  const perResponse = (of: (length: number) => number) =>
+    perToken(({ response: { length } }) => new Float32Array(length).fill(of(length)));
   const [tokens, positions, visible, places, targets] = batchTensors(batch);
   const termInputs = term ? Object.keys(term.inputs(part[0]!)) : [];
   return {
     ...{ tokens, positions, visible, places, targets },
-    tokenWeights: perToken(({ response: { length } }) =>
-      new Float32Array(length).fill(tokenWeight(lossMean, length, options)),
-    ),
+    tokenWeights: perResponse((length) => tokenWeight(lossMean, length, sizes)),
     oldLogprobs: perToken(({ logprobs }) => logprobs),
     advantages: perToken(({ advantages }) => advantages),
     ...Object.fromEntries(
       termInputs.map((name) => [name, perToken((experience) => term!.inputs(experience)[name]!)]),
     ),
+    ...(options.ratio === "response" && {
+      responseIndex: responseIndex(batch, part),
+      responseShares: perResponse((length) => 1 / length),
+    }),
+    ...(options.entropyCoefficient && {
+      entropyWeights: perResponse(() => 1 / sizes.miniBatchTokens),
+    }),
   };
+}
+
+/** The number of the response that each predicted token belongs to; padding counts to the first one, with a share of 0. */
+function responseIndex(batch: PackedBatch, part: readonly Sequence[]): Tensor {
+  const numbers = part.map(({ response }, i) => new Float32Array(response.length).fill(i));
+  return tf.tensor1d(joinPredictions(batch, numbers), "int32");
 }

@@ -3,6 +3,7 @@ import {
   attend,
   biasWhere,
   composed,
+  entropyOf,
   gatherRows,
   greedyClasses,
   linear,
@@ -10,6 +11,7 @@ import {
   rmsNorm,
   rotate,
   sampleClasses,
+  sumRows,
   swiGlu,
 } from "../../src/engine/ops.ts";
 import { backend, op, type Tensor, take, tf } from "../../src/engine/tf.ts";
@@ -56,6 +58,8 @@ describe("gradients equal central differences", () => {
       f: (table: Tensor) => gatherRows(table, indices),
       inputs: [random(5, 3, 2)],
     },
+    { name: "sumRows", f: (x: Tensor) => sumRows(x, indices, 4), inputs: [random(15, 3, 2)] },
+    { name: "entropyOf", f: entropyOf, inputs: [random(16, 3, 4)] },
     {
       name: "rmsNorm",
       f: (x: Tensor, w: Tensor) => rmsNorm(x, w, 1e-5),
@@ -76,6 +80,26 @@ describe("gradients equal central differences", () => {
   ])("$name", ({ f, inputs }) => {
     expect(gradientError(f as (...xs: Tensor[]) => Tensor, inputs)).toBeLessThan(1e-3);
   });
+});
+
+test("entropyOf: even odds of four are log 4, certainty is 0, and the other side of a coin of 1/4 is known", () => {
+  const [even, sure, coin] = take([
+    entropyOf(
+      tf.tensor2d([
+        [7, 7, 7, 7],
+        [0, 200, 0, 0],
+        [0, Math.log(3), -200, -200],
+      ]),
+    ),
+  ])[0]!;
+  expect(even).toBeCloseTo(Math.log(4), 6);
+  expect(sure).toBeCloseTo(0, 12);
+  expect(coin).toBeCloseTo(0.25 * Math.log(4) + 0.75 * Math.log(4 / 3), 6);
+});
+
+test("sumRows adds up what belongs together, and is 0 where nothing does", () => {
+  const sums = sumRows(tf.tensor1d([1, 2, 4]), tf.tensor1d([2, 0, 2], "int32"), 4);
+  expect([...sums.dataSync()]).toEqual([2, 0, 5, 0]);
 });
 
 // Sizes: a multiple of a vector and none; rows of one task and of many, the last one not full. For each instruction set

@@ -3,6 +3,8 @@ import { type Tensor, take, tf } from "../../src/engine/tf.ts";
 import { klLoss, policyLoss, ratioSums, valueLoss } from "../../src/ppo/loss.ts";
 import { type GoldenTensor, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 
+const range = (both: number) => ({ below: both, above: both });
+
 // Expected values: the authors' formulas in PyTorch, scripts/golden/ppo.py.
 describe.each(["program", "language", "discounted"])("golden case %s", (name) => {
   const golden = readGolden("ppo", `${name}.safetensors`);
@@ -31,14 +33,14 @@ describe.each(["program", "language", "discounted"])("golden case %s", (name) =>
     const logprobs = get("newLogprobs");
     const values = get("newValues");
     const loss = () => {
-      const ofPolicy = policyLoss(surrogate(logprobs), clipRange!);
+      const ofPolicy = policyLoss(surrogate(logprobs), range(clipRange!));
       return tf.add(
         ofPolicy,
         tf.mul(valueLoss(against(values), valueClipRange!), valueCoefficient!),
       );
     };
     const { value, grads } = tf.engine().gradients(loss, [logprobs, values]);
-    expect(policyLoss(surrogate(logprobs), clipRange!).dataSync()[0]).toBeCloseTo(
+    expect(policyLoss(surrogate(logprobs), range(clipRange!)).dataSync()[0]).toBeCloseTo(
       scalar("policyLoss"),
       5,
     );
@@ -56,7 +58,7 @@ describe.each(["program", "language", "discounted"])("golden case %s", (name) =>
   });
 
   test("ratio, clip fraction and KL estimate equal PyTorch's", () => {
-    const sums = ratioSums(surrogate(get("newLogprobs")), clipRange!);
+    const sums = ratioSums(surrogate(get("newLogprobs")), range(clipRange!));
     const [clipped, k3, ratio] = take([sums.clipped, sums.k3, sums.ratio]).map(([sum]) => sum!);
     const tokens = lengths.reduce((a, b) => a + b);
     expect(clipped! / tokens).toBeCloseTo(scalar("clipFraction"), 5);
@@ -84,7 +86,7 @@ describe("losses without a value head", () => {
         advantages: perToken((row) => golden.get(advantages)!.values[row]!),
         weights,
       },
-      clipRange!,
+      range(clipRange!),
     );
   const drift = (logprobs: Tensor) =>
     klLoss(logprobs, tf.tensor1d(flat("referenceLogprobs")), means);
@@ -125,7 +127,7 @@ test("has no gradient where the clip is active", () => {
   const logprobs = tf.tensor1d([1, 0]);
   const { grads } = tf
     .engine()
-    .gradients(() => policyLoss({ ...input, logprobs }, 0.2), [logprobs]);
+    .gradients(() => policyLoss({ ...input, logprobs }, range(0.2)), [logprobs]);
   expect([...grads[0]!.dataSync()]).toEqual([0, -0.5]);
 });
 
@@ -138,7 +140,7 @@ test("padding, whose weight is 0, changes nothing", () => {
         advantages: tf.tensor1d([2, ...padding.map(() => 7)]),
         weights: tf.tensor1d([1, ...padding.map(() => 0)]),
       },
-      0.2,
+      range(0.2),
     ).dataSync()[0];
   expect(loss([3, -5])).toBe(loss([]));
 });

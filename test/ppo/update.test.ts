@@ -46,7 +46,7 @@ describe("createUpdater without a value head", () => {
     };
     const objective = objectiveOf(ppo);
     const credited = objective.credit(experiences);
-    const options = { ...ppo, microBatchTokens };
+    const options = { ...ppo, microBatchTokens, maxNewTokens: 8 };
     const updater = createUpdater(model, undefined, optimizer, objective, options);
     const metrics = updater.update(credited, rates, Rng.named(1, "x"));
     updater.dispose();
@@ -106,7 +106,7 @@ describe("createUpdater with a value head", () => {
     const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
     const adamW = new AdamW(groups, options);
     const objective = objectiveOf(ppo);
-    const update = { ...ppo, microBatchTokens: tokens };
+    const update = { ...ppo, microBatchTokens: tokens, maxNewTokens: 8 };
     const updater = createUpdater(model, valueHead, adamW, objective, update);
     const credited = objective.credit(experiences);
     const metrics = updater.update(credited, rates, Rng.named(1, "x"));

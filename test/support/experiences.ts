@@ -10,11 +10,13 @@ export interface GivenExperience {
   readonly values?: ArrayLike<number>;
   readonly response?: readonly number[];
   readonly text?: string;
+  readonly isTruncated?: boolean;
 }
 
 /** An experience; without values, and the reference thinks what the policy thinks, unless told otherwise. */
 export function experienceOf(given: GivenExperience): Experience {
   const { prompt, score, logprobs, referenceLogprobs = logprobs, values = [], text = "" } = given;
+  const { isTruncated = false } = given;
   const tokens = given.response ?? Array.from(logprobs, () => 1);
   const example = { id: "q", question: "?", answer: 1 };
   return {
@@ -25,7 +27,7 @@ export function experienceOf(given: GivenExperience): Experience {
     values: Float32Array.from(values),
     answer: {
       question: { example, prompt: { tokens: [...prompt], prefixTokens: [] } },
-      response: { tokens, logprobs: Float32Array.from(logprobs), isTruncated: false },
+      response: { tokens, logprobs: Float32Array.from(logprobs), isTruncated },
       text,
       verdict: {
         outcome: { kind: "answer", value: score },

@@ -1,5 +1,6 @@
 // The paper's objective: advantages from a value head, KL penalties in the rewards.
 // Reference: Trung et al., arXiv 2401.08967, section 3.2.
+import type { TokenMean } from "../../config.ts";
 import { estimateAdvantages, whiten } from "../advantages.ts";
 import { type CreditedExperience, shapedRewards } from "../credit.ts";
 import { valueLoss } from "../loss.ts";
@@ -12,13 +13,14 @@ export interface GaeSettings {
   readonly gaeLambda: number;
   readonly valueClipRange: number;
   readonly valueCoefficient: number;
+  readonly lossMean?: TokenMean | undefined;
 }
 
 export function gae(settings: GaeSettings): Objective {
   return {
     needsValueHead: true,
     credit: (experiences) => credit(experiences, settings),
-    lossMean: "response",
+    lossMean: settings.lossMean ?? "response",
     term: {
       name: "valueLoss",
       coefficient: settings.valueCoefficient,

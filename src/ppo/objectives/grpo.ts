@@ -1,27 +1,41 @@
 // GRPO: a response's score, standardised over the responses to its question; the KL penalty is in the loss.
 // Reference: Shao et al., DeepSeekMath, arXiv 2402.03300, section 4.1; TRL's GRPOTrainer.
-import { standardise } from "../advantages.ts";
-import { comparedInGroups, scoreOf, spreadLesson } from "../credit.ts";
+import type { TokenMean } from "../../config.ts";
+import { deviationOf, standardise } from "../advantages.ts";
+import { type CreditedExperience, comparedInGroups, scoreOf, spreadLesson } from "../credit.ts";
 import { klLoss } from "../loss.ts";
+import type { Experience } from "../rollout.ts";
 import type { Objective } from "./objective.ts";
 
 export interface GrpoSettings {
   readonly klCoefficient: number;
+  readonly lossMean?: TokenMean | undefined;
+  readonly scaleAdvantages?: "group" | "rollout" | "none" | undefined;
 }
 
-export function grpo({ klCoefficient }: GrpoSettings): Objective {
+export function grpo(settings: GrpoSettings): Objective {
   return {
     needsValueHead: false,
-    credit: (experiences) =>
-      comparedInGroups(experiences, (group) => standardise(group.map(scoreOf))),
-    lossMean: "response",
+    credit: (experiences) => credit(experiences, settings.scaleAdvantages ?? "group"),
+    lossMean: settings.lossMean ?? "response",
     term: {
       name: "klLoss",
-      coefficient: klCoefficient,
+      coefficient: settings.klCoefficient,
       inputs: ({ referenceLogprobs }) => ({ referenceLogprobs }),
       loss: ({ logprobs }, { referenceLogprobs }, weights) =>
         klLoss(logprobs, referenceLogprobs!, weights),
     },
     lesson: spreadLesson,
   };
+}
+
+/** @param scale whose deviation the lead over the group is divided by; Dr. GRPO (arXiv 2503.20783) divides by none */
+function credit(
+  experiences: readonly Experience[],
+  scale: "group" | "rollout" | "none",
+): CreditedExperience[] {
+  const ofRollout = scale === "rollout" ? deviationOf(experiences.map(scoreOf)) : undefined;
+  return comparedInGroups(experiences, (group) =>
+    standardise(group.map(scoreOf), scale === "none" ? null : ofRollout),
+  );
 }
