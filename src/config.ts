@@ -130,7 +130,7 @@ const clippedObjective = {
   miniBatchSize: count, // responses per update
   clipRange: positive,
   upperClipRange: positive.optional(), // of ratios above 1; clipRange unless given
-  klCoefficient: notNegative, // beta in the paper
+  klCoefficient: notNegative, // beta in the paper; with 0 there is no reference model
   partialReward: belowOne, // for an answer that came out but is wrong
   entropyCoefficient: positive.optional(), // of the policy's mean entropy per token, which the loss then rewards
   maskTruncated: z.boolean().optional(), // true keeps responses that ran into maxNewTokens out of the loss

@@ -8,8 +8,8 @@ export interface StepSigns {
   /** Share of questions whose responses all scored the same. */
   readonly groupsWithoutSpread: number;
   readonly correctFraction: number;
-  /** Mean k1 per token. */
-  readonly klReference: number;
+  /** Mean k1 per token; undefined without a reference. */
+  readonly klReference: number | undefined;
   readonly extractedFraction: number;
   readonly truncatedFraction: number;
   /** Share of programs that ran into `sandbox.timeoutSeconds`. */
@@ -44,7 +44,7 @@ export function createAlarms(
     },
     {
       steps: limits.negativeKlSteps,
-      holds: (signs: StepSigns) => signs.klReference < 0,
+      holds: ({ klReference }: StepSigns) => klReference !== undefined && klReference < 0,
       text: "the mean KL to the reference is negative, which sampling from the policy itself cannot give for long: the log-probabilities do not belong to the samples",
     },
     {

@@ -10,8 +10,8 @@ export interface ScoredResponse extends ResponseLogprobs {
 export interface ResponseLogprobs {
   /** Natural logs, from the policy that sampled the response. */
   readonly logprobs: Float32Array;
-  /** Of the same tokens, from the frozen warm-up model. */
-  readonly referenceLogprobs: Float32Array;
+  /** Of the same tokens, from the frozen warm-up model; undefined where no KL coefficient asks for it. */
+  readonly referenceLogprobs?: Float32Array | undefined;
 }
 
 /**
@@ -28,8 +28,9 @@ export function tokenRewards(
   { score, logprobs, referenceLogprobs }: ScoredResponse,
   { klCoefficient }: { readonly klCoefficient: number },
 ): Float32Array {
-  checkLengths("tokenRewards", logprobs, referenceLogprobs);
-  const rewards = logprobs.map((logprob, t) => -klCoefficient * (logprob - referenceLogprobs[t]!));
+  const reference = klCoefficient === 0 ? logprobs : referenceLogprobs;
+  checkLengths("tokenRewards", logprobs, reference);
+  const rewards = logprobs.map((logprob, t) => -klCoefficient * (logprob - reference[t]!));
   rewards[rewards.length - 1]! += score;
   return rewards;
 }
@@ -64,10 +65,14 @@ export function estimateKl(responses: readonly ResponseLogprobs[]): KlEstimates 
   return { k1: sumK1 / tokens, k3: sumK3 / tokens, perResponse: sumK1 / responses.length };
 }
 
-function checkLengths(caller: string, logprobs: Float32Array, reference: Float32Array): void {
+function checkLengths(
+  caller: string,
+  logprobs: Float32Array,
+  reference: Float32Array | undefined,
+): asserts reference is Float32Array {
   if (logprobs.length === 0) throw new Error(`${caller}: a response has at least one token`);
-  if (logprobs.length !== reference.length) {
-    const found = `${logprobs.length} logprobs, ${reference.length} referenceLogprobs`;
+  if (logprobs.length !== reference?.length) {
+    const found = `${logprobs.length} logprobs, ${reference?.length ?? "no"} referenceLogprobs`;
     throw new Error(`${caller}: expected as many of both, got ${found}`);
   }
 }

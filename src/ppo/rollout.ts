@@ -13,7 +13,8 @@ export interface Experience extends Sequence {
   readonly answer: Answer;
   /** Of the sampling policy, computed as in training. */
   readonly logprobs: Float32Array;
-  readonly referenceLogprobs: Float32Array;
+  /** Undefined where nothing asks for them. */
+  readonly referenceLogprobs?: Float32Array | undefined;
   /** Of the value head before each token; empty without one. */
   readonly values: Float32Array;
 }
@@ -24,7 +25,8 @@ export interface RolloutParts {
   readonly tokenizer: Tokenizer;
   /** The policy, with its value head if there is one. */
   readonly policy: Scorer;
-  readonly reference: Scorer;
+  /** Undefined where no KL coefficient asks for it. */
+  readonly reference?: Scorer | undefined;
 }
 
 export interface RolloutOptions {
@@ -57,12 +59,12 @@ export async function collectRollout(
     response: response.tokens,
   }));
   const { logprobs, values } = policy.score(sequences, microBatchTokens);
-  const { logprobs: referenceLogprobs } = reference.score(sequences, microBatchTokens);
+  const ofReference = reference?.score(sequences, microBatchTokens);
   const experiences = answers.map((answer, i) => ({
     ...sequences[i]!,
     answer,
     logprobs: logprobs[i]!,
-    referenceLogprobs: referenceLogprobs[i]!,
+    referenceLogprobs: ofReference?.logprobs[i],
     values: values[i]!,
   }));
   return {

@@ -11,22 +11,26 @@ export function summariseRollout(experiences: readonly Experience[]) {
   const differ = (some: readonly Experience[]) =>
     hasSpread(some.map(({ answer }) => answer.verdict.score));
   const groups = groupByQuestion(experiences);
-  const kl = estimateKl(experiences);
+  const hasReference = experiences.some(({ referenceLogprobs }) => referenceLogprobs);
+  const kl = hasReference ? estimateKl(experiences) : undefined;
   const signs = {
     isScoreConstant: !differ(experiences),
     groupsWithoutSpread: groups.filter((group) => !differ(group)).length / groups.length,
     correctFraction: mean(({ answer }) => Number(answer.verdict.correct)),
     extractedFraction: mean(({ answer }) => Number(answer.verdict.extracted)),
     truncatedFraction: mean(({ answer }) => Number(answer.response.isTruncated)),
+    klReference: kl?.k1,
     timeoutFraction: mean(({ answer }) => Number(answer.verdict.outcome.kind === "timeout")),
   };
   const metrics: Record<string, number> = {
     "reward/score": mean(({ answer }) => answer.verdict.score),
     "reward/correctFraction": signs.correctFraction,
     "reward/extractedFraction": signs.extractedFraction,
-    "kl/reference": kl.k1,
-    "kl/referenceK3": kl.k3,
-    "kl/perResponse": kl.perResponse,
+    ...(kl && {
+      "kl/reference": kl.k1,
+      "kl/referenceK3": kl.k3,
+      "kl/perResponse": kl.perResponse,
+    }),
     "response/lengthTokens": mean(({ response }) => response.length),
     "response/truncatedFraction": signs.truncatedFraction,
     "response/entropyEstimate": mean(

@@ -78,7 +78,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const { data, optimizer, ppo, selfTraining, training, evaluation, alarms } = config;
   const sampling = config.rollout;
 
-  // 1. the warm-up model, as policy and as frozen reference; a value head that says 0, where the advantages come from one
+  // 1. the warm-up model, as policy and, unless nothing holds the policy to it, as frozen reference; a value head that says 0, where the advantages come from one
   const warmupFolder = resolveModelFolder(config.model.init);
   const resume = run.resumeFrom;
   const resumed = resume?.state as ReftState | undefined;
@@ -89,7 +89,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const inputs = { ...files, ...hashPrompt(prompt) };
   checkInputs(resumed?.inputs, inputs);
   const policy = endingTurns(opened, tokenizer, prompt);
-  const reference = loadModel(warmupFolder);
+  const reference = ppo?.klCoefficient === 0 ? undefined : loadModel(warmupFolder);
   const objective = ppo && objectiveOf(ppo);
   const valueHead = objective?.needsValueHead ? createValueHead(policy.config) : undefined;
   const eosIds = endTokens(policy, tokenizer);
@@ -150,7 +150,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     judge,
     tokenizer,
     policy: createScorer(policy, valueHead),
-    reference: createScorer(reference),
+    reference: reference && createScorer(reference),
   };
   const { microBatchTokens } = training;
   const updateOptions = { ...ppo!, microBatchTokens, maxNewTokens: sampling.maxNewTokens };
@@ -213,12 +213,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
 
     // 7. say what happened
     const summary = summariseRollout(experiences);
-    for (const warning of alarm({
-      ...summary.signs,
-      klReference: summary.metrics["kl/reference"]!,
-    })) {
-      say(`warning: step ${step + 1}: ${warning}`);
-    }
+    for (const warning of alarm(summary.signs)) say(`warning: step ${step + 1}: ${warning}`);
     return {
       ...summary.metrics,
       ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
@@ -250,7 +245,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
       state: () => ({ bestAccuracy: accuracy.best(), inputs }) satisfies ReftState,
       shown: (figures) => ({
         correct: percent(figures["reward/correctFraction"]!),
-        kl: figures["kl/reference"]!.toFixed(3),
+        kl: figures["kl/reference"]?.toFixed(3) ?? "-",
         best: percent(accuracy.best()),
       }),
     });
@@ -259,7 +254,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     const { generator, policy: scorer, reference: referenceScorer } = parts;
     for (const part of [generator, scorer, referenceScorer, updater, selfTrainer, evaluator, adamW])
       part?.dispose();
-    for (const model of [policy, reference]) disposeModel(model);
+    for (const model of [policy, ...(reference ? [reference] : [])]) disposeModel(model);
     for (const variable of valueHead?.values() ?? []) variable.dispose();
   }
   return accuracy.best();

@@ -71,6 +71,11 @@ describe("createAlarms", () => {
     for (const message of said.flat()) expect(message).toContain(text);
   });
 
+  test("cannot say that the KL is negative without a reference", () => {
+    const without = { klReference: undefined };
+    expect(warnings([without, without, without]).flat()).toEqual([]);
+  });
+
   test("starts to count again after a step without the sign", () => {
     const constant = { isScoreConstant: true };
     expect(warnings([constant, constant, {}, constant, constant]).flat()).toEqual([]);

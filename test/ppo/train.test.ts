@@ -303,6 +303,26 @@ test.each(["grpo", "rloo"] as const)(
   },
 );
 
+describe.each(["gae", "grpo", "rloo"] as const)("%s with klCoefficient 0", (advantages) => {
+  const settings = advantages === "gae" ? base : withoutValueHead[advantages]!;
+  const run = (name: string, klCoefficient: number) =>
+    train(`${name}-${advantages}`, {
+      ...settings,
+      ppo: { ...settings.ppo!, klCoefficient },
+      training: steps(3),
+    });
+
+  test("loads no reference and learns what a vanishing coefficient would make it learn", async () => {
+    const figures = (await run("free", 0)).flatMap((line) => Object.keys(line));
+    expect(figures.filter((name) => name.startsWith("kl/") || name === "ppo/klLoss")).toEqual([]);
+    const [policy, ...others] = finalWeights;
+    expect(others).toEqual([]);
+    await run("held", 1e-300);
+    expect(finalWeights).toHaveLength(2);
+    expect(policy).toEqual(finalWeights[0]);
+  });
+});
+
 describe("self-training", () => {
   const config = withoutValueHead.selfTraining!;
 

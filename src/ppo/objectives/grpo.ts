@@ -5,7 +5,7 @@ import { deviationOf, standardise } from "../advantages.ts";
 import { type CreditedExperience, comparedInGroups, scoreOf, spreadLesson } from "../credit.ts";
 import { klLoss } from "../loss.ts";
 import type { Experience } from "../rollout.ts";
-import type { Objective } from "./objective.ts";
+import type { LossTerm, Objective } from "./objective.ts";
 
 export interface GrpoSettings {
   readonly klCoefficient: number;
@@ -18,14 +18,18 @@ export function grpo(settings: GrpoSettings): Objective {
     needsValueHead: false,
     credit: (experiences) => credit(experiences, settings.scaleAdvantages ?? "group"),
     lossMean: settings.lossMean ?? "response",
-    term: {
-      name: "klLoss",
-      coefficient: settings.klCoefficient,
-      inputs: ({ referenceLogprobs }) => ({ referenceLogprobs }),
-      loss: ({ logprobs }, { referenceLogprobs }, weights) =>
-        klLoss(logprobs, referenceLogprobs!, weights),
-    },
+    ...(settings.klCoefficient > 0 && { term: klTerm(settings.klCoefficient) }),
     lesson: spreadLesson,
+  };
+}
+
+function klTerm(coefficient: number): LossTerm {
+  return {
+    name: "klLoss",
+    coefficient,
+    inputs: ({ referenceLogprobs }) => ({ referenceLogprobs: referenceLogprobs! }),
+    loss: ({ logprobs }, { referenceLogprobs }, weights) =>
+      klLoss(logprobs, referenceLogprobs!, weights),
   };
 }
 
