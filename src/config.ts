@@ -141,6 +141,11 @@ const clippedObjective = {
 const lossMean = z.enum(["response", "miniBatchTokens", "rolloutTokens", "maxNewTokens"]);
 export type TokenMean = z.infer<typeof lossMean>;
 
+// Questions whose responses all score the same are left out, and others asked in their place.
+const dynamicSampling = z.strictObject({
+  maxRounds: count, // most rounds of rollout.questionsPerStep questions in a step, its own included
+});
+
 const onlyWithGae = z.never({ error: 'expected none with ppo.advantages "grpo" or "rloo"' });
 const onlyWithGrpo = z.never({ error: 'expected none unless ppo.advantages is "grpo"' });
 const notWithRloo = z.never({
@@ -154,6 +159,10 @@ const withoutValueHead = {
   gaeLambda: onlyWithGae.optional(),
   valueWarmupSteps: onlyWithGae.optional(),
 };
+const notWithGae = z.never({
+  error:
+    'expected none with ppo.advantages "gae", which compares no responses to the same question',
+});
 const notGrpo = { scaleAdvantages: onlyWithGrpo.optional(), ratio: onlyWithGrpo.optional() };
 
 const ppo = z.discriminatedUnion("advantages", [
@@ -161,6 +170,7 @@ const ppo = z.discriminatedUnion("advantages", [
     advantages: z.literal("gae"), // from a value head, as in the paper
     ...clippedObjective,
     lossMean: lossMean.optional(),
+    dynamicSampling: notWithGae.optional(),
     valueClipRange: positive,
     valueCoefficient: notNegative, // alpha in the paper
     gamma: fraction, // discount of rewards; the paper's text calls it lambda
@@ -172,6 +182,7 @@ const ppo = z.discriminatedUnion("advantages", [
     advantages: z.literal("grpo"), // from the other responses to the same question; no value head
     ...clippedObjective,
     lossMean: lossMean.optional(),
+    dynamicSampling: dynamicSampling.optional(),
     scaleAdvantages: z.enum(["group", "rollout", "none"]).optional(), // by whose deviation: group unless given
     ratio: z.enum(["token", "response"]).optional(), // of each token unless given, or one for a whole response
     ...withoutValueHead,
@@ -180,6 +191,7 @@ const ppo = z.discriminatedUnion("advantages", [
     advantages: z.literal("rloo"), // likewise
     ...clippedObjective,
     lossMean: notWithRloo.optional(),
+    dynamicSampling: dynamicSampling.optional(),
     ...notGrpo,
     ...withoutValueHead,
   }),

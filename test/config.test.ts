@@ -241,6 +241,12 @@ describe("loadConfig", () => {
     [grpo, "ppo.advantages=gae", "ppo.gamma: missing, expected a number"],
     [reft, "ppo.ratio=response", 'ppo.ratio: expected none unless ppo.advantages is "grpo"'],
     [reft, "ppo.scaleAdvantages=none", "scaleAdvantages: expected none unless ppo.advantages is"],
+    [
+      reft,
+      "ppo.dynamicSampling={maxRounds: 3}",
+      'ppo.dynamicSampling: expected none with ppo.advantages "gae"',
+    ],
+    [grpo, "ppo.dynamicSampling={}", "ppo.dynamicSampling.maxRounds: missing"],
     [grpo, "ppo.lossMean=tokens", 'ppo.lossMean: expected "response" or "miniBatchTokens" or'],
     [grpo, "ppo.upperClipRange=0", "ppo.upperClipRange: expected more than 0, found 0"],
     [grpo, "ppo.entropyCoefficient=0", "ppo.entropyCoefficient: expected more than 0, found 0"],

@@ -193,7 +193,11 @@ describe("metrics", () => {
     const { gamma, gaeLambda, valueClipRange, valueCoefficient, valueWarmupSteps, ...clipped } =
       ppo;
     const criticFree = { ...others, optimizer: policyOptimizer, training };
-    await trainReft({ ...criticFree, ppo: { ...clipped, advantages: "grpo" } }, folders[3]!);
+    const grpo = {
+      ...{ ...clipped, advantages: "grpo" as const },
+      ...{ entropyCoefficient: 0.01, dynamicSampling: { maxRounds: 2 } },
+    };
+    await trainReft({ ...criticFree, ppo: grpo }, folders[3]!);
     await trainReft({ ...criticFree, selfTraining: { epochs: 1, miniBatchSize: 4 } }, folders[4]!);
     const lines = folders.flatMap((folder) =>
       readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n"),

@@ -191,7 +191,7 @@ async function startReft(job: Job): Promise<Worker> {
         rng,
       }));
       const options = { maxNewTokens, eosIds: policy.config.eosIds, microBatchTokens };
-      const { experiences } = await collectRollout(parts, requests, options);
+      const { experiences } = await collectRollout(parts, [requests], options);
       const rolloutSeconds = (performance.now() - startedAt) / 1000;
       const credited = objective.credit(experiences);
       const { learningRate } = settings;

@@ -14,6 +14,8 @@ export interface StepSigns {
   readonly truncatedFraction: number;
   /** Share of programs that ran into `sandbox.timeoutSeconds`. */
   readonly timeoutFraction: number;
+  /** With dynamic sampling: were there as many questions to learn from as a step wants? */
+  readonly isFull: boolean;
 }
 
 /** Programs that do what they should take a thousandth of the usual limit. */
@@ -61,6 +63,11 @@ export function createAlarms(
       steps: 1,
       holds: (signs: StepSigns) => signs.timeoutFraction > maxTimeoutFraction,
       text: `more than ${100 * maxTimeoutFraction} % of the programs run into sandbox.timeoutSeconds: look at samples/ whether they loop; if not, raise it`,
+    },
+    {
+      steps: 1,
+      holds: (signs: StepSigns) => !signs.isFull,
+      text: "ppo.dynamicSampling.maxRounds is reached, or all questions are asked, before enough of them have responses that score differently; the updates learn from those that have: raise it or rollout.samplesPerQuestion, or take other questions",
     },
   ];
   const running = watches.map(() => 0);

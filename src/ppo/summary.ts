@@ -1,29 +1,31 @@
 // The figures of one rollout that metrics.jsonl keeps and the alarms watch.
+import { groupBy } from "../data/groupBy.ts";
+import type { Answer } from "../generate/answer.ts";
 import { hasSpread } from "./advantages.ts";
 import type { CreditedExperience } from "./credit.ts";
 import { estimateKl } from "./rewards.ts";
-import { type Experience, groupByQuestion } from "./rollout.ts";
+import type { Experience, Rollout } from "./rollout.ts";
 
-/** Figures of a rollout; see docs/metrics.md. */
-export function summariseRollout(experiences: readonly Experience[]) {
-  const mean = (of: (experience: Experience) => number) =>
-    experiences.reduce((sum, experience) => sum + of(experience), 0) / experiences.length;
-  const differ = (some: readonly Experience[]) =>
-    hasSpread(some.map(({ answer }) => answer.verdict.score));
-  const groups = groupByQuestion(experiences);
+/** Figures of a rollout; see docs/metrics.md. Those of log-probabilities are of what can be learned from, the others of all answers. */
+export function summariseRollout({ answers, experiences, isFull }: SummarisedRollout) {
+  const mean = (of: (answer: Answer) => number) =>
+    answers.reduce((sum, answer) => sum + of(answer), 0) / answers.length;
+  const differ = (some: readonly Answer[]) => hasSpread(some.map(({ verdict }) => verdict.score));
+  const groups = groupBy(answers, ({ question }) => question);
   const hasReference = experiences.some(({ referenceLogprobs }) => referenceLogprobs);
   const kl = hasReference ? estimateKl(experiences) : undefined;
   const signs = {
-    isScoreConstant: !differ(experiences),
+    isScoreConstant: !differ(answers),
     groupsWithoutSpread: groups.filter((group) => !differ(group)).length / groups.length,
-    correctFraction: mean(({ answer }) => Number(answer.verdict.correct)),
-    extractedFraction: mean(({ answer }) => Number(answer.verdict.extracted)),
-    truncatedFraction: mean(({ answer }) => Number(answer.response.isTruncated)),
+    correctFraction: mean(({ verdict }) => Number(verdict.correct)),
+    extractedFraction: mean(({ verdict }) => Number(verdict.extracted)),
+    truncatedFraction: mean(({ response }) => Number(response.isTruncated)),
     klReference: kl?.k1,
-    timeoutFraction: mean(({ answer }) => Number(answer.verdict.outcome.kind === "timeout")),
+    timeoutFraction: mean(({ verdict }) => Number(verdict.outcome.kind === "timeout")),
+    isFull,
   };
   const metrics: Record<string, number> = {
-    "reward/score": mean(({ answer }) => answer.verdict.score),
+    "reward/score": mean(({ verdict }) => verdict.score),
     "reward/correctFraction": signs.correctFraction,
     "reward/extractedFraction": signs.extractedFraction,
     ...(kl && {
@@ -31,14 +33,22 @@ export function summariseRollout(experiences: readonly Experience[]) {
       "kl/referenceK3": kl.k3,
       "kl/perResponse": kl.perResponse,
     }),
-    "response/lengthTokens": mean(({ response }) => response.length),
+    "response/lengthTokens": mean(({ response }) => response.tokens.length),
     "response/truncatedFraction": signs.truncatedFraction,
-    "response/entropyEstimate": mean(
-      ({ logprobs }) => -logprobs.reduce((a, b) => a + b, 0) / logprobs.length,
-    ),
+    ...(experiences.length > 0 && { "response/entropyEstimate": entropyEstimate(experiences) }),
     "rollout/groupsWithoutSpread": signs.groupsWithoutSpread,
   };
   return { signs, metrics };
+}
+
+type SummarisedRollout = Pick<Rollout, "answers" | "experiences" | "isFull">;
+
+/** Mean over responses of -logprob per token. */
+function entropyEstimate(experiences: readonly Experience[]): number {
+  const estimates = experiences.map(
+    ({ logprobs }) => -logprobs.reduce((a, b) => a + b, 0) / logprobs.length,
+  );
+  return estimates.reduce((a, b) => a + b, 0) / experiences.length;
 }
 
 /** 1 - variance(returns - values) / variance(returns): 1 is a perfect value head, 0 one that knows nothing. */

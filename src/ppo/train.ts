@@ -17,7 +17,7 @@ import { constantSchedule } from "../engine/schedule.ts";
 import { UserError } from "../errors.ts";
 import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
-import { longestPrompt, prepareQuestions } from "../generate/answer.ts";
+import { longestPrompt, prepareQuestions, type Question } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
 import { openSafetensors } from "../model/safetensors.ts";
@@ -43,8 +43,9 @@ import { openRun, type Run } from "../run/run.ts";
 import { runSteps } from "../run/steps.ts";
 import { say } from "../terminal.ts";
 import { createAlarms } from "./alarms.ts";
+import { questionRounds } from "./dynamicSampling.ts";
 import { objectiveOf } from "./objectives/choose.ts";
-import { collectRollout } from "./rollout.ts";
+import { collectRollout, groupByQuestion } from "./rollout.ts";
 import {
   createSelfTrainer,
   goldAnswers,
@@ -173,23 +174,31 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   );
   const accuracy = createAccuracyMeasure(run, evaluator, dev.questions, resumed?.bestAccuracy);
 
+  const { dynamicSampling } = ppo ?? {};
+  function* requestRounds(step: number, own: readonly Question[]) {
+    const rng = Rng.named(config.seed, `step ${step} further questions`);
+    for (const asked of questionRounds(own, questions, dynamicSampling?.maxRounds ?? 1, rng)) {
+      yield asked.flatMap((question) =>
+        Array.from({ length: sampling.samplesPerQuestion }, (_, i) => ({
+          question,
+          rng: Rng.named(config.seed, `step ${step} ${question.example.id} sample ${i}`),
+        })),
+      );
+    }
+  }
+
   const takeStep = async (step: number) => {
     const startedAt = performance.now();
 
     // 4. roll out: sampled responses to this step's questions, run in the sandbox, scored by their answers
     const asked = questionsOf(step);
-    const requests = asked.flatMap((question) =>
-      Array.from({ length: sampling.samplesPerQuestion }, (_, i) => ({
-        question,
-        rng: Rng.named(config.seed, `step ${step} ${question.example.id} sample ${i}`),
-      })),
-    );
-    const { experiences, infrastructureFailures, logprobGap } = await collectRollout(
-      parts,
-      requests,
-      { maxNewTokens: sampling.maxNewTokens, eosIds, microBatchTokens },
-    );
-    checkRollout(run, step + 1, requests.length, infrastructureFailures, logprobGap, alarms);
+    const rollout = await collectRollout(parts, requestRounds(step, asked), {
+      ...{ maxNewTokens: sampling.maxNewTokens, eosIds, microBatchTokens },
+      ...(dynamicSampling && { differingQuestions: sampling.questionsPerStep }),
+    });
+    const { experiences, answers, infrastructureFailures, logprobGap } = rollout;
+    const requested = answers.length + infrastructureFailures;
+    checkRollout(run, step + 1, requested, infrastructureFailures, logprobGap, alarms);
     const rolloutSeconds = (performance.now() - startedAt) / 1000;
 
     // 5. credit each token with its advantage; in self-training, find what is right instead
@@ -212,13 +221,17 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     if (!Number.isFinite(update.gradNorm)) throw notFinite(run, step + 1, describeUpdate(update));
 
     // 7. say what happened
-    const summary = summariseRollout(experiences);
+    const summary = summariseRollout(rollout);
     for (const warning of alarm(summary.signs)) say(`warning: step ${step + 1}: ${warning}`);
     return {
       ...summary.metrics,
       ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
       "rollout/logprobGap": logprobGap,
       "rollout/infrastructureFailures": infrastructureFailures,
+      ...(dynamicSampling && {
+        "rollout/rounds": rollout.rounds,
+        "rollout/learnedQuestions": groupByQuestion(experiences).length,
+      }),
       ...named(ppo ? "ppo" : "selfTraining", { ...update, learningRate: rates.policy ?? 0 }),
       "time/rolloutSeconds": rolloutSeconds,
     };

@@ -9,6 +9,7 @@ const healthy: StepSigns = {
   extractedFraction: 0.9,
   truncatedFraction: 0.1,
   timeoutFraction: 0,
+  isFull: true,
 };
 
 const limits = {
@@ -63,6 +64,7 @@ describe("createAlarms", () => {
       "more than 20 % of the responses end without EOS",
     ],
     ["time-outs", { timeoutFraction: 0.06 }, 1, "more than 5 % of the programs run into"],
+    ["too few questions", { isFull: false }, 1, "ppo.dynamicSampling.maxRounds is reached"],
   ])("warns once of %s when it begins, and again when it comes back", (_, sign, steps, text) => {
     const lasting = Array.from({ length: steps + 3 }, () => sign);
     const firesAt = (given: string[][]) => given.flatMap((said, i) => (said.length > 0 ? [i] : []));

@@ -235,6 +235,13 @@ const { ppo: _, ...rest } = { ...fiveSteps, optimizer: policyOptimizer };
 const withoutValueHead: Record<string, ReftConfig> = {
   grpo: { ...rest, ppo: { ...clipped, advantages: "grpo" } },
   rloo: { ...rest, ppo: { ...clipped, advantages: "rloo" } },
+  dynamicSampling: {
+    ...rest,
+    ppo: {
+      ...{ ...clipped, advantages: "grpo", dynamicSampling: { maxRounds: 2 } },
+      ...{ lossMean: "rolloutTokens", upperClipRange: 0.28, entropyCoefficient: 0.01 },
+    },
+  },
   selfTraining: { ...rest, selfTraining: { epochs: 2, miniBatchSize: 4 } },
 };
 
@@ -302,6 +309,45 @@ test.each(["grpo", "rloo"] as const)(
     expect(errors).toContain("for 2 steps, all responses to the same question score the same");
   },
 );
+
+describe("dynamic sampling", () => {
+  const dynamic = withoutValueHead.dynamicSampling!;
+  const settings = { ...clipped, advantages: "grpo" as const, klCoefficient: 0 };
+  const run = (name: string, maxRounds: number) =>
+    train(name, {
+      ...{ ...dynamic, ppo: { ...settings, dynamicSampling: { maxRounds } } },
+      training: steps(4),
+    });
+
+  test("asks on until enough questions have responses that differ, and learns from these alone", async () => {
+    const lines = (await run("refilled", 3)).slice(1);
+    const asked = lines.map((line) => line["rollout/rounds"]!);
+    expect(Math.max(...asked)).toBeGreaterThan(1);
+    for (const line of lines) {
+      const [rounds, learned] = [line["rollout/rounds"]!, line["rollout/learnedQuestions"]!];
+      const differing = Math.round(4 * rounds * (1 - line["rollout/groupsWithoutSpread"]!));
+      expect(learned).toBe(Math.min(4, differing));
+      if (learned < 4) expect(rounds).toBe(3);
+    }
+    const once = (await run("filtered", 1)).slice(1);
+    for (const line of once) {
+      expect(line["rollout/rounds"]).toBe(1);
+      const differing = 4 * (1 - line["rollout/groupsWithoutSpread"]!);
+      expect(line["rollout/learnedQuestions"]).toBe(differing);
+    }
+  });
+
+  test("says that the bound is reached, and without anything to learn leaves the weights", async () => {
+    outcomeOf = () => ({ kind: "answer", value: 7 });
+    const [, line] = await run("nothing", 9);
+    // 12 questions are three rounds of 4
+    expect(line).toMatchObject({ "rollout/rounds": 3, "rollout/learnedQuestions": 0 });
+    expect(line!["ppo/gradNorm"]).toBe(0);
+    expect(line!["reward/score"]).toBeCloseTo(0.1, 12);
+    expect(errors).toContain("warning: step 1: ppo.dynamicSampling.maxRounds is reached");
+    expect(finalWeights[0]).toEqual(warmupWeights);
+  });
+});
 
 describe.each(["gae", "grpo", "rloo"] as const)("%s with klCoefficient 0", (advantages) => {
   const settings = advantages === "gae" ? base : withoutValueHead[advantages]!;
