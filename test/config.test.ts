@@ -43,7 +43,8 @@ describe("configs/", () => {
 
   test.each(files)("%s loads as the stage that it names", (file) => {
     const name = basename(file, ".yaml");
-    const stage = name === "reft" ? "reft" : name.startsWith("rerank") ? "rerank" : "sft";
+    const isReft = name === "reft" || name === "dapo";
+    const stage = isReft ? "reft" : name.startsWith("rerank") ? "rerank" : "sft";
     expect(loadConfig(stage, file).stage).toBe(stage);
   });
 
