@@ -1,8 +1,8 @@
-// Sets the project up from a fresh clone: npm packages, TensorFlow and sympy, TensorFlow's binding,
-// dist/. Every command of package.json that needs them calls it first; when all is there it says so
-// and is done.
-//   node scripts/setup.mjs [--gpu | --cpu]
-// It runs before any package is installed, so it uses Node's own modules only. See docs/setup.md.
+// Makes what the commands need and no npm package can bring. In a checkout: npm packages, TensorFlow and sympy, dist/,
+// TensorFlow's binding; every command of its package.json that needs them calls it first. In the installed package,
+// where npm has brought the packages and dist/: the rest. When all is there it says so and is done.
+//   node scripts/setup.mjs [--gpu | --cpu]     in the package: npx reft setup
+// In a checkout it runs before any package is installed, so it uses Node's own modules only. See docs/setup.md.
 import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
@@ -21,10 +21,12 @@ import {
   siteBytes,
   siteIsReady,
 } from "./setup/tensorflow.mjs";
+import { installTfjs, tfjsIsReady } from "./setup/tfjs.mjs";
 import { TENSORFLOW_VERSION, wheelsFor } from "./setup/wheels.mjs";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const engine = path.join(root, ".engine");
+const isCheckout = fs.existsSync(path.join(root, "package-lock.json")); // which npm packs into no package
 const PACKAGES_BYTES = 650e6;
 const BUILD_BYTES = 50e6;
 
@@ -32,73 +34,102 @@ const BUILD_BYTES = 50e6;
 function flavourFrom(args) {
   const [flag, ...rest] = args;
   if (rest.length > 0 || !["--gpu", "--cpu", undefined].includes(flag)) {
-    throw new SetupError(
-      `Unknown argument: ${args.join(" ")}. Usage: npm run setup [-- --gpu | --cpu]`,
-    );
+    const usage = isCheckout
+      ? "npm run setup [-- --gpu | --cpu]"
+      : "npx reft setup [--gpu | --cpu]";
+    throw new SetupError(`Unknown argument: ${args.join(" ")}. Usage: ${usage}`);
   }
   return flag?.slice(2) ?? installedSite(engine)?.flavour ?? "cpu";
 }
 
-/** What has work to do: the four steps, the second in its two parts. */
-function pendingSteps(wheels) {
-  const packages = !packagesAreReady(root);
-  const site = !siteIsReady(engine, wheels);
-  return {
-    packages,
-    site,
-    sandbox: !sandboxWheelsAreReady(engine),
-    binding: packages || site || !bindingIsReady(root, wheels),
-    dist: packages || !distIsReady(root),
-  };
+/** TensorFlow's binding, at last: it is tried through dist/. */
+async function makeBinding(flavour, wheels) {
+  const { version, usesGpu } = await buildBinding(root, wheels);
+  const noGpu =
+    flavour === "gpu" ? ", but sees no GPU: TF_CPP_MIN_LOG_LEVEL=0 makes it say why" : "";
+  say(`  TensorFlow ${version} loads and computes${usesGpu ? " and sees a GPU" : noGpu}`);
 }
 
-/** What the pending steps take. */
-function needs(pending, wheels) {
+/** What there is to do, in this order, and what it takes. Those with one number are parts of one step. */
+function stepsFor(flavour, wheels) {
+  const inCheckout = [
+    {
+      number: 1,
+      title: "npm packages",
+      isReady: () => packagesAreReady(root),
+      make: () => installPackages(root),
+      bytes: PACKAGES_BYTES,
+    },
+    {
+      number: 3,
+      title: "src/ to dist/",
+      isReady: () => distIsReady(root),
+      make: () => buildDist(root),
+    },
+  ];
+  const everywhere = [
+    {
+      number: 2,
+      title: `TensorFlow ${TENSORFLOW_VERSION} for the ${flavour.toUpperCase()}`,
+      isReady: () => siteIsReady(engine, wheels),
+      make: () => installSite(engine, flavour, wheels),
+      downloads: true,
+      bytes: siteBytes(wheels),
+    },
+    {
+      number: 2,
+      title: "TensorFlow's kernels and binding for Node",
+      isReady: () => tfjsIsReady(engine),
+      make: () => installTfjs(engine),
+      downloads: true,
+    },
+    {
+      number: 2,
+      title: "sympy and time zones for the sandbox",
+      isReady: () => sandboxWheelsAreReady(engine),
+      make: () => installSandboxWheels(engine),
+      downloads: true,
+    },
+    {
+      number: 4,
+      title: "TensorFlow's binding: compiling (about half a minute)",
+      isReady: () => bindingIsReady(root, wheels),
+      make: () => makeBinding(flavour, wheels),
+      compiles: true,
+    },
+  ];
+  const steps = isCheckout ? [...inCheckout, ...everywhere] : everywhere;
+  return steps.toSorted((one, other) => one.number - other.number);
+}
+
+const isPending = (step) => !step.isReady();
+
+/** What the steps need of the machine. */
+function needsOf(steps) {
   return {
     root,
-    download: pending.site || pending.sandbox,
-    compile: pending.binding,
-    bytes:
-      (pending.packages ? PACKAGES_BYTES : 0) +
-      (pending.site ? siteBytes(wheels) : 0) +
-      BUILD_BYTES,
+    download: steps.some(({ downloads }) => downloads),
+    compile: steps.some(({ compiles }) => compiles),
+    bytes: steps.reduce((sum, { bytes = 0 }) => sum + bytes, BUILD_BYTES),
   };
 }
 
-async function work(flavour, wheels) {
+async function work(steps) {
   try {
     fs.mkdirSync(engine, { recursive: true });
     await takeLock(path.join(engine, "setup.lock"));
   } catch (error) {
     // Where the disk is too full even for the lock, the check says by how much.
-    checkMachine(needs(pendingSteps(wheels), wheels));
+    checkMachine(needsOf(steps.filter(isPending)));
     throw error;
   }
   // Only now: a set-up before this one may have done some of it.
-  const pending = pendingSteps(wheels);
-  checkMachine(needs(pending, wheels));
-  if (pending.packages) {
-    say("[1/4] npm packages");
-    await installPackages(root);
-  }
-  if (pending.site) {
-    say(`[2/4] TensorFlow ${TENSORFLOW_VERSION} for the ${flavour.toUpperCase()}`);
-    await installSite(engine, flavour, wheels);
-  }
-  if (pending.sandbox) {
-    say("[2/4] sympy and time zones for the sandbox");
-    await installSandboxWheels(engine);
-  }
-  if (pending.binding) {
-    say("[3/4] TensorFlow's binding: compiling (about half a minute)");
-    const { version, usesGpu } = await buildBinding(root, wheels);
-    const noGpu =
-      flavour === "gpu" ? ", but sees no GPU: TF_CPP_MIN_LOG_LEVEL=0 makes it say why" : "";
-    say(`  TensorFlow ${version} loads and computes${usesGpu ? " and sees a GPU" : noGpu}`);
-  }
-  if (pending.dist) {
-    say("[4/4] src/ to dist/");
-    await buildDist(root);
+  checkMachine(needsOf(steps.filter(isPending)));
+  const numbers = [...new Set(steps.map(({ number }) => number))];
+  for (const step of steps) {
+    if (step.isReady()) continue; // asked again: npm's packages take the commands' links away
+    say(`[${numbers.indexOf(step.number) + 1}/${numbers.length}] ${step.title}`);
+    await step.make();
   }
 }
 
@@ -110,10 +141,11 @@ async function main() {
   const flavour = flavourFrom(process.argv.slice(2));
   const wheels = wheelsFor(machine, flavour);
   linkCusolver(path.join(engine, "site")); // set-ups from before it was linked, too
-  const pending = Object.values(pendingSteps(wheels)).some(Boolean);
+  const steps = stepsFor(flavour, wheels);
+  const pending = steps.some(isPending);
   if (pending) {
     checkGlibc(process.report.getReport().header.glibcVersionRuntime);
-    await work(flavour, wheels);
+    await work(steps);
   }
   const time = pending ? ` after ${Math.round((Date.now() - started) / 1000)} s` : "";
   say(`Set up${time}: TensorFlow ${TENSORFLOW_VERSION} for the ${flavour.toUpperCase()}.`);

@@ -1,3 +1,5 @@
+import { setupAdvice } from "./setup.ts";
+
 /**
  * A mistake that the user can repair: bad input, a wrong setting, a missing file, a full disk.
  * The message says what was expected, what was found, where, and what to do. It is printed without a stack, exit code 1.
@@ -74,7 +76,7 @@ export function asUserError(error: unknown): UserError | undefined {
   if (unknown !== undefined)
     return new UserError(
       `TensorFlow knows no operation ${unknown}: what the set-up has built is older than the sources. ` +
-        "Run `npm run setup` in the project's folder.",
+        setupAdvice(),
       { cause: error },
     );
   if (!("code" in error)) return undefined;

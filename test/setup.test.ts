@@ -47,8 +47,10 @@ const { SANDBOX_WHEELS } = await load<{
   SANDBOX_WHEELS: readonly Pick<Wheel, "file" | "sha256">[];
 }>("sandboxWheels.mjs");
 
+const { SHA256: TFJS_SHA256 } = await load<{ SHA256: string }>("tfjs.mjs");
+
 const cpuWheel = wheelsFor("linux x64", "cpu")[0]!;
-const binding = "node_modules/@tensorflow/tfjs-node-gpu";
+const binding = ".engine/tfjs-node-gpu/binding";
 
 let root = "";
 let tools = "";
@@ -84,23 +86,29 @@ function makeProject(): void {
   );
   fs.mkdirSync(path.join(root, "node_modules/.bin"));
   write("src/cli.ts", "export {};\n");
-  write(`${binding}/binding/tfjs_backend.cc`, "// the package's\n");
+  write("node_modules/node-api-headers/index.js", "exports.include_dir = __dirname;");
   write("native/graph.cc", "// ours\n");
   write("native/tfjs-binding.patch", "--- a\n+++ b\n");
-  write(
-    `${binding}/index.js`,
-    `exports.matMul = () => ({ dataSync: () => [23] });
-     exports.backend = () => ({ binding: { TF_Version: "2.21.0", isUsingGpuDevice: () => false } });`,
-  );
+  write("src/engine/tf.ts", "export {};\n");
   write(
     "node_modules/typescript/bin/tsc",
-    `const fs = require("fs"); fs.mkdirSync("dist", { recursive: true });
-     fs.writeFileSync("dist/cli.js", "#!/usr/bin/env node\\n");`,
+    `const fs = require("fs"); fs.mkdirSync("dist/engine", { recursive: true });
+     fs.writeFileSync("dist/cli.js", "#!/usr/bin/env node\\n");
+     fs.writeFileSync("dist/engine/tf.js", ${JSON.stringify(loadedTensorFlow)});`,
   );
 }
 
-/** TensorFlow and sympy, as if they had been fetched. */
+/** dist/engine/tf.js, through which the set-up tries the binding. */
+const loadedTensorFlow = `
+  exports.tf = { matMul: () => ({ dataSync: () => [23] }) };
+  exports.native = { TF_Version: "2.21.0" };
+  exports.backend = { isUsingGpuDevice: false };
+`;
+
+/** The downloads, as if they had been fetched. */
 function makeEngine(): void {
+  write(`${binding}/tfjs_backend.cc`, "// the package's\n");
+  write(".engine/tfjs-node-gpu/.sha256", TFJS_SHA256);
   const record = { flavour: "cpu", wheels: [cpuWheel.file], hashes: cpuWheel.sha256 };
   write(".engine/site/wheels.json", JSON.stringify(record));
   for (const { file } of SANDBOX_WHEELS) write(`.engine/python/${file}`, "");
@@ -130,6 +138,23 @@ beforeEach(() => {
 afterEach(() => {
   vi.unstubAllEnvs();
   vi.restoreAllMocks();
+});
+
+// No type check reads these scripts.
+it("every name that a script imports from another is exported there", async () => {
+  const files = fs
+    .readdirSync("scripts", { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".mjs"))
+    .map((name) => path.join("scripts", name));
+  expect(files.length).toBeGreaterThan(8);
+  for (const file of files)
+    for (const [, names, from] of fs
+      .readFileSync(file, "utf8")
+      .matchAll(/^import \{([^}]*)\} from "(\.[^"]+)"/gm)) {
+      const module = await import(path.resolve(path.dirname(file), from!));
+      for (const name of names!.split(",").map((text) => text.trim().split(" ")[0]!))
+        if (name !== "") expect(module, `${file}: ${name}`).toHaveProperty(name);
+    }
 });
 
 describe("the machine", () => {
@@ -333,8 +358,9 @@ with zipfile.ZipFile(file, "w") as archive:
 import { temporaryFolder } from "./support/temporaryFolder.ts";
 
 describe("a set-up checkout", () => {
-  // A compilation runs g++ twice: for the binding and for what is loaded before it.
-  const compilations = () => fs.readFileSync(path.join(root, "compiled"), "utf8").length / 12; // three files
+  // A compilation runs g++ for the binding, for what is loaded before it and for what hears signals.
+  const compilations = () =>
+    fs.readFileSync(path.join(root, "compiled"), "utf8").length / (3 * "ran\n".length);
 
   beforeEach(() => {
     makeProject();
@@ -359,10 +385,10 @@ describe("a set-up checkout", () => {
 
   it("compiles the binding again when native/ or TensorFlow has changed, and only then", () => {
     write("native/graph.cc", "// ours, changed\n");
-    expect(setup().stdout[0]).toMatch(/^\[3\/4\]/);
+    expect(setup().stdout[0]).toMatch(/^\[4\/4\]/);
     expect(compilations()).toBe(2);
     write("src/cli.ts", "export const changed = 1;\n");
-    expect(setup().stdout[0]).toMatch(/^\[4\/4\]/);
+    expect(setup().stdout[0]).toMatch(/^\[3\/4\]/);
     expect(compilations()).toBe(2);
     fs.rmSync(path.join(root, ".engine/site"), { recursive: true });
     const { stdout, stderr } = setup();
@@ -396,8 +422,12 @@ describe("a set-up checkout", () => {
       "build",
       "dist.sources",
       "python",
+      "quiet.node",
       "signals.node",
       "site",
+      "tfjs-node-gpu",
+      "tfjs_binding.node",
+      "tfjs_binding.node.sources",
     ]);
     expect(compilations()).toBe(1);
 
@@ -406,14 +436,43 @@ describe("a set-up checkout", () => {
     expect(setup().stdout).toEqual(["Set up: TensorFlow 2.21.0 for the CPU."]);
   });
 
-  it("does again what npm undoes: the binding and the commands lie in node_modules", () => {
-    fs.rmSync(path.join(root, binding, "lib/napi-v8/tfjs_binding.node"));
+  it("does again what npm undoes, the commands in node_modules, and no more", () => {
     fs.rmSync(path.join(root, "node_modules/.bin/reft"));
     expect(setup().status).toBe(0);
-    expect(compilations()).toBe(2);
+    expect(compilations()).toBe(1);
     const command = path.join(root, "node_modules/.bin/reft");
     expect(fs.realpathSync(command)).toBe(fs.realpathSync(path.join(root, "dist/cli.js")));
     expect(fs.statSync(command).mode & 0o111).toBe(0o111);
+  });
+
+  it("fetches tfjs-node-gpu through npm where it is missing, and only the pinned one", () => {
+    const folder = path.join(root, ".engine/tfjs-node-gpu");
+    fs.rmSync(folder, { recursive: true });
+    fakePip("exit 1");
+    const file = "tensorflow-tfjs-node-gpu-4.22.0.tgz";
+    fakeTool("npm", `[ "$2" = @tensorflow/tfjs-node-gpu@4.22.0 ] && echo tampered > "$4/${file}"`);
+    const { status, stdout, stderr } = setup();
+    expect(status).toBe(1);
+    expect(stdout[0]).toBe("[2/4] TensorFlow's kernels and binding for Node");
+    expect(stderr).toContain(`${file}\n  expected sha256 ${TFJS_SHA256}\n`);
+    expect(stderr).toContain("If npm uses a mirror here");
+    expect(fs.existsSync(folder)).toBe(false);
+  });
+
+  it("needs neither the lock file nor a compiler for src/ where npm has installed the package", () => {
+    for (const file of ["package-lock.json", "node_modules/typescript", "src"])
+      fs.rmSync(path.join(root, file), { recursive: true });
+    expect(setup().stdout).toEqual(["Set up: TensorFlow 2.21.0 for the CPU."]);
+    write("native/graph.cc", "// ours, changed\n");
+    expect(setup()).toMatchObject({
+      stdout: [
+        "[2/2] TensorFlow's binding: compiling (about half a minute)",
+        "  TensorFlow 2.21.0 loads and computes",
+        expect.stringMatching(/^Set up after \d+ s: /),
+      ],
+      stderr: "",
+    });
+    expect(setup("--gpus").stderr).toContain("Usage: npx reft setup [--gpu | --cpu]");
   });
 
   it("removes from dist/ what has no source any more", () => {

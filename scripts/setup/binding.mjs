@@ -1,17 +1,18 @@
-// Step 3: tfjs-node-gpu's native binding, patched, joined with native/*.cc and compiled against
+// The last step: tfjs-node-gpu's native binding, patched, joined with native/*.cc and compiled against
 // .engine/site. The package itself ships sources only; its prebuilt binaries know TensorFlow 2.9.
 import fs from "node:fs";
+import { createRequire } from "node:module";
 import path from "node:path";
 import { patchTool } from "./machine.mjs";
 import { filesBelow, fingerprint, readIfThere, runTool, SetupError } from "./support.mjs";
 
-const PACKAGE = path.join("node_modules", "@tensorflow", "tfjs-node-gpu");
-/** Where the package looks for it: Node-API version 8 is the one that its package.json names. */
-const OUTPUT = path.join(PACKAGE, "lib", "napi-v8", "tfjs_binding.node");
+/** Loaded by src/engine/tf.ts. */
+const OUTPUT = path.join(".engine", "tfjs_binding.node");
 /** Loaded before it. */
-const QUIET = path.join(path.dirname(OUTPUT), "quiet.node");
+const QUIET = path.join(".engine", "quiet.node");
 /** Loaded by src/run/signals.ts. */
 const SIGNALS = path.join(".engine", "signals.node");
+const SOURCE_FOLDER = path.join(".engine", "tfjs-node-gpu", "binding");
 const TENSORFLOW = path.join(".engine", "site", "tensorflow");
 const FLAGS = ["-O3", "-std=c++17", "-Wno-psabi", "-shared", "-fPIC", "-DNAPI_VERSION=8"];
 const INCLUDES = [
@@ -19,7 +20,6 @@ const INCLUDES = [
   path.join(".engine", "build", "binding"),
   "native",
   path.join(TENSORFLOW, "include"),
-  path.join("node_modules", "node-api-headers", "include"),
 ];
 const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 /** What is compiled: tfjs-node-gpu's sources, patched, and ours. */
@@ -34,7 +34,7 @@ const SOURCES = [
   path.join("native", "products.cc"),
 ];
 
-/** Relative to the binding itself, so that a moved checkout still works. */
+/** Relative to the binding itself, so that a moved folder still works. */
 const RUN_PATH = `$ORIGIN/${path.relative(path.dirname(OUTPUT), TENSORFLOW)}`;
 
 const recordOf = (root) => path.join(root, `${OUTPUT}.sources`);
@@ -51,7 +51,7 @@ export function bindingFingerprint(root, wheels) {
   return fingerprint(
     [...FLAGS, RUN_PATH, process.arch, ...hashes],
     [
-      ...sourcesIn(path.join(root, PACKAGE, "binding"), ".cc", ".h"),
+      ...sourcesIn(path.join(root, SOURCE_FOLDER), ".cc", ".h"),
       ...sourcesIn(path.join(root, "native"), ".cc", ".h", ".patch"),
     ],
   );
@@ -69,7 +69,7 @@ async function preparePatchedSources(root) {
   const build = path.join(root, ".engine", "build");
   fs.rmSync(build, { recursive: true, force: true });
   fs.mkdirSync(path.join(build, "binding"), { recursive: true });
-  for (const file of sourcesIn(path.join(root, PACKAGE, "binding"), ".cc", ".h")) {
+  for (const file of sourcesIn(path.join(root, SOURCE_FOLDER), ".cc", ".h")) {
     fs.copyFileSync(file, path.join(build, "binding", path.basename(file)));
   }
   const patch = path.join(root, "native", "tfjs-binding.patch");
@@ -83,30 +83,30 @@ async function preparePatchedSources(root) {
 }
 
 async function compile(root, output, sources, libraries) {
-  const includes = INCLUDES.map((folder) => `-I${folder}`);
+  const { include_dir: nodeHeaders } = createRequire(path.join(root, "package.json"))(
+    "node-api-headers",
+  );
+  const includes = [...INCLUDES, nodeHeaders].map((folder) => `-I${folder}`);
   const link = [`-L${TENSORFLOW}`, ...libraries.map((name) => `-l:${name}`)];
   const args = [...FLAGS, ...includes, ...sources, "-o", output, ...link];
   await runTool("Compiling the binding", "g++", [...args, `-Wl,-rpath,${RUN_PATH}`], { cwd: root });
 }
 
-// The package calls util.isNullOrUndefined, which Node 23 dropped.
 const LOAD_CHECK = `
-  const util = require("util");
-  util.isNullOrUndefined = (value) => value == null;
-  const tf = require("@tensorflow/tfjs-node-gpu");
+  const { backend, native, tf } = await import("./dist/engine/tf.js").catch((error) => {
+    throw error.cause ?? error;
+  });
   const product = tf.matMul([[2, 3]], [[4], [5]]).dataSync()[0];
-  const { binding } = tf.backend();
-  console.log(JSON.stringify([product, binding.TF_Version, binding.isUsingGpuDevice()]));
+  console.log(JSON.stringify([product, native.TF_Version, backend.isUsingGpuDevice]));
 `;
 
-/** Loads the binding in a process of its own and multiplies two matrices. */
-export async function checkBinding(root) {
-  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: "2" };
+/** Loads the binding in a process of its own, as every command does, and multiplies two matrices. */
+async function checkBinding(root) {
   const output = await runTool(
     "Loading TensorFlow through the new binding",
     process.execPath,
-    ["-e", LOAD_CHECK],
-    { cwd: root, env },
+    ["--input-type=module", "-e", LOAD_CHECK],
+    { cwd: root },
   );
   const line = output.split("\n").findLast((text) => text.startsWith("["));
   const [product, version, usesGpu] = JSON.parse(line ?? "[]");
@@ -120,7 +120,6 @@ export async function checkBinding(root) {
 export async function buildBinding(root, wheels) {
   const output = path.join(root, OUTPUT);
   const partial = `${output}.partial`;
-  fs.mkdirSync(path.dirname(output), { recursive: true });
   fs.rmSync(recordOf(root), { force: true });
   await preparePatchedSources(root);
   await compile(root, path.join(root, QUIET), [path.join("native", "quiet.cc")], []);

@@ -1,4 +1,4 @@
-// Step 4: src/ compiled to dist/, and the package's commands made known to npx.
+// In a checkout: src/ compiled to dist/, and the package's commands made known to npx.
 import fs from "node:fs";
 import path from "node:path";
 import { filesBelow, fingerprint, readIfThere, runTool, SetupError } from "./support.mjs";

@@ -1,4 +1,4 @@
-// Part of step 2: sympy, mpmath and tzdata, pure Python wheels into .engine/python. They are kept whole: the
+// Part of the downloads: sympy, mpmath and tzdata, pure Python wheels into .engine/python. They are kept whole: the
 // sandbox's guests load them for programs that use sympy, and the zones of zoneinfo for all.
 import fs from "node:fs";
 import path from "node:path";

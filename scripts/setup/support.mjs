@@ -48,6 +48,23 @@ export async function sha256(file) {
   return hash.digest("hex");
 }
 
+/**
+ * Returns the path of a downloaded file with the expected hash.
+ * @param {string} mirror what may be the cause of another one, after "If"
+ * @throws {SetupError} for a file with other bytes, or none; the folder is deleted then
+ */
+export async function checkDownload(folder, name, expected, mirror) {
+  const file = path.join(folder, name);
+  const found = fs.existsSync(file) ? await sha256(file) : "no such file";
+  if (found === expected) return file;
+  fs.rmSync(folder, { recursive: true, force: true });
+  throw new SetupError(
+    `The download is not the file that this version was made with, and was deleted: ${name}\n` +
+      `  expected sha256 ${expected}\n  found    ${found}\n` +
+      `If ${mirror}, check that mirror, then run it again.`,
+  );
+}
+
 /** The text of a small file, or undefined where there is none. */
 export function readIfThere(file) {
   try {
@@ -89,11 +106,14 @@ export async function runSetup(work, whenInterrupted) {
   }
 }
 
-/** What the user can act on: of a full disk, too, wherever it shows. */
+/** What the user can act on: of a full or a closed disk, too, wherever it shows. */
 function messageFor(error) {
   if (error instanceof SetupError) return error.message;
-  if (!["ENOSPC", "EDQUOT"].includes(error.code)) return undefined;
-  return `Disk space is missing (${error.message}): free some, then run it again.`;
+  if (["ENOSPC", "EDQUOT"].includes(error.code))
+    return `Disk space is missing (${error.message}): free some, then run it again.`;
+  if (["EACCES", "EPERM", "EROFS"].includes(error.code))
+    return `The set-up may not write there (${error.message}): run it as the folder's owner, or install where you may write.`;
+  return undefined;
 }
 
 const TAIL_LINES = 15;

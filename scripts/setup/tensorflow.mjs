@@ -1,11 +1,11 @@
-// Step 2: TensorFlow's C++ libraries, out of its Python wheels, into .engine/site.
+// The downloads: TensorFlow's C++ libraries, out of its Python wheels, into .engine/site.
 //
 // The folders inside are those of Python's site-packages (tensorflow/ beside nvidia/), because the
 // libraries find each other by run paths relative to themselves. Wheels are downloaded and unpacked
 // one at a time into a folder beside the final one, which is renamed when it is complete.
 import fs from "node:fs";
 import path from "node:path";
-import { filesBelow, readIfThere, runTool, SetupError, say, sha256, size } from "./support.mjs";
+import { checkDownload, filesBelow, readIfThere, runTool, say, size } from "./support.mjs";
 
 const RECORD = "wheels.json";
 
@@ -65,14 +65,11 @@ export async function downloadWheel(wheel, folder) {
       onTick: downloadProgress(folder, wheel),
     },
   );
-  const file = path.join(folder, wheel.file);
-  const found = fs.existsSync(file) ? await sha256(file) : "no such file";
-  if (found === wheel.sha256) return file;
-  fs.rmSync(folder, { recursive: true, force: true });
-  throw new SetupError(
-    `The download is not the file that this version was made with, and was deleted: ${wheel.file}\n` +
-      `  expected sha256 ${wheel.sha256}\n  found    ${found}\n` +
-      "If pip uses a mirror here (python3 -m pip config list), check that mirror, then run it again.",
+  return checkDownload(
+    folder,
+    wheel.file,
+    wheel.sha256,
+    "pip uses a mirror here (python3 -m pip config list)",
   );
 }
 

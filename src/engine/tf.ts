@@ -1,11 +1,11 @@
-// The one place where TensorFlow enters: loads @tensorflow/tfjs-node-gpu and gives typed access to the layer below it,
-// where ops are called by name and tensors are numbered handles.
+// The one place where TensorFlow enters: joins tfjs with the backend that the set-up has made of @tensorflow/tfjs-node-gpu, and
+// gives typed access to the layer below it, where ops are called by name and tensors are numbered handles.
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import util from "node:util";
-import type * as TensorFlow from "@tensorflow/tfjs-node-gpu";
+import type * as TensorFlow from "@tensorflow/tfjs";
 import { messageOf, UserError } from "../errors.ts";
+import { madeBySetup, setupAdvice } from "../setup.ts";
 
 export type Tensor = TensorFlow.Tensor;
 
@@ -105,7 +105,7 @@ export const backend = tf.backend() as unknown as Backend;
 /** The binding that computes; `backend.binding` is another one while a step is traced. */
 export const native: Binding = backend.binding;
 /** Whether the set-up is for GPUs, but none is in use. */
-export const lacksGpu = hasGpuBuild() && !backend.isUsingGpuDevice;
+export const lacksGpu = existsSync(madeBySetup("site/nvidia")) && !backend.isUsingGpuDevice;
 // TensorFlow's default on a GPU is TF32 where float32 is asked for: errors of 1e-3 where 1e-6 is meant.
 native.setTensorFloat32(false);
 
@@ -119,26 +119,30 @@ function loadTensorFlow(): typeof TensorFlow {
   // By itself TensorFlow uses oneDNN's kernels on some CPUs only; they are the faster ones on all (docs/performance.md).
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true"; // else the first process takes all of a GPU's memory
-  const require = createRequire(import.meta.url);
   try {
-    require("@tensorflow/tfjs-node-gpu/lib/napi-v8/quiet.node"); // native/quiet.cc
-    const loaded = require("@tensorflow/tfjs-node-gpu") as typeof TensorFlow;
-    loaded.enableProdMode();
-    if (!("setTensorFloat32" in (loaded.backend() as unknown as Backend).binding))
-      throw new Error("an unpatched or older binding was found");
-    return loaded;
+    return withNativeBackend();
   } catch (error) {
     const reason = messageOf(error).split("\n")[0];
-    throw new UserError(
-      `TensorFlow could not be loaded (${reason}). Run \`npm run setup\` in the project's folder.`,
-    );
+    throw new UserError(`TensorFlow could not be loaded (${reason}). ${setupAdvice()}`, {
+      cause: error,
+    });
   }
 }
 
-/** Whether the set-up took TensorFlow's CUDA build. */
-function hasGpuBuild(): boolean {
-  const manifest = createRequire(import.meta.url).resolve("@tensorflow/tfjs-node-gpu/package.json");
-  return existsSync(join(dirname(manifest), "..", "..", "..", ".engine", "site", "nvidia"));
+/** What tfjs-node-gpu's index.js does, with the binding where the set-up has put it, and without what only its users need. */
+function withNativeBackend(): typeof TensorFlow {
+  const require = createRequire(import.meta.url);
+  require(madeBySetup("quiet.node")); // native/quiet.cc
+  const binding: Binding = require(madeBySetup("tfjs_binding.node"));
+  if (!("setTensorFloat32" in binding)) throw new Error("an older binding was found");
+  const { NodeJSKernelBackend } = require(madeBySetup("tfjs-node-gpu/dist/nodejs_kernel_backend"));
+  require(madeBySetup("tfjs-node-gpu/dist/register_all_kernels"));
+  const loaded: typeof TensorFlow = require("@tensorflow/tfjs");
+  const started = new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu");
+  loaded.registerBackend("tensorflow", () => started);
+  void loaded.setBackend("tensorflow"); // done when it returns, because the backend is there already
+  loaded.enableProdMode();
+  return loaded;
 }
 
 /** Runs one op on tensor ids; works alike eagerly and while a step is traced. */

@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { messageOf } from "../errors.ts";
+import { madeBySetup, setupAdvice } from "../setup.ts";
 import { say } from "../terminal.ts";
 
 interface Binding {
@@ -24,15 +25,12 @@ let isReported = false;
 
 function loadBinding(): Binding | undefined {
   try {
-    const binding: Partial<Binding> = createRequire(import.meta.url)("../../.engine/signals.node");
+    const binding: Partial<Binding> = createRequire(import.meta.url)(madeBySetup("signals.node"));
     if (binding.endAtSignal === undefined) throw new Error("an older .engine/signals.node");
     return binding as Binding;
   } catch (error) {
     const reason = messageOf(error).split("\n")[0];
-    if (!isReported)
-      say(
-        `note: Ctrl-C is heard between steps only (${reason}). Run \`npm run setup\` in the project's folder.`,
-      );
+    if (!isReported) say(`note: Ctrl-C is heard between steps only (${reason}). ${setupAdvice()}`);
     isReported = true;
     return undefined;
   }

@@ -107,7 +107,7 @@ describe("endOnInterrupt", () => {
       );
       expect(code).toBe(1);
       expect(stderr).toMatch(
-        /^note: Ctrl-C .* Run `npm run setup` .*\n\nreft execute: interrupted;.*\n$/,
+        /^note: Ctrl-C .* Run `npx reft setup`\.\n\nreft execute: interrupted;.*\n$/,
       );
     },
   );

@@ -1,8 +1,8 @@
 // Runs generated Python programs where they can do no harm. What it stops, and what not: docs/sandbox.md.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { messageOf, UserError } from "../../errors.ts";
+import { madeBySetup } from "../../setup.ts";
 import type { Outcome } from "../outcome.ts";
 import { type GuestKind, plainGuest, sympyGuest, ZONES_WHEEL } from "./guestKinds.ts";
 import { type Guest, startGuest } from "./guestProcess.ts";
@@ -28,7 +28,7 @@ export interface Sandbox {
 }
 
 // Written there by the set-up, pinned by hash.
-const wheelFolder = fileURLToPath(new URL("../../../.engine/python/", import.meta.url));
+const wheelFolder = madeBySetup("python");
 
 // Comparing all of memory takes the time of five programs.
 const VERIFY_EVERY = 1000;
