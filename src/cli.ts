@@ -5,10 +5,13 @@ import { fileURLToPath } from "node:url";
 import type { Argv, CommandModule } from "yargs";
 import { asUserError, UserError } from "./errors.ts";
 import { endOnInterrupt } from "./run/interrupts.ts";
-import { visible } from "./terminal.ts";
+import { suggestion } from "./suggest.ts";
+import { print, visible } from "./terminal.ts";
 
 interface Entry {
   readonly describe: string;
+  /** Under which the list of all commands has it. */
+  readonly group: "Set up" | "Data" | "Train" | "Measure" | "Use";
   /** Imports the command; the others, and TensorFlow with them, stay out of the process. */
   readonly load: () => Promise<Register>;
 }
@@ -18,8 +21,17 @@ type Register = (cli: Argv, rename: (usage: string) => string) => Argv;
 
 const commands: ReadonlyMap<string, Entry> = new Map([
   [
+    "setup",
+    {
+      group: "Set up",
+      describe: "Fetch TensorFlow and compile its binding: once, and after an update",
+      load: async () => register((await import("./commands/setup.ts")).setupCommand),
+    },
+  ],
+  [
     "prepare-data",
     {
+      group: "Data",
       describe: "Bring a data set into the project's form and check its gold chains of thought",
       load: async () => register((await import("./commands/prepareData.ts")).prepareDataCommand),
     },
@@ -27,6 +39,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "import-model",
     {
+      group: "Data",
       describe: "Make a model folder of a GGUF file or a Hugging Face folder",
       load: async () => register((await import("./commands/importModel.ts")).importModelCommand),
     },
@@ -34,6 +47,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "train-sft",
     {
+      group: "Train",
       describe: "Fine-tune on worked solutions: the warm-up of ReFT",
       load: async () => register((await import("./commands/train.ts")).trainSftCommand),
     },
@@ -41,6 +55,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "train-reft",
     {
+      group: "Train",
       describe: "Improve a model by PPO, rewarded for programs that give the right answer",
       load: async () => register((await import("./commands/train.ts")).trainReftCommand),
     },
@@ -48,6 +63,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "sample",
     {
+      group: "Measure",
       describe: "Sample many answers to each question, run and judged",
       load: async () => register((await import("./commands/sample.ts")).sampleCommand),
     },
@@ -55,6 +71,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "train-rerank",
     {
+      group: "Train",
       describe: "Train a classifier that tells right answers from wrong ones",
       load: async () => register((await import("./commands/train.ts")).trainRerankCommand),
     },
@@ -62,6 +79,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "evaluate",
     {
+      group: "Measure",
       describe: "Accuracy on a data set: greedy, and of votes among sampled answers",
       load: async () => register((await import("./commands/evaluate.ts")).evaluateCommand),
     },
@@ -69,6 +87,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "compare",
     {
+      group: "Measure",
       describe: "Compare two evaluations of the same questions with a paired test",
       load: async () => register((await import("./commands/compare.ts")).compareCommand),
     },
@@ -76,6 +95,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "ask",
     {
+      group: "Use",
       describe: "Ask a trained model one question; prints its program and the answer",
       load: async () => register((await import("./commands/ask.ts")).askCommand),
     },
@@ -83,6 +103,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "generate",
     {
+      group: "Use",
       describe: "Write responses to prompts",
       load: async () => register((await import("./commands/generate.ts")).generateCommand),
     },
@@ -90,6 +111,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "score",
     {
+      group: "Use",
       describe: "Give the log-probability of each token of given completions",
       load: async () => register((await import("./commands/score.ts")).scoreCommand),
     },
@@ -97,6 +119,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "export",
     {
+      group: "Use",
       describe:
         "Write a checkpoint as a Hugging Face folder or a GGUF file for other tools, and check it",
       load: async () => register((await import("./commands/export.ts")).exportCommand),
@@ -105,6 +128,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "run",
     {
+      group: "Train",
       describe: "The whole recipe, from the data to the table of all models",
       load: async () => register((await import("./commands/run.ts")).runCommand),
     },
@@ -112,6 +136,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
   [
     "execute",
     {
+      group: "Use",
       describe: "Run Python programs in the sandbox and write what came out of each",
       load: async () => register((await import("./commands/execute.ts")).executeCommand),
     },
@@ -133,10 +158,14 @@ const repeatable = ["set"];
  * @returns exit code: 0 done, 1 the user's mistake or Ctrl-C, 2 our mistake
  */
 export async function main(args: readonly string[], alone?: string): Promise<number> {
-  const chosen = alone ?? args.find((arg) => !arg.startsWith("-"));
+  const chosen = alone ?? chosenCommand(args);
   const name = alone ?? (commands.has(chosen ?? "") ? `reft ${chosen}` : "reft");
   let options: readonly string[] = [];
   try {
+    if (chosen === undefined && args.every((arg) => arg === "--help" || arg === "-h")) {
+      print(commandList());
+      return 0;
+    }
     const parser = await parserFor(chosen, alone);
     parser.check((parsed) => everyOptionHasOneValue(parsed, args));
     parser.middleware(() => {
@@ -144,13 +173,19 @@ export async function main(args: readonly string[], alone?: string): Promise<num
     });
     parser.fail((message, error) => {
       const isOurs = error !== undefined && error.name !== "YError"; // yargs' own: a wrong command line
-      throw isOurs ? error : new UserError(`${message}\nSee ${name} --help`);
+      if (isOurs) throw error;
+      const mistake = unknownFlags(args, optionsOf(parser)) ?? message;
+      throw new UserError(`${mistake}\nSee ${name} --help`);
     });
     await parser.parseAsync(args);
     return 0;
   } catch (error) {
     return report(error, name, options);
   }
+}
+
+function chosenCommand(args: readonly string[]): string | undefined {
+  return args.find((arg) => !arg.startsWith("-"));
 }
 
 async function parserFor(chosen: string | undefined, alone: string | undefined): Promise<Argv> {
@@ -161,19 +196,46 @@ async function parserFor(chosen: string | undefined, alone: string | undefined):
     .alias({ help: "h" })
     .wrap(100)
     .strict()
-    .recommendCommands()
     .exitProcess(false);
-  if (alone !== undefined && !commands.has(alone)) throw new Error(`no command "${alone}"`);
-  for (const [name, { describe, load }] of commands) {
-    if (name === chosen) {
-      const add = await load();
-      add(cli, (usage) => (alone === undefined ? usage : usage.replace(name, "$0")));
-    } else if (alone === undefined) cli.command(name, describe);
+  const entry = chosen === undefined ? undefined : commands.get(chosen);
+  if (alone !== undefined && entry === undefined) throw new Error(`no command "${alone}"`);
+  if (entry !== undefined) {
+    const add = await entry.load();
+    return add(cli, (usage) => (alone === undefined ? usage : usage.replace(alone, "$0")));
   }
-  if (alone !== undefined) return cli;
-  return cli
-    .usage("$0 <command> [options]\n\nReinforced fine-tuning (ReFT) of LLaMA models.")
-    .demandCommand(1, "expected a command, found none");
+  if (chosen !== undefined) {
+    const hint = suggestion(chosen, [...commands.keys()]);
+    throw new UserError(`unknown command "${chosen}"${hint}\nSee reft --help`);
+  }
+  return cli;
+}
+
+/** All commands, each with what it does, under the headings of their groups; yargs knows no groups of commands. */
+function commandList(): string {
+  const groups = new Set([...commands.values()].map(({ group }) => group));
+  const linesOf = (group: string) =>
+    [...commands]
+      .filter(([, entry]) => entry.group === group)
+      .map(([name, { describe }]) => `  reft ${name.padEnd(14)}${describe}`);
+  return [
+    "reft <command> [options]",
+    "Reinforced fine-tuning (ReFT) of LLaMA models.",
+    ...[...groups].map((group) => [`${group}:`, ...linesOf(group)].join("\n")),
+    "Each command has --help. reft --version prints the version.",
+  ].join("\n\n");
+}
+
+/** Says which of the flags that were typed a command does not have; undefined where it has them all. */
+function unknownFlags(args: readonly string[], options: readonly string[]): string | undefined {
+  const end = args.indexOf("--");
+  const typed = args
+    .slice(0, end < 0 ? args.length : end)
+    .flatMap((arg) => /^--?[a-z][^=]*/i.exec(arg) ?? []);
+  const flags = options.map((option) => `--${option}`);
+  const known = [...flags, ...options.map((option) => `--${camelCase(option)}`), "-h"];
+  const unknown = new Set(typed.filter((flag) => !known.includes(flag.replace(/^--no-/, "--"))));
+  const lines = [...unknown].map((flag) => `unknown option ${flag}${suggestion(flag, flags)}`);
+  return lines.length === 0 ? undefined : lines.join("\n");
 }
 
 /**
@@ -213,10 +275,14 @@ function optionsOf(cli: Argv): string[] {
  */
 function withFlags(message: string, options: readonly string[]): string {
   return options.reduce((text, option) => {
-    const name = option.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    const name = camelCase(option);
     const word = name === option ? `^${name}(?=: )` : `(?<![\\w.])${name}(?!\\w)`;
     return text.replace(new RegExp(word, "g"), `--${option}`);
   }, message);
+}
+
+function camelCase(option: string): string {
+  return option.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /** Prints what went wrong to standard error. Returns the exit code. */
@@ -244,8 +310,11 @@ function version(): string {
  * @param alone as in main
  */
 export async function runProgram(alone?: string): Promise<never> {
-  endOnInterrupt(alone ?? "reft");
-  process.exit(await main(process.argv.slice(2), alone));
+  const args = process.argv.slice(2);
+  const chosen = alone ?? chosenCommand(args);
+  // The set-up ends its tools itself, and makes what the rest needs to be ended at once.
+  if (chosen !== undefined && chosen !== "setup") endOnInterrupt(alone ?? "reft");
+  process.exit(await main(args, alone));
 }
 
 function isEntryPoint(): boolean {

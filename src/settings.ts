@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Document, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { messageOf, show, UserError } from "./errors.ts";
+import { suggestion } from "./suggest.ts";
 
 /** One setting given on the command line: where (`training.epochs`), what, and how the user wrote it. */
 export interface Override {
@@ -90,7 +91,7 @@ export function findMistakes<C>(
   values: unknown,
 ): Mistake[] {
   const issues = schema.safeParse(values).error?.issues ?? [];
-  const mistakes = issues.flatMap((issue) => describeIssue(issue, values));
+  const mistakes = issues.flatMap((issue) => describeIssue(issue, schema, values));
   const wrong = issues
     .filter((issue) => issue.code !== "unrecognized_keys")
     .map((issue) => issue.path.join("."));
@@ -153,17 +154,40 @@ export function isWithin(path: string, section: string): boolean {
   return section === "" || `${path}.`.startsWith(`${section}.`);
 }
 
-function describeIssue(issue: z.core.$ZodIssue, settings: unknown): Mistake[] {
+function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, settings: unknown): Mistake[] {
   const path = issue.path.map(String);
   const named = (keys: readonly string[], text: string): Mistake => ({
     path: keys,
     text: keys.length === 0 ? text : `${keys.join(".")}: ${text}`,
   });
   if (issue.code === "unrecognized_keys")
-    return issue.keys.map((key) => named([...path, key], "unknown key"));
+    return issue.keys.map((key) =>
+      named([...path, key], `unknown key${suggestion(key, keysOf(schema, path))}`),
+    );
   const found = valueAt(settings, path);
   const what = expectation(issue);
   return [named(path, found === undefined ? `missing, ${what}` : `${what}, found ${show(found)}`)];
+}
+
+/** The keys that the section at a path may have, by any of its variants. */
+function keysOf(schema: z.core.$ZodType, path: readonly string[]): string[] {
+  const { def } = schema._zod as z.core.$ZodTypes["_zod"];
+  switch (def.type) {
+    case "optional":
+    case "nullable":
+    case "default":
+      return keysOf(def.innerType, path);
+    case "union":
+      return [...new Set(def.options.flatMap((option) => keysOf(option, path)))];
+    case "object": {
+      const [key, ...rest] = path;
+      if (key === undefined) return Object.keys(def.shape);
+      const inner = def.shape[key];
+      return inner === undefined ? [] : keysOf(inner, rest);
+    }
+    default:
+      return [];
+  }
 }
 
 const typeNames: Readonly<Record<string, string>> = {

@@ -55,6 +55,19 @@ describe("main", () => {
     expect(byName(listed)).toEqual(byName(defined));
   });
 
+  test("without a command prints the list of all, under headings", async () => {
+    expect(await main([])).toBe(0);
+    expect(errors).toBe("");
+    expect([...output.matchAll(/^(\w.*):$/gm)].map(([, heading]) => heading)).toEqual([
+      "Set up",
+      "Data",
+      "Train",
+      "Measure",
+      "Use",
+    ]);
+    expect(output).toContain("\nTrain:\n  reft train-sft     Fine-tune on worked solutions");
+  });
+
   test("prints the version of package.json", async () => {
     expect(await main(["--version"])).toBe(0);
     expect(output.trim()).toBe(JSON.parse(readFileSync("package.json", "utf8")).version);
@@ -78,10 +91,18 @@ describe("main", () => {
   });
 
   test.each([
-    [[], "reft: expected a command, found none\nSee reft --help\n"],
-    [["exekute"], "reft: Did you mean execute?\nSee reft --help\n"],
+    [["exekute"], 'reft: unknown command "exekute"; did you mean execute?\nSee reft --help\n'],
+    [["train"], 'unknown command "train"; did you mean train-sft or train-reft or train-rerank?\n'],
+    [["dance"], 'reft: unknown command "dance"\nSee reft --help\n'],
+    [["--nope"], "reft: unknown option --nope\nSee reft --help\n"],
     [["execute"], "reft execute: Missing required argument: input\nSee reft execute --help\n"],
-    [["execute", "--input", "a", "--wrokers", "2"], "reft execute: Unknown argument: wrokers\n"],
+    [
+      ["execute", "--input", "a", "--wrokers", "2"],
+      "unknown option --wrokers; did you mean --workers?\n",
+    ],
+    [["execute", "--dry-run"], "reft execute: unknown option --dry-run\nSee reft execute --help\n"],
+    [["train-sft", "--maxEpochs", "1", "-q"], "unknown option --maxEpochs\nunknown option -q\n"],
+    [["execute", "--inptu=a"], "reft execute: unknown option --inptu; did you mean --input?\n"],
     [["execute", "--input", "a", "more"], "reft execute: Unknown argument: more\n"],
     [["execute", "--input", "a", "--workers", "many"], "--workers: expected a number\n"],
     [["execute", "--input", "--workers", "2"], "--input: expected a value, found none\n"],
@@ -161,7 +182,7 @@ describe("the installed command", () => {
       { encoding: "utf8" },
     );
     expect(child.status).toBe(0);
-    expect(child.stderr).toContain("yargs");
+    expect(child.stderr).toContain("src/cli.ts");
     expect(child.stderr).not.toMatch(/tensorflow|pyodide|zod|src\/(commands|engine|model|reward)/);
   });
 });

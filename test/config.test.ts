@@ -150,7 +150,7 @@ describe("loadConfig", () => {
         `  ${file}:${line("  cotKind")}: data.cotKind: expected "python" or "nl", found "perl"`,
         `  ${file}:${line("  beta1")}: optimizer.beta1: expected less than 1, found 1`,
         `  ${file}:${line("training")}: training.epochs: missing, expected a number`,
-        `  ${file}:${line("  epoch:")}: training.epoch: unknown key`,
+        `  ${file}:${line("  epoch:")}: training.epoch: unknown key; did you mean epochs?`,
         "  --set sandbox.workers=0.5: sandbox.workers: expected a whole number, found 0.5",
       ].toSorted(),
     );
@@ -158,7 +158,7 @@ describe("loadConfig", () => {
 
   test("names an unknown key at the top and in a section that an override made", () => {
     const message = mistakeOf(() => loadConfig("reft", reft, set("pop.gamma=1", "__proto__.x=1")));
-    expect(message).toContain("--set pop.gamma=1: pop: unknown key");
+    expect(message).toContain("--set pop.gamma=1: pop: unknown key; did you mean ppo?");
     expect(message).toContain("--set __proto__.x=1: __proto__: unknown key");
     expect(Object.prototype).not.toHaveProperty("x");
   });

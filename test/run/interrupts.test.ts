@@ -178,7 +178,12 @@ describe("a command", () => {
     const modules = imports
       .map(([, module]) => module!)
       .filter((name) => !name.startsWith("node:"));
-    expect(modules.toSorted()).toEqual(["./errors.ts", "./run/interrupts.ts", "./terminal.ts"]);
+    expect(modules.toSorted()).toEqual([
+      "./errors.ts",
+      "./run/interrupts.ts",
+      "./suggest.ts",
+      "./terminal.ts",
+    ]);
   });
 
   test.skipIf(spawnSync("python3", ["--version"]).status !== 0)(
