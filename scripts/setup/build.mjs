@@ -29,9 +29,9 @@ export function distIsReady(root) {
   );
 }
 
-/** The compiled files' source: cli.js, cli.js.map and cli.d.ts come from cli.ts. */
+/** The compiled files' source: cli.js and cli.d.ts come from cli.ts. */
 function isStale(root, file) {
-  const stem = file.replace(/(\.d\.m?ts|\.m?js\.map|\.m?js)$/, "");
+  const stem = file.replace(/(\.d\.m?ts|\.m?js)$/, "");
   const candidates = [file, `${stem}.ts`, `${stem}.mjs`, `${stem}.mts`];
   return !candidates.some((name) => fs.existsSync(path.join(root, "src", name)));
 }
@@ -56,6 +56,7 @@ function linkCommands(root) {
 export async function buildDist(root) {
   const [source, dist] = [path.join(root, "src"), path.join(root, "dist")];
   const built = sourceFingerprint(root);
+  fs.mkdirSync(path.dirname(recordOf(root)), { recursive: true });
   fs.rmSync(recordOf(root), { force: true });
   const compiler = path.join("node_modules", "typescript", "bin", "tsc");
   const args = [compiler, "-p", "tsconfig.build.json"];
