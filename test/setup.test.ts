@@ -77,7 +77,13 @@ function setup(...args: string[]) {
 /** Everything but the work of setting up: packages that npm has installed, sources, settings. */
 function makeProject(): void {
   fs.cpSync(scripts, path.join(root, "scripts"), { recursive: true });
-  write("package.json", '{"engines":{"node":">=20.19"},"bin":{"reft":"dist/cli.js"}}');
+  const setupDependencies = { "@tensorflow/tfjs-node-gpu": "4.22.0" };
+  const manifest = {
+    engines: { node: ">=20.19" },
+    bin: { reft: "dist/cli.js" },
+    setupDependencies,
+  };
+  write("package.json", JSON.stringify(manifest));
   for (const file of ["tsconfig.json", "tsconfig.build.json"]) write(file, "{}");
   write("package-lock.json", '{"packages":{"":{},"node_modules/a":{"version":"1.0.0"}}}');
   write(

@@ -1,13 +1,16 @@
-// Part of the downloads: @tensorflow/tfjs-node-gpu, for its kernels in JavaScript and its binding's sources. It is no
-// dependency of package.json, because npm would then run its install script, which downloads a
-// TensorFlow of 2022 and fails where that host cannot be reached.
+// Part of the downloads: @tensorflow/tfjs-node-gpu, for its kernels in JavaScript and its binding's sources. In
+// package.json it stands apart from the dependencies, because npm would run its install script, which
+// downloads a TensorFlow of 2022 and fails where that host cannot be reached.
 import fs from "node:fs";
 import path from "node:path";
 import { checkDownload, readIfThere, runTool, say } from "./support.mjs";
 import { downloadFolder } from "./tensorflow.mjs";
 
-const PACKAGE = "@tensorflow/tfjs-node-gpu@4.22.0";
-const FILE = "tensorflow-tfjs-node-gpu-4.22.0.tgz";
+const NAME = "@tensorflow/tfjs-node-gpu";
+const manifest = new URL("../../package.json", import.meta.url);
+const VERSION = JSON.parse(fs.readFileSync(manifest, "utf8")).setupDependencies[NAME];
+const PACKAGE = `${NAME}@${VERSION}`;
+const FILE = `tensorflow-tfjs-node-gpu-${VERSION}.tgz`;
 export const SHA256 = "afd5599ee1662e732c00a0ad1f52a3d001bdc118a1f44bd592a0a0ebf2daa4c7";
 const RECORD = ".sha256";
 
