@@ -213,13 +213,16 @@ async function startReft(job: Job): Promise<Worker> {
 
 async function startRewards(job: Job): Promise<Worker> {
   const { judge, close } = await startJudge(job);
+  const example = { id: "", question: "", answer: 0 };
   let number = 0;
   return {
     step: async () => {
       const answers: (number | null)[] = [];
       for (const _ of job.batches) {
         const texts = Array.from({ length: job.programs }, () => withNumber(job.program, number++));
-        const verdicts = await Promise.all(texts.map((text) => judge(text, 0)));
+        const verdicts = await Promise.all(
+          texts.map((text) => judge({ example, text, tokens: [] })),
+        );
         for (const { outcome } of verdicts)
           answers.push(outcome.kind === "answer" ? Number(outcome.value) : null);
       }

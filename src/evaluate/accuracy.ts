@@ -11,6 +11,7 @@ import {
 import { createGenerator } from "../generate/generate.ts";
 import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
+import { meanLogs } from "../reward/logs.ts";
 import { Rng } from "../rng.ts";
 import { writeSamples } from "../run/metrics.ts";
 import { endTokens } from "../run/modelFolder.ts";
@@ -56,7 +57,7 @@ export function createEvaluator(
   };
 }
 
-/** Shares of a set of answers, and how many of them the sandbox failed to run: these count as wrong. */
+/** Shares of a set of answers, how many of them the sandbox failed to run (these count as wrong), and what the reward logs. */
 export function summariseAnswers(answers: readonly Answer[]) {
   const share = (holds: (answer: Answer) => boolean) =>
     answers.filter(holds).length / answers.length;
@@ -67,6 +68,7 @@ export function summariseAnswers(answers: readonly Answer[]) {
     lengthTokens:
       answers.reduce((sum, { response }) => sum + response.tokens.length, 0) / answers.length,
     infrastructureFailures: countFailures(answers),
+    ...meanLogs(answers.map(({ verdict }) => verdict)),
   };
 }
 

@@ -43,14 +43,19 @@ export async function checkGold(
 /**
  * Judges examples that all have a chain of thought, and shows how far it is where that takes longer than a moment.
  *
+ * @param tokensOf what a model that wrote a chain of thought would have written; none where the reward does not look at it
  * @returns one verdict per example, in their order
  */
-export async function judgeGold(examples: readonly Example[], judge: Judge): Promise<Verdict[]> {
+export async function judgeGold(
+  examples: readonly Example[],
+  judge: Judge,
+  tokensOf: (cot: string) => readonly number[] = () => [],
+): Promise<Verdict[]> {
   const start = performance.now();
   let done = 0;
   let progress: Progress | undefined;
-  const judgeOne = async ({ cot, answer }: Example) => {
-    const verdict = await judge(cot!, answer);
+  const judgeOne = async (example: Example) => {
+    const verdict = await judge({ example, text: example.cot!, tokens: tokensOf(example.cot!) });
     done++;
     if (performance.now() - start > 2000)
       progress ??= createProgress("Gold chains of thought", examples.length, { start: done });

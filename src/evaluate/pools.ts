@@ -21,9 +21,10 @@ export function poolsOf(
 ): Pool[] {
   return groups.map((group, g) => ({
     id: group[0]!.id,
-    candidates: group.map(({ outcome, correct }, i) => ({
+    candidates: group.map(({ outcome, correct, vote }, i) => ({
       answer: outcome.kind === "answer" ? outcome.value : undefined,
       correct,
+      ...(vote !== undefined && { vote }),
       ...(probabilities && { probability: probabilities[g]![i]! }),
     })),
   }));

@@ -7,6 +7,8 @@ export interface Candidate {
   /** What came out; undefined where nothing did. */
   readonly answer: number | string | undefined;
   readonly correct: boolean;
+  /** What the reward takes for the same answer, in place of `answer`; null: it does not vote. */
+  readonly vote?: string | null;
   /** The classifier's P(correct). */
   readonly probability?: number;
 }
@@ -14,7 +16,7 @@ export interface Candidate {
 /**
  * Votes among some candidates of a pool. An answer joins the first group whose first member the reward's comparator takes
  * for the same; of groups with equal votes the one that came first wins, and its first member stands for it. A candidate
- * without an answer does not vote.
+ * without an answer does not vote. Where a reward said what an answer votes for, such votes are the same when their texts are.
  *
  * @param chosen places in the pool, in the order that decides ties
  * @param weightOf what a candidate's vote counts: 1 in a plain vote
@@ -27,16 +29,15 @@ export type Vote = (
 
 /** Votes over one pool. Answers are read and compared here, once, because a pool is voted on many times. */
 export function createVote(candidates: readonly Candidate[]): Vote {
-  const read = candidates.map(({ answer }) => (answer === undefined ? answer : readAnswer(answer)));
-  const different = [...new Set(read)];
-  const answerIds = read.map((answer) => different.indexOf(answer));
-  const isSame = different.map((a) =>
-    different.map((b) => a !== undefined && b !== undefined && answersEqual(a, b)),
-  );
+  const ballots = candidates.map(ballotOf);
+  const different = [...new Map(ballots.map((ballot) => [keyOf(ballot), ballot]))];
+  const keys = different.map(([key]) => key);
+  const answerIds = ballots.map((ballot) => keys.indexOf(keyOf(ballot)));
+  const isSame = different.map(([, a]) => different.map(([, b]) => areSame(a, b)));
   return (chosen, weightOf) => {
     const groups: { first: number; weight: number }[] = [];
     for (const i of chosen) {
-      if (candidates[i]!.answer === undefined) continue;
+      if (!hasVote(candidates[i]!)) continue;
       const sameAs = isSame[answerIds[i]!]!;
       const group = groups.find(({ first }) => sameAs[answerIds[first]!]);
       const weight = weightOf(candidates[i]!);
@@ -47,4 +48,29 @@ export function createVote(candidates: readonly Candidate[]): Vote {
     for (const group of groups) if (group.weight > winner!.weight) winner = group;
     return winner && candidates[winner.first];
   };
+}
+
+function hasVote({ answer, vote }: Candidate): boolean {
+  return vote === undefined ? answer !== undefined : vote !== null;
+}
+
+/** What a candidate votes for: as its reward says, or by the answer that can be read; neither equals nothing. */
+interface Ballot {
+  readonly vote?: string;
+  readonly answer?: number | string;
+}
+
+function ballotOf({ answer, vote }: Candidate): Ballot {
+  if (typeof vote === "string") return { vote };
+  const read = answer === undefined || vote === null ? undefined : readAnswer(answer);
+  return read === undefined ? {} : { answer: read };
+}
+
+function keyOf(ballot: Ballot): string {
+  return JSON.stringify(ballot);
+}
+
+function areSame(a: Ballot, b: Ballot): boolean {
+  if (a.vote !== undefined || b.vote !== undefined) return a.vote === b.vote;
+  return a.answer !== undefined && b.answer !== undefined && answersEqual(a.answer, b.answer);
 }

@@ -67,7 +67,8 @@ export async function answerQuestions(
     onResponse: (index, response) => {
       const { question } = requests[index]!;
       const text = tokenizer.decode([...question.prompt.prefixTokens, ...response.tokens]);
-      answers[index] = judge(text, question.example.answer).then((verdict) => ({
+      const { tokens } = response;
+      answers[index] = judge({ example: question.example, text, tokens }).then((verdict) => ({
         question,
         response,
         text,
@@ -104,7 +105,8 @@ export function checkFailures(doing: string, answers: readonly Answer[]): void {
 /** An answer as a line of a samples file. */
 export function answerRecord({ question, response, text, verdict }: Answer) {
   const { id, question: asked, answer } = question.example;
-  const { outcome, score, correct } = verdict;
+  const { outcome, score, correct, vote } = verdict;
   const { isTruncated } = response;
-  return { id, question: asked, answer, text, outcome, score, correct, isTruncated };
+  const voted = vote === undefined ? {} : { vote };
+  return { id, question: asked, answer, text, outcome, score, correct, ...voted, isTruncated };
 }

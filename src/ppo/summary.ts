@@ -1,6 +1,7 @@
 // The figures of one rollout that metrics.jsonl keeps and the alarms watch.
 import { groupBy } from "../data/groupBy.ts";
 import type { Answer } from "../generate/answer.ts";
+import { meanLogs } from "../reward/logs.ts";
 import { hasSpread } from "./advantages.ts";
 import type { CreditedExperience } from "./credit.ts";
 import { estimateKl } from "./rewards.ts";
@@ -37,6 +38,7 @@ export function summariseRollout({ answers, experiences, isFull }: SummarisedRol
     "response/truncatedFraction": signs.truncatedFraction,
     ...(experiences.length > 0 && { "response/entropyEstimate": entropyEstimate(experiences) }),
     "rollout/groupsWithoutSpread": signs.groupsWithoutSpread,
+    ...meanLogs(answers.map(({ verdict }) => verdict)),
   };
   return { signs, metrics };
 }

@@ -22,8 +22,7 @@ import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
 import { openSafetensors } from "../model/safetensors.ts";
 import { createScorer, createValueHead } from "../model/score.ts";
-import { createJudge } from "../reward/judge.ts";
-import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { openReward } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
 import { notFinite, resolveModelFolder, whatIsSafe } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
@@ -137,11 +136,13 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     using file = openSafetensors(join(resume.folder, "training", valueHeadFile));
     for (const [name, variable] of valueHead) variable.load(file.readFloat32(name));
   }
-  const sandbox = await createSandbox(config.sandbox);
-  const judge = createJudge(sandbox, data.cotKind, {
+  await using reward = await openReward({
+    cotKind: data.cotKind,
+    sandbox: config.sandbox,
     partialReward: ppo?.partialReward ?? 0,
     paperParity: config.paperParity,
   });
+  const { judge } = reward;
   const parts = {
     generator: createGenerator(policy, {
       slots: sampling.slots,
@@ -263,7 +264,6 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
       }),
     });
   } finally {
-    await sandbox.close();
     const { generator, policy: scorer, reference: referenceScorer } = parts;
     for (const part of [generator, scorer, referenceScorer, updater, selfTrainer, evaluator, adamW])
       part?.dispose();

@@ -1,4 +1,5 @@
 // What an answer is worth: its program is run, or its written answer read, and the result compared with the gold answer.
+import type { Example } from "../data/examples.ts";
 import type { CotKind } from "../data/prompt.ts";
 import { extractProgram, extractToBlankLine } from "./extract.ts";
 import type { Outcome } from "./outcome.ts";
@@ -6,13 +7,26 @@ import type { Sandbox } from "./sandbox/sandbox.ts";
 import { type Score, type ScoreOptions, scoreOutcome } from "./score.ts";
 import { extractWrittenAnswer } from "./writtenAnswer.ts";
 
+/** What was answered to a question. */
+export interface Answered {
+  /** The question with its gold answer. */
+  readonly example: Example;
+  /** The whole answer, its given beginning included. */
+  readonly text: string;
+  /** What the model wrote, its given beginning left out, EOS included. */
+  readonly tokens: readonly number[];
+}
+
 /** What came out of an answer, and its score. */
 export interface Verdict extends Score {
   readonly outcome: Outcome;
+  /** What counts as the same answer in votes; null: it does not vote. Without it the outcome's answer votes. */
+  readonly vote?: string | null;
+  /** Figures whose means become metrics, by name. */
+  readonly logs?: Readonly<Record<string, number>>;
 }
 
-/** @param text the whole answer, its given beginning included */
-export type Judge = (text: string, gold: number | string) => Promise<Verdict>;
+export type Judge = (answered: Answered) => Promise<Verdict>;
 
 /** @param options no partial reward and none of the authors' ways, where they are not given */
 export function createJudge(
@@ -22,7 +36,7 @@ export function createJudge(
 ): Judge {
   const runOnce = rememberOutcomes(sandbox);
   const programIn = paperParity ? extractToBlankLine : extractProgram;
-  return async (text, gold) => {
+  return async ({ text, example: { answer: gold } }) => {
     const outcome =
       cotKind === "python" ? await runOnce(programIn(text)) : extractWrittenAnswer(text);
     return { outcome, ...scoreOutcome(outcome, gold, { partialReward, paperParity }) };

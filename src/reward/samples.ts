@@ -22,13 +22,14 @@ const sampleSchema = z.strictObject({
   outcome: outcomeSchema,
   score: z.number(),
   correct: z.boolean(),
+  vote: z.string().nullable().exactOptional(),
   isTruncated: z.boolean(),
   isDuplicate: z.boolean(),
 });
 
 /**
  * One answer of many to a question: `answer` is the gold answer, `sample` the place among the answers to this question,
- * `isDuplicate` whether one before it has the same text.
+ * `vote` what counts as the same answer in votes, where the reward says so, `isDuplicate` whether one before it has the same text.
  */
 export type Sample = z.infer<typeof sampleSchema>;
 

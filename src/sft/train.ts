@@ -25,8 +25,7 @@ import { checkGold } from "../evaluate/checkGold.ts";
 import { prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
 import { createModel, disposeModel, parameterCount } from "../model/model.ts";
-import { createJudge } from "../reward/judge.ts";
-import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { openReward } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
@@ -90,8 +89,8 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const backward = createResponseBackward("sft", model, adamW, training);
 
   // 3. evaluation by running programs
-  const sandbox = await createSandbox(config.sandbox);
-  const judge = createJudge(sandbox, data.cotKind);
+  await using reward = await openReward({ cotKind: data.cotKind, sandbox: config.sandbox });
+  const { judge } = reward;
   const evaluator = createEvaluator(model, tokenizer, judge, data.maxPromptTokens, evaluation);
 
   const stepsPerEpoch = Math.ceil(sequences.length / training.batchSize);
@@ -138,7 +137,6 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
       }),
     });
   } finally {
-    await sandbox.close();
     evaluator.dispose();
     backward.dispose();
     adamW.dispose();

@@ -13,9 +13,9 @@ import { disposeClassifier, loadClassifier } from "../model/classifier.ts";
 import { readModelConfig } from "../model/config.ts";
 import { disposeModel } from "../model/model.ts";
 import { classifyToFile, readProbabilities } from "../rerank/classify.ts";
-import { createJudge, type Judge } from "../reward/judge.ts";
+import type { Judge } from "../reward/judge.ts";
+import { openReward } from "../reward/openReward.ts";
 import { readSampleGroups, type Sample, summariseSamples } from "../reward/samples.ts";
-import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs } from "../run/inputs.ts";
@@ -101,16 +101,14 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
 /** Greedy answers, and samples in their file. The model is then disposed. */
 async function answerAll(args: EvaluateArguments, asking: Asking, seed: number): Promise<Answer[]> {
   const { output, samples } = args;
-  const sandbox = await createSandbox(args.sandbox);
   try {
-    const { cotKind } = asking.format;
-    const judge = createJudge(sandbox, cotKind);
+    await using reward = await openReward({ ...asking.format, sandbox: args.sandbox });
+    const { judge } = reward;
     const answers = await answerGreedily(args, asking, judge);
     if (samples !== undefined)
       await sampleWithProgress(samplesIn(output), asking, judge, { ...args, samples, seed });
     return answers;
   } finally {
-    await sandbox.close();
     disposeModel(asking.model);
   }
 }

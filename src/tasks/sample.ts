@@ -2,9 +2,8 @@
 import { dirname } from "node:path";
 import { makeFolder, tryFolder } from "../folders.ts";
 import { disposeModel } from "../model/model.ts";
-import { createJudge } from "../reward/judge.ts";
+import { openReward } from "../reward/openReward.ts";
 import { readSampleGroups, type SamplesSummary, summariseSamples } from "../reward/samples.ts";
-import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { type AskingArguments, openAsking, sampleWithProgress, warnOfFailures } from "./asking.ts";
 import { checkCount } from "./count.ts";
 
@@ -21,12 +20,10 @@ export async function sample(args: SampleArguments): Promise<SamplesSummary> {
   tryFolder(dirname(args.output));
   const asking = openAsking(args);
   makeFolder(dirname(args.output));
-  const sandbox = await createSandbox(args.sandbox);
   try {
-    const judge = createJudge(sandbox, asking.format.cotKind);
-    await sampleWithProgress(args.output, asking, judge, args);
+    await using reward = await openReward({ ...asking.format, sandbox: args.sandbox });
+    await sampleWithProgress(args.output, asking, reward.judge, args);
   } finally {
-    await sandbox.close();
     disposeModel(asking.model);
   }
   const summary = summariseSamples(readSampleGroups(args.output));

@@ -68,9 +68,9 @@ test("progress is shown only where judging takes longer than a moment", async ()
   await judgeGold(right, judge);
   expect(stderr).not.toHaveBeenCalled();
   const now = vi.spyOn(performance, "now");
-  const slow: Judge = async (text, gold) => {
+  const slow: Judge = async (answered) => {
     now.mockReturnValue(1e9);
-    return judge(text, gold);
+    return judge(answered);
   };
   await judgeGold(right, slow);
   expect(stderr).toHaveBeenLastCalledWith(

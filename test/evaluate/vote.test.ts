@@ -31,6 +31,21 @@ describe("createVote", () => {
     expect(winner(7, 7, "$12.50", "25/2", 12.5)).toBe("$12.50");
   });
 
+  test("where the reward says what an answer votes for, texts are compared, and null does not vote", () => {
+    const candidates = [
+      { answer: 1, correct: false, vote: "x" },
+      { answer: 2, correct: false, vote: null },
+      { answer: 2, correct: false, vote: null },
+      { answer: 3, correct: true, vote: "x" },
+      { answer: 1, correct: false },
+      { answer: 4, correct: false, vote: "1" }, // is not the answer 1
+    ];
+    const places = [...candidates.keys()];
+    expect(createVote(candidates)(places, () => 1)).toBe(candidates[0]);
+    expect(createVote(candidates)([2, 1], () => 1)).toBeUndefined();
+    expect(createVote(candidates)([5, 4], () => 1)).toBe(candidates[5]);
+  });
+
   test("an answer joins the first group whose first member it equals, not one that is near by a chain", () => {
     // 1.016 is 0.008 from 1.008, but 0.016 from 1, which stands for the group: 2 votes, 1 vote, and 3 votes for 5
     expect(winner(1, 1.008, 1.016, 5, 5, 5)).toBe(5);

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createJudge, type Judge } from "../../src/reward/judge.ts";
 import { createSandbox, type Sandbox } from "../../src/reward/sandbox/sandbox.ts";
+import { answered } from "../support/answered.ts";
 
 let sandbox: Sandbox;
 let judge: Judge;
@@ -36,7 +37,7 @@ test.each([
   ["a docstring that asks twice", 'def solution():\n    """One.\n\nTwo?"""\n\n    return 7'],
   ["a decorator", "import functools\n@functools.cache\ndef solution() -> int:\n    return 7"],
 ])("a program with %s comes to 7", async (_, text) => {
-  expect((await judge(text, 7)).outcome).toEqual({ kind: "answer", value: 7 });
+  expect((await judge(answered(text, 7))).outcome).toEqual({ kind: "answer", value: 7 });
 });
 
 test.each([
@@ -47,14 +48,14 @@ test.each([
   ["error", "def solution():\n    return 7 apples"],
   ["error", "I do not know."],
 ])("the outcome is %s for %j", async (kind, text) => {
-  expect((await judge(text, 7)).outcome.kind).toBe(kind);
+  expect((await judge(answered(text, 7))).outcome.kind).toBe(kind);
 });
 
 test("a program comes to the same, wherever the text behind it was cut off", async () => {
   const rest = `${helpers}\n@property\ndef more(x=[1, 2], *rest):\n    try:\n        import math as m\n    except (KeyError, ValueError) as e:\n        raise e\n    return {"a": f"{x}"}["a"] if x else lambda y: y\n`;
   const own = program.replace("add(a, TERM)", "a + 4");
   const outcomes = await Promise.all(
-    Array.from(rest, (_, cut) => judge(own + rest.slice(0, cut), 7)),
+    Array.from(rest, (_, cut) => judge(answered(own + rest.slice(0, cut), 7))),
   );
   expect(outcomes.filter(({ correct }) => !correct)).toEqual([]);
 });

@@ -31,11 +31,13 @@ import {
 const byText = (text: string) => shareOf(text) < 0.6;
 let isCorrect = byText;
 vi.mock("../../src/reward/judge.ts", () => ({
-  createJudge: () => async (text: string) => {
-    const correct = isCorrect(text);
-    const outcome = { kind: "answer", value: Number(correct) };
-    return { outcome, score: Number(correct), correct, extracted: true };
-  },
+  createJudge:
+    () =>
+    async ({ text }: { text: string }) => {
+      const correct = isCorrect(text);
+      const outcome = { kind: "answer", value: Number(correct) };
+      return { outcome, score: Number(correct), correct, extracted: true };
+    },
 }));
 vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => ({ close: async () => {} }),
