@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { show, UserError } from "../errors.ts";
 import { readAnswer } from "./answer.ts";
+import type { JsonValue } from "./json.ts";
 import { readJsonl } from "./jsonl.ts";
 
 /** Nothing that can be seen: spaces, line ends, characters without width. */
@@ -12,21 +13,79 @@ const visibleText = z.string().refine((text) => !isBlank(text), {
     `expected a text, found ${show(input)}, which is blank; correct the row or take it out`,
 });
 
-const exampleSchema = z.looseObject({
-  id: z.string().min(1),
-  question: visibleText,
-  cot: visibleText.exactOptional(),
-  answer: z
-    .union([z.number(), z.string()], {
-      error: ({ input }) => `expected a number or a text, received ${show(input)}`,
-    })
-    .refine((answer) => readAnswer(answer) !== undefined, {
-      error: ({ input }) => unreadableAnswer(input),
-    }),
-});
+/** A gold answer that answers are compared with by number or choice. */
+const comparable = z
+  .union([z.number(), z.string()], {
+    error: ({ input }) => `expected a number or a text, received ${show(input)}`,
+  })
+  .refine((answer) => readAnswer(answer) !== undefined, {
+    error: ({ input }) => unreadableAnswer(input),
+  });
 
-/** A question with its gold answer, the chain of thought that reaches it where there is one, and further columns. */
-export type Example = z.infer<typeof exampleSchema>;
+/** A gold answer that a reward of another kind compares: any value that JSON can say. */
+const anyAnswer = z.custom<JsonValue>(
+  (answer) => answer !== undefined && (typeof answer !== "number" || Number.isFinite(answer)),
+  { error: ({ input }) => `expected any text or JSON value, received ${show(input)}` },
+);
+
+/** What gold answers have to be: a number or a choice, or anything at all. */
+export type GoldAnswers = "comparable" | "any";
+
+/**
+ * A question with its gold answer, and the chain of thought that reaches it where there is one. A row may have more columns,
+ * which go with it to the reward.
+ */
+export interface Example {
+  readonly id: string;
+  readonly question: string;
+  readonly cot?: string;
+  readonly answer: JsonValue;
+  readonly [column: string]: unknown;
+}
+
+const exampleSchema = (answer: z.ZodType<JsonValue>) =>
+  z
+    .unknown()
+    .superRefine(refuseOtherForms)
+    .pipe(
+      z.looseObject({
+        id: z.string().min(1),
+        question: visibleText,
+        cot: visibleText.exactOptional(),
+        answer,
+      }),
+    );
+
+const schemas: Readonly<Record<GoldAnswers, z.ZodType<Example>>> = {
+  comparable: exampleSchema(comparable),
+  any: exampleSchema(anyAnswer),
+};
+
+/** Columns of other tools' data sets, with a jq filter that makes a row of ours. */
+const otherForms = [
+  {
+    columns: ["messages"],
+    filter:
+      '{id: "\\(input_line_number)", question: .messages[-2].content, cot: .messages[-1].content, answer: .answer}',
+  },
+  {
+    columns: ["prompt", "completion"],
+    filter: '{id: "\\(input_line_number)", question: .prompt, cot: .completion, answer: .answer}',
+  },
+];
+
+/** One message for a row of another tool's form, in place of one for each column that it lacks. */
+function refuseOtherForms(row: unknown, context: z.RefinementCtx): void {
+  if (typeof row !== "object" || row === null || "question" in row) return;
+  const other = otherForms.find(({ columns }) => columns.every((column) => column in row));
+  if (!other) return;
+  context.addIssue({
+    code: "custom",
+    message:
+      `expected the columns "id", "question", "answer" and, to train on, "cot", found ${other.columns.map(show).join(" and ")}: ` +
+      `convert the file, for example with jq -c '${other.filter}' (docs/data.md)`,
+  });
+}
 
 /** Why a gold answer is refused that says neither a number nor a choice, so that no answer could ever be right. */
 function unreadableAnswer(answer: unknown): string {
@@ -39,11 +98,12 @@ function unreadableAnswer(answer: unknown): string {
 /**
  * Reads a data set.
  *
+ * @param gold "comparable" refuses gold answers that are neither a number nor a choice
  * @throws UserError for a missing or empty file, a line that is no example, an answer that nothing can equal, or an id used twice
  */
-export function readExamples(path: string): Example[] {
+export function readExamples(path: string, gold: GoldAnswers = "comparable"): Example[] {
   const lineOf = new Map<string, number>();
-  return readJsonl(path, exampleSchema).map(({ line, value }) => {
+  return readJsonl(path, schemas[gold]).map(({ line, value }) => {
     const earlier = lineOf.get(value.id);
     if (earlier !== undefined) {
       throw new UserError(

@@ -159,7 +159,10 @@ function describeIssues(error: ZodError): string {
   return error.issues
     .map(({ path, message }) => {
       const plain = inOneLine(message.replace(/^Invalid input: /, "")); // it may name a key
-      return path.length > 0 ? `${show(path.join("."))}: ${plain}` : plain;
+      const [, missing] = /^(expected .*), received undefined$/.exec(plain) ?? [];
+      if (path.length === 0) return plain;
+      const name = show(path.join("."));
+      return missing === undefined ? `${name}: ${plain}` : `${name} is missing, ${missing}`;
     })
     .join("; ");
 }

@@ -1,6 +1,7 @@
 // Gold chains of thought are judged as a model's answers are, before a model learns them: a model that learns one that is wrong, or
 // that the judge cannot read, earns nothing however well it learns.
 import type { Example } from "../data/examples.ts";
+import type { JsonValue } from "../data/json.ts";
 import { show, UserError } from "../errors.ts";
 import type { Judge, Verdict } from "../reward/judge.ts";
 import { createProgress, type Progress } from "../run/progress.ts";
@@ -70,10 +71,7 @@ export async function judgeGold(
 }
 
 /** Why a gold chain of thought is not right; undefined where it is. */
-export function problemWith(
-  { outcome, correct }: Verdict,
-  gold: number | string,
-): string | undefined {
+export function problemWith({ outcome, correct }: Verdict, gold: JsonValue): string | undefined {
   if (correct) return undefined;
   return outcome.kind === "answer"
     ? `expected the answer ${show(gold)}, found ${show(outcome.value)}`

@@ -1,11 +1,12 @@
 // Chooses one of several answers to a question: the one that most samples agree on.
 import { readAnswer } from "../data/answer.ts";
+import type { JsonValue } from "../data/json.ts";
 import { answersEqual } from "../reward/compare.ts";
 
 /** One sampled answer, as far as choosing goes. */
 export interface Candidate {
   /** What came out; undefined where nothing did. */
-  readonly answer: number | string | undefined;
+  readonly answer: JsonValue | undefined;
   readonly correct: boolean;
   /** What the reward takes for the same answer, in place of `answer`; null: it does not vote. */
   readonly vote?: string | null;

@@ -1,7 +1,9 @@
 // What came out of running one generated program, or of reading one written answer: always a value, never an exception.
+import type { JsonValue } from "../data/json.ts";
 
 /**
- * - `answer`: a finite number, or text of at most 200 characters (a choice letter, "3/4").
+ * - `answer`: of a program a finite number, or text of at most 200 characters (a choice letter, "3/4"); of a written answer a
+ *   number or text; of an answer in JSON any value.
  * - `no-answer`: it ended, but what it returned is no answer.
  * - `error`: it raised an exception or does not compile; `MemoryError` is one of these.
  * - `timeout`: it was killed at the limit of its processor time.
@@ -21,7 +23,7 @@
  * | several elements or none, a dict, complex, None, bytes, a symbolic expression, text over 200 characters | no-answer |
  */
 export type Outcome =
-  | { readonly kind: "answer"; readonly value: number | string }
+  | { readonly kind: "answer"; readonly value: JsonValue }
   | {
       readonly kind: "no-answer" | "error" | "timeout" | "killed" | "infrastructure";
       readonly message: string;

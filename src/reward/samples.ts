@@ -1,9 +1,10 @@
 // A samples file: many judged answers to each question, one per line, those to one question together.
 import { z } from "zod";
+import type { JsonValue } from "../data/json.ts";
 import { readJsonl } from "../data/jsonl.ts";
 import { show, UserError } from "../errors.ts";
 
-const answerSchema = z.union([z.number(), z.string()]);
+const answerSchema = z.custom<JsonValue>((value) => value !== undefined);
 
 const outcomeSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("answer"), value: answerSchema }),

@@ -1,5 +1,6 @@
 // The end-of-response reward: 1 for the right answer, a little for an answer at all, nothing otherwise.
 import { choiceOf, readAnswer } from "../data/answer.ts";
+import type { JsonValue } from "../data/json.ts";
 import { answersEqual } from "./compare.ts";
 import type { Outcome } from "./outcome.ts";
 
@@ -22,7 +23,7 @@ export interface ScoreOptions {
 }
 
 // A choice counts only where one is asked for; a number counts everywhere, though it is never the right choice.
-function isExtracted(outcome: Outcome, answer: number | string, paperParity: boolean): boolean {
+function isExtracted(outcome: Outcome, answer: JsonValue, paperParity: boolean): boolean {
   if (outcome.kind === "infrastructure") return false;
   const isMultipleChoice = choiceOf(answer) !== undefined;
   if (paperParity && isMultipleChoice) return true;
@@ -38,7 +39,7 @@ function isExtracted(outcome: Outcome, answer: number | string, paperParity: boo
  */
 export function scoreOutcome(
   outcome: Outcome,
-  answer: number | string,
+  answer: JsonValue,
   { partialReward, paperParity }: ScoreOptions,
 ): Score {
   const correct = outcome.kind === "answer" && answersEqual(outcome.value, answer);

@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import type { Config } from "../config.ts";
+import type { JsonValue } from "../data/json.ts";
 import { asUserError, UserError } from "../errors.ts";
 import { describeOtherKind } from "../model/folderKind.ts";
 import {
@@ -23,14 +24,6 @@ import {
 } from "./checkpointFiles.ts";
 import { type Disk, replaceFile } from "./disk.ts";
 import { syncMetrics } from "./metrics.ts";
-
-export type JsonValue =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly JsonValue[]
-  | { readonly [key: string]: JsonValue };
 
 export interface Checkpoint {
   readonly folder: string;

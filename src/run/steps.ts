@@ -1,10 +1,11 @@
 // The frame of a training run, the same for every stage: take a step, write its figures down, measure and save now and then, show
 // how far it is, stop on Ctrl-C. What a step does, and what is measured and saved, is the stage's.
 import { join } from "node:path";
+import type { JsonValue } from "../data/json.ts";
 import { tracedFunctions } from "../engine/compile.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { makeFolder } from "../folders.ts";
-import { type JsonValue, saveCheckpoint } from "./checkpoint.ts";
+import { saveCheckpoint } from "./checkpoint.ts";
 import { InterruptedError, type Interrupts } from "./interrupts.ts";
 import { logMetrics } from "./metrics.ts";
 import { createProgress, type ProgressFields } from "./progress.ts";

@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readExamples } from "../../src/data/examples.ts";
+import { messageOf } from "../../src/errors.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const path = join(temporaryFolder(), "x.jsonl");
@@ -49,6 +51,13 @@ test.each([
   ['{"id":"1","question":"q","cot":" ","answer":1}', '"cot": expected a text, found " "'],
   ['{"id":1,"question":"q","answer":1}', '"id": expected string, received number'],
   ['{"id":"1","question":"q","cot":null,"answer":1}', '"cot": expected string, received null'],
+  ['{"question":"q","answer":1}', '"id" is missing, expected string'],
+  ['{"id":"1","question":"q"}', '"answer" is missing, expected a number or a text'],
+  [
+    '{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}',
+    'expected the columns "id", "question", "answer" and, to train on, "cot", found "messages": convert the file',
+  ],
+  ['{"prompt":"q","completion":"a"}', 'expected the columns "id", "question", "answer" and'],
 ])("%.60s is refused", (line, message) => {
   expect(() => read(line)).toThrow(`${path}:1: ${message}`);
 });
@@ -59,10 +68,46 @@ test("an answer may be any text that states one number, and is kept as it is wri
   expect(read(...lines).map(({ answer }) => answer)).toEqual(answers);
 });
 
-test("further columns of a row are kept", () => {
-  const row = { id: "1", question: "q", answer: 1, hint: "h", table: { a: [1] } };
+test("columns that the project does not know stay in the row", () => {
+  const row = { id: "1", question: "q", answer: 1, level: 3, tags: ["a"], prompt: "p" };
   expect(read(JSON.stringify(row))).toEqual([row]);
 });
+
+test("for a reward that compares otherwise a gold answer may be any text or JSON value", () => {
+  const answers = ["yes", "", { a: [1, null] }, [], null, true, 3];
+  const lines = answers.map((answer, id) => JSON.stringify({ id: `${id}`, question: "q", answer }));
+  writeFileSync(path, lines.join("\n"));
+  expect(readExamples(path, "any").map(({ answer }) => answer)).toEqual(answers);
+  writeFileSync(path, '{"id":"1","question":"q"}');
+  expect(() => readExamples(path, "any")).toThrow(
+    `${path}:1: "answer" is missing, expected any text or JSON value`,
+  );
+});
+
+test.runIf(spawnSync("jq", ["--version"]).status === 0)(
+  "a file of another form becomes one of ours by the command in its message",
+  () => {
+    const rows = [
+      { messages: [{ content: "1 + 1?" }, { content: "It is 2." }], answer: 2 },
+      { prompt: "1 + 1?", completion: "It is 2.", answer: 2 },
+    ];
+    for (const row of rows) {
+      const line = JSON.stringify(row);
+      const [, filter] = /jq -c '(.*)'/.exec(messageOf(caught(() => read(line)))) ?? [];
+      const { stdout } = spawnSync("jq", ["-c", filter!], { input: `${line}\n`, encoding: "utf8" });
+      const expected = { id: "1", question: "1 + 1?", cot: "It is 2.", answer: 2 };
+      expect(read(stdout)).toEqual([expected]);
+    }
+  },
+);
+
+function caught(run: () => unknown): unknown {
+  try {
+    return run();
+  } catch (error) {
+    return error;
+  }
+}
 
 test("an id that is used twice is refused with both lines", () => {
   const line = '{"id":"1","question":"q","answer":1}';

@@ -49,7 +49,7 @@ describe("readJsonl", () => {
       '{"a":1}\n{"a":1,"a":2}',
       /x\.jsonl:2: expected every key once, found "a" twice/,
     ],
-    ["missing key", "{}", /x\.jsonl:1: "a": expected number/],
+    ["missing key", "{}", /x\.jsonl:1: "a" is missing, expected number/],
     ["unknown key", '{"a":1,"b":2}', /x\.jsonl:1: Unrecognized key: "b"/],
     ["no object", "[1]", /x\.jsonl:1: expected object, received array/],
     ["empty file", "\n \n", /x\.jsonl: expected one JSON value per line, found an empty file/],

@@ -244,7 +244,7 @@ describe("train-sft", () => {
     [
       "a line without a question",
       '{"id":"a","cot":"x","answer":1}\n',
-      ':1: "question": expected string, received undefined\n',
+      ':1: "question" is missing, expected string\n',
     ],
   ])("names the file, and the line, of %s", async (name, text, message) => {
     const train = join(home, `${name}.jsonl`);
