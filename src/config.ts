@@ -1,6 +1,7 @@
 // What a run can be told: every setting of every stage, read from one YAML file and the command line, checked strictly.
 // No setting has a hidden default: one file is one run, complete in itself.
 import { z } from "zod";
+import { answerForm, comparesAnswers, readRewards, reward, rewardBreach } from "./rewardConfig.ts";
 import {
   findMistakes,
   type Mistake,
@@ -67,7 +68,7 @@ export type PromptSetting = DeepReadonly<z.infer<typeof promptSetting>>;
 const texts = {
   train: path,
   dev: path, // carved from the training set; chooses the best checkpoint
-  cotKind: z.enum(["python", "nl"]), // programs, or reasoning in words
+  cotKind: answerForm, // programs, or where in a text the answer stands (rewardConfig.ts)
   programPrefix: z.enum(["docstring", "def", "none"]), // given to the model as the start of its answer
   prompt: promptSetting.optional(), // without it "paper"
   maxPromptTokens: count,
@@ -117,6 +118,7 @@ const sftSchema = z.strictObject({
     scratch: scratch.optional(),
   }),
   data: z.strictObject({ ...texts, maxCompletionTokens: count }),
+  reward: reward.optional(), // of dev answers; without it the answer is compared with the gold answer, as its form asks
   optimizer: z.strictObject(scheduled),
   training: z.strictObject(epochs),
   evaluation: z.strictObject({ everyEpochs: count, ...evaluation }),
@@ -212,6 +214,7 @@ const reftSchema = z.strictObject({
     ...texts,
     test: path.optional(), // paperParity only: the authors choose their checkpoint on the test set
   }),
+  reward: reward.optional(), // without it the answer is compared with the gold answer, as its form asks
   // Sampling is always at temperature 1 without truncation, so that logprobs are those of the policy itself.
   rollout: z.strictObject({
     questionsPerStep: count,
@@ -279,9 +282,17 @@ type ConfigOf<S extends Stage> = Extract<Config, { readonly stage: S }>;
 const programPrefixRule: Rule<SftConfig | ReftConfig> = {
   reads: ["data.programPrefix", "data.cotKind"],
   breach: ({ data }) =>
-    data.cotKind === "nl" && data.programPrefix !== "none"
-      ? `expected "none" because data.cotKind is "nl", found "${data.programPrefix}"`
+    data.cotKind !== "python" && data.programPrefix !== "none"
+      ? `expected "none" because data.cotKind is "${data.cotKind}", found "${data.programPrefix}"`
       : undefined,
+};
+
+const rewardRule: Rule<SftConfig | ReftConfig> = {
+  reads: ["reward", "data.cotKind"],
+  breach: ({ reward: given, data }) => {
+    const rewards = readRewards(given);
+    return rewards && rewardBreach(data.cotKind, rewards);
+  },
 };
 
 const scheduleRule: Rule<SftConfig | RerankConfig> = {
@@ -295,6 +306,7 @@ const scheduleRule: Rule<SftConfig | RerankConfig> = {
 
 const sftRules: readonly Rule<SftConfig>[] = [
   programPrefixRule,
+  rewardRule,
   scheduleRule,
   {
     reads: ["model"],
@@ -344,6 +356,14 @@ const leastBf16Gap = 0.01;
 
 const reftRules: readonly Rule<ReftConfig>[] = [
   programPrefixRule,
+  rewardRule,
+  {
+    reads: ["ppo.partialReward", "reward"],
+    breach: ({ ppo, reward: given }) =>
+      ppo && ppo.partialReward > 0 && !comparesAnswers(readRewards(given))
+        ? `expected 0, because no reward compares answers with gold answers, found ${ppo.partialReward}`
+        : undefined,
+  },
   {
     reads: ["data.test", "paperParity"],
     breach: ({ data, paperParity }) => {

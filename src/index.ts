@@ -4,6 +4,7 @@ import type { Override, ReftConfig, RerankConfig, SftConfig } from "./config.ts"
 import { type Observer, observed } from "./observer.ts";
 import * as reft from "./ppo/train.ts";
 import * as rerank from "./rerank/train.ts";
+import type { TrainOptions } from "./reward/openReward.ts";
 import type { SamplesSummary } from "./reward/samples.ts";
 import * as sft from "./sft/train.ts";
 import * as asking from "./tasks/ask.ts";
@@ -17,6 +18,12 @@ import * as sampling from "./tasks/sample.ts";
 export { loadConfig, parseConfig } from "./config.ts";
 export { UserError } from "./errors.ts";
 export type { Observer, ProgressReport } from "./observer.ts";
+export {
+  defineReward,
+  type Reward,
+  type RewardInput,
+  type RewardResult,
+} from "./reward/reward.ts";
 export { InterruptedError } from "./run/interrupts.ts";
 export { type Comparison, compare } from "./tasks/compare.ts";
 export {
@@ -45,15 +52,24 @@ type WithDefaults<A extends AskingArguments> = Omit<A, keyof typeof askingDefaul
  * Runs, or goes on with, supervised fine-tuning in a run's folder.
  *
  * @param config of parseConfig or loadConfig
+ * @param by hears of the run, and may give its reward
  * @returns the best accuracy on the dev questions, in 0..1
  */
-export function trainSft(config: SftConfig, folder: string, by: Observer = {}): Promise<number> {
-  return observed(by, () => sft.trainSft(config, folder));
+export function trainSft(
+  config: SftConfig,
+  folder: string,
+  by: Observer & TrainOptions = {},
+): Promise<number> {
+  return observed(by, () => sft.trainSft(config, folder, by));
 }
 
 /** Runs, or goes on with, reinforced fine-tuning in a run's folder; arguments and result as those of trainSft. */
-export function trainReft(config: ReftConfig, folder: string, by: Observer = {}): Promise<number> {
-  return observed(by, () => reft.trainReft(config, folder));
+export function trainReft(
+  config: ReftConfig,
+  folder: string,
+  by: Observer & TrainOptions = {},
+): Promise<number> {
+  return observed(by, () => reft.trainReft(config, folder, by));
 }
 
 /**

@@ -247,7 +247,10 @@ function keyOffset(section: unknown, key: string): number | undefined {
 /** The value at a path, undefined when there is none. */
 export function valueAt(values: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>(
-    (value, key) => (isSection(value) && Object.hasOwn(value, key) ? value[key] : undefined),
+    (value, key) =>
+      (isSection(value) || Array.isArray(value)) && Object.hasOwn(value, key)
+        ? (value as Record<string, unknown>)[key]
+        : undefined,
     values,
   );
 }

@@ -147,7 +147,7 @@ describe("loadConfig", () => {
         "7 mistakes in the settings of this run:",
         `  ${file}:${line("seed")}: seed: expected a number, found "one"`,
         `  ${file}:${line("    dim")}: model.scratch.dim: expected a multiple of 2 * heads = 8, found 130`,
-        `  ${file}:${line("  cotKind")}: data.cotKind: expected "python" or "nl", found "perl"`,
+        `  ${file}:${line("  cotKind")}: data.cotKind: expected "python", "nl", "hashes", "boxed", "tags", "text", "json", "firstJson" or a regular expression like "/Final answer: (.*)/", found "perl"`,
         `  ${file}:${line("  beta1")}: optimizer.beta1: expected less than 1, found 1`,
         `  ${file}:${line("training")}: training.epochs: missing, expected a number`,
         `  ${file}:${line("  epoch:")}: training.epoch: unknown key; did you mean epochs?`,
@@ -179,6 +179,44 @@ describe("loadConfig", () => {
     ["training.microBatchTokens", "200", "expected room for one sequence of 256 tokens"],
     ["training.scheduleEpochs", "19", "expected at least training.epochs = 20"],
     ["data.cotKind", "nl", 'expected "none" because data.cotKind is "nl", found "docstring"'],
+    ["data.cotKind", "boxed", 'expected "none" because data.cotKind is "boxed", found "docstring"'],
+    ["data.cotKind", "prose", 'expected "python", "nl", "hashes", "boxed", "tags", "text"'],
+    ["data.cotKind", "/x(/", 'or a regular expression like "/Final answer: (.*)/", found "/x(/"'],
+    [
+      "reward",
+      "prog",
+      'expected "program", "written", "exact", "json", "regex", "format", "length"',
+    ],
+    ["reward", "mine.txt", 'or a .ts, .mts, .js, .mjs or .py file, found "mine.txt"'],
+    ["reward", "[]", "reward: expected at least one reward"],
+    ["reward", "format", "reward.pattern: missing, expected text"],
+    [
+      "reward",
+      "{use: format, pattern: (}",
+      'reward.pattern: expected a regular expression, found "("',
+    ],
+    [
+      "reward",
+      "[program, {use: length, maxTokens: 0}]",
+      "reward.1.maxTokens: expected at least 1, found 0",
+    ],
+    ["reward", "{use: file, file: a.ts, speed: 2}", "reward.speed: unknown key"],
+    [
+      "reward",
+      "written",
+      'reward: "written": expected a written form as data.cotKind, found "python"',
+    ],
+    ["reward", "{use: length, maxTokens: 9}", "expected first a reward that says what is right"],
+    [
+      "reward",
+      "[program, {use: overlong, maxTokens: 5, bufferTokens: 9}]",
+      "expected bufferTokens of at most maxTokens = 5, found 9",
+    ],
+    [
+      "reward",
+      "{use: file, file: a.py, concurrency: 3}",
+      "a.py: expected no timeoutSeconds or concurrency",
+    ],
     ["optimizer.learningRate", "0", "expected more than 0, found 0"],
     ["optimizer.learningRate", ".nan", "expected a number, found NaN"],
     ["optimizer.learningRate", ".inf", "expected a number, found Infinity"],
@@ -207,10 +245,42 @@ describe("loadConfig", () => {
       'alarms.maxLogprobGap: expected at least 0.01, or 0.05 to be sure, because precision "bf16"',
     ],
     ["ppo.gamma", "1.1", "ppo.gamma: expected at most 1, found 1.1"],
+    [
+      "reward",
+      "mine.ts",
+      "ppo.partialReward: expected 0, because no reward compares answers with gold answers, found 0.1",
+    ],
     ["rollout.temperature", "0.7", "rollout.temperature: unknown key"],
   ])("refuses %s=%s for ReFT", (path, value, expected) => {
     const message = mistakeOf(() => loadConfig("reft", reft, set(`${path}=${value}`)));
     expect(message).toContain(expected);
+  });
+
+  test("a reward may be a name, a file, a section or a list of them, and becomes a list of sections", () => {
+    const rewardOf = (value: string) => loadConfig("sft", warmup, set(`reward=${value}`)).reward;
+    expect(rewardOf("program")).toEqual([{ use: "program" }]);
+    expect(rewardOf("[program, rewards/mine.py, {use: length, maxTokens: 9, weight: 2}]")).toEqual([
+      { use: "program" },
+      { use: "file", file: "rewards/mine.py" },
+      { use: "length", maxTokens: 9, weight: 2 },
+    ]);
+    expect(loadConfig("sft", warmup)).not.toHaveProperty("reward");
+  });
+
+  test("the answer may have any form that is known, or be a match of an expression", () => {
+    for (const form of [
+      "nl",
+      "hashes",
+      "boxed",
+      "tags",
+      "text",
+      "json",
+      "firstJson",
+      "/= (.*)/i",
+    ]) {
+      const written = set(`data.cotKind=${form}`, "data.programPrefix=none");
+      expect(loadConfig("sft", warmup, written).data.cotKind).toBe(form);
+    }
   });
 
   const grpo = "configs/tiny-grpo/reft.yaml";

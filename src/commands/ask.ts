@@ -1,4 +1,4 @@
-// `reft ask`: prints the program that a model writes for one question, and what that returns.
+// `reft ask`: prints what a model writes for one question, and the answer that comes of it.
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { ask } from "../tasks/ask.ts";
 import { print } from "../terminal.ts";
@@ -15,18 +15,24 @@ type Arguments = InferredOptionTypes<typeof options & { question: typeof questio
 
 export const askCommand: CommandModule<object, Arguments> = {
   command: "ask <question>",
-  describe: "Ask a trained model one question; prints its program and the answer",
+  describe: "Ask a trained model one question; prints what it writes and the answer",
   builder: (cli) => cli.positional("question", question).options(options),
   handler: async (args) => {
-    const { text, outcome } = await ask({
+    const answer = await ask({
       ...{ model: args.model, question: args.question },
       maxNewTokens: args["max-new-tokens"],
       ...toldFormat(args),
     });
-    const result =
-      outcome.kind === "answer"
-        ? `answer: ${outcome.value}`
-        : `no answer (${outcome.kind}): ${outcome.message}`;
-    print(`${text}\n\n${result}`);
+    print(report(answer));
   },
 };
+
+/** What was written, then the answer: a text that is nothing but its answer stands alone. */
+export function report({ text, outcome }: Awaited<ReturnType<typeof ask>>): string {
+  if (outcome.kind !== "answer")
+    return `${text}\n\nno answer (${outcome.kind}): ${outcome.message}`;
+  const { value } = outcome;
+  if (value === text.trim()) return value;
+  const isPlain = typeof value === "string" || typeof value === "number";
+  return `${text}\n\nanswer: ${isPlain ? value : JSON.stringify(value, null, 2)}`;
+}

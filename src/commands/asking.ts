@@ -1,8 +1,9 @@
 // The flags of the commands that ask questions.
 import type { InferredOptionTypes } from "yargs";
 import { precision } from "../config.ts";
+import { reward } from "../rewardConfig.ts";
 import { type AskingArguments, askingDefaults } from "../tasks/asking.ts";
-import { formatFlags, maxNewTokensFlag, toldFormat } from "./flags.ts";
+import { flagValue, formatFlags, maxNewTokensFlag, toldFormat } from "./flags.ts";
 
 export const askingOptions = {
   model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
@@ -20,6 +21,12 @@ export const askingOptions = {
     describe: "Of matrix products; tf32 is faster on a GPU, bf16 on a CPU with AMX",
   },
   ...formatFlags,
+  reward: {
+    type: "string",
+    describe:
+      "Reward, as in a training's settings: a name, a file (.ts, .js, .py), or YAML of more",
+    defaultDescription: "the answer is the gold answer",
+  },
   "timeout-seconds": {
     type: "number",
     default: askingDefaults.sandbox.timeoutSeconds,
@@ -48,6 +55,7 @@ export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>
     precision,
     maxNewTokens: flags["max-new-tokens"],
     ...toldFormat(flags),
+    reward: flags.reward === undefined ? undefined : flagValue("reward", reward, flags.reward),
     sandbox: {
       timeoutSeconds: flags["timeout-seconds"],
       workers,

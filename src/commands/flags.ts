@@ -1,7 +1,11 @@
 // Flags that several commands have.
+import { parseDocument } from "yaml";
 import type { InferredOptionTypes } from "yargs";
+import { z } from "zod";
 import { type PromptSetting, parseOverride, promptSetting } from "../config.ts";
 import { UserError } from "../errors.ts";
+import { answerForm } from "../rewardConfig.ts";
+import { findMistakes } from "../settings.ts";
 import type { ToldFormat } from "../tasks/answering.ts";
 import { usualLength } from "../tasks/answerLength.ts";
 
@@ -14,8 +18,8 @@ export const maxNewTokensFlag = {
 /** How to ask a model that does not say so itself. */
 export const formatFlags = {
   cot: {
-    choices: ["python", "nl"] as const,
-    describe: "Kind of answer, for a model without reft.json",
+    type: "string",
+    describe: "Form of the answer (python, nl, boxed, json, ...), for a model without reft.json",
   },
   "program-prefix": {
     choices: ["docstring", "def", "none"] as const,
@@ -30,7 +34,7 @@ export const formatFlags = {
 /** The flags as arguments. @throws UserError for a prompt in braces that is no such setting */
 export function toldFormat(flags: InferredOptionTypes<typeof formatFlags>): ToldFormat {
   return {
-    cotKind: flags.cot,
+    cotKind: flags.cot === undefined ? undefined : flagValue("cot", answerForm, flags.cot),
     programPrefix: flags["program-prefix"],
     prompt: flags.prompt === undefined ? undefined : parsePrompt(flags.prompt),
   };
@@ -43,4 +47,13 @@ function parsePrompt(text: string): PromptSetting {
   const { data, error } = promptSetting.safeParse(parseOverride(`prompt=${text}`).value);
   if (data) return data;
   throw new UserError(`--prompt ${text}: ${error.issues[0]!.message}`);
+}
+
+/** What a flag says in YAML, as a setting of that name would be. @throws UserError when it is not right */
+export function flagValue<T>(name: "cot" | "reward", schema: z.ZodType<T>, text: string): T {
+  const document = parseDocument(text);
+  const values = { [name]: document.errors.length === 0 ? document.toJS() : text };
+  const mistakes = findMistakes(z.object({ [name]: schema }), [], values);
+  if (mistakes.length === 0) return schema.parse(values[name]);
+  throw new UserError(mistakes.map(({ text }) => `--${text}`).join("\n"));
 }

@@ -1,4 +1,4 @@
-// JSON values: their type, when two are the same, and finding one in a text.
+// JSON values: their type, one text for all that are the same, and finding them in what a model wrote.
 
 export type JsonValue =
   | null
@@ -7,3 +7,67 @@ export type JsonValue =
   | string
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
+
+/** The same text for the same value: keys in order, no spaces, numbers as JavaScript writes the nearest double. */
+export function canonicalJson(value: JsonValue): string {
+  return JSON.stringify(value, (_, inner) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** The value that a text says and nothing else; undefined where it is no JSON. */
+export function readJsonText(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    return undefined; // SyntaxError, or RangeError where it is nested too deep
+  }
+}
+
+/**
+ * Finds the first or the last JSON value in a text: in Markdown's fences if they hold any, else an object or a list between
+ * other words, else the whole text.
+ */
+export function findJson(text: string, which: "first" | "last"): JsonValue | undefined {
+  const fenced = [...text.matchAll(/^ {0,3}```[^\n`]*\n(.*?)^ {0,3}```/gms)];
+  const inFences = fenced.flatMap(([, inside]) => readJsonText(inside!) ?? []);
+  const found = inFences.length > 0 ? inFences : jsonWithin(text);
+  return found.at(which === "first" ? 0 : -1) ?? readJsonText(text);
+}
+
+/** Characters read in vain at most: thousands of brackets may each be the begin of a value. */
+const searched = 200_000;
+
+/** The objects and lists of JSON in a text that stand in no other one, in their order. */
+function jsonWithin(text: string): JsonValue[] {
+  const values: JsonValue[] = [];
+  let start = nextBracket(text, 0);
+  for (let read = 0; start !== -1 && read < searched; ) {
+    const end = closingBracket(text, start);
+    const value = end === -1 ? undefined : readJsonText(text.slice(start, end));
+    if (value !== undefined) values.push(value);
+    else read += (end === -1 ? text.length : end) - start;
+    start = nextBracket(text, value === undefined ? start + 1 : end);
+  }
+  return values;
+}
+
+function nextBracket(text: string, from: number): number {
+  const bracket = /[{[]/g;
+  bracket.lastIndex = from;
+  return bracket.exec(text)?.index ?? -1;
+}
+
+/** Where the value that a bracket opens ends, brackets within texts left out; -1 where it does not. */
+function closingBracket(text: string, start: number): number {
+  let depth = 0;
+  const part = /"(?:[^"\\]|\\.)*"|[{}[\]]/gs;
+  part.lastIndex = start;
+  for (let found = part.exec(text); found; found = part.exec(text)) {
+    if (/[{[]/.test(found[0][0]!)) depth++;
+    else if (/[}\]]/.test(found[0][0]!) && --depth === 0) return part.lastIndex;
+  }
+  return -1;
+}

@@ -10,6 +10,15 @@ import { say } from "../terminal.ts";
 /** Above this share the fault is not in single rows: answers or chains of thought have another form than the settings say. */
 const mostWrong = 0.5;
 const shown = 5;
+/** A reward of a user may be slow, or cost money, and may call nothing simply right: it is tried on the first rows. */
+const triedOnOwn = 20;
+
+export interface CheckGoldOptions {
+  /** What a model that wrote a chain of thought would have written. */
+  readonly tokensOf: (cot: string) => readonly number[];
+  /** The reward is, or is a sum with, one of the user's: look at few rows, and never refuse them. */
+  readonly isOwn: boolean;
+}
 
 /**
  * Warns of gold chains of thought that do not come to their answers. Those that the sandbox fails to run say nothing.
@@ -21,23 +30,30 @@ export async function checkGold(
   path: string,
   examples: readonly Example[],
   judge: Judge,
+  { tokensOf, isOwn }: Partial<CheckGoldOptions> = {},
 ): Promise<void> {
-  const worked = examples.filter(({ cot }) => cot !== undefined);
-  const verdicts = await judgeGold(worked, judge);
+  const all = examples.filter(({ cot }) => cot !== undefined);
+  const worked = isOwn ? all.slice(0, triedOnOwn) : all;
+  const verdicts = await judgeGold(worked, judge, tokensOf);
   const problems = worked.flatMap(({ id, answer }, i) => {
     const { kind } = verdicts[i]!.outcome;
-    const problem = kind === "infrastructure" ? undefined : problemWith(verdicts[i]!, answer);
+    const problem =
+      kind === "infrastructure"
+        ? undefined
+        : isOwn
+          ? problemByReward(verdicts[i]!)
+          : problemWith(verdicts[i]!, answer);
     return problem === undefined ? [] : [`  ${show(id)}: ${problem}`];
   });
   if (problems.length === 0) return;
   const rest = problems.length > shown ? [`  and ${problems.length - shown} more`] : [];
   const message = [
-    `${path}: ${problems.length} of ${worked.length} gold chains of thought do not come to their answers, judged as a model's ` +
-      "are: correct these rows or leave them out",
+    `${path}: ${problems.length} of ${worked.length} gold chains of thought ${isOwn ? "tried are not correct by the reward" : "do not come to their answers"}, ` +
+      "judged as a model's are: correct these rows or leave them out",
     ...problems.slice(0, shown),
     ...rest,
   ].join("\n");
-  if (problems.length > mostWrong * worked.length) throw new UserError(message);
+  if (!isOwn && problems.length > mostWrong * worked.length) throw new UserError(message);
   say(`warning: ${message}`);
 }
 
@@ -76,4 +92,9 @@ export function problemWith({ outcome, correct }: Verdict, gold: JsonValue): str
   return outcome.kind === "answer"
     ? `expected the answer ${show(gold)}, found ${show(outcome.value)}`
     : `${outcome.kind}: ${outcome.message}`;
+}
+
+/** Why a gold chain of thought is not right where a reward of a user decides; undefined where it is. */
+function problemByReward({ correct, score }: Verdict): string | undefined {
+  return correct ? undefined : `score ${score}`;
 }

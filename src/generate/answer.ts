@@ -52,7 +52,11 @@ export function longestPrompt(questions: readonly Question[]): number {
   return questions.reduce((most, { prompt }) => Math.max(most, prompt.tokens.length), 0);
 }
 
-/** One answer per request, in their order. A question may be asked several times with different streams. */
+/**
+ * One answer per request, in their order. A question may be asked several times with different streams.
+ *
+ * @throws UserError where the reward of a user fails
+ */
 export async function answerQuestions(
   generator: Generator,
   judge: Judge,
@@ -61,19 +65,25 @@ export async function answerQuestions(
   options: { readonly maxNewTokens: number; readonly eosIds: readonly number[] },
 ): Promise<Answer[]> {
   const answers: Promise<Answer>[] = new Array(requests.length);
+  let failure: { readonly error: unknown } | undefined;
   const prompts = requests.map(({ question, rng }) => ({ tokens: question.prompt.tokens, rng }));
   await generator.generate(prompts, {
     ...options,
     onResponse: (index, response) => {
+      if (failure) throw failure.error;
       const { question } = requests[index]!;
       const text = tokenizer.decode([...question.prompt.prefixTokens, ...response.tokens]);
       const { tokens } = response;
-      answers[index] = judge({ example: question.example, text, tokens }).then((verdict) => ({
+      const answer = judge({ example: question.example, text, tokens }).then((verdict) => ({
         question,
         response,
         text,
         verdict,
       }));
+      answer.catch((error) => {
+        failure ??= { error }; // stops the generation; nobody waits for the answer before its end
+      });
+      answers[index] = answer;
     },
   });
   return Promise.all(answers);

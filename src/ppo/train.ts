@@ -22,7 +22,13 @@ import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
 import { openSafetensors } from "../model/safetensors.ts";
 import { createScorer, createValueHead } from "../model/score.ts";
-import { openReward } from "../reward/openReward.ts";
+import {
+  chooseReward,
+  goldKind,
+  loadRewards,
+  openReward,
+  type TrainOptions,
+} from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
 import { notFinite, resolveModelFolder, whatIsSafe } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
@@ -71,7 +77,11 @@ interface ReftState {
  * @throws UserError for bad settings or data, numbers that are not finite, log-probabilities that do not agree, a sandbox that
  * fails too often, a full disk; InterruptedError after Ctrl-C
  */
-export async function trainReft(config: ReftConfig, folder: string): Promise<number> {
+export async function trainReft(
+  config: ReftConfig,
+  folder: string,
+  { reward: own }: TrainOptions = {},
+): Promise<number> {
   using run = openRun(folder, config);
   await using interrupts = watchInterrupts();
   usePrecision(config.precision);
@@ -83,10 +93,12 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const resume = run.resumeFrom;
   const resumed = resume?.state as ReftState | undefined;
   const devFile = config.paperParity ? data.test! : data.dev;
+  const choice = chooseReward(config.reward, own);
+  const rewards = loadRewards(choice);
   const files = hashInputs({ "model.init": warmupFolder, train: data.train, dev: devFile });
   const { model: opened, tokenizer } = loadModelFolder(resume?.folder ?? warmupFolder);
   const prompt = choosePrompt(data.prompt, tokenizer);
-  const inputs = { ...files, ...hashPrompt(prompt) };
+  const inputs = { ...files, ...hashPrompt(prompt), ...rewards.hashes };
   checkInputs(resumed?.inputs, inputs);
   const policy = endingTurns(opened, tokenizer, prompt);
   const reference = ppo?.klCoefficient === 0 ? undefined : loadModel(warmupFolder);
@@ -95,7 +107,8 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   const eosIds = endTokens(policy, tokenizer);
 
   // 2. questions: answers are enough; self-training alone learns chains of thought, too, where the data has them
-  const train = readExamples(data.train);
+  const gold = goldKind(data.cotKind, choice);
+  const train = readExamples(data.train, gold);
   const format = readAnswerFormat(warmupFolder) ?? {
     cotKind: data.cotKind,
     sampling: findSamplingFormat(tokenizer, train, data.programPrefix, prompt),
@@ -105,7 +118,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     prepareQuestions(tokenizer, examples, format.sampling, data.maxPromptTokens);
   const { questions, tooLong } = prepare(train);
   if (selfTraining) checkSamplingPrefix(tokenizer, train, format.sampling);
-  const dev = prepare(readExamples(devFile).slice(0, evaluation.questions ?? undefined));
+  const dev = prepare(readExamples(devFile, gold).slice(0, evaluation.questions ?? undefined));
   if (questions.length < sampling.questionsPerStep) {
     throw new UserError(
       `${data.train}: expected at least rollout.questionsPerStep = ${sampling.questionsPerStep} questions of at most ` +
@@ -139,6 +152,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
   await using reward = await openReward({
     cotKind: data.cotKind,
     sandbox: config.sandbox,
+    rewards,
     partialReward: ppo?.partialReward ?? 0,
     paperParity: config.paperParity,
   });
@@ -187,6 +201,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
       );
     }
   }
+  const tokensOf = (cot: string) => [...tokenizer.encode(cot), tokenizer.eosId];
 
   const takeStep = async (step: number) => {
     const startedAt = performance.now();
@@ -247,7 +262,7 @@ export async function trainReft(config: ReftConfig, folder: string): Promise<num
     saveEverySteps: config.checkpoint.everySteps,
   };
   try {
-    if (!resume) await checkGold(data.train, train, judge);
+    if (!resume) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
     await runSteps(run, interrupts, plan, {
       step: takeStep,
       measure: accuracy.measure,

@@ -5,7 +5,7 @@ import { answersEqual } from "./compare.ts";
 import type { Outcome } from "./outcome.ts";
 
 export interface Score {
-  /** 1, `partialReward` or 0. */
+  /** Of an answer that is compared with the gold answer 1, `partialReward` or 0; of other rewards any finite number. */
   readonly score: number;
   readonly correct: boolean;
   /** An answer came out, right or wrong. */

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
-import type { CotKind, SamplingFormat } from "../data/prompt.ts";
+import type { SamplingFormat } from "../data/prompt.ts";
 import { templatePromptSchema } from "../data/promptChoice.ts";
 import { endOfTurn, type TemplatePrompt } from "../data/templatePrompt.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
@@ -10,15 +10,16 @@ import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { checkHoldsModel, loadModel, type Model, saveModel } from "../model/model.ts";
+import { type AnswerForm, answerForm } from "../rewardConfig.ts";
 
 /** How a model was taught to answer: what evaluation needs to ask in the same way. */
 export interface AnswerFormat {
-  readonly cotKind: CotKind;
+  readonly cotKind: AnswerForm;
   readonly sampling: SamplingFormat;
 }
 
 const answerFormatSchema = z.strictObject({
-  cotKind: z.enum(["python", "nl"]),
+  cotKind: answerForm,
   sampling: z.strictObject({
     programPrefix: z.enum(["docstring", "def", "none"]),
     continuation: z.string(),

@@ -25,7 +25,13 @@ import { checkGold } from "../evaluate/checkGold.ts";
 import { prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
 import { createModel, disposeModel, parameterCount } from "../model/model.ts";
-import { openReward } from "../reward/openReward.ts";
+import {
+  chooseReward,
+  goldKind,
+  loadRewards,
+  openReward,
+  type TrainOptions,
+} from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
@@ -50,27 +56,34 @@ interface SftState {
  * @returns the best accuracy on the dev questions
  * @throws UserError for bad settings or data, a loss that is not finite, a full disk; InterruptedError after Ctrl-C
  */
-export async function trainSft(config: SftConfig, folder: string): Promise<number> {
+export async function trainSft(
+  config: SftConfig,
+  folder: string,
+  { reward: own }: TrainOptions = {},
+): Promise<number> {
   using run = openRun(folder, config);
   await using interrupts = watchInterrupts();
   usePrecision(config.precision);
   const { data, optimizer, training, evaluation } = config;
 
   // 1. data, tokenizer, model
-  const train = readExamples(data.train);
+  const choice = chooseReward(config.reward, own);
+  const gold = goldKind(data.cotKind, choice);
+  const train = readExamples(data.train, gold);
+  const rewards = loadRewards(choice);
   const resume = run.resumeFrom;
   const resumed = resume?.state as SftState | undefined;
   const files = hashInputs({ train: data.train, dev: data.dev });
   const { model: opened, tokenizer } = openModel(config, train, resume?.folder);
   const prompt = choosePrompt(data.prompt, tokenizer);
-  const inputs = { ...files, ...hashPrompt(prompt) };
+  const inputs = { ...files, ...hashPrompt(prompt), ...rewards.hashes };
   checkInputs(resumed?.inputs, inputs);
   const model = endingTurns(opened, tokenizer, prompt);
   const sampling = findSamplingFormat(tokenizer, train, data.programPrefix, prompt);
   checkSamplingPrefix(tokenizer, train, sampling);
   const format = { cotKind: data.cotKind, sampling };
   const sequences = encodeAll(tokenizer, train, config, prompt);
-  const devExamples = readExamples(data.dev).slice(0, evaluation.questions ?? undefined);
+  const devExamples = readExamples(data.dev, gold).slice(0, evaluation.questions ?? undefined);
   const dev = prepareQuestions(tokenizer, devExamples, sampling, data.maxPromptTokens);
   checkRoom(model, {
     subject: "data.maxPromptTokens allows",
@@ -89,7 +102,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const backward = createResponseBackward("sft", model, adamW, training);
 
   // 3. evaluation by running programs
-  await using reward = await openReward({ cotKind: data.cotKind, sandbox: config.sandbox });
+  await using reward = await openReward({ ...data, sandbox: config.sandbox, rewards });
   const { judge } = reward;
   const evaluator = createEvaluator(model, tokenizer, judge, data.maxPromptTokens, evaluation);
 
@@ -98,6 +111,8 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
   const horizon = stepsPerEpoch * training.scheduleEpochs;
   const update = createScheduledUpdate(run, adamW, optimizer, horizon);
   const accuracy = createAccuracyMeasure(run, evaluator, dev.questions, resumed?.bestAccuracy);
+
+  const tokensOf = (cot: string) => [...tokenizer.encode(cot), tokenizer.eosId];
 
   // 4. one update: the mean loss over all completion tokens of the global batch
   const takeStep = (step: number) => {
@@ -122,7 +137,7 @@ export async function trainSft(config: SftConfig, folder: string): Promise<numbe
     saveEverySteps: config.checkpoint.everySteps,
   };
   try {
-    if (!resume) await checkGold(data.train, train, judge);
+    if (!resume) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
     await runSteps(run, interrupts, plan, {
       step: takeStep,
       measure: accuracy.measure,

@@ -1,10 +1,11 @@
 // A model with the way in which it is asked: as it was taught, or as the user says.
 import type { PromptSetting } from "../config.ts";
-import { type CotKind, defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
+import { defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
 import { choosePrompt } from "../data/promptChoice.ts";
 import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { Model } from "../model/model.ts";
+import type { AnswerForm } from "../rewardConfig.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import {
   type AnswerFormat,
@@ -16,7 +17,7 @@ import { say } from "../terminal.ts";
 
 /** How to ask, for a model without reft.json; what is left out is as that file says. */
 export interface ToldFormat {
-  readonly cotKind?: CotKind | undefined;
+  readonly cotKind?: AnswerForm | undefined;
   readonly programPrefix?: ProgramPrefix | undefined;
   readonly prompt?: PromptSetting | undefined;
 }
@@ -49,16 +50,23 @@ export function openAnswering(place: string, told: ToldFormat): Answering {
   return { folder, model: endingTurns(model, tokenizer, prompt), tokenizer, format };
 }
 
+const usualForm: AnswerForm = "python";
+
+/** The form of the answers, which can be known without loading the model. */
+export function formOf(place: string, told: ToldFormat): AnswerForm {
+  return told.cotKind ?? readAnswerFormat(resolveModelFolder(place))?.cotKind ?? usualForm;
+}
+
 function answerFormat(
   saved: AnswerFormat | undefined,
   told: ToldFormat,
   prompt: TemplatePrompt | undefined,
 ): AnswerFormat {
-  const cotKind = told.cotKind ?? saved?.cotKind ?? "python";
+  const cotKind = told.cotKind ?? saved?.cotKind ?? usualForm;
   const programPrefix =
     told.programPrefix ??
     saved?.sampling.programPrefix ??
-    (cotKind === "nl" ? "none" : "docstring");
+    (cotKind === "python" ? "docstring" : "none");
   const continuation =
     saved?.sampling.continuation ?? (programPrefix === "none" ? "" : defaultContinuation);
   return { cotKind, sampling: { programPrefix, continuation, ...(prompt && { prompt }) } };

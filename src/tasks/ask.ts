@@ -3,9 +3,9 @@ import { samplingPrompt } from "../data/prompt.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel } from "../model/model.ts";
 import { extractProgram } from "../reward/extract.ts";
+import { findAnswer } from "../reward/findAnswer.ts";
 import type { Outcome } from "../reward/outcome.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
-import { extractWrittenAnswer } from "../reward/writtenAnswer.ts";
 import { Rng } from "../rng.ts";
 import { endTokens } from "../run/modelFolder.ts";
 import { type Answering, openAnswering, type ToldFormat } from "./answering.ts";
@@ -21,15 +21,15 @@ export interface AskArguments extends ToldFormat {
 /**
  * Asks greedily.
  *
- * @returns the program, or the answer in words, and what came of it
+ * @returns the program, or the text that was written, and what came of it
  * @throws UserError for a model that cannot be asked, or is without the positions for question and answer
  */
 export async function ask(args: AskArguments): Promise<{ text: string; outcome: Outcome }> {
   checkCount("maxNewTokens", args.maxNewTokens ?? 1);
   const answering = openAnswering(args.model, args);
   const written = await write(answering, args);
-  if (answering.format.cotKind === "nl")
-    return { text: written, outcome: extractWrittenAnswer(written) };
+  const { cotKind } = answering.format;
+  if (cotKind !== "python") return { text: written, outcome: findAnswer(cotKind, written) };
   const program = extractProgram(written);
   const sandbox = await createSandbox({ timeoutSeconds: 10, workers: 1, memoryMegabytes: 512 });
   try {

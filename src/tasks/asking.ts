@@ -2,16 +2,23 @@
 import type { Precision } from "../config.ts";
 import { readExamples } from "../data/examples.ts";
 import { usePrecision } from "../engine/products.ts";
-import { show } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import { prepareQuestions, type Question } from "../generate/answer.ts";
 import { type SampleOptions, sampleToFile } from "../generate/sample.ts";
 import type { Judge } from "../reward/judge.ts";
+import {
+  goldKind,
+  type LoadedRewards,
+  loadRewards,
+  type RewardChoice,
+} from "../reward/openReward.ts";
 import type { SandboxOptions } from "../reward/sandbox/sandbox.ts";
+import { type AnswerForm, rewardBreach } from "../rewardConfig.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs, hashPrompt } from "../run/inputs.ts";
 import { endTokens } from "../run/modelFolder.ts";
 import { say } from "../terminal.ts";
-import { type Answering, openAnswering, type ToldFormat } from "./answering.ts";
+import { type Answering, formOf, openAnswering, type ToldFormat } from "./answering.ts";
 import { answerLength } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 
@@ -25,6 +32,8 @@ export interface AskingArguments extends ToldFormat {
   readonly slots: number;
   readonly precision: Precision;
   readonly sandbox: SandboxOptions;
+  /** Without it the answer is compared with the gold answer, as its form asks. */
+  readonly reward?: RewardChoice;
 }
 
 /** What a caller need not say. */
@@ -38,15 +47,18 @@ export const askingDefaults = {
 export interface Asking extends Answering {
   readonly questions: readonly Question[];
   readonly maxNewTokens: number;
+  readonly rewards: LoadedRewards;
 }
 
-/** @throws UserError for bad flags, a model or data that cannot be read, or questions that leave no room for an answer */
+/** @throws UserError for bad flags, a model, data or reward that cannot be read, or questions that leave no room for an answer */
 export function openAsking(args: AskingArguments): Asking {
   checkCount("questions", args.questions ?? 1);
   checkCount("maxNewTokens", args.maxNewTokens ?? 1);
   checkCount("slots", args.slots);
   usePrecision(args.precision);
-  const examples = readExamples(args.data).slice(0, args.questions);
+  const cotKind = formOf(args.model, args);
+  const rewards = loadRewards(checkedReward(cotKind, args.reward));
+  const examples = readExamples(args.data, goldKind(cotKind, args.reward)).slice(0, args.questions);
   const answering = openAnswering(args.model, args);
   const { model, tokenizer, format } = answering;
   const everyLength = Number.POSITIVE_INFINITY;
@@ -56,7 +68,14 @@ export function openAsking(args: AskingArguments): Asking {
     tokens: prompt.tokens.length,
   }));
   const maxNewTokens = answerLength(model, prompts, args.maxNewTokens);
-  return { ...answering, questions, maxNewTokens };
+  return { ...answering, questions, maxNewTokens, rewards };
+}
+
+/** @throws UserError for a reward that does not fit the form of the answers */
+function checkedReward(form: AnswerForm, reward: RewardChoice): RewardChoice {
+  const breach = Array.isArray(reward) ? rewardBreach(form, reward) : undefined;
+  if (breach !== undefined) throw new UserError(`reward: ${breach}`);
+  return reward;
 }
 
 /** Says so where the sandbox failed, but not often enough to stop. */
@@ -70,17 +89,19 @@ export function warnOfFailures(failures: number, programs: number): void {
 /** Samples answers into a file. @throws as sampleToFile and growFile */
 export async function sampleWithProgress(
   output: string,
-  { folder, model, tokenizer, format, questions, maxNewTokens }: Asking,
+  { folder, model, tokenizer, format, questions, maxNewTokens, rewards }: Asking,
   judge: Judge,
   args: AskingArguments & Pick<SampleOptions, "samples" | "seed">,
 ): Promise<void> {
-  const { data, samples, seed, slots, precision } = args;
+  const { data, samples, seed, slots, precision, reward } = args;
   const { cotKind, sampling } = format;
   const { prompt, ...begin } = sampling;
   const inputs = {
     ...hashInputs({ model: folder, data }),
     ...{ cotKind, ...begin },
     ...hashPrompt(prompt),
+    ...(Array.isArray(reward) && { reward: JSON.stringify(reward) }),
+    ...rewards.hashes,
     ...(precision !== "float32" && { precision }), // so that files from before there was a choice stay of use
   };
   const options = { samples, seed, maxNewTokens, slots, eosIds: endTokens(model, tokenizer) };

@@ -90,6 +90,7 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
       sampleInfrastructureFailures: sampled.infrastructureFailures,
     }),
     ...(reranker !== undefined && { reranker }),
+    ...(Array.isArray(args.reward) && { reward: args.reward }),
     questions: answers.length,
     correct,
     ...counts,
@@ -102,7 +103,8 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
 async function answerAll(args: EvaluateArguments, asking: Asking, seed: number): Promise<Answer[]> {
   const { output, samples } = args;
   try {
-    await using reward = await openReward({ ...asking.format, sandbox: args.sandbox });
+    const { format, rewards } = asking;
+    await using reward = await openReward({ ...format, sandbox: args.sandbox, rewards });
     const { judge } = reward;
     const answers = await answerGreedily(args, asking, judge);
     if (samples !== undefined)

@@ -9,8 +9,8 @@ import { carveDev, holdBack } from "../data/splits.ts";
 import { show, UserError } from "../errors.ts";
 import { judgeGold, problemWith } from "../evaluate/checkGold.ts";
 import { tryFolder } from "../folders.ts";
-import { createJudge, type Verdict } from "../reward/judge.ts";
-import { createSandbox, type Sandbox } from "../reward/sandbox/sandbox.ts";
+import type { Verdict } from "../reward/judge.ts";
+import { openReward } from "../reward/openReward.ts";
 import {
   type Draft,
   defaultCarvedDev,
@@ -160,26 +160,15 @@ async function checkCots(
   return { accepted, rejections };
 }
 
-/** A sandbox takes seconds to start; written answers, and no programs, need none. */
-const noSandbox: Sandbox = {
-  run: async () => ({ kind: "infrastructure", message: "no sandbox was started" }),
-  close: async () => {},
-};
-
 async function judgeCots(
   candidates: readonly Candidate[],
   { cot, timeoutSeconds, workers }: PrepareDataArguments,
 ): Promise<Verdict[]> {
-  const runsPrograms = cot === "python" && candidates.length > 0;
-  const sandbox = runsPrograms
-    ? await createSandbox({ timeoutSeconds, workers, memoryMegabytes: 512 })
-    : noSandbox;
-  try {
-    const examples = candidates.map(({ example }) => example);
-    return await judgeGold(examples, createJudge(sandbox, cot));
-  } finally {
-    await sandbox.close();
-  }
+  if (candidates.length === 0) return [];
+  const sandbox = { timeoutSeconds, workers, memoryMegabytes: 512 };
+  await using reward = await openReward({ cotKind: cot, sandbox });
+  const examples = candidates.map(({ example }) => example);
+  return await judgeGold(examples, reward.judge);
 }
 
 interface Splits {

@@ -12,6 +12,7 @@ import {
 } from "../recipe/config.ts";
 import type { Stage } from "../recipe/stages.ts";
 import { trainRerank } from "../rerank/train.ts";
+import { loadRewards } from "../reward/openReward.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { hashInputs, type InputHashes } from "../run/inputs.ts";
 import { trainSft } from "../sft/train.ts";
@@ -46,6 +47,12 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
   const inputs = (...files: string[]) =>
     hashInputs(Object.fromEntries(files.map((file) => [file, join(places.data, file)])));
 
+  const rewards = {
+    warmup: rewardOf(configs.warmup),
+    sft: rewardOf(configs.sft),
+    reft: rewardOf(configs.reft),
+  };
+
   const training = <N extends keyof StageConfigs>(
     name: N,
     reads: readonly string[],
@@ -66,7 +73,8 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
     file: string,
     questions: number | null,
   ): Stage => {
-    const settings = { ...asking, samples: samples.perQuestion, questions };
+    const { setting, hashes } = rewards.warmup;
+    const settings = { ...asking, ...setting, samples: samples.perQuestion, questions };
     const run = async () => {
       const summary = await sample({
         ...settings,
@@ -77,16 +85,17 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
       });
       return { ...summary };
     };
-    return { name, settings, inputs: inputs(file), reads: ["warmup"], run };
+    return { name, settings, inputs: { ...inputs(file), ...hashes }, reads: ["warmup"], run };
   };
 
   /** @param reranked a stage that measured the model without its reranker, whose samples are measured again */
   const testing = (
     name: string,
-    model: string,
+    model: keyof typeof rewards,
     reranked?: { readonly reranker: string; readonly samplesOf: string },
   ): Stage => {
-    const settings = { ...asking, ...evaluation };
+    const { setting, hashes } = rewards[model];
+    const settings = { ...asking, ...setting, ...evaluation };
     const { reranker, samplesOf } = reranked ?? {};
     const run = async (output: string) => {
       for (const file of ["samples.jsonl", "samples.manifest.json"])
@@ -102,7 +111,7 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
       return { top1: accuracy };
     };
     const reads = [model, ...Object.values(reranked ?? {})];
-    return { name, settings, inputs: inputs("test.jsonl"), reads, run };
+    return { name, settings, inputs: { ...inputs("test.jsonl"), ...hashes }, reads, run };
   };
 
   const { init } = configs.warmup.model;
@@ -112,9 +121,9 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
   const questions = { ...inputs(data.reft, "dev.jsonl"), ...(test && hashInputs({ test })) };
   const judged = ["trainSamples", "devSamples"];
   const all = [
-    training("warmup", [], { ...base, ...examples }, trainSft),
-    training("sft", ["warmup"], examples, trainSft),
-    training("reft", ["warmup"], questions, trainReft),
+    training("warmup", [], { ...base, ...examples, ...rewards.warmup.hashes }, trainSft),
+    training("sft", ["warmup"], { ...examples, ...rewards.sft.hashes }, trainSft),
+    training("reft", ["warmup"], { ...questions, ...rewards.reft.hashes }, trainReft),
     sampling("trainSamples", data.rerank, samples.questions),
     sampling("devSamples", "dev.jsonl", samples.devQuestions),
     training("rerankSft", ["sft", ...judged], {}, trainRerank),
@@ -131,4 +140,10 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
     name: inSeed(stage.name),
     reads: stage.reads.map(inSeed),
   }));
+}
+
+/** The reward of a stage that trains a model, by which samples and evaluations judge that model's answers, too. */
+function rewardOf({ reward }: StageConfigs["sft" | "reft"]) {
+  const { hashes } = loadRewards(reward);
+  return { setting: reward && { reward }, hashes };
 }

@@ -21,7 +21,8 @@ export async function sample(args: SampleArguments): Promise<SamplesSummary> {
   const asking = openAsking(args);
   makeFolder(dirname(args.output));
   try {
-    await using reward = await openReward({ ...asking.format, sandbox: args.sandbox });
+    const { format, rewards } = asking;
+    await using reward = await openReward({ ...format, sandbox: args.sandbox, rewards });
     await sampleWithProgress(args.output, asking, reward.judge, args);
   } finally {
     disposeModel(asking.model);

@@ -4,7 +4,9 @@ import type { Sandbox } from "../../src/reward/sandbox/sandbox.ts";
 import { Rng } from "../../src/rng.ts";
 
 /** Stands in for the sandbox. */
-export function fakeSandbox(outcomeOf: (program: string) => Outcome): Sandbox {
+export function fakeSandbox(
+  outcomeOf: (program: string) => Outcome,
+): Pick<Sandbox, "run" | "close"> {
   return { run: async (program) => outcomeOf(program), close: async () => {} };
 }
 

@@ -2,7 +2,9 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
+import { report } from "../../src/commands/ask.ts";
 import { toldFormat } from "../../src/commands/flags.ts";
+import type { JsonValue } from "../../src/data/json.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { ask } from "../../src/tasks/ask.ts";
 import { fakeSandbox } from "../support/fakeSandbox.ts";
@@ -85,4 +87,13 @@ describe("ask", () => {
     );
     await expect(ask({ model: home, question, maxNewTokens: 0 })).rejects.toThrow(/maxNewTokens/);
   });
+});
+
+test("what is nothing but its answer stands alone; JSON is laid out", () => {
+  const answer = (value: JsonValue): Outcome => ({ kind: "answer", value });
+  expect(report({ text: " Paris\n", outcome: answer("Paris") })).toBe("Paris");
+  expect(report({ text: "so \\boxed{7}", outcome: answer("7") })).toBe(
+    "so \\boxed{7}\n\nanswer: 7",
+  );
+  expect(report({ text: "is [1]", outcome: answer([1]) })).toBe("is [1]\n\nanswer: [\n  1\n]");
 });

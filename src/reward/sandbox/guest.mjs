@@ -31,6 +31,9 @@ const RETIRE_ABOVE_BYTES = 256 * 1024 * 1024;
 // Below the limit that `ulimit -t` sets where a guest cannot be tied to its parent's life otherwise.
 const RETIRE_AFTER_CPU_SECONDS = 60;
 const MESSAGE_CHARACTERS = 500;
+/** Longest text that an answer, and that a score with its figures, may be. */
+const ANSWER_CHARACTERS = 200;
+const SCORE_CHARACTERS = 20_000;
 /** The first letter of what Python's side replies: (V)alue, (S)tring, (N)o answer, (E)rror. */
 const KINDS = "VSNE";
 const NO_REPLY = "the program replaced its result by something that is none";
@@ -263,9 +266,8 @@ function keepMemory() {
 // A value's own type decides what it is, not what its methods say of it; its text and its type's name are copied out of it by
 // the built-in types' own methods. Only `__float__` of a value and `__str__` of an exception are asked.
 const RUNNER = `
-def make_runner(names):
+def make_runner(names, LIMIT):
     import builtins, math, sys
-    LIMIT = 200
     plain_text = str.__str__
     name_of = type.__dict__['__name__'].__get__
     sympy = names.get('sympy')
@@ -369,7 +371,7 @@ function dropHostGlobals() {
   }
 }
 
-/** Closes the boundary and returns `execute(program)`, which leaves no trace in the interpreter. */
+/** Closes the boundary and returns `execute(program, isScore)`, which leaves no trace in the interpreter. */
 function closeBoundary(python) {
   const silence = { write: (bytes) => bytes.length };
   python.setStdout(silence);
@@ -377,8 +379,12 @@ function closeBoundary(python) {
   python.setStdin({ error: true });
   python.runPython(RUNNER);
   const names = settings.names.map((name) => `'${name}': __import__('${name}')`).join(", ");
-  python.runPython(`run_program = make_runner({${names}})`);
-  const run = python.globals.get("run_program");
+  const runner = (characters) => {
+    python.runPython(`run_program = make_runner({${names}}, ${characters})`);
+    return python.globals.get("run_program");
+  };
+  const runForAnswer = runner(ANSWER_CHARACTERS);
+  const runForScore = runner(SCORE_CHARACTERS);
   python.runPython("del run_program, make_runner");
   const { FS } = python;
   // They keep bytes between programs, and nobody needs them: os.urandom() asks elsewhere.
@@ -386,7 +392,8 @@ function closeBoundary(python) {
   FS.unlink("/dev/urandom");
   // The first call imports and caches; it belongs into the state that every program starts from.
   FS.writeFile(PROGRAM_FILE, "def solution():\n    return 1\n");
-  run();
+  runForAnswer();
+  runForScore();
   if (!wasm || guardedImports < 150) throw new Error("pyodide's imports were not intercepted");
   dropHostGlobals();
   console.error = () => {}; // pyodide says a page about every program that is expelled
@@ -406,7 +413,7 @@ function closeBoundary(python) {
     }
   };
 
-  const execute = (program) => {
+  const execute = (program, isScore) => {
     chance = 0;
     writtenBytes = 0;
     violation = undefined;
@@ -414,7 +421,7 @@ function closeBoundary(python) {
     let broken; // Python, in a way that was not foreseen
     try {
       FS.writeFile(PROGRAM_FILE, program);
-      result = run();
+      result = isScore ? runForScore() : runForAnswer();
     } catch (error) {
       broken = `the program broke the interpreter: ${error?.message ?? error}`;
     }
@@ -428,14 +435,15 @@ function closeBoundary(python) {
       cpuSeconds() > RETIRE_AFTER_CPU_SECONDS;
     const reason = violation ?? broken;
     return reason === undefined
-      ? { kind: result[0], text: shorten(result.slice(1)), retire }
+      ? { kind: result[0], text: shorten(result.slice(1), isScore && SCORE_CHARACTERS), retire }
       : { kind: "X", text: shorten(reason), retire };
   };
   return { execute, restore };
 }
 
 // Half a character, cut off or returned, has no place in JSON.
-const shorten = (text) => text.slice(0, MESSAGE_CHARACTERS).toWellFormed();
+const shorten = (text, characters) =>
+  text.slice(0, characters || MESSAGE_CHARACTERS).toWellFormed();
 const cpuUsage = host.cpuUsage.bind(host);
 const cpuSeconds = () => (cpuUsage().user + cpuUsage().system) / 1e6;
 
@@ -452,8 +460,8 @@ if (settings.makeSnapshot) {
   snapshot = undefined;
   tracked.bytes = undefined;
   const { execute, restore } = closeBoundary(python);
-  host.on("message", ({ id, program }) => {
-    const reply = execute(program);
+  host.on("message", ({ id, program, isScore }) => {
+    const reply = execute(program, isScore);
     // Before the reply is sent: should it fail, no other program has come to this guest yet.
     try {
       restore();

@@ -34,8 +34,12 @@ export interface Guest {
   readonly isAlive: () => boolean;
   /** What it has computed so far; undefined where the system does not tell. */
   readonly processorSeconds: () => number | undefined;
-  /** Runs one program, one at a time. Rejects with how the process ended if it ends before it replies. */
-  ask(program: string): Promise<GuestReply>;
+  /**
+   * Runs one program, one at a time. Rejects with how the process ended if it ends before it replies.
+   *
+   * @param isScore it returns a score with its figures, which may be longer than an answer
+   */
+  ask(program: string, isScore?: boolean): Promise<GuestReply>;
   kill(): void;
 }
 
@@ -188,12 +192,12 @@ export function startGuest(settings: GuestSettings): Guest {
     exited,
     isAlive: () => isAlive() && !killed,
     processorSeconds: () => (child.pid === undefined ? undefined : processorSeconds(child.pid)),
-    async ask(program) {
+    async ask(program, isScore = false) {
       if (!isAlive()) throw await ended();
       const reply = new Promise<GuestReply>((resolve, reject) => {
         waiting = { resolve, reject };
       });
-      child.send({ id: ++lastId, program }, (error) => {
+      child.send({ id: ++lastId, program, isScore }, (error) => {
         if (error) child.kill("SIGKILL");
       });
       return reply;

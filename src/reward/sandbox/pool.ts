@@ -6,7 +6,8 @@ import type { Guest, GuestReply } from "./guestProcess.ts";
 import { withinProcessorTime } from "./processorTime.ts";
 
 export interface Pool {
-  run(program: string): Promise<Outcome>;
+  /** @param isScore as `Guest.ask` */
+  run(program: string, isScore?: boolean): Promise<Outcome>;
   /** Kills every guest; programs that have not ended become `infrastructure`. */
   close(): Promise<void>;
 }
@@ -22,6 +23,7 @@ interface PoolOptions {
 
 interface Job {
   readonly program: string;
+  readonly isScore: boolean;
   readonly resolve: (outcome: Outcome) => void;
   retried: boolean;
 }
@@ -67,9 +69,14 @@ export function outcomeOf({ kind, text }: GuestReply): Outcome {
 const OUTSIDE_SIGNALS = new Set(["SIGKILL", "SIGTERM", "SIGHUP", "SIGXCPU"]);
 
 /** Runs one program on a guest; kills the guest when it is not to be used again. */
-async function runOn(guest: Guest, program: string, timeoutSeconds: number): Promise<Outcome> {
+async function runOn(
+  guest: Guest,
+  { program, isScore }: Job,
+  timeoutSeconds: number,
+): Promise<Outcome> {
   try {
-    const reply = await withinProcessorTime(guest, timeoutSeconds, guest.ask(program));
+    const asked = guest.ask(program, isScore);
+    const reply = await withinProcessorTime(guest, timeoutSeconds, asked);
     if (reply === "timeout") {
       const message = `no answer within ${timeoutSeconds} s of processor time`;
       return { kind: "timeout", message };
@@ -137,16 +144,16 @@ export function createPool({ size, keepWarm, timeoutSeconds, boot }: PoolOptions
       if (!job) return;
       if (!guest?.isAlive()) guest = await bootOne();
       if (!guest) job.resolve({ kind: "infrastructure", message: stopped! });
-      else settle(job, await runOn(guest, job.program, timeoutSeconds));
+      else settle(job, await runOn(guest, job, timeoutSeconds));
     }
   };
 
   const workers = Array.from({ length: size }, work);
   return {
-    run(program) {
+    run(program, isScore = false) {
       return new Promise((resolve) => {
         if (stopped) return resolve({ kind: "infrastructure", message: stopped });
-        queue.push({ program, resolve, retried: false });
+        queue.push({ program, isScore, resolve, retried: false });
         idle.pop()?.(); // the last one to fall idle has its guest already
       });
     },

@@ -1,6 +1,7 @@
 // Runs generated Python programs where they can do no harm. What it stops, and what not: docs/sandbox.md.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { JsonValue } from "../../data/json.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import { madeBySetup } from "../../setup.ts";
 import type { Outcome } from "../outcome.ts";
@@ -23,6 +24,11 @@ export interface SandboxOptions {
 export interface Sandbox {
   /** Runs one program and calls its `solution()`. Never rejects. */
   run(program: string): Promise<Outcome>;
+  /**
+   * Calls `score(answer, row)` of a Python file. What it gets is data, whatever it says: it can neither become a part of the
+   * program nor choose the guest. An outcome that is an answer has the result as JSON. Never rejects.
+   */
+  score(source: string, answer: string, row: JsonValue): Promise<Outcome>;
   /** Ends every guest; programs still waiting become `infrastructure`. */
   close(): Promise<void>;
 }
@@ -51,6 +57,17 @@ function checkOptions({ timeoutSeconds, workers, memoryMegabytes }: SandboxOptio
   if (!Number.isInteger(workers)) {
     throw new UserError(`workers: expected a whole number, found ${workers}`);
   }
+}
+
+/** A program that returns what `score(answer, row)` gives. What JSON quotes, Python reads as the same text. */
+function scoring(source: string, answer: string, row: JsonValue): string {
+  const values = JSON.stringify(JSON.stringify([answer, row]));
+  return `${source}
+
+def solution():
+    import json
+    return json.dumps(score(*json.loads(${values})), allow_nan=False)
+`;
 }
 
 /** How guests of one kind are started; the snapshot is looked up, or made, once. */
@@ -137,13 +154,17 @@ export async function createSandbox(
     message: `the program uses ${what}, which is not in ${wheels}: run the set-up`,
   });
 
+  /** @param written the part of the program that decides what it needs */
+  const runProgram = async (program: string, written: string, isScore: boolean) => {
+    if (mentionsZones(written) && !hasZones) return missing("tzdata");
+    if (!mentionsSympy(written)) return plain.run(program, isScore);
+    sympy ??= sympyPool();
+    return sympy ? sympy.run(program, isScore) : missing("sympy");
+  };
+
   return {
-    async run(program) {
-      if (mentionsZones(program) && !hasZones) return missing("tzdata");
-      if (!mentionsSympy(program)) return plain.run(program);
-      sympy ??= sympyPool();
-      return sympy ? sympy.run(program) : missing("sympy");
-    },
+    run: (program) => runProgram(program, program, false),
+    score: (source, answer, row) => runProgram(scoring(source, answer, row), source, true),
     async close() {
       await Promise.all([plain.close(), sympy?.close()]);
     },

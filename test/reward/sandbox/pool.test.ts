@@ -111,7 +111,11 @@ describe("createPool", () => {
       kind: "infrastructure",
       message: "the sandbox cannot start Python: no room",
     };
-    expect(await Promise.all(["a", "b", "c"].map(pool.run))).toEqual([stopped, stopped, stopped]);
+    expect(await Promise.all(["a", "b", "c"].map((program) => pool.run(program)))).toEqual([
+      stopped,
+      stopped,
+      stopped,
+    ]);
     expect(await pool.run("d")).toEqual(stopped);
     await pool.close();
   });

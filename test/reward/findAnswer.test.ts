@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import { findAnswer } from "../../src/reward/findAnswer.ts";
+import type { AnswerForm } from "../../src/rewardConfig.ts";
+
+type Form = Exclude<AnswerForm, "python">;
+const found = (form: Form, text: string) => {
+  const outcome = findAnswer(form, text);
+  return outcome.kind === "answer" ? outcome.value : outcome;
+};
+
+test.each<[Form, string, unknown]>([
+  ["nl", "So 3 + 4 = 7. The answer is 7.", 7],
+  ["hashes", "3 + 4 = 7\n#### 7\n", "7"],
+  ["hashes", "#### 1\n#### 2 apples", "2 apples"],
+  ["boxed", "so \\boxed{1} or rather $\\boxed{\\frac{1}{2}}$.", "\\frac{1}{2}"],
+  ["boxed", "\\boxed{\\{1\\}}", "\\{1\\}"],
+  ["tags", "<think>5</think><answer>\n 7\n</answer>", "7"],
+  ["tags", "<answer>1</answer> <answer>42 Wallaby Way, Sydney</answer>", "42 Wallaby Way, Sydney"],
+  ["/Final answer: (.*)/", "Final answer: 1\nFinal answer: seven\n", "seven"],
+  ["/\\d+/", "between 3 and 14", "14"],
+  ["/antwort ist (\\S+)/i", "Die Antwort ist 72", "72"],
+  ["text", "  Paris\n", "Paris"],
+  ["json", 'It is {"a": [1, {"b": "}"}]}.', { a: [1, { b: "}" }] }],
+  ["json", 'first {"a": 1}, then {"a": 2}; see [above]', { a: 2 }],
+  ["firstJson", 'first {"a": 1}, then {"a": 2}', { a: 1 }],
+  ["json", 'See:\n```json\n{"a": 3}\n```\nas in [1].', { a: 3 }],
+  ["json", "```\nnot this\n```\n[1, 2]", [1, 2]],
+  ["json", ' "yes" ', "yes"],
+  ["json", "42", 42],
+  ["json", "null", null],
+  ["json", 'an open { brace, then {"a": 1}', { a: 1 }],
+])("%s finds the answer in %j", (form, text, value) => {
+  expect(found(form, text)).toEqual(value);
+});
+
+test.each<[Form, string, string]>([
+  ["hashes", "the answer is 7", 'expected "#### " and the answer, found "none"'],
+  ["boxed", "\\boxed{7", 'expected "\\boxed{}" with the answer in it, found "none"'],
+  [
+    "tags",
+    "<answer> </answer>",
+    'expected "<answer>" and "</answer>" around the answer, found " "',
+  ],
+  ["text", " \n", 'expected a text, found " \\n"'],
+  ["/x: (.*)/", "7", 'expected a match of /x: (.*)/, found "none"'],
+  ["json", "7 apples {", 'expected a JSON value, found "7 apples {"'],
+])("%s finds none in %j", (form, text, message) => {
+  expect(findAnswer(form, text)).toEqual({ kind: "no-answer", message });
+});
+
+test("an expression that takes without end on a text finds no answer, and holds up nothing", () => {
+  expect(findAnswer("/^(a+)+$/", `${"a".repeat(60)}b`)).toEqual({
+    kind: "no-answer",
+    message: "looking for /^(a+)+$/ took longer than a second",
+  });
+});
+
+test("brackets without end are read in a moment", () => {
+  const start = performance.now();
+  findAnswer("json", "[".repeat(5000));
+  findAnswer("json", '{"a": '.repeat(3000));
+  expect(performance.now() - start).toBeLessThan(5000);
+});
