@@ -148,7 +148,7 @@ function register<A>(command: CommandModule<object, A>): Register {
 }
 
 /** Options that may be given more than once. */
-const repeatable = ["set"];
+const repeatable = ["set", "column"];
 
 /**
  * Runs a command line.

@@ -1,5 +1,7 @@
 // `reft prepare-data`: brings a data set into the project's form, and prints what was written and left out.
 import type { CommandModule, InferredOptionTypes } from "yargs";
+import { type OwnColumns, ownParts } from "../data/datasets/own.ts";
+import { show, UserError } from "../errors.ts";
 import { datasets, defaultCarvedDev, defaultSizes } from "../tasks/datasetDraft.ts";
 import { prepareData } from "../tasks/prepareData.ts";
 import { print } from "../terminal.ts";
@@ -11,12 +13,35 @@ const options = {
     demandOption: true,
     describe: "Chains of thought as Python programs or in natural language",
   },
-  from: { type: "string", describe: "Folder with the data set's files; not for generated" },
+  from: {
+    type: "string",
+    describe:
+      "Folder with the data set's files; own: a file of rows, JSONL, JSON, CSV or Parquet; not for generated",
+  },
+  column: {
+    type: "string",
+    array: true,
+    nargs: 1,
+    describe: `own: the column that holds the ${ownParts.join(", ")}, if it has another name: question=problem (repeatable)`,
+  },
+  "dev-from": {
+    type: "string",
+    describe: "own: a file of rows to validate on, in place of rows of --from",
+  },
+  "test-from": {
+    type: "string",
+    describe: "own: a file of rows to test on, in place of rows of --from",
+  },
+  "allow-variants": {
+    type: "boolean",
+    default: false,
+    describe: "own: validate and test on questions that have variants among the others, too",
+  },
   output: { type: "string", demandOption: true, describe: "Folder for the prepared files" },
   seed: { type: "number", default: 1, describe: "Decides the dev split, or what is generated" },
   dev: {
     type: "number",
-    describe: `Rows to validate on (default ${defaultCarvedDev}; generated: ${defaultSizes.dev})`,
+    describe: `Rows to validate on (default ${defaultCarvedDev}; own: a tenth, at most ${defaultCarvedDev}; generated: ${defaultSizes.dev})`,
   },
   train: {
     type: "number",
@@ -26,7 +51,10 @@ const options = {
     type: "number",
     describe: `Problems whose chain of thought is held back (default 0); generated: without a program (default ${defaultSizes.answerOnly})`,
   },
-  test: { type: "number", describe: `generated: rows to test on (default ${defaultSizes.test})` },
+  test: {
+    type: "number",
+    describe: `own, generated: rows to test on (default own: as many as --dev; generated: ${defaultSizes.test})`,
+  },
   plain: {
     type: "boolean",
     default: false,
@@ -47,7 +75,21 @@ export const prepareDataCommand: CommandModule<object, Arguments> = {
   command: "prepare-data <dataset>",
   describe: "Bring a data set into the project's form and check its gold chains of thought",
   builder: (cli) => cli.positional("dataset", dataset).options(options),
-  handler: async (given) => {
-    print(await prepareData(given));
+  handler: async ({ column, ...given }) => {
+    const columns = column === undefined ? undefined : parseColumns(column);
+    print(await prepareData({ ...given, columns }));
   },
 };
+
+/** Reads `question=problem` as given to `--column`. */
+function parseColumns(given: readonly string[]): OwnColumns {
+  const columns = given.map((text) => {
+    const [, part, column] = /^(\w+)=(.+)$/s.exec(text) ?? [];
+    const name = ownParts.find((known) => known === part);
+    if (name !== undefined && column !== undefined) return [name, column] as const;
+    throw new UserError(
+      `column: expected ${ownParts.join(", ")} with the name of its column, as question=problem, found ${show(text)}`,
+    );
+  });
+  return Object.fromEntries(columns);
+}

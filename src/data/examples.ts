@@ -18,8 +18,8 @@ const comparable = z
   .union([z.number(), z.string()], {
     error: ({ input }) => `expected a number or a text, received ${show(input)}`,
   })
-  .refine((answer) => readAnswer(answer) !== undefined, {
-    error: ({ input }) => unreadableAnswer(input),
+  .refine((answer) => unreadableGold(answer) === undefined, {
+    error: ({ input }) => unreadableGold(input as number | string)!,
   });
 
 /** A gold answer that a reward of another kind compares: any value that JSON can say. */
@@ -61,34 +61,25 @@ const schemas: Readonly<Record<GoldAnswers, z.ZodType<Example>>> = {
   any: exampleSchema(anyAnswer),
 };
 
-/** Columns of other tools' data sets, with a jq filter that makes a row of ours. */
-const otherForms = [
-  {
-    columns: ["messages"],
-    filter:
-      '{id: "\\(input_line_number)", question: .messages[-2].content, cot: .messages[-1].content, answer: .answer}',
-  },
-  {
-    columns: ["prompt", "completion"],
-    filter: '{id: "\\(input_line_number)", question: .prompt, cot: .completion, answer: .answer}',
-  },
-];
+/** Columns of other tools' data sets. */
+const otherForms = [["messages"], ["prompt", "completion"], ["prompt"]];
 
 /** One message for a row of another tool's form, in place of one for each column that it lacks. */
 function refuseOtherForms(row: unknown, context: z.RefinementCtx): void {
   if (typeof row !== "object" || row === null || "question" in row) return;
-  const other = otherForms.find(({ columns }) => columns.every((column) => column in row));
+  const other = otherForms.find((columns) => columns.every((column) => column in row));
   if (!other) return;
   context.addIssue({
     code: "custom",
     message:
-      `expected the columns "id", "question", "answer" and, to train on, "cot", found ${other.columns.map(show).join(" and ")}: ` +
-      `convert the file, for example with jq -c '${other.filter}' (docs/data.md)`,
+      `expected the columns "id", "question", "answer" and, to train on, "cot", found ${other.map(show).join(" and ")}: ` +
+      "bring the file into this form with `reft prepare-data own --from FILE` (docs/data.md)",
   });
 }
 
-/** Why a gold answer is refused that says neither a number nor a choice, so that no answer could ever be right. */
-function unreadableAnswer(answer: unknown): string {
+/** Why a gold answer is refused that says neither a number nor a choice, so that no answer could ever be right; undefined for others. */
+export function unreadableGold(answer: JsonValue): string | undefined {
+  if (readAnswer(answer) !== undefined) return undefined;
   return (
     `expected one number (12, "1,234", "$5", "3/4", "7 apples") or a choice (a to e), which alone can be compared with answers, ` +
     `found ${show(answer)}; write it as a number or leave the question out`

@@ -1,4 +1,4 @@
-// Takes the dev split, and problems to be learned from answers alone, out of the training rows.
+// Takes the dev and test splits, and problems to be learned from answers alone, out of the training rows.
 import { UserError } from "../errors.ts";
 import { Rng } from "../rng.ts";
 import type { Example } from "./examples.ts";
@@ -7,37 +7,57 @@ import { groupBy } from "./groupBy.ts";
 /** Questions that share so much of their word pairs are variants of each other. */
 const variantSimilarity = 0.8;
 
+/** How a split is taken out of the rows. */
+export interface Carving {
+  readonly split: "dev" | "test";
+  /** How many questions. */
+  readonly count: number;
+  readonly seed: number;
+  /** Take questions that have variants, too, as all do that are made of few templates. Undefined: a caller has no such choice. */
+  readonly allowsVariants?: boolean;
+}
+
 /**
- * Takes questions out of the training rows to choose steps and settings on. A question of which a variant stays to be trained on
- * would say how well a model repeats it: only questions unlike all others are taken.
+ * Takes questions out of the rows to choose steps and settings on, or to test on. A question of which a variant stays to be trained
+ * on would say how well a model repeats it: only questions unlike all others are taken.
  *
- * @param count of dev questions
- * @returns all other rows, and the dev questions without their chains of thought, both in the order of the rows
+ * @returns all other rows, and the questions taken without their chains of thought, both in the order of the rows
  * @throws UserError where there are too few such questions
  */
-export function carveDev(
+export function carve(
   rows: readonly Example[],
-  count: number,
-  seed: number,
-): { train: Example[]; dev: Example[] } {
-  const pairs = rows.map(({ question }) => wordPairs(question));
-  const isUnlikeOthers = (row: number) =>
-    pairs.every((other, i) => i === row || similarity(pairs[row]!, other) < variantSimilarity);
+  { split, count, seed, allowsVariants }: Carving,
+): { rest: Example[]; carved: Example[] } {
+  const isUnlikeOthers = allowsVariants ? differsFromOthers(rows) : isNoVariantOfOthers(rows);
   const chosen = new Set<Example>();
-  for (const row of Rng.named(seed, "dev split").shuffled([...rows.keys()])) {
+  for (const row of Rng.named(seed, `${split} split`).shuffled([...rows.keys()])) {
     if (chosen.size === count) break;
     if (isUnlikeOthers(row)) chosen.add(rows[row]!);
   }
   if (chosen.size < count || count === rows.length) {
     const most = Math.min(chosen.size, rows.length - 1);
+    const choice = "; where questions are made of templates, allowVariants takes such, too";
     throw new UserError(
-      `dev: expected at most ${most}, because no more of the ${rows.length} questions are unlike all others, found ${count}`,
+      `${split}: expected at most ${most}, because no more of the ${rows.length} questions are unlike all others, found ${count}` +
+        (allowsVariants === false ? choice : ""),
     );
   }
   return {
-    train: rows.filter((row) => !chosen.has(row)),
-    dev: rows.filter((row) => chosen.has(row)).map(withoutCot),
+    rest: rows.filter((row) => !chosen.has(row)),
+    carved: rows.filter((row) => chosen.has(row)).map(withoutCot),
   };
+}
+
+function isNoVariantOfOthers(rows: readonly Example[]): (row: number) => boolean {
+  const pairs = rows.map(({ question }) => wordPairs(question));
+  return (row) =>
+    pairs.every((other, i) => i === row || similarity(pairs[row]!, other) < variantSimilarity);
+}
+
+function differsFromOthers(rows: readonly Example[]): (row: number) => boolean {
+  const counts = new Map<string, number>();
+  for (const { question } of rows) counts.set(question, (counts.get(question) ?? 0) + 1);
+  return (row) => counts.get(rows[row]!.question) === 1;
 }
 
 /**
@@ -71,8 +91,8 @@ export function holdBack(
   };
 }
 
-function withoutCot({ id, question, answer }: Example): Example {
-  return { id, question, answer };
+function withoutCot({ cot, ...others }: Example): Example {
+  return others;
 }
 
 /** Neighbouring words, whatever their case and punctuation; one number is like another. */

@@ -1,7 +1,8 @@
-// A data set as its source gives it, or as it is generated, before its gold chains of thought are checked.
+// A data set as its source or the user gives it, or as it is generated, before its gold chains of thought are checked.
 import { generateProblems } from "../data/datasets/generated.ts";
 import { gsm8kOrigin, readGsm8k } from "../data/datasets/gsm8k.ts";
 import { mathqaOrigin, readMathqa } from "../data/datasets/mathqa.ts";
+import { type OwnColumns, readOwn } from "../data/datasets/own.ts";
 import type { Candidate, Origin, Rejection, Source, SourceFile } from "../data/datasets/source.ts";
 import { readSvamp, svampOrigin } from "../data/datasets/svamp.ts";
 import type { Example } from "../data/examples.ts";
@@ -11,12 +12,20 @@ import { UserError } from "../errors.ts";
 import { checkCount } from "./count.ts";
 
 type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";
-export const datasets = ["svamp", "gsm8k", "mathqa", "mathqa-numeric", "generated"] as const;
+export const datasets = ["own", "svamp", "gsm8k", "mathqa", "mathqa-numeric", "generated"] as const;
 
 export interface PrepareDataArguments {
-  readonly dataset: PublicDataset | "generated";
+  readonly dataset: (typeof datasets)[number];
   readonly cot: CotKind;
+  /** A folder with the files of a public set, or a file of one's own. */
   readonly from?: string | undefined;
+  /** own: files with these splits, which are otherwise carved from the rows. */
+  readonly devFrom?: string | undefined;
+  readonly testFrom?: string | undefined;
+  /** own: columns that hold the parts of a row, where they have other names. */
+  readonly columns?: OwnColumns | undefined;
+  /** own: carve questions that have variants, too. */
+  readonly allowVariants?: boolean | undefined;
   readonly output: string;
   readonly seed: number;
   readonly dev?: number | undefined;
@@ -32,9 +41,9 @@ export interface PrepareDataArguments {
 export interface Draft {
   readonly candidates: readonly Candidate[];
   readonly rejections: readonly Rejection[];
-  readonly test: readonly Example[];
-  /** Absent where it is carved from the training rows. */
-  readonly dev?: readonly Example[];
+  /** Absent, as dev, where it is carved from the training rows. */
+  readonly test?: readonly Example[] | undefined;
+  readonly dev?: readonly Example[] | undefined;
   readonly answerOnly?: readonly Example[];
   /** As in `Source`. */
   readonly isConverted?: boolean;
@@ -45,9 +54,43 @@ export interface Draft {
 export const defaultSizes = { train: 1000, answerOnly: 20_000, dev: 500, test: 1000 };
 export const defaultCarvedDev = 200;
 
+/** Rows of the user's that are carved for dev and for test, where nothing else is asked for: a tenth, up to 200. */
+export function usualSize(rows: number): number {
+  return Math.min(defaultCarvedDev, Math.ceil(rows / 10));
+}
+
 /** @throws UserError for options that do not fit the data set, and for files that are no such data set */
-export function draftDataset(given: PrepareDataArguments): Draft {
-  return given.dataset === "generated" ? generate(given) : read(given.dataset, given);
+export function draftDataset(given: PrepareDataArguments): Draft | Promise<Draft> {
+  const { dataset } = given;
+  if (dataset === "own") return readOwnFiles(given);
+  refuseOptions(given, ["devFrom", "testFrom", "columns", "allowVariants"], "only for own");
+  return dataset === "generated" ? generate(given) : read(dataset, given);
+}
+
+/** @throws UserError for the first of these options that is given */
+function refuseOptions(
+  given: PrepareDataArguments,
+  options: readonly (keyof PrepareDataArguments)[],
+  why: string,
+): void {
+  const option = options.find((name) => given[name] !== undefined && given[name] !== false);
+  if (option !== undefined) throw new UserError(`${option}: ${why}; leave it out`);
+}
+
+async function readOwnFiles(given: PrepareDataArguments): Promise<Draft> {
+  const { from, devFrom, testFrom, columns = {} } = given;
+  refuseOptions(given, ["train"], "only for generated; own has the rows that it has");
+  refuseOptions(given, ["plain"], "only for the public data sets");
+  if (devFrom !== undefined) refuseOptions(given, ["dev"], "devFrom has all rows to validate on");
+  if (testFrom !== undefined) refuseOptions(given, ["test"], "testFrom has all rows to test on");
+  checkCount("dev", given.dev ?? 1);
+  checkCount("test", given.test ?? 0, 0);
+  checkCount("answerOnly", given.answerOnly ?? 0, 0);
+  if (from === undefined)
+    throw new UserError("from: expected a file of rows (JSONL, JSON, CSV or Parquet), found none");
+  const gold = "comparable";
+  const { files, ...rows } = await readOwn({ from, devFrom, testFrom, columns, gold });
+  return { ...rows, source: { files } };
 }
 
 function generate(given: PrepareDataArguments): Draft {

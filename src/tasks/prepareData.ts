@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Candidate, emptyPart, hashFile, type Rejection } from "../data/datasets/source.ts";
 import type { Example } from "../data/examples.ts";
 import { jsonText, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
-import { carveDev, holdBack } from "../data/splits.ts";
+import { carve, holdBack } from "../data/splits.ts";
 import { show, UserError } from "../errors.ts";
 import { judgeGold, problemWith } from "../evaluate/checkGold.ts";
 import { tryFolder } from "../folders.ts";
@@ -16,22 +16,24 @@ import {
   defaultCarvedDev,
   draftDataset,
   type PrepareDataArguments,
+  usualSize,
 } from "./datasetDraft.ts";
 
 /**
  * Writes `train.jsonl`, `dev.jsonl`, `test.jsonl` and, last, `manifest.json`; `answers.jsonl` where there are answer-only
- * problems; `rejected.jsonl` if anything was left out. MathQA without a training file gives `test.jsonl` alone.
+ * problems; `rejected.jsonl` if anything was left out. MathQA without a training file gives `test.jsonl` alone; own rows without
+ * chains of thought give no `train.jsonl`.
  *
  * @returns lines that say what was written and what was left out
  * @throws UserError
  */
 export async function prepareData(given: PrepareDataArguments): Promise<string> {
-  const draft = draftDataset(given);
-  checkTestRows(draft.test, given.dataset);
+  const draft = await draftDataset(given);
+  checkTestRows(draft.test ?? [], given.dataset);
   tryFolder(given.output);
   const readable = dropUnreadable(draft.candidates);
   const checked = await checkCots(readable.kept, given);
-  const fresh = dropTestQuestions(checked.accepted, draft.test);
+  const fresh = dropOtherSplits(checked.accepted, draft);
   const rejections = [
     ...draft.rejections,
     ...readable.dropped,
@@ -40,7 +42,7 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
   ].sort((a, b) => a.line - b.line);
   const total = draft.candidates.length + draft.rejections.length;
   if (fresh.kept.length === 0 && total > 0) throw nothingLeft(given.dataset, rejections);
-  const { train, dev, answerOnly } = splitRows(fresh.kept, draft, given);
+  const { train, dev, test, answerOnly } = splitRows(fresh.kept, draft, given);
   const conversion = draft.isConverted
     ? { converted: draft.candidates.length, right: checked.accepted.length }
     : undefined;
@@ -48,7 +50,7 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
   const files = writeSplits(given.output, {
     "train.jsonl": train,
     "dev.jsonl": dev,
-    "test.jsonl": draft.test,
+    "test.jsonl": test,
     "answers.jsonl": answerOnly,
     "rejected.jsonl": rejections,
   });
@@ -66,7 +68,8 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
     ...Object.entries(files).map(([name, { rows }]) => `${name}: ${rows} rows`),
     ...draft.notes,
     ...(conversion === undefined ? [] : [describeConversion(conversion, total)]),
-    ...(total === 0 ? [] : [describeLeftOut(rejections.length, total, given.output)]),
+    ...(train.length === 0 && answerOnly.length > 0 ? [answersAlone] : []),
+    ...(total === 0 ? [] : [describeLeftOut(rejections.length, total, given)]),
   ].join("\n");
 }
 
@@ -80,10 +83,18 @@ function describeConversion({ converted, right }: Conversion, total: number): st
   return `${converted} of ${total} solutions convert to programs, ${right} of these come to the gold answer`;
 }
 
-function describeLeftOut(count: number, total: number, output: string): string {
+function describeLeftOut(
+  count: number,
+  total: number,
+  { dataset, output }: PrepareDataArguments,
+): string {
   const where = count === 0 ? "" : `, listed in ${join(output, "rejected.jsonl")}`;
-  return `${count} of ${total} gold chains of thought left out${where}`;
+  const what = dataset === "own" ? "rows" : "gold chains of thought";
+  return `${count} of ${total} ${what} left out${where}`;
 }
+
+const answersAlone =
+  "no row has a chain of thought, so there is no train.jsonl: train-reft can learn from answers.jsonl";
 
 function nothingLeft(dataset: string, rejections: readonly Rejection[]): UserError {
   const { line, reason } = rejections[0]!;
@@ -125,14 +136,19 @@ function checkTestRows(rows: readonly Example[], dataset: string): void {
   }
 }
 
-function dropTestQuestions(candidates: readonly Candidate[], test: readonly Example[]) {
-  const tested = new Set(test.map(({ question }) => question));
-  const isTested = ({ example }: Candidate) => tested.has(example.question);
+/** Leaves out what would be trained on and asked, where the other splits are not carved from these rows. */
+function dropOtherSplits(candidates: readonly Candidate[], { dev = [], test = [] }: Draft) {
+  const places = new Map<string, string>();
+  for (const { question } of dev) places.set(question, "dev");
+  for (const { question } of test) places.set(question, "test");
+  const isElsewhere = ({ example }: Candidate) => places.has(example.question);
   return {
-    kept: candidates.filter((row) => !isTested(row)).map(({ example }) => example),
+    kept: candidates.filter((row) => !isElsewhere(row)).map(({ example }) => example),
     dropped: candidates
-      .filter(isTested)
-      .map(({ line, example }) => reject(line, example.id, "its question is in the test set")),
+      .filter(isElsewhere)
+      .map(({ line, example: { id, question } }) =>
+        reject(line, id, `its question is in the ${places.get(question)} set`),
+      ),
   };
 }
 
@@ -140,20 +156,22 @@ function reject(line: number, id: string, reason: string): Rejection {
   return { line, id, reason };
 }
 
-/** Keeps what comes to the gold answer, in order. @throws UserError where the sandbox failed, not a program */
+/** Keeps what comes to the gold answer, and what has an answer alone, in order. @throws UserError where the sandbox failed, not a program */
 async function checkCots(
   candidates: readonly Candidate[],
   given: PrepareDataArguments,
 ): Promise<{ accepted: Candidate[]; rejections: Rejection[] }> {
-  const verdicts = await judgeCots(candidates, given);
+  const worked = candidates.filter(({ example }) => example.cot !== undefined);
+  const judged = await judgeCots(worked, given);
+  const verdicts = new Map(worked.map((candidate, i) => [candidate, judged[i]!]));
   const accepted: Candidate[] = [];
   const rejections: Rejection[] = [];
-  for (const [i, candidate] of candidates.entries()) {
+  for (const candidate of candidates) {
     const { line, example } = candidate;
-    const { outcome } = verdicts[i]!;
-    if (outcome.kind === "infrastructure")
-      throw new UserError(`a gold program could not be run: ${outcome.message}`);
-    const problem = problemWith(verdicts[i]!, example.answer);
+    const verdict = verdicts.get(candidate);
+    if (verdict?.outcome.kind === "infrastructure")
+      throw new UserError(`a gold program could not be run: ${verdict.outcome.message}`);
+    const problem = verdict && problemWith(verdict, example.answer);
     if (problem === undefined) accepted.push(candidate);
     else rejections.push(reject(line, example.id, problem));
   }
@@ -174,25 +192,49 @@ async function judgeCots(
 interface Splits {
   readonly train: readonly Example[];
   readonly dev: readonly Example[];
+  readonly test: readonly Example[];
   readonly answerOnly: readonly Example[];
 }
 
 /** What the data set does not split itself is taken from the rows; without rows there is nothing to take. */
-function splitRows(
-  rows: readonly Example[],
-  { dev, answerOnly = [] }: Pick<Draft, "dev" | "answerOnly">,
-  given: PrepareDataArguments,
-): Splits {
-  if (dev !== undefined) return { train: rows, dev, answerOnly };
+function splitRows(rows: readonly Example[], draft: Draft, given: PrepareDataArguments): Splits {
+  const { dev = [], test = [], answerOnly = [] } = draft;
+  if (given.dataset === "generated") return { train: rows, dev, test, answerOnly };
   if (rows.length === 0) {
     if (given.answerOnly)
       throw new UserError(
         `answerOnly: expected 0, because ${given.dataset} has no training rows in its folder, found ${given.answerOnly}`,
       );
-    return { train: [], dev: [], answerOnly };
+    return { train: [], dev, test, answerOnly };
   }
-  const carved = carveDev(rows, given.dev ?? defaultCarvedDev, given.seed);
-  return { dev: carved.dev, ...holdBack(carved.train, given.answerOnly ?? 0, given.seed) };
+  const size = given.dataset === "own" ? usualSize(rows.length) : defaultCarvedDev;
+  const tested = carveSplit(rows, "test", draft.test, given.test ?? size, given);
+  const chosen = carveSplit(tested.rest, "dev", draft.dev, given.dev ?? size, given);
+  const held = holdBackOf(chosen.rest, given);
+  return { train: held.train, dev: chosen.split, test: tested.split, answerOnly: held.answerOnly };
+}
+
+/** @param ready what the data set has as this split */
+function carveSplit(
+  rows: readonly Example[],
+  split: "dev" | "test",
+  ready: readonly Example[] | undefined,
+  count: number,
+  { dataset, seed, allowVariants = false }: PrepareDataArguments,
+): { readonly rest: readonly Example[]; readonly split: readonly Example[] } {
+  if (ready !== undefined || count === 0) return { rest: rows, split: ready ?? [] };
+  const choice = dataset === "own" ? { allowsVariants: allowVariants } : {};
+  const { rest, carved } = carve(rows, { split, count, seed, ...choice });
+  return { rest, split: carved };
+}
+
+/** Rows without a chain of thought are learned from their answers alone, as those are that it is held back of. */
+function holdBackOf(rows: readonly Example[], { answerOnly = 0, seed }: PrepareDataArguments) {
+  const worked = rows.filter(({ cot }) => cot !== undefined);
+  const unworked = rows.filter(({ cot }) => cot === undefined);
+  if (answerOnly === 0) return { train: worked, answerOnly: unworked };
+  const held = holdBack(worked, answerOnly, seed);
+  return { train: held.train, answerOnly: [...held.answerOnly, ...unworked] };
 }
 
 interface WrittenFile {

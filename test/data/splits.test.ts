@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { carveDev, holdBack } from "../../src/data/splits.ts";
+import { carve, holdBack } from "../../src/data/splits.ts";
 
 const questions = [
   "Tom has 3 red apples and buys 4 more. How many apples does Tom have?",
@@ -11,20 +11,42 @@ const questions = [
 ];
 const rows = questions.map((question, i) => ({ id: `${i}`, question, cot: "a", answer: i }));
 
-describe("carveDev", () => {
+const carveDev = (from: typeof rows, count: number, seed: number) =>
+  carve(from, { split: "dev", count, seed });
+
+describe("carve", () => {
   test("takes only questions of which no variant is trained on", () => {
     for (const seed of [1, 2, 3]) {
-      const { train, dev } = carveDev(rows, 2, seed);
-      expect(dev.map(({ id }) => id)).toEqual(["4", "5"]);
-      expect(train.map(({ id }) => id)).toEqual(["0", "1", "2", "3"]);
+      const { rest, carved } = carveDev(rows, 2, seed);
+      expect(carved.map(({ id }) => id)).toEqual(["4", "5"]);
+      expect(rest.map(({ id }) => id)).toEqual(["0", "1", "2", "3"]);
     }
   });
 
   test("leaves the chains of thought behind, and chooses by the seed", () => {
-    const chosen = [...Array(12).keys()].map((seed) => carveDev(rows, 1, seed).dev);
+    const chosen = [...Array(12).keys()].map((seed) => carveDev(rows, 1, seed).carved);
     expect(new Set(chosen.flat().map(({ id }) => id))).toEqual(new Set(["4", "5"]));
-    expect(chosen[1]).toEqual(carveDev(rows, 1, 1).dev);
+    expect(chosen[1]).toEqual(carveDev(rows, 1, 1).carved);
     expect("cot" in chosen[0]![0]!).toBe(false);
+  });
+
+  test("keeps all other columns of a question", () => {
+    const further = rows.map((row) => ({ ...row, unit: "m" }));
+    const { carved } = carve(further, { split: "test", count: 1, seed: 1 });
+    expect(carved).toEqual([
+      { id: carved[0]!.id, question: carved[0]!.question, answer: carved[0]!.answer, unit: "m" },
+    ]);
+  });
+
+  test("takes variants where it may, and never a question that is asked twice", () => {
+    const given = { split: "dev", seed: 1, allowsVariants: true } as const;
+    const { rest, carved } = carve(rows, { ...given, count: 4 });
+    expect(carved.map(({ id }) => id)).toEqual(["0", "1", "4", "5"]);
+    expect(rest.map(({ id }) => id)).toEqual(["2", "3"]);
+    expect(() => carve(rows, { ...given, count: 5 })).toThrow(/found 5$/);
+    expect(() => carve(rows, { ...given, count: 5, allowsVariants: false })).toThrow(
+      "dev: expected at most 2, because no more of the 6 questions are unlike all others, found 5; where questions are made of templates, allowVariants takes such, too",
+    );
   });
 
   test.each([3, 6, 7])("says how many there can be where %i are asked for", (count) => {

@@ -247,6 +247,19 @@ describe("prepareData", () => {
     expect(existsSync(output)).toBe(false);
   });
 
+  test.each([
+    ["columns of a public set", { columns: { cot: "x" } }, /columns: only for own; leave it out/],
+    ["a dev file of gsm8k", { devFrom: "x" }, /devFrom: only for own; leave it out/],
+    ["no file", { dataset: "own", from: undefined }, /from: expected a file of rows/],
+    ["a dev file and dev rows", { dataset: "own", devFrom: "x", dev: 1 }, /dev: devFrom has all/],
+    ["a test file and test rows", { dataset: "own", testFrom: "x", test: 1 }, /test: testFrom has/],
+    ["train rows", { dataset: "own", train: 1 }, /train: only for generated/],
+    ["half a test row", { dataset: "own", test: 0.5 }, /test: .* at least 0, found 0\.5/],
+  ] as const)("%s is the user's error with rows of one's own", async (_, given, message) => {
+    await expect(prepare(given)).rejects.toThrow(message);
+    expect(existsSync(output)).toBe(false);
+  });
+
   test("generates no answers.jsonl when it is told so", async () => {
     const sizes = { train: 2, answerOnly: 0, dev: 1, test: 1 };
     await prepare({ dataset: "generated", cot: "python", from: undefined, ...sizes });
@@ -279,5 +292,70 @@ describe("prepareData", () => {
   test("a dev split as large as the data is the user's error", async () => {
     writeGsm8k([sum(1), sum(2)]);
     await expect(prepare({ dev: 2 })).rejects.toThrow(/dev: expected at most 1, /);
+  });
+
+  describe("of one's own rows", () => {
+    const own = (n: number, more: object = {}) => {
+      const { question } = JSON.parse(sum(n));
+      const cot = `It is so.\nThe answer is ${n + 1}.`;
+      return { question, cot, answer: `${n + 1}`, unit: "m", ...more };
+    };
+    const writeOwn = (rows: object[], name = "own.jsonl") => {
+      writeFileSync(join(from, name), rows.map((row) => JSON.stringify(row)).join("\n"));
+      return join(from, name);
+    };
+    const splits = () =>
+      ["train", "dev", "test", "answers"].map((name) =>
+        existsSync(join(output, `${name}.jsonl`)) ? read(`${name}.jsonl`) : [],
+      );
+
+    test("carves dev and test, keeps rows without a chain of thought for their answers, and lists the wrong ones", async () => {
+      const rows = [...Array(30).keys()].map((n) => own(n, n < 20 ? {} : { cot: undefined }));
+      rows[3] = { ...rows[3]!, answer: "5" };
+      const given = { dataset: "own", from: writeOwn(rows) } as const;
+      const summary = await prepare(given);
+      expect(summary).toContain("1 of 30 rows left out, listed in");
+      const [train, dev, test, answers] = splits();
+      expect([dev, test].map((split) => split!.length)).toEqual([3, 3]);
+      expect(train!.length + answers!.length).toBe(23);
+      expect(train!.every(({ cot }) => cot !== undefined)).toBe(true);
+      for (const row of [dev, test, answers].flat()) expect("cot" in row!).toBe(false);
+      for (const row of splits().flat()) expect(row).toHaveProperty("unit", "m");
+      const rejected = JSON.parse(readFileSync(join(output, "rejected.jsonl"), "utf8"));
+      expect(rejected).toMatchObject({ line: 4, reason: 'expected the answer "5", found 4' });
+      await prepare({ ...given, dev: 1, test: 0, answerOnly: 4 });
+      expect(splits().map(({ length }) => length)).toEqual([15, 1, 0, 13]);
+    });
+
+    test("takes dev and test from files, and their questions out of the training rows", async () => {
+      const [devFrom, testFrom] = [2, 3].map((n) => writeOwn([own(n)], `own${n}.jsonl`));
+      const rows = [1, 2, 3, 4].map((n) => own(n));
+      await prepare({ dataset: "own", from: writeOwn(rows), devFrom, testFrom });
+      expect(splits().map(({ length }) => length)).toEqual([2, 1, 1, 0]);
+      const rejected = readFileSync(join(output, "rejected.jsonl"), "utf8").trim().split("\n");
+      expect(rejected.map((text) => JSON.parse(text).reason)).toEqual([
+        "its question is in the dev set",
+        "its question is in the test set",
+      ]);
+      expect(manifest().source.files).toHaveLength(3);
+    });
+
+    test("needs allowVariants for questions of one template", async () => {
+      const rows = [...Array(20).keys()].map((n) => ({ ...own(n), question: `What is ${n} + 1?` }));
+      const given = { dataset: "own", from: writeOwn(rows) } as const;
+      await expect(prepare(given)).rejects.toThrow(
+        "test: expected at most 0, because no more of the 20 questions are unlike all others, found 2; where questions are made of templates, allowVariants",
+      );
+      expect(existsSync(output)).toBe(false);
+      await prepare({ ...given, allowVariants: true });
+      expect(splits().map(({ length }) => length)).toEqual([16, 2, 2, 0]);
+    });
+
+    test("rows with answers alone make no train.jsonl, and the summary says so", async () => {
+      const rows = [...Array(10).keys()].map((n) => own(n, { cot: undefined }));
+      const summary = await prepare({ dataset: "own", from: writeOwn(rows) });
+      expect(splits().map(({ length }) => length)).toEqual([0, 1, 1, 8]);
+      expect(summary).toContain("there is no train.jsonl: train-reft can learn from answers.jsonl");
+    });
   });
 });
