@@ -37,6 +37,14 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "check-data",
+    {
+      group: "Data",
+      describe: "Show training data as a model will see it: lengths, duplicates, wrong rows",
+      load: async () => register((await import("./commands/checkData.ts")).checkDataCommand),
+    },
+  ],
+  [
     "import-model",
     {
       group: "Data",
@@ -148,7 +156,7 @@ function register<A>(command: CommandModule<object, A>): Register {
 }
 
 /** Options that may be given more than once. */
-const repeatable = ["set", "column"];
+const repeatable = ["set", "column", "against"];
 
 /**
  * Runs a command line.

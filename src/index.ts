@@ -9,6 +9,8 @@ import type { SamplesSummary } from "./reward/samples.ts";
 import * as sft from "./sft/train.ts";
 import * as asking from "./tasks/ask.ts";
 import { type AskingArguments, askingDefaults } from "./tasks/asking.ts";
+import type { CheckDataArguments } from "./tasks/checkData.ts";
+import * as checking from "./tasks/checkData.ts";
 import type { PrepareDataArguments } from "./tasks/datasetDraft.ts";
 import * as evaluation from "./tasks/evaluate.ts";
 import * as preparation from "./tasks/prepareData.ts";
@@ -37,6 +39,7 @@ export { importModel } from "./tasks/importModel.ts";
 export { type LoadedModel, loadModel } from "./tasks/loadModel.ts";
 export type {
   AskingArguments,
+  CheckDataArguments,
   Override,
   PrepareDataArguments,
   ReftConfig,
@@ -113,6 +116,15 @@ export function ask(args: asking.AskArguments, by: Observer = {}): ReturnType<ty
  */
 export function prepareData(args: PrepareDataArguments, by: Observer = {}): Promise<string> {
   return observed(by, () => preparation.prepareData(args));
+}
+
+/**
+ * Checks training data before anything is trained.
+ *
+ * @returns the page that the command prints
+ */
+export function checkData(args: CheckDataArguments, by: Observer = {}): Promise<string> {
+  return observed(by, () => checking.checkData(args));
 }
 
 /**

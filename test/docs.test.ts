@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { CommandModule } from "yargs";
 import { main } from "../src/cli.ts";
 import { askCommand } from "../src/commands/ask.ts";
+import { checkDataCommand } from "../src/commands/checkData.ts";
 import { compareCommand } from "../src/commands/compare.ts";
 import { evaluateCommand } from "../src/commands/evaluate.ts";
 import { executeCommand } from "../src/commands/execute.ts";
@@ -74,6 +75,7 @@ describe("commands", () => {
   const handlers = new Map(
     [
       prepareDataCommand,
+      checkDataCommand,
       importModelCommand,
       trainSftCommand,
       trainReftCommand,
@@ -116,6 +118,12 @@ describe("commands", () => {
     for (const name of shown) expect(readme).toMatch(new RegExp(`^\\| .*\\b${name}\``, "m"));
   });
 
+  /** check-data takes the settings of either training. */
+  const stageOf = (name: string, config: string): Stage =>
+    name === "check-data"
+      ? (/^stage: (\w+)/m.exec(readFileSync(config, "utf8"))![1] as Stage)
+      : (name.replace("train-", "") as Stage);
+
   test.each(commandLines.filter((line) => line.includes("--config")))(
     "file and overrides make a configuration: %s",
     async (line) => {
@@ -128,7 +136,7 @@ describe("commands", () => {
       const load = () =>
         name === "run"
           ? loadRecipe(config, overrides)
-          : loadConfig(name.replace("train-", "") as Stage, config, overrides);
+          : loadConfig(stageOf(name, config), config, overrides);
       expect(load).not.toThrow();
     },
   );

@@ -95,6 +95,35 @@ function withoutCot({ cot, ...others }: Example): Example {
   return others;
 }
 
+/**
+ * Finds the rows of which a variant stands among others, without comparing each with each: of two questions that share 80 % of their
+ * word pairs, the rarest 20 % and one more of both have a pair in common. Reference: Bayardo, Ma and Srikant 2007, "Scaling up all
+ * pairs similarity search" (prefix filter).
+ */
+export function withVariantAmong(rows: readonly Example[], others: readonly Example[]): Example[] {
+  const rowPairs = rows.map(({ question }) => wordPairs(question));
+  const otherPairs = others.map(({ question }) => wordPairs(question));
+  const counts = new Map<string, number>();
+  for (const pair of [...rowPairs, ...otherPairs].flatMap((pairs) => [...pairs]))
+    counts.set(pair, (counts.get(pair) ?? 0) + 1);
+  const rarest = (pairs: ReadonlySet<string>) =>
+    [...pairs]
+      .sort((a, b) => counts.get(a)! - counts.get(b)! || (a < b ? -1 : 1))
+      .slice(0, pairs.size - Math.ceil(variantSimilarity * pairs.size - 1e-9) + 1);
+  const having = new Map<string, ReadonlySet<string>[]>();
+  for (const pairs of otherPairs)
+    for (const pair of rarest(pairs)) {
+      const found = having.get(pair);
+      if (found) found.push(pairs);
+      else having.set(pair, [pairs]);
+    }
+  return rows.filter((_, i) =>
+    rarest(rowPairs[i]!).some((pair) =>
+      having.get(pair)?.some((other) => similarity(rowPairs[i]!, other) >= variantSimilarity),
+    ),
+  );
+}
+
 /** Neighbouring words, whatever their case and punctuation; one number is like another. */
 function wordPairs(question: string): ReadonlySet<string> {
   const words = question.toLowerCase().match(/\p{L}+|\d[\d.,]*/gu) ?? [];

@@ -170,10 +170,7 @@ function openModel(
   if (checkpointFolder) return loadModelFolder(checkpointFolder);
   if (init) return loadModelFolder(resolveModelFolder(init));
   const { vocabSize, tokenizer: tokenizerFolder, ...shape } = scratch!;
-  const texts = train.flatMap(({ question, cot }) => [formatPrompt(question), cot ?? ""]);
-  const tokenizer = tokenizerFolder
-    ? tokenizerAlone(tokenizerFolder)
-    : trainTokenizer(texts, vocabSize);
+  const tokenizer = scratchTokenizer(scratch!, train);
   if (tokenizer.vocabSize > vocabSize) {
     throw new UserError(
       `model.scratch.vocabSize: expected at least ${tokenizer.vocabSize}, the size of the tokenizer in ` +
@@ -190,6 +187,16 @@ function openModel(
     ...(tokenizer.padId !== undefined && { padId: tokenizer.padId }),
   };
   return { model: createModel(modelConfig, Rng.named(config.seed, "weights")), tokenizer };
+}
+
+/** The tokenizer of a new model: that of a folder, or one trained on the training texts. */
+export function scratchTokenizer(
+  { tokenizer, vocabSize }: NonNullable<SftConfig["model"]["scratch"]>,
+  train: readonly Example[],
+): Tokenizer {
+  if (tokenizer !== undefined) return tokenizerAlone(tokenizer);
+  const texts = train.flatMap(({ question, cot }) => [formatPrompt(question), cot ?? ""]);
+  return trainTokenizer(texts, vocabSize);
 }
 
 /** A folder's tokenizer for a new model, which does not end where the folder's own model does. */

@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { carve, holdBack } from "../../src/data/splits.ts";
+import { carve, holdBack, withVariantAmong } from "../../src/data/splits.ts";
 
 const questions = [
   "Tom has 3 red apples and buys 4 more. How many apples does Tom have?",
@@ -90,4 +91,46 @@ describe("holdBack", () => {
       expect(() => holdBack(of, count, 1)).toThrow(`answerOnly: expected at most ${most}, because`);
     },
   );
+});
+
+describe("withVariantAmong", () => {
+  const asRows = (texts: readonly string[]) =>
+    texts.map((question, i) => ({ id: `${i}`, question, answer: 1 }));
+
+  test("finds the rows of which a variant is among others", () => {
+    const found = withVariantAmong(rows, [rows[1]!, rows[4]!]);
+    expect(found.map(({ id }) => id)).toEqual(["0", "1", "4"]);
+  });
+
+  test("finds what comparing each with each finds", () => {
+    // Eight words have eight pairs; with two words before them they are just variants of the eight.
+    const word = fc.constantFrom("x", "y", "z");
+    const changed = fc
+      .tuple(
+        fc.array(word, { maxLength: 3 }),
+        fc.array(fc.tuple(fc.nat(7), word), { maxLength: 1 }),
+      )
+      .map(([before, changes]) => {
+        const text = [..."abcdefgh"];
+        for (const [place, other] of changes) text[place] = other;
+        return [...before, ...text];
+      });
+    const texts = fc.array(changed, { maxLength: 5 });
+    const spoken = texts.map((all) => asRows(all.map((text) => text.join(" "))));
+    fc.assert(
+      fc.property(spoken, spoken, (some, others) => {
+        // Two rows of which none may be carved are variants of each other.
+        const isVariant = (a: (typeof some)[number], b: typeof a) => {
+          const pair = [a, b, { id: "x", question: "x y z", answer: 1 }];
+          try {
+            return carve(pair, { split: "dev", count: 2, seed: 1 }) === undefined;
+          } catch {
+            return true;
+          }
+        };
+        const expected = some.filter((row) => others.some((other) => isVariant(row, other)));
+        expect(withVariantAmong(some, others)).toEqual(expected);
+      }),
+    );
+  });
 });
