@@ -17,7 +17,8 @@ import { messageOf, UserError } from "../errors.ts";
 import { judgeGold } from "../evaluate/checkGold.ts";
 import { type DataCheck, dataPage, type Lengths, type ShownRow } from "../evaluate/dataPage.ts";
 import type { Verdict } from "../reward/judge.ts";
-import { openReward } from "../reward/openReward.ts";
+import { goldKind, type LoadedRewards, loadRewards, openReward } from "../reward/openReward.ts";
+import type { AnswerForm } from "../rewardConfig.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { readAnswerFormat } from "../run/modelFolder.ts";
@@ -46,7 +47,8 @@ interface Checking {
   readonly path: string;
   readonly examples: readonly Example[];
   readonly against: readonly string[];
-  readonly cotKind: CotKind;
+  readonly cotKind: AnswerForm;
+  readonly rewards: LoadedRewards;
   readonly programPrefix: ProgramPrefix;
   /** Undefined: the paper's. */
   readonly prompt: TemplatePrompt | undefined;
@@ -72,10 +74,10 @@ interface Limits {
 export async function checkData(given: CheckDataArguments): Promise<string> {
   checkCount("rows", given.rows, 0);
   const checking = given.config === undefined ? fromFile(given) : fromConfig(given.config, given);
-  const { path, examples, against, cotKind, sandbox } = checking;
-  const others = against.map((other) => ({ path: other, examples: readExamples(other) }));
+  const { path, examples, against } = checking;
+  const others = against.map((other) => ({ path: other, examples: readExamples(other, "any") }));
   const worked = examples.filter(({ cot }) => cot !== undefined);
-  const verdicts = await judge(worked, cotKind, sandbox);
+  const verdicts = await judge(worked, checking);
   const judged = new Map(worked.map((example, i) => [example, verdicts[i]!]));
   return dataPage({
     path,
@@ -95,12 +97,13 @@ function fromFile(given: CheckDataArguments): Checking {
   const saved = folder === undefined ? undefined : readAnswerFormat(folder);
   const cotKind = given.cot ?? saved?.cotKind;
   if (cotKind === undefined) throw new UserError("cot: expected python or nl, found none");
-  const usual = cotKind === "nl" ? "none" : "docstring";
+  const usual = cotKind === "python" ? "docstring" : "none";
   return {
     path: data,
-    examples: readExamples(data),
+    examples: readExamples(data, goldKind(cotKind, undefined)),
     against,
     cotKind,
+    rewards: loadRewards(undefined),
     programPrefix: given.programPrefix ?? saved?.sampling.programPrefix ?? usual,
     prompt: saved?.sampling.prompt,
     tokenizer: folder === undefined ? undefined : loadTokenizer(folder),
@@ -115,7 +118,7 @@ function fromConfig(file: string, given: CheckDataArguments): Checking {
     throw new UserError("config: expected no other data, model or form than its own; use --set");
   const isReft = valueAt(readSettings(file, overrides).values, ["stage"]) === "reft";
   const config: SftConfig | ReftConfig = loadConfig(isReft ? "reft" : "sft", file, overrides);
-  const examples = readExamples(config.data.train);
+  const examples = readExamples(config.data.train, goldKind(config.data.cotKind, config.reward));
   const prompt = config.data.maxPromptTokens;
   const tokenizer = tokenizerOf(config, examples);
   return {
@@ -123,6 +126,7 @@ function fromConfig(file: string, given: CheckDataArguments): Checking {
     examples,
     against: [config.data.dev],
     cotKind: config.data.cotKind,
+    rewards: loadRewards(config.reward),
     programPrefix: config.data.programPrefix,
     prompt: choosePrompt(config.data.prompt, tokenizer),
     tokenizer,
@@ -139,14 +143,11 @@ function tokenizerOf({ model }: SftConfig | ReftConfig, train: readonly Example[
   return loadTokenizer(resolveModelFolder(model.init!));
 }
 
-async function judge(
-  worked: readonly Example[],
-  cotKind: CotKind,
-  sandbox: SftConfig["sandbox"],
-): Promise<Verdict[]> {
+async function judge(worked: readonly Example[], checking: Checking): Promise<Verdict[]> {
   if (worked.length === 0) return [];
-  await using reward = await openReward({ cotKind, sandbox });
-  return await judgeGold(worked, reward.judge);
+  const { tokenizer } = checking;
+  await using reward = await openReward(checking);
+  return await judgeGold(worked, reward.judge, (cot) => tokenizer?.encode(cot) ?? []);
 }
 
 /** The wrong ones first, then others by the seed. */
