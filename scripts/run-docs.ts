@@ -33,7 +33,7 @@ const realInputs = [
 const notRun: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/\b(SOURCE|CHECKPOINT)\b/, "it has a placeholder"],
   [/scripts\/bench\/|training\.epochs=480/, "it is a measurement, which takes long"],
-  [/reproduce-generated|g1000/, "npm run demo runs the same, shorter"],
+  [/reproduce-generated|g400/, "npm run demo runs the same, shorter"],
 ];
 const readsRealInputs = /downloads|svamp|smollm2|codellama|gsm8k|data\/(plain|distractors)/i;
 

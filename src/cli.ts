@@ -29,6 +29,14 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "init",
+    {
+      group: "Set up",
+      describe: "Begin a project: a folder with a configuration for each stage",
+      load: async () => register((await import("./commands/init.ts")).initCommand),
+    },
+  ],
+  [
     "prepare-data",
     {
       group: "Data",
@@ -104,7 +112,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     "ask",
     {
       group: "Use",
-      describe: "Ask a trained model one question; prints its program and the answer",
+      describe: "Ask a trained model one question; prints what it writes and the answer",
       load: async () => register((await import("./commands/ask.ts")).askCommand),
     },
   ],

@@ -24,32 +24,39 @@ const notNegative = z.number().min(0);
 const fraction = z.number().min(0).max(1);
 const belowOne = z.number().min(0).lt(1);
 
-export const seed = z.int().min(0).max(0xffffffff);
+export const seed = z.int().min(0).max(0xffffffff).describe("Of every random choice.");
 
-export const precision = z.enum(["float32", "tf32", "bf16"]); // of matrix products; everything else is float32
+export const precision = z
+  .enum(["float32", "tf32", "bf16"])
+  .describe("Of matrix products; everything else is float32.");
 export type Precision = z.infer<typeof precision>;
 
 const scratch = z.strictObject({
-  vocabSize: count, // size of the tokenizer trained on the training texts, special tokens included
-  tokenizer: path.optional(), // folder of a ready tokenizer, instead of training one
-  dim: count,
-  layers: count,
-  heads: count,
-  kvHeads: count,
-  ffnDim: count,
-  ropeTheta: positive,
-  normEpsilon: positive,
-  maxPositions: count,
-  initializerStd: positive,
-  tieEmbeddings: z.boolean(),
+  vocabSize: count.describe(
+    "Size of the tokenizer trained on the training texts, special tokens included.",
+  ),
+  tokenizer: path.optional().describe("Folder of a ready tokenizer, instead of training one."),
+  dim: count.describe("Width of the hidden states."),
+  layers: count.describe("Number of layers."),
+  heads: count.describe("Attention heads; dim is a multiple of twice their number."),
+  kvHeads: count.describe("Heads of keys and values; heads is a multiple of it."),
+  ffnDim: count.describe("Width of the feed-forward network."),
+  ropeTheta: positive.describe("Base of the rotary embedding."),
+  normEpsilon: positive.describe("Added to the mean square in the norms."),
+  maxPositions: count.describe("Longest sequence, in tokens."),
+  initializerStd: positive.describe("Standard deviation of the first weights."),
+  tieEmbeddings: z.boolean().describe("Whether the output matrix is the embedding."),
 });
 
 const chatForms =
   '"paper", "chat", { chat: { system: "...", date: 2024-07-26 } } or { file: "..." }';
 const chat = z
   .strictObject({
-    system: z.string().regex(/\S/).optional(), // the system's message
-    date: z.iso.date({ error: "expected a day such as 2024-07-26" }).optional(), // for a template that writes today's date
+    system: z.string().regex(/\S/).optional().describe("The system's message."),
+    date: z.iso
+      .date({ error: "expected a day such as 2024-07-26" })
+      .optional()
+      .describe("For a template that writes today's date."),
   })
   .refine((settings) => Object.keys(settings).length > 0, {
     error: 'expected "system" or "date"; without them write "chat"',
@@ -66,86 +73,123 @@ export const promptSetting = z.union(
 export type PromptSetting = DeepReadonly<z.infer<typeof promptSetting>>;
 
 const texts = {
-  train: path,
-  dev: path, // carved from the training set; chooses the best checkpoint
-  cotKind: answerForm, // programs, or where in a text the answer stands (rewardConfig.ts)
-  programPrefix: z.enum(["docstring", "def", "none"]), // given to the model as the start of its answer
-  prompt: promptSetting.optional(), // without it "paper"
-  maxPromptTokens: count,
+  train: path.describe("JSONL file of the examples to learn from."),
+  dev: path.describe("Carved from the training set; chooses the best checkpoint."),
+  cotKind: answerForm.describe(
+    "What answers are: python for programs, or where in a text the answer stands (docs/rewards.md).",
+  ),
+  programPrefix: z
+    .enum(["docstring", "def", "none"])
+    .describe("Given to the model as the start of its answer."),
+  prompt: promptSetting.optional().describe('Without it "paper".'),
+  maxPromptTokens: count.describe(
+    "Longest prompt in tokens; questions with a longer one are left out and counted.",
+  ),
 };
 
 const optimizer = {
-  learningRate: positive,
-  beta1: belowOne,
-  beta2: belowOne,
-  epsilon: positive,
-  weightDecay: notNegative,
-  maxGradNorm: positive,
+  learningRate: positive.describe("Highest learning rate of AdamW."),
+  beta1: belowOne.describe("Decay of the mean of the gradients."),
+  beta2: belowOne.describe("Decay of the mean of their squares."),
+  epsilon: positive.describe("Added to the root of that mean."),
+  weightDecay: notNegative.describe("Decoupled: times the learning rate, off each weight."),
+  maxGradNorm: positive.describe("Gradients with a larger global norm are scaled down to it."),
 };
 
 const scheduled = {
   ...optimizer,
-  schedule: z.enum(["linear", "constant"]), // after the warm-up: down to 0 over scheduleEpochs, or level
-  warmupFraction: fraction, // of all updates in scheduleEpochs
+  schedule: z
+    .enum(["linear", "constant"])
+    .describe("After the warm-up: down to 0 over scheduleEpochs, or level."),
+  warmupFraction: fraction.describe("Of all updates in scheduleEpochs."),
 };
 
 const epochs = {
-  epochs: count,
-  scheduleEpochs: count, // horizon of the schedule; may lie beyond the epochs that are run
-  batchSize: count, // sequences per update, however they are split for memory
-  microBatchTokens: count, // most tokens, padding included, in one forward and backward pass
+  epochs: count.describe("Passes over the data."),
+  scheduleEpochs: count.describe(
+    "Horizon of the schedule; may lie beyond the epochs that are run.",
+  ),
+  batchSize: count.describe("Sequences per update, however they are split for memory."),
+  microBatchTokens: count.describe(
+    "Most tokens, padding included, in one forward and backward pass.",
+  ),
 };
 
 const evaluation = {
-  questions: count.nullable(), // the first so many of the dev set; null takes all
-  slots: count, // responses generated side by side
-  maxNewTokens: count,
+  questions: count.nullable().describe("The first so many of the dev set; null takes all."),
+  slots: count.describe("Responses generated side by side."),
+  maxNewTokens: count.describe("Longest answer, in tokens."),
 };
 
 export const sandbox = z.strictObject({
-  timeoutSeconds: positive, // processor time of one program
-  workers: count,
-  memoryMegabytes: z.int().min(64),
+  timeoutSeconds: positive.describe("Processor time of one program."),
+  workers: count.describe("Programs that run at once."),
+  memoryMegabytes: z.int().min(64).describe("Python's memory for one program."),
 });
 
 const sftSchema = z.strictObject({
-  stage: z.literal("sft"),
+  stage: z.literal("sft").describe("What this file is for: train-sft."),
   seed,
   precision,
   model: z.strictObject({
     // exactly one of the two
-    init: path.optional(), // a Hugging Face folder, a run's folder or a checkpoint
-    scratch: scratch.optional(),
+    init: path.optional().describe("A Hugging Face folder, a run's folder or a checkpoint."),
+    scratch: scratch.optional().describe("A new model in place of one that is there."),
   }),
-  data: z.strictObject({ ...texts, maxCompletionTokens: count }),
-  reward: reward.optional(), // of dev answers; without it the answer is compared with the gold answer, as its form asks
+  data: z.strictObject({
+    ...texts,
+    maxCompletionTokens: count.describe(
+      "Longest completion in tokens, EOS included; examples with a longer one are left out and counted.",
+    ),
+  }),
+  reward: reward
+    .optional()
+    .describe(
+      "Of dev answers; without it the answer is compared with the gold answer, as its form asks.",
+    ),
   optimizer: z.strictObject(scheduled),
   training: z.strictObject(epochs),
-  evaluation: z.strictObject({ everyEpochs: count, ...evaluation }),
+  evaluation: z.strictObject({
+    everyEpochs: count.describe("Epochs between two evaluations."),
+    ...evaluation,
+  }),
   sandbox,
-  checkpoint: z.strictObject({ everySteps: count.nullable() }), // null: at each evaluation only
+  checkpoint: z.strictObject({
+    everySteps: count
+      .nullable()
+      .describe("Steps between two checkpoints; null: at each evaluation only."),
+  }),
 });
 
 /** Settings of the clipped objective, whatever the advantages. */
 const clippedObjective = {
-  ppoEpochs: count, // passes over each rollout
-  miniBatchSize: count, // responses per update
-  clipRange: positive,
-  upperClipRange: positive.optional(), // of ratios above 1; clipRange unless given
-  klCoefficient: notNegative, // beta in the paper; with 0 there is no reference model
-  partialReward: belowOne, // for an answer that came out but is wrong
-  entropyCoefficient: positive.optional(), // of the policy's mean entropy per token, which the loss then rewards
-  maskTruncated: z.boolean().optional(), // true keeps responses that ran into maxNewTokens out of the loss
+  ppoEpochs: count.describe("Passes over each rollout."),
+  miniBatchSize: count.describe("Responses per update."),
+  clipRange: positive.describe("How far a ratio of probabilities may leave 1: PPO's epsilon."),
+  upperClipRange: positive.optional().describe("Of ratios above 1; clipRange unless given."),
+  klCoefficient: notNegative.describe("Beta in the paper; with 0 there is no reference model."),
+  partialReward: belowOne.describe("For an answer that came out but is wrong."),
+  entropyCoefficient: positive
+    .optional()
+    .describe("Of the policy's mean entropy per token, which the loss then rewards."),
+  maskTruncated: z
+    .boolean()
+    .optional()
+    .describe("True keeps responses that ran into maxNewTokens out of the loss."),
 };
 
 // How the losses of tokens become one: a mean over each response first (unless given), over all tokens of the minibatch or of the
 // rollout, or a sum over each response divided by rollout.maxNewTokens.
-const lossMean = z.enum(["response", "miniBatchTokens", "rolloutTokens", "maxNewTokens"]);
+const lossMean = z
+  .enum(["response", "miniBatchTokens", "rolloutTokens", "maxNewTokens"])
+  .describe("Over what losses of tokens are averaged: docs/recipe.md.");
 export type TokenMean = z.infer<typeof lossMean>;
 
 // Questions whose responses all score the same are left out, and others asked in their place.
 const dynamicSampling = z.strictObject({
-  maxRounds: count, // most rounds of rollout.questionsPerStep questions in a step, its own included
+  maxRounds: count.describe(
+    "Most rounds of rollout.questionsPerStep questions in a step, its own included.",
+  ),
 });
 
 const onlyWithGae = z.never({ error: 'expected none with ppo.advantages "grpo" or "rloo"' });
@@ -169,102 +213,147 @@ const notGrpo = { scaleAdvantages: onlyWithGrpo.optional(), ratio: onlyWithGrpo.
 
 const ppo = z.discriminatedUnion("advantages", [
   z.strictObject({
-    advantages: z.literal("gae"), // from a value head, as in the paper
+    advantages: z
+      .literal("gae")
+      .describe("Where they come from: gae, a value head; grpo and rloo, the other responses."),
     ...clippedObjective,
     lossMean: lossMean.optional(),
     dynamicSampling: notWithGae.optional(),
-    valueClipRange: positive,
-    valueCoefficient: notNegative, // alpha in the paper
-    gamma: fraction, // discount of rewards; the paper's text calls it lambda
-    gaeLambda: fraction, // the paper's text calls it gamma
-    valueWarmupSteps: countOrZero, // first steps in which the value head alone learns
+    valueClipRange: positive.describe("How far a value may leave what it was when sampled."),
+    valueCoefficient: notNegative.describe("Alpha in the paper."),
+    gamma: fraction.describe("Discount of rewards; the paper's text calls it lambda."),
+    gaeLambda: fraction.describe("The paper's text calls it gamma."),
+    valueWarmupSteps: countOrZero.describe("First steps in which the value head alone learns."),
     ...notGrpo,
   }),
   z.strictObject({
-    advantages: z.literal("grpo"), // from the other responses to the same question; no value head
+    advantages: z
+      .literal("grpo")
+      .describe("From the other responses to the same question; no value head."),
     ...clippedObjective,
     lossMean: lossMean.optional(),
-    dynamicSampling: dynamicSampling.optional(),
-    scaleAdvantages: z.enum(["group", "rollout", "none"]).optional(), // by whose deviation: group unless given
-    ratio: z.enum(["token", "response"]).optional(), // of each token unless given, or one for a whole response
+    dynamicSampling: dynamicSampling
+      .optional()
+      .describe("Asks other questions in place of those whose responses all score the same."),
+    scaleAdvantages: z
+      .enum(["group", "rollout", "none"])
+      .optional()
+      .describe("By whose deviation: group unless given."),
+    ratio: z
+      .enum(["token", "response"])
+      .optional()
+      .describe("Of each token unless given, or one for a whole response."),
     ...withoutValueHead,
   }),
   z.strictObject({
-    advantages: z.literal("rloo"), // likewise
+    advantages: z.literal("rloo").describe("Likewise."),
     ...clippedObjective,
     lossMean: notWithRloo.optional(),
-    dynamicSampling: dynamicSampling.optional(),
+    dynamicSampling: dynamicSampling
+      .optional()
+      .describe("Asks other questions in place of those whose responses all score the same."),
     ...notGrpo,
     ...withoutValueHead,
   }),
 ]);
 
 const selfTraining = z.strictObject({
-  epochs: count, // passes over what is right of each rollout
-  miniBatchSize: count, // most responses per update
+  epochs: count.describe("Passes over what is right of each rollout."),
+  miniBatchSize: count.describe("Most responses per update."),
 });
 
 const reftSchema = z.strictObject({
-  stage: z.literal("reft"),
+  stage: z.literal("reft").describe("What this file is for: train-reft."),
   seed,
   precision,
-  paperParity: z.boolean(), // true repeats what the authors' code does where we would not
-  model: z.strictObject({ init: path }), // the warm-up model: first policy and frozen reference
+  paperParity: z.boolean().describe("True repeats what the authors' code does where we would not."),
+  model: z
+    .strictObject({ init: path.describe("The warm-up model: first policy and frozen reference.") })
+    .describe("The warm-up model: first policy and frozen reference."),
   data: z.strictObject({
     ...texts,
-    test: path.optional(), // paperParity only: the authors choose their checkpoint on the test set
+    test: path
+      .optional()
+      .describe("PaperParity only: the authors choose their checkpoint on the test set."),
   }),
-  reward: reward.optional(), // without it the answer is compared with the gold answer, as its form asks
+  reward: reward
+    .optional()
+    .describe("Without it the answer is compared with the gold answer, as its form asks."),
   // Sampling is always at temperature 1 without truncation, so that logprobs are those of the policy itself.
   rollout: z.strictObject({
-    questionsPerStep: count,
-    samplesPerQuestion: count,
-    maxNewTokens: count,
-    slots: count,
+    questionsPerStep: count.describe("Questions of one rollout."),
+    samplesPerQuestion: count.describe("Responses to each of them."),
+    maxNewTokens: count.describe("Longest response, in tokens."),
+    slots: count.describe("Responses generated side by side."),
   }),
   // How to learn from a rollout: exactly one of the two.
-  ppo: ppo.optional(),
-  selfTraining: selfTraining.optional(), // the paper's Online-ST: cross-entropy of the responses that are right
+  ppo: ppo.optional().describe("Learn by the clipped objective; this or selfTraining."),
+  selfTraining: selfTraining
+    .optional()
+    .describe("The paper's Online-ST: cross-entropy of the responses that are right."),
   optimizer: z.strictObject({
     ...optimizer,
-    valueHeadLearningRate: positive.optional(), // with ppo.advantages "gae"
-    warmupSteps: countOrZero, // linear from 0, then constant
+    valueHeadLearningRate: positive.optional().describe('With ppo.advantages "gae".'),
+    warmupSteps: countOrZero.describe("Linear from 0, then constant."),
   }),
   training: z.strictObject({
-    epochs: count,
-    maxSteps: count.nullable(), // ends the run early; null: after the epochs
-    microBatchTokens: count,
+    epochs: count.describe("Passes over the questions."),
+    maxSteps: count.nullable().describe("Ends the run early; null: after the epochs."),
+    microBatchTokens: count.describe(
+      "Most tokens, padding included, in one forward and backward pass.",
+    ),
   }),
-  evaluation: z.strictObject({ everySteps: count, ...evaluation }),
+  evaluation: z.strictObject({
+    everySteps: count.describe("Steps between two evaluations."),
+    ...evaluation,
+  }),
   sandbox,
-  checkpoint: z.strictObject({ everySteps: count }),
+  checkpoint: z.strictObject({
+    everySteps: count.describe("Steps between two checkpoints, besides those at evaluations."),
+  }),
   alarms: z.strictObject({
-    maxLogprobGap: positive, // mean |recomputed - sampled| before the first update; beyond it the run stops
-    maxInfrastructureFraction: fraction, // programs the sandbox could not run; beyond it the run stops
-    constantScoreSteps: count, // warns after so many steps in which all responses scored the same
-    negativeKlSteps: count, // warns after so many steps with a negative mean KL to the reference
-    minExtractedFraction: fraction, // warns of collapse when fewer responses give an answer
-    maxTruncatedFraction: fraction, // warns when more responses end without EOS
+    maxLogprobGap: positive.describe(
+      "Mean |recomputed - sampled| before the first update; beyond it the run stops.",
+    ),
+    maxInfrastructureFraction: fraction.describe(
+      "Programs the sandbox could not run; beyond it the run stops.",
+    ),
+    constantScoreSteps: count.describe(
+      "Warns after so many steps in which all responses scored the same.",
+    ),
+    negativeKlSteps: count.describe(
+      "Warns after so many steps with a negative mean KL to the reference.",
+    ),
+    minExtractedFraction: fraction.describe(
+      "Warns of collapse when fewer responses give an answer.",
+    ),
+    maxTruncatedFraction: fraction.describe("Warns when more responses end without EOS."),
   }),
 });
 
 const rerankSchema = z.strictObject({
-  stage: z.literal("rerank"),
+  stage: z.literal("rerank").describe("What this file is for: train-rerank."),
   seed,
   precision,
-  model: z.strictObject({ init: path }), // the policy whose answers it will judge
+  model: z
+    .strictObject({ init: path.describe("The model whose answers it will judge.") })
+    .describe("The policy whose answers it will judge."),
   data: z.strictObject({
-    samples: path, // judged answers to training questions
-    devSamples: path, // judged answers to dev questions; chooses the best checkpoint
-    maxTokens: count, // of question and answer together, EOS included
+    samples: path.describe("Judged answers to training questions."),
+    devSamples: path.describe("Judged answers to dev questions; chooses the best checkpoint."),
+    maxTokens: count.describe("Of question and answer together, EOS included."),
   }),
   optimizer: z.strictObject(scheduled),
   training: z.strictObject(epochs),
-  evaluation: z.strictObject({ everyEpochs: count }),
-  checkpoint: z.strictObject({ everySteps: count.nullable() }), // null: at each evaluation only
+  evaluation: z.strictObject({ everyEpochs: count.describe("Epochs between two evaluations.") }),
+  checkpoint: z.strictObject({
+    everySteps: count
+      .nullable()
+      .describe("Steps between two checkpoints; null: at each evaluation only."),
+  }),
 });
 
-const schemas = { sft: sftSchema, reft: reftSchema, rerank: rerankSchema };
+export const schemas = { sft: sftSchema, reft: reftSchema, rerank: rerankSchema };
 
 export type DeepReadonly<T> = T extends object
   ? { readonly [K in keyof T]: DeepReadonly<T[K]> }

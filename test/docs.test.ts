@@ -11,6 +11,7 @@ import { executeCommand } from "../src/commands/execute.ts";
 import { exportCommand } from "../src/commands/export.ts";
 import { generateCommand } from "../src/commands/generate.ts";
 import { importModelCommand } from "../src/commands/importModel.ts";
+import { initCommand } from "../src/commands/init.ts";
 import { prepareDataCommand } from "../src/commands/prepareData.ts";
 import { runCommand } from "../src/commands/run.ts";
 import { sampleCommand } from "../src/commands/sample.ts";
@@ -19,6 +20,7 @@ import { trainReftCommand, trainRerankCommand, trainSftCommand } from "../src/co
 import { loadConfig, parseOverride, type Stage } from "../src/config.ts";
 import { messageOf } from "../src/errors.ts";
 import { trainReft } from "../src/ppo/train.ts";
+import { settingsPage } from "../scripts/settingsPage.ts";
 import { loadRecipe } from "../src/recipe/config.ts";
 import { trainRerank } from "../src/rerank/train.ts";
 import { trainSft } from "../src/sft/train.ts";
@@ -74,6 +76,7 @@ const commandLines = codeLines
 describe("commands", () => {
   const handlers = new Map(
     [
+      initCommand,
       prepareDataCommand,
       checkDataCommand,
       importModelCommand,
@@ -147,6 +150,12 @@ describe("commands", () => {
     expect(named.length).toBeGreaterThan(4);
     for (const [page, name] of named) expect(scripts, page).toHaveProperty(name);
   });
+});
+
+test("docs/settings.md is what the schemas say", () => {
+  expect(textOf("docs/settings.md"), "write it anew: npx tsx scripts/settings-page.ts").toBe(
+    settingsPage(),
+  );
 });
 
 describe("names", () => {

@@ -2,11 +2,12 @@
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { ask } from "../tasks/ask.ts";
 import { print } from "../terminal.ts";
-import { formatFlags, maxNewTokensFlag, toldFormat } from "./flags.ts";
+import { formatFlags, maxNewTokensFlag, modelFlag, toldFormat } from "./flags.ts";
+import { fromProject, projectModels } from "./project.ts";
 
 const question = { type: "string", demandOption: true, describe: "In quotes" } as const;
 const options = {
-  model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
+  model: modelFlag,
   "max-new-tokens": maxNewTokensFlag,
   ...formatFlags,
 } as const;
@@ -19,7 +20,8 @@ export const askCommand: CommandModule<object, Arguments> = {
   builder: (cli) => cli.positional("question", question).options(options),
   handler: async (args) => {
     const answer = await ask({
-      ...{ model: args.model, question: args.question },
+      model: fromProject("model", args.model, projectModels),
+      question: args.question,
       maxNewTokens: args["max-new-tokens"],
       ...toldFormat(args),
     });

@@ -3,11 +3,15 @@ import type { InferredOptionTypes } from "yargs";
 import { precision } from "../config.ts";
 import { reward } from "../rewardConfig.ts";
 import { type AskingArguments, askingDefaults } from "../tasks/asking.ts";
-import { flagValue, formatFlags, maxNewTokensFlag, toldFormat } from "./flags.ts";
+import { flagValue, formatFlags, maxNewTokensFlag, modelFlag, toldFormat } from "./flags.ts";
+import { fromProject, projectModels } from "./project.ts";
 
 export const askingOptions = {
-  model: { type: "string", demandOption: true, describe: "Model or run (its best checkpoint)" },
-  data: { type: "string", demandOption: true, describe: "JSONL file of questions with answers" },
+  model: modelFlag,
+  data: {
+    type: "string",
+    describe: "JSONL file of questions with answers [default: data/test.jsonl of a project]",
+  },
   questions: { type: "number", describe: "Limit to the first N questions" },
   "max-new-tokens": maxNewTokensFlag,
   slots: {
@@ -48,8 +52,8 @@ export const askingOptions = {
 export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>): AskingArguments {
   const { model, data, questions, slots, precision, workers } = flags;
   return {
-    model,
-    data,
+    model: fromProject("model", model, projectModels),
+    data: fromProject("data", data, ["data/test.jsonl"]),
     questions,
     slots,
     precision,

@@ -1,5 +1,5 @@
 // `reft evaluate`: prints the accuracy on a data set, and with samples the table of votes and pass@k.
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { methodsTable } from "../evaluate/tables.ts";
 import { evaluate } from "../tasks/evaluate.ts";
@@ -19,8 +19,8 @@ const options = {
   seed: { type: "number", default: 0, describe: "Chooses the samples" },
   output: {
     type: "string",
-    demandOption: true,
-    describe: "Folder for results, answers and samples; samples that are there are used again",
+    describe:
+      "Folder for results, answers and samples; samples that are there are used again [default: results/<model>]",
   },
 } as const;
 
@@ -31,8 +31,10 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
   describe: "Accuracy on a data set: greedy, and of votes among sampled answers",
   builder: (yargs) => yargs.options(options),
   handler: async (flags) => {
-    const { output, samples, seed, reranker } = flags;
-    const results = await evaluate({ ...askingArguments(flags), output, samples, seed, reranker });
+    const { samples, seed, reranker } = flags;
+    const asking = askingArguments(flags);
+    const output = flags.output ?? join("results", basename(asking.model));
+    const results = await evaluate({ ...asking, output, samples, seed, reranker });
     const { questions, correct, accuracy, metrics } = results;
     const [low, high] = metrics.top1!.confidence95.map((share) => (100 * share).toFixed(1));
     print(

@@ -1,16 +1,18 @@
 // `reft export`: writes a checkpoint for other tools, and prints how it compares.
+import { basename, join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { UserError } from "../errors.ts";
 import { exportCheckpoint, exportCheckpointAsGguf } from "../tasks/exportModel.ts";
 import { print } from "../terminal.ts";
+import { fromProject, projectModels } from "./project.ts";
 
 const options = {
   checkpoint: {
     type: "string",
-    demandOption: true,
-    describe: "Run (its best checkpoint), one checkpoint, or a model",
+    describe:
+      "Run (its best checkpoint), one checkpoint, or a model [default: the last run of a project]",
   },
-  output: { type: "string", demandOption: true, describe: "New folder" },
+  output: { type: "string", describe: "New folder [default: exports/<checkpoint>]" },
   dtype: {
     choices: ["f32", "bf16", "f16", "q8_0"] as const,
     default: "f32",
@@ -39,12 +41,13 @@ const options = {
 } as const;
 
 type Arguments = InferredOptionTypes<typeof options>;
+type Placed = Arguments & { readonly checkpoint: string; readonly output: string };
 
 function short(figure: number): string {
   return String(Number(figure.toPrecision(2)));
 }
 
-function writeGguf(args: Arguments): void {
+function writeGguf(args: Placed): void {
   if (args["value-head"] || args["max-shard-gigabytes"] !== undefined) {
     throw new UserError(
       "--gguf: a GGUF file is one file without a value head; leave --value-head and --max-shard-gigabytes out",
@@ -57,7 +60,7 @@ function writeGguf(args: Arguments): void {
   );
 }
 
-function writeFolder(args: Arguments): void {
+function writeFolder(args: Placed): void {
   const { dtype, "max-shard-gigabytes": maxShardGigabytes = 5, "value-head": valueHead } = args;
   if (dtype === "q8_0" || args.modelfile) {
     const flag = args.modelfile ? "--modelfile" : "--dtype q8_0";
@@ -78,5 +81,10 @@ export const exportCommand: CommandModule<object, Arguments> = {
   describe:
     "Write a checkpoint as a Hugging Face folder or a GGUF file for other tools, and check it",
   builder: (yargs) => yargs.options(options),
-  handler: (args) => (args.gguf ? writeGguf(args) : writeFolder(args)),
+  handler: (flags) => {
+    const checkpoint = fromProject("checkpoint", flags.checkpoint, projectModels);
+    const output = flags.output ?? join("exports", basename(checkpoint));
+    const args = { ...flags, checkpoint, output };
+    return args.gguf ? writeGguf(args) : writeFolder(args);
+  },
 };

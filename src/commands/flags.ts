@@ -15,6 +15,11 @@ export const maxNewTokensFlag = {
   defaultDescription: `${usualLength}, or as many as the model's positions leave`,
 } as const;
 
+export const modelFlag = {
+  type: "string",
+  describe: "Model or run (its best checkpoint) [default: the last run of a project]",
+} as const;
+
 /** How to ask a model that does not say so itself. */
 export const formatFlags = {
   cot: {

@@ -5,9 +5,10 @@ import { parseOverride } from "../config.ts";
 import { defaultRunFolder } from "../run/run.ts";
 import { runRecipe } from "../tasks/runRecipe.ts";
 import { print } from "../terminal.ts";
+import { fromProject } from "./project.ts";
 
 interface Arguments {
-  readonly config: string;
+  readonly config?: string | undefined;
   readonly set?: readonly string[] | undefined;
   readonly output?: string | undefined;
 }
@@ -17,7 +18,7 @@ export const runCommand: CommandModule<object, Arguments> = {
   describe: "The whole recipe, from the data to the table of all models",
   builder: (yargs) =>
     yargs.options({
-      config: { type: "string", demandOption: true, describe: "YAML file of the recipe" },
+      config: { type: "string", describe: "YAML file of the recipe [default: recipe.yaml]" },
       set: {
         type: "string",
         array: true,
@@ -31,8 +32,9 @@ export const runCommand: CommandModule<object, Arguments> = {
       },
     }),
   handler: async ({ config, set = [], output }) => {
-    const folder = output ?? defaultRunFolder(config);
-    const table = await runRecipe(config, set.map(parseOverride), folder);
+    const file = fromProject("config", config, ["recipe.yaml"]);
+    const folder = output ?? defaultRunFolder(file);
+    const table = await runRecipe(file, set.map(parseOverride), folder);
     print(
       `\n${table}\nin ${join(folder, "results.md")}, with tables by the number of samples; every metric in results.json`,
     );

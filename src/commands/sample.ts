@@ -7,6 +7,7 @@ import { askingArguments, askingOptions } from "./asking.ts";
 
 const options = {
   ...askingOptions,
+  data: { type: "string", demandOption: true, describe: "JSONL file of questions with answers" },
   samples: { type: "number", demandOption: true, describe: "Answers per question" },
   seed: { type: "number", default: 0, describe: "Chooses the samples" },
   output: {

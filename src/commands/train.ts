@@ -6,9 +6,10 @@ import { trainRerank } from "../rerank/train.ts";
 import { defaultRunFolder } from "../run/run.ts";
 import { trainSft } from "../sft/train.ts";
 import { print } from "../terminal.ts";
+import { fromProject } from "./project.ts";
 
 interface TrainArguments {
-  readonly config: string;
+  readonly config?: string | undefined;
   readonly set?: readonly string[] | undefined;
   readonly init?: string | undefined;
   readonly epochs?: number | undefined;
@@ -20,8 +21,7 @@ interface TrainArguments {
 const options = {
   config: {
     type: "string",
-    demandOption: true,
-    describe: "YAML file with every setting of the run",
+    describe: "YAML file with every setting of the run [default: the stage's file of a project]",
   },
   set: {
     type: "string",
@@ -65,8 +65,9 @@ export const trainSftCommand: CommandModule<object, TrainArguments> = {
   describe: "Fine-tune on worked solutions: the warm-up of ReFT",
   builder: (yargs) => yargs.options(options),
   handler: async (args) => {
-    const folder = args.output ?? defaultRunFolder(args.config);
-    report(folder, await trainSft(loadConfig("sft", args.config, overridesOf(args)), folder));
+    const file = fromProject("config", args.config, ["warmup.yaml"]);
+    const folder = args.output ?? defaultRunFolder(file);
+    report(folder, await trainSft(loadConfig("sft", file, overridesOf(args)), folder));
   },
 };
 
@@ -75,8 +76,9 @@ export const trainReftCommand: CommandModule<object, TrainArguments> = {
   describe: "Improve a model by PPO, rewarded for programs that give the right answer",
   builder: (yargs) => yargs.options(options),
   handler: async (args) => {
-    const folder = args.output ?? defaultRunFolder(args.config);
-    report(folder, await trainReft(loadConfig("reft", args.config, overridesOf(args)), folder));
+    const file = fromProject("config", args.config, ["reft.yaml"]);
+    const folder = args.output ?? defaultRunFolder(file);
+    report(folder, await trainReft(loadConfig("reft", file, overridesOf(args)), folder));
   },
 };
 
@@ -93,8 +95,9 @@ export const trainRerankCommand: CommandModule<object, TrainArguments> = {
       },
     }),
   handler: async (args) => {
-    const folder = args.output ?? defaultRunFolder(args.config);
-    const best = await trainRerank(loadConfig("rerank", args.config, overridesOf(args)), folder);
+    const file = fromProject("config", args.config, ["rerank.yaml"]);
+    const folder = args.output ?? defaultRunFolder(file);
+    const best = await trainRerank(loadConfig("rerank", file, overridesOf(args)), folder);
     report(folder, best, "accuracy of the choice among all samples");
   },
 };

@@ -29,73 +29,81 @@ import {
 } from "../settings.ts";
 
 const stage = z.strictObject({
-  config: path, // absolute, or relative to the recipe's file
-  set: z.record(z.string(), z.unknown()).optional(), // settings that differ from that file
+  config: path.describe("Absolute, or relative to the recipe's file."),
+  set: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe("Settings that differ from that file."),
 });
 
 const questionFile = z.enum(["train.jsonl", "answers.jsonl"]);
 
 const common = {
-  cot: z.enum(["python", "nl"]),
-  seed, // of the dev split, or of what is generated
-  dev: count,
-  timeoutSeconds: positive,
-  workers: count,
+  cot: z.enum(["python", "nl"]).describe("Chains of thought as programs, or in words."),
+  seed: seed.describe("Of the dev split, or of what is generated."),
+  dev: count.describe("Rows of the dev split."),
+  timeoutSeconds: positive.describe("Processor time of one gold program."),
+  workers: count.describe("Programs that run at once."),
 };
 const publicSets = z.enum(["svamp", "gsm8k", "mathqa", "mathqa-numeric"]);
 const prepare = z.discriminatedUnion(
   "dataset",
   [
     z.strictObject({
-      dataset: z.literal("generated"),
+      dataset: z.literal("generated").describe("Which data set."),
       ...common,
-      train: count, // problems with a program
-      answerOnly: count, // problems without one
-      test: count,
+      train: count.describe("Problems with a program."),
+      answerOnly: count.describe("Problems without one."),
+      test: count.describe("Problems to test on."),
     }),
     z.strictObject({
       dataset: publicSets,
       ...common,
-      from: path, // folder with the set's files
-      answerOnly: countOrZero, // problems whose chain of thought is held back
-      plain: z.boolean(), // questions in lower case, punctuation set apart
+      from: path.describe("Folder with the set's files."),
+      answerOnly: countOrZero.describe("Problems whose chain of thought is held back."),
+      plain: z.boolean().describe("Questions in lower case, punctuation set apart."),
     }),
   ],
   { error: `expected "generated" or "${publicSets.options.join('" or "')}"` },
 );
 
-const recipeSchema = z.strictObject({
-  seeds: z.array(seed).min(1), // the whole chain of stages runs once per seed, on the same data
-  precision, // of all stages, of samples and evaluation: they share a process
+export const recipeSchema = z.strictObject({
+  seeds: z
+    .array(seed)
+    .min(1)
+    .describe("The whole chain of stages runs once per seed, on the same data."),
+  precision: precision.describe("Of all stages, of samples and evaluation: they share a process."),
   data: z.strictObject({
     // exactly one of the two
-    folder: path.optional(), // as prepare-data made it
-    prepare: prepare.optional(), // what prepare-data is told, to make it within the recipe's folder
-    reft: questionFile, // what ReFT learns from
-    rerank: questionFile, // what the rerankers learn to judge answers to
+    folder: path.optional().describe("As prepare-data made it."),
+    prepare: prepare
+      .optional()
+      .describe("What prepare-data is told, to make it within the recipe's folder."),
+    reft: questionFile.describe("What ReFT learns from."),
+    rerank: questionFile.describe("What the rerankers learn to judge answers to."),
   }),
   stages: z.strictObject({
     warmup: stage,
-    sft: stage, // goes on from the warm-up
+    sft: stage.describe("Goes on from the warm-up."),
     reft: stage,
-    rerankSft: stage, // judges the answers of sft
+    rerankSft: stage.describe("Judges the answers of sft."),
     rerankReft: stage,
   }),
   // Answers of the warm-up model, which both rerankers learn from.
   samples: z.strictObject({
-    perQuestion: count,
-    questions: count.nullable(), // the first so many of data.rerank; null takes all
-    devQuestions: count.nullable(), // of dev.jsonl
+    perQuestion: count.describe("Answers to each question."),
+    questions: count.nullable().describe("The first so many of data.rerank; null takes all."),
+    devQuestions: count.nullable().describe("Of dev.jsonl."),
   }),
   // Of the warm-up, SFT and ReFT on test.jsonl.
   evaluation: z.strictObject({
-    samples: count, // answers per question, for votes and reranking
-    questions: count.nullable(),
+    samples: count.describe("Answers per question, for votes and reranking."),
+    questions: count.nullable().describe("The first so many of test.jsonl; null takes all."),
   }),
   // How models are asked, in samples and evaluation.
   answers: z.strictObject({
-    maxNewTokens: count,
-    slots: count, // answers generated side by side
+    maxNewTokens: count.describe("Longest answer, in tokens."),
+    slots: count.describe("Answers generated side by side."),
   }),
   sandbox,
 });

@@ -1,0 +1,77 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { parse } from "yaml";
+import { main } from "../../src/cli.ts";
+import { loadConfig } from "../../src/config.ts";
+import { loadRecipe, loadStages } from "../../src/recipe/config.ts";
+import { type InitArguments, initProject, projectTasks } from "../../src/tasks/initProject.ts";
+import { captureOutput } from "../support/captureOutput.ts";
+import { userErrorOf } from "../support/runs.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
+import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
+
+const home = temporaryFolder();
+const said = captureOutput();
+const model = join(home, "model");
+writeTinyModel(model, writeTinyData(join(home, "texts")));
+
+const kinds = projectTasks.flatMap((task): Omit<InitArguments, "folder">[] =>
+  task === "gsm8k" ? [{ task, model }] : [{ task }, { task, model }],
+);
+
+test.each(kinds)("$task, model $model: every file is a whole configuration", ({ task, model }) => {
+  const folder = join(home, `${task}${model === undefined ? "" : "-pretrained"}`);
+  initProject({ folder, task, model });
+  const file = (name: string) => join(folder, `${name}.yaml`);
+  expect(loadConfig("sft", file("warmup")).model.init).toBe(model);
+  expect(loadConfig("sft", file("sft")).model).toEqual({ init: "runs/warmup" });
+  expect(loadConfig("reft", file("reft")).model.init).toBe("runs/warmup");
+  expect(loadConfig("rerank", file("rerank")).data.samples).toBe("samples/train.jsonl");
+  const recipe = loadRecipe(file("recipe"));
+  loadStages(recipe, { seed: 1, data: "data", stages: "stages" });
+  expect(recipe.data.folder ?? recipe.data.prepare?.dataset).toBe(task === "own" ? "data" : task);
+});
+
+test("every setting says what it means", () => {
+  const folder = join(home, "explained");
+  initProject({ folder, task: "generated" });
+  for (const name of ["warmup", "sft", "reft", "rerank", "recipe"]) {
+    const text = readFileSync(join(folder, `${name}.yaml`), "utf8");
+    const settings = text.split("\n").filter((line) => /^ *\w+: \S/.test(line));
+    expect(settings.length).toBeGreaterThan(15);
+    expect(settings.filter((line) => !/ # [A-Z].*\.$/.test(line))).toEqual([]);
+    expect(parse(text)).toBeInstanceOf(Object);
+  }
+});
+
+test("refuses a folder in use, gsm8k without a model, and what is no model", async () => {
+  const refused = (args: Omit<InitArguments, "folder">, folder = join(home, "refused")) =>
+    userErrorOf(async () => initProject({ folder, ...args }));
+  expect(await refused({ task: "own" }, home)).toMatch(/expected a new or empty folder/);
+  expect(await refused({ task: "gsm8k" })).toMatch(/^model: expected a pretrained model's folder/);
+  expect(await refused({ task: "own", model: join(home, "none") })).toMatch(/found nothing there/);
+  expect(existsSync(join(home, "refused"))).toBe(false);
+});
+
+test("in a project's folder commands find their files and runs, and say so; elsewhere they say what is missing", async () => {
+  const before = process.cwd();
+  const folder = join(home, "typed");
+  expect(await main(["init", folder, "--task", "generated"])).toBe(0);
+  process.chdir(folder);
+  try {
+    writeTinyData("data", 40, 4);
+    const short = ["--set", "training.batchSize=20", "--set", "evaluation.questions=2"];
+    expect(await main(["--epochs", "1", ...short], "train-sft"), said.stderr).toBe(0);
+    expect(said.error).toContain("--config warmup.yaml");
+    expect(existsSync(join("runs", "warmup", "config.yaml"))).toBe(true);
+    expect(await main(["export"]), said.stderr).toBe(0);
+    expect(said.error).toContain("--checkpoint runs/warmup");
+    expect(existsSync(join("exports", "warmup", "model.safetensors"))).toBe(true);
+    process.chdir(home);
+    expect(await main([], "train-sft")).toBe(1);
+    expect(said.stderr).toContain("--config: expected a value, or warmup.yaml in this folder");
+  } finally {
+    process.chdir(before);
+  }
+});
