@@ -2,6 +2,7 @@
 // Reference: ggml-org/llama.cpp 00ad355e, src/llama-vocab.cpp, `llama_vocab::impl::load`; ggml-org/ggml, docs/gguf.md.
 import { z } from "zod";
 import { show, UserError } from "../errors.ts";
+import { findMistakes } from "../settings.ts";
 import { wordRules } from "./ggufWordRules.ts";
 
 /** What `tokenizer.ggml.token_type` says of a token. */
@@ -76,13 +77,14 @@ export function readVocabulary(metadata: ReadonlyMap<string, unknown>, where: st
   const own = [...metadata].flatMap(([key, value]) =>
     key.startsWith(prefix) ? [[key.slice(prefix.length), value]] : [],
   );
-  const parsed = schema.safeParse(Object.fromEntries(own));
-  if (!parsed.success) {
+  const values = Object.fromEntries(own);
+  const problems = findMistakes(schema, [], values).map(({ text }) => text);
+  if (problems.length > 0) {
     throw new UserError(
-      `${where}: its metadata "${prefix}" make no tokenizer:\n${z.prettifyError(parsed.error)}`,
+      `${where}: its metadata "${prefix}" make no tokenizer:\n${problems.join("\n")}`,
     );
   }
-  const given = parsed.data;
+  const given = schema.parse(values);
   // llama.cpp's stand-in for a token without a text
   const tokens = given.tokens.map((token, tokenId) => token || `[EMPTY_${tokenId}]`);
   const defaults = given.model === "llama" ? sentencePieceIds : {};

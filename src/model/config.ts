@@ -4,8 +4,9 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { parseJson, readText, withoutByteOrderMark } from "../data/jsonl.ts";
-import { messageOf, UserError } from "../errors.ts";
+import { messageOf, show, UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
+import { findMistakes, valueAt } from "../settings.ts";
 import { describeActiveKeys } from "./configKeys.ts";
 import { describeOtherKind, refuseAdapters } from "./folderKind.ts";
 import { type RopeScaling, readRope, ropeKeys, writeScaling } from "./ropeSettings.ts";
@@ -81,15 +82,16 @@ export function readModelConfig(
   const path = join(folder, "config.json");
   const architectures = z.tuple([z.literal(architecture)]).nullish();
   const file = readJson(path);
-  const result = configSchema.extend({ architectures }).safeParse(file);
+  refuseOtherTypes(file, path);
+  const schema = configSchema.extend({ architectures });
   const problems = [
-    ...(result.success ? [] : [z.prettifyError(result.error)]),
+    ...findMistakes(schema, [], file).map(({ text }) => text),
     ...describeActiveKeys(z.looseObject({}).safeParse(file).data ?? {}),
   ];
-  if (!result.success || problems.length > 0) {
+  if (problems.length > 0) {
     throw new UserError(`${path}: cannot use this model:\n${problems.join("\n")}`);
   }
-  const json = result.data;
+  const json = schema.parse(file);
   const heads = json.num_attention_heads;
   const config: ModelConfig = {
     vocabSize: json.vocab_size,
@@ -111,6 +113,16 @@ export function readModelConfig(
   };
   checkConsistency(config, path);
   return config;
+}
+
+/** @throws UserError for a model of another kind, whose other keys would only be wrong, too */
+function refuseOtherTypes(file: unknown, path: string): void {
+  const type = valueAt(file, ["model_type"]);
+  if (type === undefined || type === "llama") return;
+  throw new UserError(
+    `${path}: the model type ${show(type)} is not supported; llama is. Give a model whose config.json has "model_type": "llama" ` +
+      "(LLaMA, CodeLlama, SmolLM2 and others: docs/models.md)",
+  );
 }
 
 /** transformers' default, where neither file says what ends a response. */

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { ggufSpecialTokens } from "../data/ggufVocabulary.ts";
 import { show, UserError } from "../errors.ts";
+import { findMistakes } from "../settings.ts";
 import { checkConsistency, type ModelConfig } from "./config.ts";
 import { checkFinite } from "./finite.ts";
 import type { GgufFile } from "./gguf.ts";
@@ -60,11 +61,11 @@ export type GgufContent = Pick<GgufFile, "path" | "metadata" | "shapes" | "readF
  */
 export function ggufConfig(file: GgufContent): ModelConfig {
   const { path, metadata, shapes } = file;
-  const parsed = schema.safeParse(Object.fromEntries(metadata));
-  if (!parsed.success) {
-    throw new UserError(`${path}: cannot use this model:\n${z.prettifyError(parsed.error)}`);
-  }
-  const given = parsed.data;
+  const values = Object.fromEntries(metadata);
+  const problems = findMistakes(schema, [], values).map(({ text }) => text);
+  if (problems.length > 0)
+    throw new UserError(`${path}: cannot use this model:\n${problems.join("\n")}`);
+  const given = schema.parse(values);
   refuseOtherKeys(file);
   const heads = given["llama.attention.head_count"];
   const headDim = given["llama.attention.key_length"] ?? given["llama.embedding_length"] / heads;
