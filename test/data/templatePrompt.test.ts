@@ -90,6 +90,19 @@ describe("a template file", () => {
     );
   });
 
+  test.each([
+    ['hint == "no" and question', "yes"],
+    ['hint == "yes" or question', "yes"],
+    ['not (hint == "yes")', "yes"],
+    ['hint in ["a", "no"]', "yes"],
+    ['hint not in ["a", "no"]', ""],
+    ['more is defined and more == "x"', ""],
+    ["more is not defined", "yes"],
+  ])("takes the operator of %s for no column", (condition, expected) => {
+    const template = file(`{% if ${condition} %}yes{% endif %}`);
+    expect(renderPrompt(template, hinted, tokenizer).text).toBe(expected);
+  });
+
   test("that is missing, is no template or raises is one message", () => {
     const missing = { file: join(folder, "none.jinja") };
     expect(messageOf(() => choosePrompt(missing, tokenizer))).toMatch(/none\.jinja: no such file/);

@@ -187,8 +187,9 @@ export function freeNames(program: Node): Set<string> {
           bind(parameter.key ?? parameter);
         break;
     }
+    // An operator of letters, as "and", is a token that looks like a name.
     for (const [field, inner] of Object.entries({ ...rest, operand, test }))
-      if (!["loopvar", "callerArgs"].includes(field)) visit(inner);
+      if (!["loopvar", "callerArgs", "operator"].includes(field)) visit(inner);
   };
   visit(program);
   return new Set([...read].filter((name) => !known.has(name)));
