@@ -106,6 +106,9 @@ describe("generate", () => {
     expect(await message([9999])).toMatch(/^prompt 1: token 9999 is not in the model's vocabulary/);
     expect(await message("text")).toMatch(/^prompt 1: a text needs a tokenizer/);
     expect(await message([1], { maxNewTokens: 100_000 })).toMatch(/; lower maxNewTokens$/);
+    expect(await message([])).toBe(
+      "prompt 1: expected at least one token, found none; give it some text",
+    );
     expect(await message([1], { samples: 0 })).toMatch(/^samples: expected a whole number/);
   });
 });

@@ -3,6 +3,7 @@ import type { CommandModule } from "yargs";
 import { loadConfig, type Override, parseOverride } from "../config.ts";
 import { trainReft } from "../ppo/train.ts";
 import { trainRerank } from "../rerank/train.ts";
+import { readablePointer } from "../run/checkpointFiles.ts";
 import { defaultRunFolder } from "../run/run.ts";
 import { trainSft } from "../sft/train.ts";
 import { print } from "../terminal.ts";
@@ -55,8 +56,11 @@ function overridesOf(args: TrainArguments): Override[] {
 }
 
 function report(folder: string, bestAccuracy: number, what = "greedy accuracy"): void {
+  const best = readablePointer(folder, "best");
+  const which =
+    best?.step === 0 ? ", that of the model it began with: no later step was better" : "";
   print(
-    `done: best ${what} on dev ${(100 * bestAccuracy).toFixed(1)} %; figures, samples and checkpoints in ${folder}`,
+    `done: best ${what} on dev ${(100 * bestAccuracy).toFixed(1)} %${which}; figures, samples and checkpoints in ${folder}`,
   );
 }
 

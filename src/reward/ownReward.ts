@@ -20,7 +20,7 @@ export const usualLimits: CallLimits = { timeoutSeconds: 60, concurrency: 8 };
 const taken = ["score", "correctFraction", "extractedFraction"];
 
 const resultSchema = z.strictObject({
-  score: z.number(), // finite
+  score: z.union([z.number(), z.boolean().transform(Number)]), // finite; true is 1
   correct: z.boolean().optional(),
   vote: z.union([z.string(), z.number()]).nullable().optional(),
   logs: z.record(z.string(), z.number()).optional(),

@@ -177,6 +177,12 @@ function openModel(
         `${tokenizerFolder}, found ${vocabSize}; raise it`,
     );
   }
+  // What a text never says is sampled until training has made it unlikely, and decodes to nothing.
+  if (2 * tokenizer.vocabSize < vocabSize)
+    say(
+      `note: the tokenizer has ${tokenizer.vocabSize} tokens, model.scratch.vocabSize is ${vocabSize}: lower it, or the model will ` +
+        "at first write tokens that stand for no text",
+    );
   const modelConfig = {
     ...shape,
     vocabSize,

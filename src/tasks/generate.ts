@@ -125,6 +125,8 @@ function encodePrompt(
   prompt: string | readonly number[],
 ): Prompt {
   const tokens = typeof prompt === "string" ? encodeWith(tokenizer, prompt, where, folder) : prompt;
+  if (tokens.length === 0)
+    throw new UserError(`${where}: expected at least one token, found none; give it some text`);
   checkTokens(tokens, model.config.vocabSize, where);
   return { id, where, tokens };
 }
