@@ -1,9 +1,8 @@
 // The flags of the commands that ask questions.
 import type { InferredOptionTypes } from "yargs";
 import { precision } from "../config.ts";
-import { reward } from "../rewardConfig.ts";
 import { type AskingArguments, askingDefaults } from "../tasks/asking.ts";
-import { flagValue, formatFlags, maxNewTokensFlag, modelFlag, toldFormat } from "./flags.ts";
+import { formatFlags, maxNewTokensFlag, modelFlag, rewardFlag, toldFormat } from "./flags.ts";
 import { fromProject, projectModels } from "./project.ts";
 
 export const askingOptions = {
@@ -59,7 +58,7 @@ export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>
     precision,
     maxNewTokens: flags["max-new-tokens"],
     ...toldFormat(flags),
-    reward: flags.reward === undefined ? undefined : flagValue("reward", reward, flags.reward),
+    reward: rewardFlag(flags.reward),
     sandbox: {
       timeoutSeconds: flags["timeout-seconds"],
       workers,

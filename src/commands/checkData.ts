@@ -1,8 +1,10 @@
 // `reft check-data`: prints training data as a model will see it, with what is wrong with it.
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { parseOverride } from "../config.ts";
+import { answerForm } from "../rewardConfig.ts";
 import { checkData } from "../tasks/checkData.ts";
 import { print } from "../terminal.ts";
+import { flagValue, rewardFlag } from "./flags.ts";
 
 const file = { type: "string", describe: "A prepared file; in its place: --config" } as const;
 const options = {
@@ -24,8 +26,13 @@ const options = {
   },
   model: { type: "string", describe: "Model or run whose tokenizer and form are taken" },
   cot: {
-    choices: ["python", "nl"] as const,
-    describe: "Chains of thought as Python programs or in natural language [default: the model's]",
+    type: "string",
+    describe: "Chains of thought: python, nl, text, json, ... [default: the model's]",
+  },
+  reward: {
+    type: "string",
+    describe: "Judges the chains of thought; as in a training's settings",
+    defaultDescription: "the answer is the gold answer",
   },
   "program-prefix": {
     choices: ["docstring", "def", "none"] as const,
@@ -41,7 +48,9 @@ export const checkDataCommand: CommandModule<object, Arguments> = {
   command: "check-data [file]",
   describe: "Show training data as a model will see it: lengths, duplicates, wrong rows",
   builder: (cli) => cli.positional("file", file).options(options),
-  handler: async ({ file: data, set = [], ...given }) => {
-    print(await checkData({ ...given, data, overrides: set.map(parseOverride) }));
+  handler: async ({ file: data, set = [], cot: form, reward, ...given }) => {
+    const cot = form === undefined ? undefined : flagValue("cot", answerForm, form);
+    const overrides = set.map(parseOverride);
+    print(await checkData({ ...given, data, cot, reward: rewardFlag(reward), overrides }));
   },
 };

@@ -4,7 +4,7 @@ import type { InferredOptionTypes } from "yargs";
 import { z } from "zod";
 import { type PromptSetting, parseOverride, promptSetting } from "../config.ts";
 import { UserError } from "../errors.ts";
-import { answerForm } from "../rewardConfig.ts";
+import { answerForm, type RewardSettings, reward } from "../rewardConfig.ts";
 import { findMistakes } from "../settings.ts";
 import type { ToldFormat } from "../tasks/answering.ts";
 import { usualLength } from "../tasks/answerLength.ts";
@@ -52,6 +52,11 @@ function parsePrompt(text: string): PromptSetting {
   const { data, error } = promptSetting.safeParse(parseOverride(`prompt=${text}`).value);
   if (data) return data;
   throw new UserError(`--prompt ${text}: ${error.issues[0]!.message}`);
+}
+
+/** What `--reward` says, as `reward` in a training's settings. */
+export function rewardFlag(text: string | undefined): RewardSettings | undefined {
+  return text === undefined ? undefined : flagValue("reward", reward, text);
 }
 
 /** What a flag says in YAML, as a setting of that name would be. @throws UserError when it is not right */

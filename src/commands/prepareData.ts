@@ -2,16 +2,24 @@
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { type OwnColumns, ownParts } from "../data/datasets/own.ts";
 import { show, UserError } from "../errors.ts";
+import { answerForm } from "../rewardConfig.ts";
 import { datasets, defaultCarvedDev, defaultSizes } from "../tasks/datasetDraft.ts";
 import { prepareData } from "../tasks/prepareData.ts";
 import { print } from "../terminal.ts";
+import { flagValue, rewardFlag } from "./flags.ts";
 
 const dataset = { choices: datasets, demandOption: true, describe: "Which data set" } as const;
 const options = {
   cot: {
-    choices: ["python", "nl"] as const,
+    type: "string",
     demandOption: true,
-    describe: "Chains of thought as Python programs or in natural language",
+    describe:
+      "Chains of thought: python for programs, nl for natural language; own: also text, json, boxed, ...",
+  },
+  reward: {
+    type: "string",
+    describe: "own: judges the chains of thought; as in a training's settings",
+    defaultDescription: "the answer is the gold answer",
   },
   from: {
     type: "string",
@@ -77,7 +85,8 @@ export const prepareDataCommand: CommandModule<object, Arguments> = {
   builder: (cli) => cli.positional("dataset", dataset).options(options),
   handler: async ({ column, ...given }) => {
     const columns = column === undefined ? undefined : parseColumns(column);
-    print(await prepareData({ ...given, columns }));
+    const cot = flagValue("cot", answerForm, given.cot);
+    print(await prepareData({ ...given, cot, reward: rewardFlag(given.reward), columns }));
   },
 };
 

@@ -95,6 +95,6 @@ export function problemWith({ outcome, correct }: Verdict, gold: JsonValue): str
 }
 
 /** Why a gold chain of thought is not right where a reward of a user decides; undefined where it is. */
-function problemByReward({ correct, score }: Verdict): string | undefined {
+export function problemByReward({ correct, score }: Verdict): string | undefined {
   return correct ? undefined : `score ${score}`;
 }

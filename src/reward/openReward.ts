@@ -7,6 +7,7 @@ import {
   comparesNumbers,
   type RewardEntry,
   type RewardSettings,
+  rewardBreach,
 } from "../rewardConfig.ts";
 import { createJudge, type Judge } from "./judge.ts";
 import { ownReward, usualLimits } from "./ownReward.ts";
@@ -37,6 +38,13 @@ export function chooseReward(
       "reward: expected none in the settings, because the caller gives a function; leave one of the two out",
     );
   return settings ?? own;
+}
+
+/** @throws UserError for a reward that does not fit the form of the answers */
+export function checkedReward(form: AnswerForm, reward: RewardChoice): RewardChoice {
+  const breach = Array.isArray(reward) ? rewardBreach(form, reward) : undefined;
+  if (breach !== undefined) throw new UserError(`reward: ${breach}`);
+  return reward;
 }
 
 /** A reward whose files have been read. */

@@ -2,18 +2,18 @@
 import type { Precision } from "../config.ts";
 import { readExamples } from "../data/examples.ts";
 import { usePrecision } from "../engine/products.ts";
-import { show, UserError } from "../errors.ts";
+import { show } from "../errors.ts";
 import { prepareQuestions, type Question } from "../generate/answer.ts";
 import { type SampleOptions, sampleToFile } from "../generate/sample.ts";
 import type { Judge } from "../reward/judge.ts";
 import {
+  checkedReward,
   goldKind,
   type LoadedRewards,
   loadRewards,
   type RewardChoice,
 } from "../reward/openReward.ts";
 import type { SandboxOptions } from "../reward/sandbox/sandbox.ts";
-import { type AnswerForm, rewardBreach } from "../rewardConfig.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs, hashPrompt } from "../run/inputs.ts";
 import { endTokens } from "../run/modelFolder.ts";
@@ -69,13 +69,6 @@ export function openAsking(args: AskingArguments): Asking {
   }));
   const maxNewTokens = answerLength(model, prompts, args.maxNewTokens);
   return { ...answering, questions, maxNewTokens, rewards };
-}
-
-/** @throws UserError for a reward that does not fit the form of the answers */
-function checkedReward(form: AnswerForm, reward: RewardChoice): RewardChoice {
-  const breach = Array.isArray(reward) ? rewardBreach(form, reward) : undefined;
-  if (breach !== undefined) throw new UserError(`reward: ${breach}`);
-  return reward;
 }
 
 /** Says so where the sandbox failed, but not often enough to stop. */

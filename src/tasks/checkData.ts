@@ -2,7 +2,6 @@
 import { loadConfig, type Override, type ReftConfig, type SftConfig } from "../config.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import {
-  type CotKind,
   checkSamplingPrefix,
   encodeExample,
   findSamplingFormat,
@@ -17,7 +16,14 @@ import { messageOf, UserError } from "../errors.ts";
 import { judgeGold } from "../evaluate/checkGold.ts";
 import { type DataCheck, dataPage, type Lengths, type ShownRow } from "../evaluate/dataPage.ts";
 import type { Verdict } from "../reward/judge.ts";
-import { goldKind, type LoadedRewards, loadRewards, openReward } from "../reward/openReward.ts";
+import {
+  checkedReward,
+  goldKind,
+  type LoadedRewards,
+  loadRewards,
+  openReward,
+  type RewardChoice,
+} from "../reward/openReward.ts";
 import type { AnswerForm } from "../rewardConfig.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
@@ -35,7 +41,9 @@ export interface CheckDataArguments {
   /** Other splits, which should share no question with the file. */
   readonly against?: readonly string[] | undefined;
   readonly model?: string | undefined;
-  readonly cot?: CotKind | undefined;
+  readonly cot?: AnswerForm | undefined;
+  /** Judges the chains of thought; the usual one of their form without it. */
+  readonly reward?: RewardChoice;
   readonly programPrefix?: ProgramPrefix | undefined;
   /** How many rows are shown. */
   readonly rows: number;
@@ -96,14 +104,15 @@ function fromFile(given: CheckDataArguments): Checking {
   const folder = model === undefined ? undefined : resolveModelFolder(model);
   const saved = folder === undefined ? undefined : readAnswerFormat(folder);
   const cotKind = given.cot ?? saved?.cotKind;
-  if (cotKind === undefined) throw new UserError("cot: expected python or nl, found none");
+  if (cotKind === undefined)
+    throw new UserError("cot: expected python, nl or another form of answers, found none");
   const usual = cotKind === "python" ? "docstring" : "none";
   return {
     path: data,
-    examples: readExamples(data, goldKind(cotKind, undefined)),
+    examples: readExamples(data, goldKind(cotKind, checkedReward(cotKind, given.reward))),
     against,
     cotKind,
-    rewards: loadRewards(undefined),
+    rewards: loadRewards(given.reward),
     programPrefix: given.programPrefix ?? saved?.sampling.programPrefix ?? usual,
     prompt: saved?.sampling.prompt,
     tokenizer: folder === undefined ? undefined : loadTokenizer(folder),
@@ -113,8 +122,8 @@ function fromFile(given: CheckDataArguments): Checking {
 }
 
 function fromConfig(file: string, given: CheckDataArguments): Checking {
-  const { data, against, model, cot, programPrefix, overrides = [] } = given;
-  if (data ?? against ?? model ?? cot ?? programPrefix)
+  const { data, against, model, cot, reward, programPrefix, overrides = [] } = given;
+  if (data ?? against ?? model ?? cot ?? reward ?? programPrefix)
     throw new UserError("config: expected no other data, model or form than its own; use --set");
   const isReft = valueAt(readSettings(file, overrides).values, ["stage"]) === "reft";
   const config: SftConfig | ReftConfig = loadConfig(isReft ? "reft" : "sft", file, overrides);

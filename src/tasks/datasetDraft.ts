@@ -9,6 +9,8 @@ import type { Example } from "../data/examples.ts";
 import { inPlainWriting } from "../data/plainQuestions.ts";
 import type { CotKind } from "../data/prompt.ts";
 import { UserError } from "../errors.ts";
+import { checkedReward, goldKind, type RewardChoice } from "../reward/openReward.ts";
+import type { AnswerForm } from "../rewardConfig.ts";
 import { checkCount } from "./count.ts";
 
 type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";
@@ -16,7 +18,9 @@ export const datasets = ["own", "svamp", "gsm8k", "mathqa", "mathqa-numeric", "g
 
 export interface PrepareDataArguments {
   readonly dataset: (typeof datasets)[number];
-  readonly cot: CotKind;
+  readonly cot: AnswerForm;
+  /** own: judges the chains of thought; the usual one of their form without it. */
+  readonly reward?: RewardChoice;
   /** A folder with the files of a public set, or a file of one's own. */
   readonly from?: string | undefined;
   /** own: files with these splits, which are otherwise carved from the rows. */
@@ -63,7 +67,11 @@ export function usualSize(rows: number): number {
 export function draftDataset(given: PrepareDataArguments): Draft | Promise<Draft> {
   const { dataset } = given;
   if (dataset === "own") return readOwnFiles(given);
-  refuseOptions(given, ["devFrom", "testFrom", "columns", "allowVariants"], "only for own");
+  refuseOptions(
+    given,
+    ["devFrom", "testFrom", "columns", "allowVariants", "reward"],
+    "only for own",
+  );
   return dataset === "generated" ? generate(given) : read(dataset, given);
 }
 
@@ -88,7 +96,7 @@ async function readOwnFiles(given: PrepareDataArguments): Promise<Draft> {
   checkCount("answerOnly", given.answerOnly ?? 0, 0);
   if (from === undefined)
     throw new UserError("from: expected a file of rows (JSONL, JSON, CSV or Parquet), found none");
-  const gold = "comparable";
+  const gold = goldKind(given.cot, checkedReward(given.cot, given.reward));
   const { files, ...rows } = await readOwn({ from, devFrom, testFrom, columns, gold });
   return { ...rows, source: { files } };
 }
@@ -143,7 +151,7 @@ function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
         `get them from ${origin.address}, licence ${origin.licence}`,
     );
   }
-  const { files, ...rows } = readSource(dataset, given.from, given.cot);
+  const { files, ...rows } = readSource(dataset, given.from, publicForm(given.cot, dataset));
   const draft = { ...rows, source: { ...origin, files } };
   if (!given.plain) return draft;
   return {
@@ -155,6 +163,12 @@ function read(dataset: PublicDataset, given: PrepareDataArguments): Draft {
     test: rows.test.map(inPlainWriting),
     notes: [...rows.notes, "all questions are in plain writing"],
   };
+}
+
+/** @throws UserError for a form that only rows of one's own can have */
+function publicForm(cot: AnswerForm, dataset: PublicDataset): CotKind {
+  if (cot === "python" || cot === "nl") return cot;
+  throw new UserError(`cot: expected python or nl for ${dataset}, found ${cot}`);
 }
 
 function readSource(dataset: PublicDataset, folder: string, cotKind: CotKind): Source {

@@ -7,10 +7,10 @@ import type { Example } from "../data/examples.ts";
 import { jsonText, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import { carve, holdBack } from "../data/splits.ts";
 import { show, UserError } from "../errors.ts";
-import { judgeGold, problemWith } from "../evaluate/checkGold.ts";
+import { judgeGold, problemByReward, problemWith } from "../evaluate/checkGold.ts";
 import { tryFolder } from "../folders.ts";
 import type { Verdict } from "../reward/judge.ts";
-import { openReward } from "../reward/openReward.ts";
+import { type LoadedRewards, loadRewards, openReward } from "../reward/openReward.ts";
 import {
   type Draft,
   defaultCarvedDev,
@@ -162,7 +162,8 @@ async function checkCots(
   given: PrepareDataArguments,
 ): Promise<{ accepted: Candidate[]; rejections: Rejection[] }> {
   const worked = candidates.filter(({ example }) => example.cot !== undefined);
-  const judged = await judgeCots(worked, given);
+  const rewards = loadRewards(given.reward);
+  const judged = await judgeCots(worked, given, rewards);
   const verdicts = new Map(worked.map((candidate, i) => [candidate, judged[i]!]));
   const accepted: Candidate[] = [];
   const rejections: Rejection[] = [];
@@ -171,7 +172,8 @@ async function checkCots(
     const verdict = verdicts.get(candidate);
     if (verdict?.outcome.kind === "infrastructure")
       throw new UserError(`a gold program could not be run: ${verdict.outcome.message}`);
-    const problem = verdict && problemWith(verdict, example.answer);
+    const problem =
+      verdict && (rewards.isOwn ? problemByReward(verdict) : problemWith(verdict, example.answer));
     if (problem === undefined) accepted.push(candidate);
     else rejections.push(reject(line, example.id, problem));
   }
@@ -181,10 +183,11 @@ async function checkCots(
 async function judgeCots(
   candidates: readonly Candidate[],
   { cot, timeoutSeconds, workers }: PrepareDataArguments,
+  rewards: LoadedRewards,
 ): Promise<Verdict[]> {
   if (candidates.length === 0) return [];
   const sandbox = { timeoutSeconds, workers, memoryMegabytes: 512 };
-  await using reward = await openReward({ cotKind: cot, sandbox });
+  await using reward = await openReward({ cotKind: cot, sandbox, rewards });
   const examples = candidates.map(({ example }) => example);
   return await judgeGold(examples, reward.judge);
 }

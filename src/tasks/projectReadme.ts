@@ -5,7 +5,7 @@ const sources: Readonly<Record<ProjectTask, string>> = {
   generated: `npx reft prepare-data generated --cot python --train 500 --output data`,
   svamp: `npx reft prepare-data svamp --cot python --from downloads/svamp --output data`,
   gsm8k: `npx reft prepare-data gsm8k --cot python --from downloads/gsm8k --output data`,
-  own: `npx reft prepare-data own --cot python --from mine.jsonl --output data`,
+  own: `npx reft prepare-data own --cot python --from mine.jsonl --output data # --column answer=result names a column, --cot text, json, ... another form`,
 };
 
 export function projectReadme(task: ProjectTask): string {
@@ -15,6 +15,7 @@ Each stage has one file here, with every setting and its meaning. The commands a
 
 \`\`\`sh
 ${sources[task]}
+npx reft check-data --config warmup.yaml
 npx train-sft    # warmup.yaml, into runs/warmup
 npx train-reft   # reft.yaml, into runs/reft
 npx reft evaluate

@@ -90,7 +90,9 @@ describe("checkData", () => {
   test("needs a file or settings, and to know the form", async () => {
     await expect(check({})).rejects.toThrow("expected a file to check, or --config");
     const data = write("d.jsonl", [row(1)]);
-    await expect(check({ data })).rejects.toThrow("cot: expected python or nl, found none");
+    await expect(check({ data })).rejects.toThrow(
+      "cot: expected python, nl or another form of answers, found none",
+    );
     await expect(check({ data, cot: "nl", rows: -1 })).rejects.toThrow("rows: expected a whole");
   });
 });

@@ -327,6 +327,28 @@ describe("prepareData", () => {
       expect(splits().map(({ length }) => length)).toEqual([15, 1, 0, 13]);
     });
 
+    test("judges answers of other forms, by their usual reward or by one of the user's", async () => {
+      const rows = [...Array(12).keys()].map((n) =>
+        own(n, { cot: `word ${n}`, answer: `word ${n}` }),
+      );
+      rows[3] = { ...rows[3]!, cot: "other" };
+      const form = { dataset: "own", cot: "text", allowVariants: true } as const;
+      const given = { ...form, from: writeOwn(rows), dev: 2, test: 0 };
+      const rejected = () => JSON.parse(readFileSync(join(output, "rejected.jsonl"), "utf8"));
+      await prepare(given);
+      const lines = readFileSync(join(output, "train.jsonl"), "utf8").trimEnd().split("\n");
+      expect(lines).toHaveLength(9);
+      expect(rejected()).toMatchObject({
+        line: 4,
+        reason: 'expected the answer "word 3", found "other"',
+      });
+      await prepare({ ...given, reward: ({ text }) => (text === "word 5" ? 0.25 : 1) });
+      expect(rejected()).toMatchObject({ line: 6, reason: "score 0.25" });
+      await expect(prepare({ cot: "text" })).rejects.toThrow(
+        "cot: expected python or nl for gsm8k, found text",
+      );
+    });
+
     test("takes dev and test from files, and their questions out of the training rows", async () => {
       const [devFrom, testFrom] = [2, 3].map((n) => writeOwn([own(n)], `own${n}.jsonl`));
       const rows = [1, 2, 3, 4].map((n) => own(n));
