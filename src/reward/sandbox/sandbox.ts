@@ -59,14 +59,21 @@ function checkOptions({ timeoutSeconds, workers, memoryMegabytes }: SandboxOptio
   }
 }
 
-/** A program that returns what `score(answer, row)` gives. What JSON quotes, Python reads as the same text. */
+/**
+ * A program that returns what `score(answer, row)` gives, as JSON; what JSON cannot say, as NaN, in Python's own words. What JSON
+ * quotes, Python reads as the same text.
+ */
 function scoring(source: string, answer: string, row: JsonValue): string {
   const values = JSON.stringify(JSON.stringify([answer, row]));
   return `${source}
 
 def solution():
     import json
-    return json.dumps(score(*json.loads(${values})), allow_nan=False)
+    result = score(*json.loads(${values}))
+    try:
+        return json.dumps(result, allow_nan=False, default=repr)
+    except ValueError:
+        return json.dumps(repr(result))
 `;
 }
 

@@ -60,7 +60,8 @@ test("the text that is judged is data, whatever it says", async () => {
 
 test.each([
   ["def score(answer, row):\n    return 1 / 0\n", "ZeroDivisionError: division by zero (line 2)"],
-  ['def score(answer, row): return float("nan")', "nan"],
+  ['def score(answer, row): return float("nan")', 'needed, found "nan"'],
+  ["def score(answer, row): return {'score': {1}}", 'found {"score":"{1}"}'],
   ["def score(answer, row): return None", "expected a finite number"],
   [
     "def score(answer, row): return {'score': 1, 'logs': {'score': 1}}",
