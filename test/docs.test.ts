@@ -160,6 +160,12 @@ test("docs/settings.md is what the schemas say", () => {
   );
 });
 
+test("docs/library.md names every function of the library", async () => {
+  const page = textOf("docs/library.md");
+  for (const name of Object.keys(await import("../src/index.ts")))
+    expect(page).toContain(`\`${name}\``);
+});
+
 describe("names", () => {
   test("every link and every path of the repository leads somewhere", () => {
     for (const [page, link] of findAll(/\]\((?!https?:)([^)#]+)/g))
