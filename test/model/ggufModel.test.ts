@@ -141,6 +141,7 @@ test.each<[string, readonly number[] | undefined, RegExp]>([
     undefined,
     /tensor blk\.1\.ffn_up\.weight is missing, expected \[80,48\]/,
   ],
+  ["token_embd.weight", undefined, /has no tensor token_embd\.weight/],
   ["blk.1.ffn_up.weight", [48, 80], /blk\.1\.ffn_up\.weight has the shape \[48,80\], expected/],
   ["blk.0.attn_q.bias", [48], /"blk\.0\.attn_q\.bias" is not a weight of a plain LLaMA/],
 ])("a tensor too few, of another shape or too many is named: %s %o", (name, shape, message) => {
