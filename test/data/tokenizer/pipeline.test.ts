@@ -25,6 +25,14 @@ describe("createPipeline", () => {
     expect(decode([9, 11])).toBe("ab</s>");
   });
 
+  test("a control token that a template writes is refused where Rust looks for it in another text", () => {
+    const { encode } = open({ added_tokens: [{ ...end, normalized: true }] });
+    expect(encode("ab")).toEqual([9]);
+    expect(() => encode("ab</s>", [{ start: 0, end: 6 }])).toThrow(
+      /template writes the control token "<\/s>", which has "normalized": true/,
+    );
+  });
+
   test("half a surrogate pair is taken for U+FFFD, as in UTF-8", () => {
     const model = { ...bpe, vocab: { ...bpe.vocab, "\uFFFD": 11 } };
     expect(open({ model }).encode("a\uD800b")).toEqual([0, 11, 1]);
@@ -54,6 +62,11 @@ describe("createPipeline", () => {
     expect(open({ model, pre_tokenizer }).encode("   \u02b4 day")).toEqual([2, 3, 4]); // as Rust
   });
 
+  const twice = () => {
+    const added = { ...end, special: false, normalized: true };
+    const added_tokens = [added, { ...added, id: 12, content: "</S>" }];
+    return { added_tokens, normalizer: { type: "Lowercase" } };
+  };
   const withIds = (ids: object) => ({ model: { ...bpe, vocab: { ...bpe.vocab, ...ids } } });
   test.each([
     [withIds({ zzz: 2_147_483_647 }), /model\.vocab: .*"zzz" .* 0 to 24 .*found 2147483647/],
@@ -73,6 +86,9 @@ describe("createPipeline", () => {
     [{ added_tokens: [{ ...end, id: 2_147_483_647 }] }, /"<\/s>" to have the id 11.*2147483647/],
     [{ added_tokens: [{ ...end, id: -1 }] }, /"added_tokens\.0\.id"/],
     [{ added_tokens: [{ ...end, id: 12 }] }, /"<\/s>" to have the id 11, as Rust's.*found 12/],
+    [twice(), /two added tokens are the same, or one is empty, after normalization/],
+    [{ model: { type: "WordLevel", vocab, unk_token: "?" } }, /"unk_token" "\?" to be in "vocab"/],
+    [{ model: { type: "Unigram", vocab: [["a", -1]], unk_id: 1 } }, /"unk_id" to be a place in/],
     [{ model: 5 }, /"model": expected object/],
   ])("refuses malformed vocabularies and merges: %#", (json, message) => {
     expect(() => open(json)).toThrow(UserError);
