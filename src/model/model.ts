@@ -316,24 +316,21 @@ function readWeightMap(indexPath: string): Record<string, string> {
   return map as Record<string, string>;
 }
 
-function weightIn(
-  { path, tensors }: SafetensorsFile,
-  name: string,
-  shape: readonly number[],
-): TensorToWrite {
-  const found = tensors.get(name)!.shape;
+function weightIn(file: SafetensorsFile, name: string, shape: readonly number[]): TensorToWrite {
+  const { path } = file;
+  const found = file.tensors.get(name)!.shape;
   if (found.join() !== shape.join()) {
     throw new UserError(
       `${path}: ${name} has shape [${found}], expected [${shape}] from config.json; ` +
         "weights and config.json belong to different models",
     );
   }
+  const read = file.laterFloat32(name); // by itself, since the folder may have many shards
   return {
     dtype: "F32",
     shape,
     get data() {
-      using file = openSafetensors(path); // again, since the folder may have many shards
-      const values = file.readFloat32(name);
+      const values = read();
       checkFinite(values, shape, name, path);
       return values;
     },

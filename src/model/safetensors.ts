@@ -46,6 +46,8 @@ export interface SafetensorsFile extends OpenFile {
   read(name: string): TensorData;
   /** The values of an F32, F16 or BF16 tensor, widened exactly. */
   readFloat32(name: string): Float32Array;
+  /** The same when it is called, by the header as it was read; the file may be closed by then. */
+  laterFloat32(name: string): () => Float32Array;
 }
 
 /** 16-bit floats are widened piece by piece, so that only the result is held whole. */
@@ -73,6 +75,15 @@ export function openSafetensors(path: string): SafetensorsFile {
       tensors: entries,
       read: (name) => readRaw(descriptor, path, entryOf(name)),
       readFloat32: (name) => readFloat32(descriptor, path, name, entryOf(name)),
+      laterFloat32: (name) => {
+        const entry = entryOf(name);
+        return () => {
+          using file = openToRead(path, (again) => ({
+            values: readFloat32(again, path, name, entry),
+          }));
+          return file.values;
+        };
+      },
     };
   });
 }
