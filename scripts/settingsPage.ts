@@ -4,7 +4,7 @@ import { schemas } from "../src/config.ts";
 import { markdownTable } from "../src/evaluate/tables.ts";
 import { recipeSchema } from "../src/recipe/config.ts";
 
-/** As much of a JSON schema as the settings use. */
+/** The part of a JSON schema that the settings use. */
 interface Schema {
   readonly type?: string;
   readonly description?: string;

@@ -2,7 +2,7 @@
 // TensorFlow's binding; every command of its package.json that needs them calls it first. In the installed package,
 // where npm has brought the packages and dist/: the rest. When all is there it says so and is done.
 //   node scripts/setup.mjs [--gpu | --cpu]     in the package: npx reft setup
-// In a checkout it runs before any package is installed, so it uses Node's own modules only. See docs/setup.md.
+// It runs, in a checkout, before any package is installed, so it uses Node's own modules only. See docs/setup.md.
 import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";

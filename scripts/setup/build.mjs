@@ -1,4 +1,4 @@
-// In a checkout: src/ compiled to dist/, and the package's commands made known to npx.
+// A step that a checkout alone has: it compiles src/ to dist/ and makes the package's commands known to npx.
 import fs from "node:fs";
 import path from "node:path";
 import { filesBelow, fingerprint, readIfThere, runTool, SetupError } from "./support.mjs";

@@ -8,7 +8,7 @@ import { checkTemplate, type TemplatePrompt } from "./templatePrompt.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { configName, type TokenizerFiles } from "./tokenizerFiles.ts";
 
-/** Of a prompt that is saved with a model. */
+/** Checks a prompt that is saved with a model. */
 export const templatePromptSchema = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("chat"),

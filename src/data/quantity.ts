@@ -20,7 +20,7 @@ function take(cursor: Cursor, pattern: RegExp): RegExpExecArray | undefined {
   return match;
 }
 
-// In groups of three with one and the same separator (hence the name), in India's groups (12,34,567), or without groups.
+// Digits stand in groups of three with one and the same separator (hence the name), in India's groups (12,34,567), or without groups.
 const integer = String.raw`(?:[1-9]\d{0,2}(?<separator>[ ,'_])\d{3}(?:\k<separator>\d{3})*(?!\d)|[1-9]\d?(?:,\d\d)+,\d{3}(?!\d)|\d+)`;
 const decimal = new RegExp(String.raw`(?:${integer}(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?`, "iy");
 // `10^6`, `10 ** 6`, `10^{6}`; not `10^1.5` and `10^1/2`, which are computations. Blanks stand on both sides of `**`, or on neither.

@@ -9,6 +9,7 @@ import { tokenizerFromGguf } from "./ggufTokenizer.ts";
 import { tokenTypes } from "./ggufVocabulary.ts";
 import { wordRules } from "./ggufWordRules.ts";
 import { checkValue } from "./jsonl.ts";
+import { addedTokenFields } from "./tokenizer/addedTokens.ts";
 import { byteToChar } from "./tokenizer/byteLevel.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -28,17 +29,8 @@ export interface VocabularyUse {
   readonly isAskedPlainly: boolean;
 }
 
-const addedToken = z.object({
-  id: z.int().nonnegative(),
-  content: z.string(),
-  single_word: z.boolean().default(false),
-  lstrip: z.boolean().default(false),
-  rstrip: z.boolean().default(false),
-  normalized: z.boolean().optional(),
-  special: z.boolean().default(false),
-});
 const schema = z.object({
-  added_tokens: z.array(addedToken).default([]),
+  added_tokens: z.array(addedTokenFields).default([]),
   normalizer: z.unknown().optional(),
   pre_tokenizer: z.unknown().optional(),
   post_processor: z.unknown().optional(),

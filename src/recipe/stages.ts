@@ -1,9 +1,9 @@
 // Stages that build on one another, each in a folder of its own: what is done stays, what has changed is made anew together with
 // all that reads from it, and nothing else. A former folder is moved aside, never removed.
-import { createHash } from "node:crypto";
 import { existsSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { sha256 } from "../data/hash.ts";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { makeFolder } from "../folders.ts";
 import type { InputHashes } from "../run/inputs.ts";
@@ -70,9 +70,8 @@ function planStage(folder: string, stage: Stage, keys: ReadonlyMap<string, strin
   const isThere = before !== undefined && existsSync(join(folder, stage.name));
   if (isSame && isThere)
     return { stage, state: "result" in before ? "done" : "unfinished", changes, record: before };
-  const hash = () => createHash("sha256").update(JSON.stringify(told)).digest("hex");
   // Made again of the same, it comes out the same, and what was made from it stays.
-  const record = { key: isSame ? before.key : hash(), ...told, seconds: 0 };
+  const record = { key: isSame ? before.key : sha256(JSON.stringify(told)), ...told, seconds: 0 };
   return { stage, state: "new", changes: isThere ? changes : [], record };
 }
 

@@ -1,5 +1,5 @@
 // Rewards of users in Python: a file that defines `score(answer, row)`, called in the sandbox.
-import { createHash } from "node:crypto";
+import { sha256 } from "../data/hash.ts";
 import type { JsonValue } from "../data/json.ts";
 import { readText } from "../data/jsonl.ts";
 import { messageOf, UserError } from "../errors.ts";
@@ -16,7 +16,7 @@ export interface PythonFile {
 /** @throws UserError when the file cannot be read */
 export function readPythonReward(file: string): PythonFile {
   const source = readText(file);
-  return { file, source, sha256: createHash("sha256").update(source).digest("hex") };
+  return { file, source, sha256: sha256(source) };
 }
 
 /** @throws UserError when the file cannot be run, or defines no `score` */

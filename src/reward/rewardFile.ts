@@ -1,10 +1,10 @@
 // Loads a reward that a user wrote in TypeScript or JavaScript, with the files that it imports.
 //
 // Node 20 runs no TypeScript, and the project is shipped as JavaScript: jiti loads both, with the lines of the source in errors.
-import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { createJiti } from "jiti";
+import { hashFile } from "../data/hash.ts";
 import { asUserError, messageOf, show, UserError } from "../errors.ts";
 import { defineReward, type Reward } from "./reward.ts";
 
@@ -45,7 +45,7 @@ export function loadRewardFile(file: string): LoadedReward {
     );
   // Named from where the user's path starts, not from the working directory, which may be another one when a run goes on.
   const nameOf = (read: string) => `reward ${join(dirname(file), relative(dirname(path), read))}`;
-  const hashes = Object.fromEntries(files.map((read) => [nameOf(read), hashOf(read)]));
+  const hashes = Object.fromEntries(files.map((read) => [nameOf(read), hashFile(read)]));
   return { reward: reward as Reward, hashes };
 }
 
@@ -53,8 +53,4 @@ export function loadRewardFile(file: string): LoadedReward {
 function checkIsThere(file: string): void {
   if (existsSync(file)) return;
   throw new UserError(`reward: expected ${file}, found nothing there; check the path`);
-}
-
-function hashOf(path: string): string {
-  return createHash("sha256").update(readFileSync(path)).digest("hex");
 }

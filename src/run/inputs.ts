@@ -1,7 +1,7 @@
 // What a run reads, by content: a run that goes on must find the files that it began with, whatever their names say.
-import { createHash } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { sha256 } from "../data/hash.ts";
 import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import { UserError } from "../errors.ts";
 import { fingerprint } from "./checkpointFiles.ts";
@@ -35,7 +35,7 @@ export function hashInputs(paths: Readonly<Record<string, string>>): InputHashes
 /** A prompt's template with its settings, by content; nothing for the paper's prompt. */
 export function hashPrompt(prompt: TemplatePrompt | undefined): InputHashes {
   if (!prompt) return {};
-  return { prompt: createHash("sha256").update(JSON.stringify(prompt)).digest("hex") };
+  return { prompt: sha256(JSON.stringify(prompt)) };
 }
 
 /** @throws UserError when a run would go on with other files than it began with */

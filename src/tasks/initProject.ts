@@ -100,7 +100,7 @@ function dataOf(task: ProjectTask): Values {
   return { prepare: { ...prepare, dataset: task, ...place }, ...files };
 }
 
-/** As much of a JSON schema as is read here. */
+/** The part of a JSON schema that is read here. */
 interface Described {
   readonly description?: string;
   readonly properties?: Readonly<Record<string, Described>>;

@@ -2,8 +2,9 @@
 // checked first, programs by running them; what fails is listed and left out.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Candidate, emptyPart, hashFile, type Rejection } from "../data/datasets/source.ts";
+import { type Candidate, emptyPart, type Rejection } from "../data/datasets/source.ts";
 import type { Example } from "../data/examples.ts";
+import { hashFile } from "../data/hash.ts";
 import { jsonText, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import { carve, holdBack } from "../data/splits.ts";
 import { show, UserError } from "../errors.ts";

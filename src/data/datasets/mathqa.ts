@@ -2,9 +2,10 @@
 // choices a to e at the end of the question, or "numeric", where the answer is the number itself.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { hashFile } from "../hash.ts";
 import type { CotKind } from "../prompt.ts";
 import { authorsOrigin, readAuthorsTest, readAuthorsTraining } from "./authorsFormat.ts";
-import { choices, hashFile, numbers, partition, requireFiles, type Source } from "./source.ts";
+import { choices, numbers, partition, requireFiles, type Source } from "./source.ts";
 import { docstringNote } from "./svamp.ts";
 
 export type MathqaVariant = "mathqa" | "mathqa-numeric";

@@ -1,14 +1,14 @@
 // The user's own rows: which columns are the question, the chain of thought and the answer, and what of a row cannot be used.
 // Forms: {question, cot, answer}; Hugging Face's {prompt, completion}; and turns of a chat in place of a text.
-import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { z } from "zod";
 import { show, UserError } from "../../errors.ts";
 import { type Example, type GoldAnswers, isBlank, unreadableGold } from "../examples.ts";
+import { hashFile, sha256 } from "../hash.ts";
 import type { JsonValue } from "../json.ts";
 import { gather, refuse } from "../mistakes.ts";
 import { readRowFile, type SourceRow } from "../rowFiles/rowFile.ts";
-import { type Candidate, hashFile, partition, type Rejection, type Source } from "./source.ts";
+import { type Candidate, partition, type Rejection, type Source } from "./source.ts";
 
 /** What a row says, with the names that its column usually has. */
 const usualColumns = {
@@ -47,7 +47,7 @@ export interface OwnFiles {
   readonly gold: GoldAnswers;
 }
 
-/** As `Source`; a split without a file of its own is undefined. */
+/** What `Source` is, but a split without a file of its own is undefined. */
 export type OwnSource = Omit<Source, "test"> & {
   readonly dev: readonly Example[] | undefined;
   readonly test: readonly Example[] | undefined;
@@ -103,7 +103,7 @@ function inBoth(dev: OwnRows | undefined, test: OwnRows | undefined): string[] {
   );
 }
 
-/** Without their chains of thought: nothing is learned from them. */
+/** Gives the examples without their chains of thought: nothing is learned from them. */
 function examplesOf({ rows }: OwnRows): Example[] {
   return partition(rows).candidates.map(({ example: { cot, ...others } }) => others);
 }
@@ -261,7 +261,7 @@ function createIds() {
 }
 
 function unusedId(used: ReadonlyMap<string, string>, content: readonly unknown[]): string {
-  const hash = createHash("sha256").update(JSON.stringify(content)).digest("hex");
+  const hash = sha256(JSON.stringify(content));
   const id = `row-${hash.slice(0, 12)}`;
   if (!used.has(id)) return id;
   let copy = 2;

@@ -1,6 +1,5 @@
 // What every reader of a public data set returns, and the files that it reads.
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { show, UserError } from "../../errors.ts";
 import { choiceOf } from "../answer.ts";
@@ -60,10 +59,6 @@ export function requireFiles(
       `${path}: no such file; give a folder with it, which comes from ${address}`,
     );
   });
-}
-
-export function hashFile(path: string): string {
-  return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
 /** What a data set's gold answers are. */

@@ -1,8 +1,9 @@
 // SVAMP (Patel et al., arXiv 2103.07191) as the ReFT authors publish it: training rows with Python
 // programs or natural language, 1,000 test questions.
+import { hashFile } from "../hash.ts";
 import type { CotKind } from "../prompt.ts";
 import { authorsOrigin, readAuthorsTest, readAuthorsTraining } from "./authorsFormat.ts";
-import { hashFile, numbers, partition, requireFiles, type Source } from "./source.ts";
+import { numbers, partition, requireFiles, type Source } from "./source.ts";
 
 export const svampOrigin = authorsOrigin;
 

@@ -7,17 +7,20 @@ import type { TextMap } from "./normalizer.ts";
 import { literal } from "./oniguruma.ts";
 import { rustWord } from "./preTokenizer.ts";
 
-export const addedTokenSchema = z
-  .object({
-    id: z.int().nonnegative(),
-    content: z.string(),
-    single_word: z.boolean().default(false),
-    lstrip: z.boolean().default(false),
-    rstrip: z.boolean().default(false),
-    normalized: z.boolean().optional(),
-    special: z.boolean().default(false),
-  })
-  .transform((token) => ({ ...token, normalized: token.normalized ?? !token.special }));
+/** An added token as tokenizer.json has it. */
+export const addedTokenFields = z.object({
+  id: z.int().nonnegative(),
+  content: z.string(),
+  single_word: z.boolean().default(false),
+  lstrip: z.boolean().default(false),
+  rstrip: z.boolean().default(false),
+  normalized: z.boolean().optional(),
+  special: z.boolean().default(false),
+});
+export const addedTokenSchema = addedTokenFields.transform((token) => ({
+  ...token,
+  normalized: token.normalized ?? !token.special,
+}));
 export type AddedTokenOptions = z.infer<typeof addedTokenSchema>;
 
 /** An added token with the text that is searched for. */
