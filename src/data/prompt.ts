@@ -25,7 +25,7 @@ export interface EncodedExample {
 
 /** What decides the prompt and where the sampled tokens begin. Plain data, to be saved. */
 export interface SamplingFormat {
-  /** Without one it is the paper's. */
+  /** Undefined is the paper's. */
   readonly prompt?: TemplatePrompt | undefined;
   readonly programPrefix: ProgramPrefix;
   /** How a completion may go on after its prefix; its first token can reach back into the prefix. */
@@ -81,7 +81,7 @@ function promptTokens(
 }
 
 /** What is trained for a chain of thought: in a chat the turn, else the text, tokenised apart from the prompt, and EOS. */
-function completionTokens(
+export function completionTokens(
   tokenizer: Tokenizer,
   row: QuestionRow,
   cot: string,

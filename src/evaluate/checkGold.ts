@@ -13,9 +13,12 @@ const shown = 5;
 /** A reward of a user may be slow, or cost money, and may call nothing simply right: it is tried on the first rows. */
 const triedOnOwn = 20;
 
+/** What a model that wrote an example's chain of thought would have written. */
+export type TokensOf = (example: Example) => readonly number[];
+
 export interface CheckGoldOptions {
-  /** What a model that wrote a chain of thought would have written. */
-  readonly tokensOf: (cot: string) => readonly number[];
+  /** None where the reward does not look at them. */
+  readonly tokensOf: TokensOf | undefined;
   /** The reward is, or is a sum with, one of the user's: look at few rows, and never refuse them. */
   readonly isOwn: boolean;
 }
@@ -30,19 +33,15 @@ export async function checkGold(
   path: string,
   examples: readonly Example[],
   judge: Judge,
-  { tokensOf, isOwn }: Partial<CheckGoldOptions> = {},
+  { tokensOf, isOwn = false }: Partial<CheckGoldOptions> = {},
 ): Promise<void> {
   const all = examples.filter(({ cot }) => cot !== undefined);
   const worked = isOwn ? all.slice(0, triedOnOwn) : all;
   const verdicts = await judgeGold(worked, judge, tokensOf);
   const problems = worked.flatMap(({ id, answer }, i) => {
     const { kind } = verdicts[i]!.outcome;
-    const problem =
-      kind === "infrastructure"
-        ? undefined
-        : isOwn
-          ? problemByReward(verdicts[i]!)
-          : problemWith(verdicts[i]!, answer);
+    if (kind === "infrastructure") return [];
+    const problem = problemOf(verdicts[i]!, answer, isOwn);
     return problem === undefined ? [] : [`  ${show(id)}: ${problem}`];
   });
   if (problems.length === 0) return;
@@ -60,19 +59,19 @@ export async function checkGold(
 /**
  * Judges examples that all have a chain of thought, and shows how far it is where that takes longer than a moment.
  *
- * @param tokensOf what a model that wrote a chain of thought would have written; none where the reward does not look at it
+ * @param tokensOf none where the reward does not look at them
  * @returns one verdict per example, in their order
  */
 export async function judgeGold(
   examples: readonly Example[],
   judge: Judge,
-  tokensOf: (cot: string) => readonly number[] = () => [],
+  tokensOf: TokensOf = () => [],
 ): Promise<Verdict[]> {
   const start = performance.now();
   let done = 0;
   let progress: Progress | undefined;
   const judgeOne = async (example: Example) => {
-    const verdict = await judge({ example, text: example.cot!, tokens: tokensOf(example.cot!) });
+    const verdict = await judge({ example, text: example.cot!, tokens: tokensOf(example) });
     done++;
     if (performance.now() - start > 2000)
       progress ??= createProgress("Gold chains of thought", examples.length, { start: done });
@@ -86,15 +85,19 @@ export async function judgeGold(
   }
 }
 
-/** Why a gold chain of thought is not right; undefined where it is. */
-export function problemWith({ outcome, correct }: Verdict, gold: JsonValue): string | undefined {
+/**
+ * Says why a gold chain of thought is not right; undefined where it is.
+ *
+ * @param isOwn whether a reward of the user's decides, which need not compare with the gold answer at all
+ */
+export function problemOf(
+  { outcome, correct, score }: Verdict,
+  gold: JsonValue,
+  isOwn: boolean,
+): string | undefined {
   if (correct) return undefined;
+  if (isOwn) return `score ${score}`;
   return outcome.kind === "answer"
     ? `expected the answer ${show(gold)}, found ${show(outcome.value)}`
     : `${outcome.kind}: ${outcome.message}`;
-}
-
-/** Why a gold chain of thought is not right where a reward of a user decides; undefined where it is. */
-export function problemByReward({ correct, score }: Verdict): string | undefined {
-  return correct ? undefined : `score ${score}`;
 }

@@ -5,7 +5,7 @@ import { formatPrompt } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { show } from "../errors.ts";
 import type { Verdict } from "../reward/judge.ts";
-import { problemWith } from "./checkGold.ts";
+import { problemOf } from "./checkGold.ts";
 
 /** Lengths of one part of all rows. */
 export interface Lengths {
@@ -34,6 +34,8 @@ export interface ShownRow {
 export interface DataCheck {
   readonly path: string;
   readonly rows: number;
+  /** Whether a reward of the user's judges. */
+  readonly isOwn: boolean;
   /** The rows with a chain of thought. */
   readonly judged: readonly { readonly example: Example; readonly verdict: Verdict }[];
   readonly unit: "tokens" | "characters";
@@ -66,19 +68,19 @@ export function dataPage(check: DataCheck): string {
     lengthsSection(check),
     duplicatesSection(check),
     ...(shown.length === 0 ? [] : [legend(decode !== undefined)]),
-    ...shown.map((row) => rowSection(row, decode)),
+    ...shown.map((row) => rowSection(row, check)),
   ].join("\n\n");
 }
 
 /** Counts by what came out, and the first rows that are not right. */
-function rewardSection({ judged }: DataCheck): string {
+function rewardSection({ judged, isOwn }: DataCheck): string {
   const counts = new Map<string, number>();
   for (const { verdict } of judged) {
     const kind = verdict.correct ? "right" : kindOf(verdict);
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
   const problems = judged.flatMap(({ example, verdict }) => {
-    const problem = problemWith(verdict, example.answer);
+    const problem = problemOf(verdict, example.answer, isOwn);
     return problem === undefined ? [] : [`${show(example.id)}: ${problem}`];
   });
   const rest = problems.length > wrongShown ? [`and ${problems.length - wrongShown} more`] : [];
@@ -131,9 +133,12 @@ function legend(hasTokens: boolean): string {
     : marks;
 }
 
-function rowSection({ example, verdict, tokens }: ShownRow, decode: DataCheck["decode"]): string {
+function rowSection(
+  { example, verdict, tokens }: ShownRow,
+  { decode, isOwn }: Pick<DataCheck, "decode" | "isOwn">,
+): string {
   const { id, question, cot, answer } = example;
-  const problem = verdict && problemWith(verdict, answer);
+  const problem = verdict && problemOf(verdict, answer, isOwn);
   const judged = verdict === undefined ? "no chain of thought" : (problem ?? "right");
   const title = sentence(`== ${show(id)}, answer ${show(answer)}: ${judged}`);
   if (tokens === undefined || decode === undefined)

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { ReftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
-import { checkSamplingPrefix, findSamplingFormat } from "../data/prompt.ts";
+import { checkSamplingPrefix, completionTokens, findSamplingFormat } from "../data/prompt.ts";
 import { choosePrompt } from "../data/promptChoice.ts";
 import { describePrompt, isSamePrompt, type TemplatePrompt } from "../data/templatePrompt.ts";
 import { AdamW } from "../engine/optimizer.ts";
@@ -201,7 +201,8 @@ export async function trainReft(
       );
     }
   }
-  const tokensOf = (cot: string) => [...tokenizer.encode(cot), tokenizer.eosId];
+  const tokensOf =
+    rewards.parts && ((row: Example) => completionTokens(tokenizer, row, row.cot!, prompt));
 
   const takeStep = async (step: number) => {
     const startedAt = performance.now();

@@ -9,6 +9,7 @@ import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import {
   checkSamplingPrefix,
+  completionTokens,
   encodeExample,
   findSamplingFormat,
   formatPrompt,
@@ -112,7 +113,8 @@ export async function trainSft(
   const update = createScheduledUpdate(run, adamW, optimizer, horizon);
   const accuracy = createAccuracyMeasure(run, evaluator, dev.questions, resumed?.bestAccuracy);
 
-  const tokensOf = (cot: string) => [...tokenizer.encode(cot), tokenizer.eosId];
+  const tokensOf =
+    rewards.parts && ((row: Example) => completionTokens(tokenizer, row, row.cot!, prompt));
 
   // 4. one update: the mean loss over all completion tokens of the global batch
   const takeStep = (step: number) => {

@@ -6,7 +6,6 @@ import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { Model } from "../model/model.ts";
 import type { AnswerForm } from "../rewardConfig.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
 import {
   type AnswerFormat,
   endingTurns,
@@ -31,11 +30,10 @@ export interface Answering {
 }
 
 /**
- * @param place folder of a model, a run or a checkpoint
+ * @param folder as resolveModelFolder finds it, which checks a checkpoint's files: once is enough
  * @throws UserError for a model that cannot be read, or a prompt that it cannot be asked with
  */
-export function openAnswering(place: string, told: ToldFormat): Answering {
-  const folder = resolveModelFolder(place);
+export function openAnswering(folder: string, told: ToldFormat): Answering {
   const saved = readAnswerFormat(folder);
   const { model, tokenizer } = loadModelFolder(folder);
   const prompt = told.prompt ? choosePrompt(told.prompt, tokenizer) : saved?.sampling.prompt;
@@ -53,8 +51,13 @@ export function openAnswering(place: string, told: ToldFormat): Answering {
 const usualForm: AnswerForm = "python";
 
 /** The form of the answers, which can be known without loading the model. */
-export function formOf(place: string, told: ToldFormat): AnswerForm {
-  return told.cotKind ?? readAnswerFormat(resolveModelFolder(place))?.cotKind ?? usualForm;
+export function formOf(folder: string, told: ToldFormat): AnswerForm {
+  return told.cotKind ?? readAnswerFormat(folder)?.cotKind ?? usualForm;
+}
+
+/** How answers of a form begin, where neither a model nor the user says. */
+export function usualPrefix(form: AnswerForm): ProgramPrefix {
+  return form === "python" ? "docstring" : "none";
 }
 
 function answerFormat(
@@ -63,10 +66,7 @@ function answerFormat(
   prompt: TemplatePrompt | undefined,
 ): AnswerFormat {
   const cotKind = told.cotKind ?? saved?.cotKind ?? usualForm;
-  const programPrefix =
-    told.programPrefix ??
-    saved?.sampling.programPrefix ??
-    (cotKind === "python" ? "docstring" : "none");
+  const programPrefix = told.programPrefix ?? saved?.sampling.programPrefix ?? usualPrefix(cotKind);
   const continuation =
     saved?.sampling.continuation ?? (programPrefix === "none" ? "" : defaultContinuation);
   return { cotKind, sampling: { programPrefix, continuation, ...(prompt && { prompt }) } };

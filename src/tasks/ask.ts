@@ -7,6 +7,7 @@ import { findAnswer } from "../reward/findAnswer.ts";
 import type { Outcome } from "../reward/outcome.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
 import { endTokens } from "../run/modelFolder.ts";
 import { type Answering, openAnswering, type ToldFormat } from "./answering.ts";
 import { answerLength } from "./answerLength.ts";
@@ -26,7 +27,7 @@ export interface AskArguments extends ToldFormat {
  */
 export async function ask(args: AskArguments): Promise<{ text: string; outcome: Outcome }> {
   checkCount("maxNewTokens", args.maxNewTokens ?? 1);
-  const answering = openAnswering(args.model, args);
+  const answering = openAnswering(resolveModelFolder(args.model), args);
   const written = await write(answering, args);
   const { cotKind } = answering.format;
   if (cotKind !== "python") return { text: written, outcome: findAnswer(cotKind, written) };

@@ -14,6 +14,7 @@ import {
   type RewardChoice,
 } from "../reward/openReward.ts";
 import type { SandboxOptions } from "../reward/sandbox/sandbox.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs, hashPrompt } from "../run/inputs.ts";
 import { endTokens } from "../run/modelFolder.ts";
@@ -56,10 +57,11 @@ export function openAsking(args: AskingArguments): Asking {
   checkCount("maxNewTokens", args.maxNewTokens ?? 1);
   checkCount("slots", args.slots);
   usePrecision(args.precision);
-  const cotKind = formOf(args.model, args);
+  const folder = resolveModelFolder(args.model);
+  const cotKind = formOf(folder, args);
   const rewards = loadRewards(checkedReward(cotKind, args.reward));
   const examples = readExamples(args.data, goldKind(cotKind, args.reward)).slice(0, args.questions);
-  const answering = openAnswering(args.model, args);
+  const answering = openAnswering(folder, args);
   const { model, tokenizer, format } = answering;
   const everyLength = Number.POSITIVE_INFINITY;
   const { questions } = prepareQuestions(tokenizer, examples, format.sampling, everyLength);

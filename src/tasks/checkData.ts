@@ -3,6 +3,7 @@ import { loadConfig, type Override, type ReftConfig, type SftConfig } from "../c
 import { type Example, readExamples } from "../data/examples.ts";
 import {
   checkSamplingPrefix,
+  completionTokens,
   encodeExample,
   findSamplingFormat,
   type ProgramPrefix,
@@ -30,6 +31,7 @@ import { resolveModelFolder } from "../run/checkpoint.ts";
 import { readAnswerFormat } from "../run/modelFolder.ts";
 import { readSettings, valueAt } from "../settings.ts";
 import { scratchTokenizer } from "../sft/train.ts";
+import { usualPrefix } from "./answering.ts";
 import { askingDefaults } from "./asking.ts";
 import { checkCount } from "./count.ts";
 
@@ -90,6 +92,7 @@ export async function checkData(given: CheckDataArguments): Promise<string> {
   return dataPage({
     path,
     rows: examples.length,
+    isOwn: checking.rewards.isOwn,
     judged: [...judged].map(([example, verdict]) => ({ example, verdict })),
     ...seenByModel(checking, chooseRows(examples, judged, given), judged),
     repeated: repeatedQuestions(examples),
@@ -106,14 +109,13 @@ function fromFile(given: CheckDataArguments): Checking {
   const cotKind = given.cot ?? saved?.cotKind;
   if (cotKind === undefined)
     throw new UserError("cot: expected python, nl or another form of answers, found none");
-  const usual = cotKind === "python" ? "docstring" : "none";
   return {
     path: data,
     examples: readExamples(data, goldKind(cotKind, checkedReward(cotKind, given.reward))),
     against,
     cotKind,
     rewards: loadRewards(given.reward),
-    programPrefix: given.programPrefix ?? saved?.sampling.programPrefix ?? usual,
+    programPrefix: given.programPrefix ?? saved?.sampling.programPrefix ?? usualPrefix(cotKind),
     prompt: saved?.sampling.prompt,
     tokenizer: folder === undefined ? undefined : loadTokenizer(folder),
     limits: {},
@@ -154,9 +156,13 @@ function tokenizerOf({ model }: SftConfig | ReftConfig, train: readonly Example[
 
 async function judge(worked: readonly Example[], checking: Checking): Promise<Verdict[]> {
   if (worked.length === 0) return [];
-  const { tokenizer } = checking;
+  const { tokenizer, prompt, rewards } = checking;
+  const tokensOf =
+    tokenizer &&
+    rewards.parts &&
+    ((row: Example) => completionTokens(tokenizer, row, row.cot!, prompt));
   await using reward = await openReward(checking);
-  return await judgeGold(worked, reward.judge, (cot) => tokenizer?.encode(cot) ?? []);
+  return await judgeGold(worked, reward.judge, tokensOf);
 }
 
 /** The wrong ones first, then others by the seed. */

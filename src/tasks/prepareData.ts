@@ -8,7 +8,7 @@ import { hashFile } from "../data/hash.ts";
 import { jsonText, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import { carve, holdBack } from "../data/splits.ts";
 import { show, UserError } from "../errors.ts";
-import { judgeGold, problemByReward, problemWith } from "../evaluate/checkGold.ts";
+import { judgeGold, problemOf } from "../evaluate/checkGold.ts";
 import { tryFolder } from "../folders.ts";
 import type { Verdict } from "../reward/judge.ts";
 import { type LoadedRewards, loadRewards, openReward } from "../reward/openReward.ts";
@@ -173,8 +173,7 @@ async function checkCots(
     const verdict = verdicts.get(candidate);
     if (verdict?.outcome.kind === "infrastructure")
       throw new UserError(`a gold program could not be run: ${verdict.outcome.message}`);
-    const problem =
-      verdict && (rewards.isOwn ? problemByReward(verdict) : problemWith(verdict, example.answer));
+    const problem = verdict && problemOf(verdict, example.answer, rewards.isOwn);
     if (problem === undefined) accepted.push(candidate);
     else rejections.push(reject(line, example.id, problem));
   }

@@ -5,7 +5,7 @@ import type { ReftConfig, SftConfig } from "../../src/config.ts";
 import { samplingPrompt } from "../../src/data/prompt.ts";
 import { disposeModel } from "../../src/model/model.ts";
 import { trainReft } from "../../src/ppo/train.ts";
-import { loadCheckpoint } from "../../src/run/checkpoint.ts";
+import { loadCheckpoint, resolveModelFolder } from "../../src/run/checkpoint.ts";
 import { trainSft } from "../../src/sft/train.ts";
 import { openAnswering } from "../../src/tasks/answering.ts";
 import { captureOutput } from "../support/captureOutput.ts";
@@ -50,7 +50,7 @@ test("a template file goes along with the checkpoint, and a run goes on with no 
   writeFileSync(file, "{{ question }}\n");
   expect(await userErrorOf(() => trainSft(sft({ file }), run))).toMatch(/other contents of prompt/);
   rmSync(file);
-  const { model, tokenizer, format } = openAnswering(run, {});
+  const { model, tokenizer, format } = openAnswering(resolveModelFolder(run), {});
   const row = { id: "a", question: "How many?" };
   const { tokens, prefixTokens } = samplingPrompt(tokenizer, row, format.sampling);
   expect(tokens[0]).toBe(tokenizer.bosId);
@@ -70,7 +70,7 @@ test("a chat ends where its template's turn does, in training and ever after", a
   writeFileSync(config, JSON.stringify({ ...settings, chat_template }));
   const chat = { chat: { system: "Write a program." } };
   await trainSft(sft(chat, { init: source }), run);
-  const { model, tokenizer, format } = openAnswering(run, {});
+  const { model, tokenizer, format } = openAnswering(resolveModelFolder(run), {});
   expect(format.sampling.prompt).toEqual({ kind: "chat", template: chat_template, ...chat.chat });
   expect(model.config.eosIds).toEqual([tokenizer.eosId, 0]); // 0 is <pad>
   disposeModel(model);
