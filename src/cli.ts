@@ -72,7 +72,7 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     "train-reft",
     {
       group: "Train",
-      describe: "Improve a model by PPO, rewarded for programs that give the right answer",
+      describe: "Improve a model by rewards for its own answers: PPO, GRPO, RLOO, self-training",
       load: async () => register((await import("./commands/train.ts")).trainReftCommand),
     },
   ],

@@ -77,7 +77,7 @@ export const trainSftCommand: CommandModule<object, TrainArguments> = {
 
 export const trainReftCommand: CommandModule<object, TrainArguments> = {
   command: "train-reft",
-  describe: "Improve a model by PPO, rewarded for programs that give the right answer",
+  describe: "Improve a model by rewards for its own answers: PPO, GRPO, RLOO, self-training",
   builder: (yargs) => yargs.options(options),
   handler: async (args) => {
     const file = fromProject("config", args.config, ["reft.yaml"]);
