@@ -16,7 +16,7 @@ const visibleText = z.string().refine((text) => !isBlank(text), {
 /** A gold answer that answers are compared with by number or choice. */
 const comparable = z
   .union([z.number(), z.string()], {
-    error: ({ input }) => `expected a number or a text, received ${show(input)}`,
+    error: ({ input }) => `expected a number or a text, found ${show(input)}`,
   })
   .refine((answer) => unreadableGold(answer) === undefined, {
     error: ({ input }) => unreadableGold(input as number | string)!,
@@ -25,7 +25,7 @@ const comparable = z
 /** A gold answer that a reward of another kind compares: any value that JSON can say. */
 const anyAnswer = z.custom<JsonValue>(
   (answer) => answer !== undefined && (typeof answer !== "number" || Number.isFinite(answer)),
-  { error: ({ input }) => `expected any text or JSON value, received ${show(input)}` },
+  { error: ({ input }) => `expected any text or JSON value, found ${show(input)}` },
 );
 
 /** What gold answers have to be: a number or a choice, or anything at all. */

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import type { ZodError, ZodType } from "zod";
+import type { ZodError, ZodType, z } from "zod";
 import { asUserError, isErrno, messageOf, show, UserError, withPath } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import { findDuplicateKey } from "./duplicateKey.ts";
@@ -137,7 +137,7 @@ export function parseJson<T>(text: string, where: string, schema: ZodType<T>): T
 
 /** Checks a value that was read from JSON, as `parseJson` does. */
 export function checkValue<T>(value: unknown, where: string, schema: ZodType<T>): T {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
   throw new UserError(`${where}: ${describeIssues(result.error)}`);
 }
@@ -157,14 +157,31 @@ function parseJsonText(text: string, where: string): unknown {
 
 function describeIssues(error: ZodError): string {
   return error.issues
-    .map(({ path, message }) => {
-      const plain = inOneLine(message.replace(/^Invalid input: /, "")); // it may name a key
-      const [, missing] = /^(expected .*), received undefined$/.exec(plain) ?? [];
-      if (path.length === 0) return plain;
-      const name = show(path.join("."));
-      return missing === undefined ? `${name}: ${plain}` : `${name} is missing, ${missing}`;
+    .map((issue) => {
+      const problem = inOneLine(expectation(issue)); // it may name a key
+      if (issue.path.length === 0) return problem;
+      const name = show(issue.path.join("."));
+      const [, missing] = /^(expected .*), found undefined$/.exec(problem) ?? [];
+      return missing === undefined ? `${name}: ${problem}` : `${name} is missing, ${missing}`;
     })
     .join("; ");
+}
+
+/** JSON's types in plain words. */
+const typeNames: Readonly<Record<string, string>> = {
+  string: "a text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+  record: "an object",
+};
+
+function expectation(issue: z.core.$ZodIssue): string {
+  const type = issue.code === "invalid_type" ? typeNames[issue.expected] : undefined;
+  if (type !== undefined) return `expected ${type}, found ${show(issue.input)}`;
+  return issue.message.replace(/^Invalid (input|option): /, "");
 }
 
 /** The start of a text out of a file, for a message. */

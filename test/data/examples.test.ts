@@ -23,10 +23,7 @@ test("an example has an id, a question, an answer and perhaps a chain of thought
 });
 
 test.each([
-  [
-    '{"id":"1","question":"q","answer":null}',
-    '"answer": expected a number or a text, received null',
-  ],
+  ['{"id":"1","question":"q","answer":null}', '"answer": expected a number or a text, found null'],
   ['{"id":"1","question":"q","answer":""}', '"answer": expected one number'],
   [
     '{"id":"1","question":"q","answer":"yes"}',
@@ -38,7 +35,7 @@ test.each([
   ['{"id":"1","question":"q","answer":1e999}', '"answer"'],
   [
     `{"id":"1","question":"q","answer":${"[".repeat(20_000)}${"]".repeat(20_000)}}`,
-    '"answer": expected a number or a text, received something nested too deep to show',
+    '"answer": expected a number or a text, found something nested too deep to show',
   ],
   [
     '{"id":"1","question":"  ","answer":1}',
@@ -47,9 +44,9 @@ test.each([
   ['{"id":"1","question":"\\n","answer":1}', '"question": expected a text'],
   ['{"id":"1","question":"\\u200b","answer":1}', '"question": expected a text'],
   ['{"id":"1","question":"q","cot":" ","answer":1}', '"cot": expected a text, found " "'],
-  ['{"id":1,"question":"q","answer":1}', '"id": expected string, received number'],
-  ['{"id":"1","question":"q","cot":null,"answer":1}', '"cot": expected string, received null'],
-  ['{"question":"q","answer":1}', '"id" is missing, expected string'],
+  ['{"id":1,"question":"q","answer":1}', '"id": expected a text, found 1'],
+  ['{"id":"1","question":"q","cot":null,"answer":1}', '"cot": expected a text, found null'],
+  ['{"question":"q","answer":1}', '"id" is missing, expected a text'],
   ['{"id":"1","question":"q"}', '"answer" is missing, expected a number or a text'],
 ])("%.60s is refused", (line, message) => {
   expect(() => read(line)).toThrow(`${path}:1: ${message}`);

@@ -43,15 +43,15 @@ describe("readJsonl", () => {
 
   test.each([
     ["cut JSON", '{"a":1}\n{"a":', /x\.jsonl:2: expected JSON, found \{"a":/],
-    ["wrong type", '{"a":"1"}', /x\.jsonl:1: "a": expected number, received string/],
+    ["wrong type", '{"a":"1"}', /x\.jsonl:1: "a": expected a number, found "1"/],
     [
       "a key twice",
       '{"a":1}\n{"a":1,"a":2}',
       /x\.jsonl:2: expected every key once, found "a" twice/,
     ],
-    ["missing key", "{}", /x\.jsonl:1: "a" is missing, expected number/],
+    ["missing key", "{}", /x\.jsonl:1: "a" is missing, expected a number/],
     ["unknown key", '{"a":1,"b":2}', /x\.jsonl:1: Unrecognized key: "b"/],
-    ["no object", "[1]", /x\.jsonl:1: expected object, received array/],
+    ["no object", "[1]", /x\.jsonl:1: expected an object, found \[1\]/],
     ["empty file", "\n \n", /x\.jsonl: expected one JSON value per line, found an empty file/],
   ])("%s is a user's error that names the line", (_, text, message) => {
     writeFileSync(path, text);

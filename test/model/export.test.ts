@@ -222,7 +222,7 @@ describe("loadModel", () => {
     writeFileSync(index, `\uFEFF${readFileSync(index, "utf8")}`);
     disposeModel(loadModel(folder));
     writeFileSync(index, "null");
-    expect(await userErrorOf(() => loadModel(folder))).toContain(`${index}: expected object`);
+    expect(await userErrorOf(() => loadModel(folder))).toContain(`${index}: expected an object`);
   });
 
   /** Log-probabilities of the golden file's first row. */

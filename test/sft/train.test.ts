@@ -244,7 +244,7 @@ describe("train-sft", () => {
     [
       "a line without a question",
       '{"id":"a","cot":"x","answer":1}\n',
-      ':1: "question" is missing, expected string\n',
+      ':1: "question" is missing, expected a text\n',
     ],
   ])("names the file, and the line, of %s", async (name, text, message) => {
     const train = join(home, `${name}.jsonl`);

@@ -61,7 +61,7 @@ describe("readSvamp", () => {
     writeJson("svamp_python_sdp.json", [record, { ...record, question: 5 }]);
     writeJson("svamp_test_set.json", [testRecord]);
     expect(() => readSvamp(folder, "python")).toThrow(
-      /svamp_python_sdp\.json:9, record 2: "question": expected string, received number/,
+      /svamp_python_sdp\.json:9, record 2: "question": expected a text, found 5/,
     );
     writeJson("svamp_python_sdp.json", []);
     expect(() => readSvamp(folder, "python")).toThrow(/empty array/);

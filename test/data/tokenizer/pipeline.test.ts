@@ -77,7 +77,7 @@ describe("createPipeline", () => {
     [{ model: { ...bpe, vocab: [["a", 1]] } }, /model\.vocab: expected an object.*found \[/],
     [{ model: { ...bpe, vocab: undefined } }, /model\.vocab: expected an object.*found undefined/],
     [{ model: { ...bpe, vocab: {}, merges: [] } }, /expected a vocabulary, found no token/],
-    [{ model: { ...bpe, merges: {} } }, /model: "merges": expected array/],
+    [{ model: { ...bpe, merges: {} } }, /model: "merges": expected a list/],
     [{ model: { ...bpe, merges: ["a q"] } }, /merges\[0\]: "q" of the merge "a q" is not in the/],
     [{ model: { ...bpe, merges: ["b a"] } }, /merges\[0\]: "ba" of the merge/],
     [{ model: { ...bpe, merges: ["a b", "a b c"] } }, /merges\[1\]: expected two tokens/],
@@ -89,7 +89,7 @@ describe("createPipeline", () => {
     [twice(), /two added tokens are the same, or one is empty, after normalization/],
     [{ model: { type: "WordLevel", vocab, unk_token: "?" } }, /"unk_token" "\?" to be in "vocab"/],
     [{ model: { type: "Unigram", vocab: [["a", -1]], unk_id: 1 } }, /"unk_id" to be a place in/],
-    [{ model: 5 }, /"model": expected object/],
+    [{ model: 5 }, /"model": expected an object/],
   ])("refuses malformed vocabularies and merges: %#", (json, message) => {
     expect(() => open(json)).toThrow(UserError);
     expect(() => open(json)).toThrow(message);
