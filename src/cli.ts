@@ -287,12 +287,13 @@ function optionsOf(cli: Argv): string[] {
 
 /**
  * A message with its options as they are typed here. What lies below the commands calls them as TypeScript does: `maxNewTokens`
- * anywhere in a message, and a name of one word where the message begins with it.
+ * anywhere in a message, and a name of one word where the message begins with it, or after the word "option".
  */
 function withFlags(message: string, options: readonly string[]): string {
   return options.reduce((text, option) => {
     const name = camelCase(option);
-    const word = name === option ? `^${name}(?=: )` : `(?<![\\w.])${name}(?!\\w)`;
+    const word =
+      name === option ? `^${name}(?=: )|(?<=option )${name}(?!\\w)` : `(?<![\\w.])${name}(?!\\w)`;
     return text.replace(new RegExp(word, "g"), `--${option}`);
   }, message);
 }

@@ -126,6 +126,18 @@ describe("main", () => {
     expect(errors).toBe("reft execute: a.jsonl:3: expected text, found null\n");
   });
 
+  test("writes the options of the library as flags", async () => {
+    handler = () => {
+      throw new UserError(
+        "input: expected more workers, or with the option limit 3, no limited input",
+      );
+    };
+    expect(await main(["execute", "--input", "a"])).toBe(1);
+    expect(errors).toBe(
+      "reft execute: --input: expected more workers, or with the option --limit 3, no limited input\n",
+    );
+  });
+
   test("prints what the file system refuses with what to do, exit code 1", async () => {
     handler = () => mkdirSync("package.json", { recursive: true });
     expect(await main(["execute", "--input", "a"])).toBe(1);

@@ -89,7 +89,7 @@ function checkRows(shape: readonly number[], dtype: GgufDtype, where: string): v
   if (innermost % values === 0) return;
   throw new UserError(
     `${where} [${shape}] has rows of ${innermost} values, expected a multiple of ${values} for ${dtype}; ` +
-      "export with --dtype f16, bf16 or f32",
+      "export with the option dtype f16, bf16 or f32",
   );
 }
 
@@ -100,7 +100,7 @@ function checkRange(values: Float32Array, dtype: GgufDtype, where: string): void
   if (largest < limit) return;
   const value = values.find((v) => Math.abs(v) >= limit);
   throw new UserError(
-    `${where} holds ${value}, which ${dtype} cannot hold; export with --dtype bf16 or f32`,
+    `${where} holds ${value}, which ${dtype} cannot hold; export with the option dtype bf16 or f32`,
   );
 }
 

@@ -41,8 +41,8 @@ export function openAnswering(folder: string, told: ToldFormat): Answering {
   if (!saved) {
     const { cotKind, sampling } = format;
     say(
-      `${folder} has no reft.json to say how to ask: with --cot ${cotKind} --program-prefix ${sampling.programPrefix} ` +
-        `--prompt ${prompt?.kind === "file" ? prompt.name : (prompt?.kind ?? "paper")}`,
+      `${folder} has no reft.json to say how to ask: with cotKind ${cotKind}, programPrefix ${sampling.programPrefix}, ` +
+        `prompt ${prompt?.kind === "file" ? prompt.name : (prompt?.kind ?? "paper")}`,
     );
   }
   return { folder, model: endingTurns(model, tokenizer, prompt), tokenizer, format };

@@ -103,7 +103,9 @@ export async function checkData(given: CheckDataArguments): Promise<string> {
 function fromFile(given: CheckDataArguments): Checking {
   const { data, against = [], model } = given;
   if (data === undefined)
-    throw new UserError("expected a file to check, or --config with the settings of a run");
+    throw new UserError(
+      "expected a file to check, or the option config with the settings of a run, found neither",
+    );
   const folder = model === undefined ? undefined : resolveModelFolder(model);
   const saved = folder === undefined ? undefined : readAnswerFormat(folder);
   const cotKind = given.cot ?? saved?.cotKind;
@@ -126,7 +128,9 @@ function fromFile(given: CheckDataArguments): Checking {
 function fromConfig(file: string, given: CheckDataArguments): Checking {
   const { data, against, model, cot, reward, programPrefix, overrides = [] } = given;
   if (data ?? against ?? model ?? cot ?? reward ?? programPrefix)
-    throw new UserError("config: expected no other data, model or form than its own; use --set");
+    throw new UserError(
+      "config: expected no other data, model or form than its own; change its settings instead",
+    );
   const isReft = valueAt(readSettings(file, overrides).values, ["stage"]) === "reft";
   const config: SftConfig | ReftConfig = loadConfig(isReft ? "reft" : "sft", file, overrides);
   const examples = readExamples(config.data.train, goldKind(config.data.cotKind, config.reward));

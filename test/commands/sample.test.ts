@@ -185,13 +185,13 @@ test("answers in natural language are read, not run", async () => {
 test("a model without reft.json is asked for programs, or as it is told to, and that is said", async () => {
   rmSync(join(model, "reft.json"));
   const notice = (flags: string) =>
-    `${model} has no reft.json to say how to ask: with --cot ${flags}`;
+    `${model} has no reft.json to say how to ask: with cotKind ${flags}`;
   expect(await sample("plain"), said.stderr).toBe(0);
-  expect(said.error).toContain(notice("python --program-prefix docstring"));
+  expect(said.error).toContain(notice("python, programPrefix docstring"));
   expect(await sample("told", "--program-prefix", "def"), said.stderr).toBe(0);
-  expect(said.error).toContain(notice("python --program-prefix def"));
+  expect(said.error).toContain(notice("python, programPrefix def"));
   expect(await sample("written", "--cot", "nl"), said.stderr).toBe(0);
-  expect(said.error).toContain(notice("nl --program-prefix none"));
+  expect(said.error).toContain(notice("nl, programPrefix none"));
 });
 
 test.each(["samples", "questions", "max-new-tokens", "slots"])("refuses --%s 0", async (flag) => {

@@ -74,7 +74,7 @@ test("norms stay float32, and rows that are no whole blocks are refused by name"
     ["lm_head.weight", { dtype: "F32", shape: [3, 48], data: new Float32Array(144) }],
   ] as const);
   expect(() => tensorsToGguf(config, narrow, "Q8_0", folder)).toThrow(
-    /lm_head\.weight \[3,48\] has rows of 48 values, expected a multiple of 32 for Q8_0; export with --dtype f16/,
+    /lm_head\.weight \[3,48\] has rows of 48 values, expected a multiple of 32 for Q8_0; export with the option dtype f16/,
   );
 });
 

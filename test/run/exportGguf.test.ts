@@ -70,7 +70,7 @@ describe("refuses, and leaves nothing:", () => {
       "a weight that the type cannot hold",
       () => setWeight("model.layers.0.mlp.up_proj.weight", 70_000),
       { dtype: "F16" },
-      /up_proj\.weight holds 70000, which F16 cannot hold; export with --dtype bf16 or f32/,
+      /up_proj\.weight holds 70000, which F16 cannot hold; export with the option dtype bf16 or f32/,
     ],
     [
       "a model without a prompt, with a Modelfile",

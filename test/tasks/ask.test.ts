@@ -71,7 +71,7 @@ describe("ask", () => {
     for (const prompt of ["paper", template, `{ file: ${template} }`])
       expect(await told(prompt)).toBe(0);
     const notice = (prompt: string) =>
-      `${home} has no reft.json to say how to ask: with --cot python --program-prefix def --prompt ${prompt}`;
+      `${home} has no reft.json to say how to ask: with cotKind python, programPrefix def, prompt ${prompt}`;
     expect(say.mock.calls.flat()).toEqual(["paper", "mine.jinja", "mine.jinja"].map(notice));
     expect(print.mock.calls[1]).toEqual(print.mock.calls[2]);
     const flag = { cot: undefined, "program-prefix": undefined, prompt: "{ chat: {} }" };

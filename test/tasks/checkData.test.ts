@@ -88,7 +88,7 @@ describe("checkData", () => {
   });
 
   test("needs a file or settings, and to know the form", async () => {
-    await expect(check({})).rejects.toThrow("expected a file to check, or --config");
+    await expect(check({})).rejects.toThrow("expected a file to check, or the option config");
     const data = write("d.jsonl", [row(1)]);
     await expect(check({ data })).rejects.toThrow(
       "cot: expected python, nl or another form of answers, found none",

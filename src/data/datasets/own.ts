@@ -149,7 +149,7 @@ function layoutOf(
     if (column !== undefined) layout[part] = column;
     else if (!isOptional || (columns[part] !== undefined && !isPartial))
       missing.push(
-        `expected a column ${wanted.map(show).join(" or ")} for the ${part}, found ${names.map(show).join(", ")}; name it with --column ${part}=NAME`,
+        `expected a column ${wanted.map(show).join(" or ")} for the ${part}, found ${names.map(show).join(", ")}; name it with the option column ${part}=NAME`,
       );
   }
   return missing.length > 0 ? { missing } : { layout: layout as Layout };

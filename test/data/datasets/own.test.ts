@@ -178,13 +178,13 @@ describe("mistakes", () => {
         ]),
       ),
     ).toBe(
-      'own.jsonl: expected a column "question" or "prompt" or "messages" for the question, found "problem", "answer"; name it with --column question=NAME',
+      'own.jsonl: expected a column "question" or "prompt" or "messages" for the question, found "problem", "answer"; name it with the option column question=NAME',
     );
     const columns = { cot: "solution" };
     const devFrom = file([{ question: "1?", answer: 1 }], "dev.jsonl");
     const rows = [{ question: "2?", answer: 1 }];
     expect(await messageFrom(read(rows, { columns, devFrom }))).toBe(
-      'own.jsonl: expected a column "solution" for the cot, found "question", "answer"; name it with --column cot=NAME',
+      'own.jsonl: expected a column "solution" for the cot, found "question", "answer"; name it with the option column cot=NAME',
     );
   });
 });
