@@ -5,12 +5,14 @@ import { answerForm } from "../rewardConfig.ts";
 import { checkData } from "../tasks/checkData.ts";
 import { print } from "../terminal.ts";
 import { flagValue, rewardFlag } from "./flags.ts";
+import { fromProject } from "./project.ts";
 
 const file = { type: "string", describe: "A prepared file; in its place: --config" } as const;
 const options = {
   config: {
     type: "string",
-    describe: "Settings of a training run: checks its data with its limits and its tokenizer",
+    describe:
+      "Settings of a training run: checks its data with its limits and its tokenizer [default: warmup.yaml]",
   },
   set: {
     type: "string",
@@ -49,8 +51,10 @@ export const checkDataCommand: CommandModule<object, Arguments> = {
   describe: "Show training data as a model will see it: lengths, duplicates, wrong rows",
   builder: (cli) => cli.positional("file", file).options(options),
   handler: async ({ file: data, set = [], cot: form, reward, ...given }) => {
+    const config =
+      data === undefined ? fromProject("config", given.config, ["warmup.yaml"]) : given.config;
     const cot = form === undefined ? undefined : flagValue("cot", answerForm, form);
     const overrides = set.map(parseOverride);
-    print(await checkData({ ...given, data, cot, reward: rewardFlag(reward), overrides }));
+    print(await checkData({ ...given, config, data, cot, reward: rewardFlag(reward), overrides }));
   },
 };

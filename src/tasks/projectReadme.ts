@@ -15,7 +15,7 @@ Each stage has one file here, with every setting and its meaning. The commands a
 
 \`\`\`sh
 ${sources[task]}
-npx reft check-data --config warmup.yaml
+npx reft check-data
 npx train-sft    # warmup.yaml, into runs/warmup
 npx train-reft   # reft.yaml, into runs/reft
 npx reft evaluate

@@ -65,6 +65,8 @@ test("in a project's folder commands find their files and runs, and say so; else
     expect(await main(["--epochs", "1", ...short], "train-sft"), said.stderr).toBe(0);
     expect(said.error).toContain("--config warmup.yaml");
     expect(existsSync(join("runs", "warmup", "config.yaml"))).toBe(true);
+    expect(await main(["check-data", "--rows", "0"]), said.stderr).toBe(0);
+    expect(said.log).toContain("data/train.jsonl");
     expect(await main(["export"]), said.stderr).toBe(0);
     expect(said.error).toContain("--checkpoint runs/warmup");
     expect(existsSync(join("exports", "warmup", "model.safetensors"))).toBe(true);
