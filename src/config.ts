@@ -583,6 +583,8 @@ function mistakesIn(stage: Stage, values: unknown): readonly Mistake[] {
 /** One mistake when the file is for another stage, not one for each section that this stage has and that one has not. */
 function otherStage(stage: Stage, values: unknown): readonly Mistake[] | undefined {
   const found = valueAt(values, ["stage"]);
+  if (found === undefined && valueAt(values, ["stages"]) !== undefined)
+    return [{ path: ["stages"], text: "stages: expected none: this file is for reft run" }];
   if (found === stage || typeof found !== "string" || !(found in schemas)) return undefined;
   const text = `stage: expected "${stage}", found "${found}": this file is for train-${found}`;
   return [{ path: ["stage"], text }];

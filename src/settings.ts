@@ -195,6 +195,7 @@ const typeNames: Readonly<Record<string, string>> = {
   int: "a whole number",
   string: "text",
   boolean: "true or false",
+  array: "a list",
   object: "a section of settings",
 };
 

@@ -170,6 +170,13 @@ describe("loadConfig", () => {
     );
   });
 
+  test("says in one line that a file is for the whole recipe", () => {
+    const recipe = "configs/tiny/recipe.yaml";
+    expect(mistakeOf(() => loadConfig("sft", recipe))).toMatch(
+      /^1 mistake .*\n {2}configs\/tiny\/recipe.yaml:\d+: stages: expected none: this file is for reft run$/,
+    );
+  });
+
   test.each([
     ["model", "{init: a, scratch: {}}", 'expected exactly one of "init" and "scratch", found both'],
     ["model", "{}", 'expected exactly one of "init" and "scratch", found neither'],

@@ -17,15 +17,17 @@ import {
   sandbox,
   seed,
 } from "../config.ts";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import { settingsByPath } from "../run/run.ts";
 import {
   findMistakes,
   isWithin,
+  type Mistake,
   mistakesError,
   type Override,
   type Rule,
   readSettings,
+  valueAt,
 } from "../settings.ts";
 
 const stage = z.strictObject({
@@ -198,12 +200,21 @@ const rules: readonly Rule<Recipe>[] = [
  */
 export function loadRecipe(file: string, overrides: readonly Override[] = []): Recipe {
   const settings = readSettings(file, overrides);
-  const mistakes = findMistakes(recipeSchema, rules, settings.values);
+  const mistakes =
+    ofOneStage(settings.values) ?? findMistakes(recipeSchema, rules, settings.values);
   if (mistakes.length > 0) throw mistakesError(settings, mistakes);
   const recipe = recipeSchema.parse(settings.values);
   for (const stage of Object.values(recipe.stages))
     if (!isAbsolute(stage.config)) stage.config = join(dirname(file), stage.config);
   return recipe;
+}
+
+/** One mistake where the file is for a stage alone, not one for each section that a recipe has. */
+function ofOneStage(values: unknown): readonly Mistake[] | undefined {
+  const found = valueAt(values, ["stage"]);
+  if (typeof found !== "string" || valueAt(values, ["stages"]) !== undefined) return undefined;
+  const text = `stage: expected none, found ${show(found)}: this file is for one stage alone`;
+  return [{ path: ["stage"], text }];
 }
 
 /**

@@ -43,6 +43,13 @@ describe("loadRecipe", () => {
     expect(loadStages(recipe, places).sft.stage).toBe("sft");
   });
 
+  test("says in one line that a file is for one stage alone", async () => {
+    expect(await userErrorOf(() => loadRecipe("configs/tiny/rerank.yaml"))).toBe(
+      "1 mistake in the settings of this run:\n" +
+        '  configs/tiny/rerank.yaml:4: stage: expected none, found "rerank": this file is for one stage alone',
+    );
+  });
+
   test("reports all mistakes, each with its place", async () => {
     const overrides = set("seeds=[1, 1]", "samples.perQuestion=0", "data.folder=data/x", "stage=a");
     const message = await userErrorOf(() => loadRecipe(tiny, overrides));
