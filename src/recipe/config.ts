@@ -17,6 +17,7 @@ import {
   sandbox,
   seed,
 } from "../config.ts";
+import { gather } from "../data/mistakes.ts";
 import { show, UserError } from "../errors.ts";
 import { settingsByPath } from "../run/run.ts";
 import {
@@ -220,7 +221,7 @@ function ofOneStage(values: unknown): readonly Mistake[] | undefined {
 /**
  * Reads the stages' settings for one seed: each stage's file, what the recipe sets differently, what it fills in.
  *
- * @throws UserError that lists the mistakes of the first stage that has any
+ * @throws UserError that lists the mistakes of all stages
  */
 export function loadStages(recipe: Recipe, places: Places): StageConfigs {
   const filled = filledIn(recipe, places);
@@ -231,8 +232,9 @@ export function loadStages(recipe: Recipe, places: Places): StageConfigs {
       ...Object.entries(filled[name]).map(([path, value]) => ({ path, value, source: "recipe" })),
     ];
   };
+  const mistakes: string[] = [];
   const load = <S extends Stage>(stage: S, name: StageName) =>
-    loadConfig(stage, recipe.stages[name].config, overrides(name));
+    gather(mistakes, () => loadConfig(stage, recipe.stages[name].config, overrides(name)))!;
   const configs = {
     warmup: load("sft", "warmup"),
     sft: load("sft", "sft"),
@@ -240,6 +242,7 @@ export function loadStages(recipe: Recipe, places: Places): StageConfigs {
     rerankSft: load("rerank", "rerankSft"),
     rerankReft: load("rerank", "rerankReft"),
   };
+  if (mistakes.length > 0) throw new UserError([...new Set(mistakes)].join("\n"));
   const { cot } = recipe.data.prepare ?? {};
   for (const name of ["warmup", "sft", "reft"] as const) {
     const { cotKind } = configs[name].data;

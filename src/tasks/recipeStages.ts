@@ -2,6 +2,8 @@
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
+import { UserError } from "../errors.ts";
+import { readModelConfig } from "../model/config.ts";
 import { trainReft } from "../ppo/train.ts";
 import {
   type Places,
@@ -31,6 +33,36 @@ export function dataStage(prepare: NonNullable<Recipe["data"]["prepare"]>): Stag
     return {};
   };
   return { name: "data", settings: prepare, inputs: {}, reads: [], run };
+}
+
+/**
+ * Looks at the positions of the warm-up's model, which all stages have, before any of them runs.
+ *
+ * @throws UserError for a model that cannot be read, or that lists all stages whose texts may be longer
+ */
+export function checkPositions({ stages }: Recipe, configs: StageConfigs): void {
+  const { init, scratch } = configs.warmup.model;
+  const { maxPositions } =
+    scratch ?? readModelConfig(resolveModelFolder(init!), "LlamaForCausalLM");
+  const { warmup, sft, reft, rerankSft, rerankReft } = configs;
+  const taught = ({ data, evaluation }: StageConfigs["sft"]) =>
+    data.maxPromptTokens + Math.max(data.maxCompletionTokens, evaluation.maxNewTokens);
+  const answers = Math.max(reft.rollout.maxNewTokens, reft.evaluation.maxNewTokens);
+  const longest = {
+    warmup: taught(warmup),
+    sft: taught(sft),
+    reft: reft.data.maxPromptTokens + answers,
+    rerankSft: rerankSft.data.maxTokens,
+    rerankReft: rerankReft.data.maxTokens,
+  };
+  const mistakes = (["warmup", "sft", "reft", "rerankSft", "rerankReft"] as const)
+    .filter((name) => longest[name] > maxPositions)
+    .map((name) => `  ${stages[name].config}: stages.${name}: up to ${longest[name]} tokens`);
+  if (mistakes.length === 0) return;
+  throw new UserError(
+    `expected prompts with their answers within the ${maxPositions} positions of the warm-up's model, found\n` +
+      `${mistakes.join("\n")}\nLower maxPromptTokens, maxCompletionTokens, maxNewTokens or maxTokens there.`,
+  );
 }
 
 /** The template file of a stage that has one. */

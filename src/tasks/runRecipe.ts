@@ -8,10 +8,9 @@ import { methodsTable, modelTable } from "../evaluate/tables.ts";
 import { makeFolder } from "../folders.ts";
 import { loadRecipe, loadStages, type Recipe } from "../recipe/config.ts";
 import { describePlan, planStages, runStages, type Stage } from "../recipe/stages.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
 import { takeLock } from "../run/lock.ts";
 import { say } from "../terminal.ts";
-import { dataStage, seedFolder, stagesOf } from "./recipeStages.ts";
+import { checkPositions, dataStage, seedFolder, stagesOf } from "./recipeStages.ts";
 
 /**
  * Runs what is not done yet of every stage for every seed, then writes results.md and results.json.
@@ -30,7 +29,7 @@ export async function runRecipe(
   const seeds = recipe.seeds.map((seed) => {
     const places = { seed, data, stages: join(folder, seedFolder(seed)) };
     const configs = loadStages(recipe, places);
-    if (configs.warmup.model.init) resolveModelFolder(configs.warmup.model.init); // or it throws
+    checkPositions(recipe, configs);
     return { places, configs };
   });
   makeFolder(folder);

@@ -154,6 +154,13 @@ describe("loadStages", () => {
     );
   });
 
+  test("lists the mistakes of all stages", async () => {
+    const wrong = set("stages.sft.set.optimizer.beta1=2", "stages.reft.set.ppo.gamma=2");
+    const message = await userErrorOf(() => loadStages(loadRecipe(tiny, wrong), places));
+    expect(message).toContain("stages.sft.set.optimizer.beta1: optimizer.beta1: expected");
+    expect(message).toContain("stages.reft.set.ppo.gamma: ppo.gamma: expected at most 1, found 2");
+  });
+
   test("names the setting of the recipe that a stage refuses", async () => {
     const recipe = loadRecipe(tiny, set("stages.reft.set.ppo.gamma=2"));
     const message = await userErrorOf(() => loadStages(recipe, places));

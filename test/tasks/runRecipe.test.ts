@@ -72,6 +72,21 @@ const all = [
   ...["testWarmup", "testSft", "testSftReranked", "testReft", "testReftReranked"],
 ];
 
+test("lists every stage that allows longer texts than the model has positions, before anything runs", async () => {
+  const folder = join(temporaryFolder(), "never");
+  const problem = await userErrorOf(() =>
+    run(
+      folder,
+      ...["stages.reft.set.data.maxPromptTokens=600", "stages.rerankSft.set.data.maxTokens=700"],
+      ...["reft", "rerankSft"].map((name) => `stages.${name}.set.training.microBatchTokens=4096`),
+    ),
+  );
+  expect(problem).toMatch(
+    /positions of the warm-up's model, found\n.*reft.*\n.*rerankSft.*700.*\nLower/,
+  );
+  expect(existsSync(folder)).toBe(false);
+});
+
 test("runs every stage once, each on what the others made", async () => {
   const folder = temporaryFolder();
   expect(await run(folder)).toEqual(all);
