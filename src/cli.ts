@@ -3,7 +3,7 @@
 import { readFileSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Argv, CommandModule } from "yargs";
-import { asUserError, UserError } from "./errors.ts";
+import { asUserError, messageOf, show, UserError } from "./errors.ts";
 import { endOnInterrupt } from "./run/interrupts.ts";
 import { suggestion } from "./suggest.ts";
 import { print, visible } from "./terminal.ts";
@@ -331,7 +331,25 @@ export async function runProgram(alone?: string): Promise<never> {
   const chosen = alone ?? chosenCommand(args);
   // The set-up ends its tools itself, and makes what the rest needs to be ended at once.
   if (chosen !== undefined && chosen !== "setup") endOnInterrupt(alone ?? "reft");
+  process.on("uncaughtException", (error) =>
+    process.exit(report(ofUsersCode(error) ?? error, alone ?? "reft", [])),
+  );
   process.exit(await main(args, alone));
+}
+
+/** What a file of the user's threw when nothing waited for it: in a timer, or in a promise that it forgot. Undefined for the rest. */
+function ofUsersCode(error: unknown): UserError | undefined {
+  if (!(error instanceof Error)) return new UserError(`something threw ${show(error)}`);
+  const frames = [
+    ...(error.stack ?? "").matchAll(/^ +at (?:.*\()?((?:file:\/\/)?\/.*?:\d+:\d+)\)?$/gm),
+  ];
+  const place = frames.map(([, at]) => at!).find((at) => !at.includes("/node_modules/"));
+  const isOwn = place === undefined || place.includes(fileURLToPath(new URL(".", import.meta.url)));
+  if (isOwn) return undefined;
+  return new UserError(
+    `${place} threw when nothing waited for it: ${messageOf(error)}; wait there for all that is begun. ` +
+      "What was written before is intact",
+  );
 }
 
 function isEntryPoint(): boolean {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../src/cli.ts";
@@ -170,6 +170,25 @@ describe("the installed command", () => {
     const child = spawnSync("node", ["--import", "tsx", link, "--nope"], { encoding: "utf8" });
     expect([child.status, child.stdout]).toEqual([1, ""]);
     expect(child.stderr).toContain("See reft --help");
+  });
+
+  test.each([
+    ["setTimeout(() => { throw new RangeError('late'); });", "late"],
+    ["Promise.reject(new Error('forgotten'));", "forgotten"],
+  ])("one message for what a reward throws when nothing waits for it: %s", (late, message) => {
+    const folder = temporaryFolder();
+    const [reward, data] = [join(folder, "mine.ts"), join(folder, "data.jsonl")];
+    const wait = "await new Promise((done) => setTimeout(done, 5000))";
+    writeFileSync(reward, `export default async () => {\n  ${late}\n  ${wait};\n  return 1;\n};\n`);
+    writeFileSync(data, '{"id":"1","question":"q","cot":"a","answer":"a"}\n');
+    const args = ["check-data", data, "--cot", "text", "--reward", reward];
+    const child = spawnSync("node", ["--import", "tsx", "src/cli.ts", ...args], {
+      encoding: "utf8",
+    });
+    expect(child.status).toBe(1);
+    expect(child.stderr.replace(/:2:\d+/, ":2")).toBe(
+      `reft: ${reward}:2 threw when nothing waited for it: ${message}; wait there for all that is begun. What was written before is intact\n`,
+    );
   });
 
   test("loads neither TensorFlow nor the sandbox to print its help", () => {
