@@ -29,18 +29,25 @@ export async function pythonReward(
   );
   if (loaded.kind !== "answer")
     throw new UserError(
-      `the reward ${file} cannot be loaded: ${loaded.message}; expected Python that defines score(answer, row)`,
+      `the reward ${file} cannot be loaded: ${withinFile(loaded.message, source)}; expected Python that defines score(answer, row)`,
     );
   return async ({ text, example, outcome }) => {
     const row = example as unknown as JsonValue; // it was read from JSON
     const result = await sandbox.score(source, text, row);
     if (result.kind === "infrastructure")
       return { outcome: result, score: 0, correct: false, extracted: false };
-    if (result.kind !== "answer") throw rewardError(file, example.id, result.message);
+    if (result.kind !== "answer")
+      throw rewardError(file, example.id, withinFile(result.message, source));
     try {
       return scoredBy(JSON.parse(String(result.value)), outcome);
     } catch (error) {
       throw rewardError(file, example.id, messageOf(error));
     }
   };
+}
+
+/** What follows the file in the sandbox has lines, too, which Python names for what the file leaves open. They become its last line. */
+function withinFile(message: string, source: string): string {
+  const last = source.trimEnd().split("\n").length;
+  return message.replace(/\bline (\d+)\)$/, (_, line) => `line ${Math.min(Number(line), last)})`);
 }

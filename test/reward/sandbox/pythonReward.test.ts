@@ -79,7 +79,9 @@ test.each([
 });
 
 test.each([
-  ["def scor(answer, row): return 1", "NameError: name 'score' is not defined"],
+  ["def scor(answer, row): return 1\n", "NameError: name 'score' is not defined (line 1)"],
+  ["\ndef score(answer, row):\n", "expected an indented block after function definition on line 2"],
+  ["\ndef score(answer, row):\n", "line 2)"],
   ["def score(", "SyntaxError"],
   ["import numpy", "numpy"],
 ])("%j is refused before anything is scored", async (source, problem) => {
