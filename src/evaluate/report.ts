@@ -1,8 +1,16 @@
 // The files of an evaluation's folder.
-import { rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { z } from "zod";
-import { jsonText, readJsonl, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
+import {
+  jsonText,
+  parseJson,
+  readJsonl,
+  readText,
+  writeFileAtomically,
+  writeJsonl,
+} from "../data/jsonl.ts";
+import { UserError } from "../errors.ts";
 import { accuracyPicture } from "./picture.ts";
 import type { QuestionShares } from "./pools.ts";
 import { curvesOf, type Metrics, summariseShares } from "./summary.ts";
@@ -20,6 +28,20 @@ const measuredQuestion = z.strictObject({
 });
 
 const questionsFile = "questions.jsonl";
+const resultsFile = "results.json";
+const evaluated = z.looseObject({ model: z.string(), data: z.string() });
+
+/** Refuses a folder that holds the results of another model or of other data, which would be written over. */
+export function checkResults(folder: string, now: z.infer<typeof evaluated>): void {
+  const path = join(folder, resultsFile);
+  if (!existsSync(path)) return;
+  const before = parseJson(readText(path), path, evaluated);
+  for (const name of ["model", "data"] as const)
+    if (resolve(before[name]) !== resolve(now[name]))
+      throw new UserError(
+        `${path}: expected results of the ${name} ${now[name]}, found those of ${before[name]}; give another output`,
+      );
+}
 
 /** Reads an evaluation back. @throws UserError if the folder has no questions.jsonl, or another file under its name */
 export function readQuestions(folder: string): MeasuredQuestion[] {
@@ -46,6 +68,6 @@ export function writeReport(
     writeFileAtomically(picture, accuracyPicture(metrics));
   } else for (const fromBefore of [page, picture]) rmSync(fromBefore, { force: true });
   const results = jsonText({ ...details, tieRule, metrics });
-  writeFileAtomically(join(folder, "results.json"), results);
+  writeFileAtomically(join(folder, resultsFile), results);
   return metrics;
 }

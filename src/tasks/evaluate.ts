@@ -5,7 +5,7 @@ import { loadTokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, summariseAnswers } from "../evaluate/accuracy.ts";
 import { measurePools, type Pool, poolSizes, poolsOf } from "../evaluate/pools.ts";
-import { writeReport } from "../evaluate/report.ts";
+import { checkResults, writeReport } from "../evaluate/report.ts";
 import type { Metrics } from "../evaluate/summary.ts";
 import { makeFolder, tryFolder } from "../folders.ts";
 import { type Answer, answerRecord, longestPrompt } from "../generate/answer.ts";
@@ -61,6 +61,7 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const reranker = rerankerIn(args);
   tryFolder(output);
   const asking = openAsking(args);
+  checkResults(output, { model: asking.folder, data: args.data });
   makeFolder(output);
   const answers = await answerAll(args, asking, seed);
   const summary = summariseAnswers(answers);
@@ -106,10 +107,10 @@ async function answerAll(args: EvaluateArguments, asking: Asking, seed: number):
     const { format, rewards } = asking;
     await using reward = await openReward({ ...format, sandbox: args.sandbox, rewards });
     const { judge } = reward;
-    const answers = await answerGreedily(args, asking, judge);
+    // Samples first: those of another model or seed are refused before any work, and Ctrl-C keeps what is sampled.
     if (samples !== undefined)
       await sampleWithProgress(samplesIn(output), asking, judge, { ...args, samples, seed });
-    return answers;
+    return await answerGreedily(args, asking, judge);
   } finally {
     disposeModel(asking.model);
   }

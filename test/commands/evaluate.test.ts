@@ -153,11 +153,19 @@ describe("train-sft, then train-reft, then evaluate", () => {
     expect(statSync(join(folder, "samples.jsonl")).mtimeMs).toBe(sampledAt);
     expect([read("samples.jsonl"), read("results.json")]).toEqual([samplesBefore, resultsBefore]);
 
+    const saidBefore = said.stderr.length;
     expect(await main(again.with(-1, "4"))).toBe(1);
+    expect(said.stderr.slice(saidBefore)).not.toMatch(/^evaluate/m);
     expect(said.stderr).toContain(
       "samples.jsonl: was made with other settings or inputs:\n  seed: was 3, is now 4\n",
     );
     expect(read("samples.jsonl")).toBe(samplesBefore);
+
+    for (const other of [again.with(8, reft), again.with(2, join(home, "dev.jsonl"))])
+      expect(await main(other.slice(0, -4))).toBe(1);
+    expect(said.stderr).toMatch(/results\.json: expected results of the model .*reft.*warmup/);
+    expect(said.stderr).toMatch(/results of the data .*dev\.jsonl, found those of .*all\.jsonl/);
+    expect(read("results.json")).toBe(resultsBefore);
   });
 
   test("evaluate --reranker takes the sample that the classifier likes best, among samples that are there", async () => {
