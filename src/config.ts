@@ -70,6 +70,7 @@ export const promptSetting = z.union(
   ],
   { error: `expected ${chatForms}` },
 );
+/** `paper`, `chat`, a chat with a system's message or a date, or the file of a template: docs/prompts.md. */
 export type PromptSetting = DeepReadonly<z.infer<typeof promptSetting>>;
 
 const texts = {
@@ -359,14 +360,19 @@ export type DeepReadonly<T> = T extends object
   ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
   : T;
 
-export type SftConfig = DeepReadonly<z.infer<typeof sftSchema>>;
-export type ReftConfig = DeepReadonly<z.infer<typeof reftSchema>>;
+/** Settings of train-sft; docs/settings.md has each with its meaning. */
+export interface SftConfig extends DeepReadonly<z.infer<typeof sftSchema>> {}
+/** Settings of train-reft; docs/settings.md has each with its meaning. */
+export interface ReftConfig extends DeepReadonly<z.infer<typeof reftSchema>> {}
 export type PpoConfig = NonNullable<ReftConfig["ppo"]>;
 export type SelfTrainingConfig = NonNullable<ReftConfig["selfTraining"]>;
-export type RerankConfig = DeepReadonly<z.infer<typeof rerankSchema>>;
+/** Settings of train-rerank; docs/settings.md has each with its meaning. */
+export interface RerankConfig extends DeepReadonly<z.infer<typeof rerankSchema>> {}
 export type Config = SftConfig | ReftConfig | RerankConfig;
+/** What is trained. */
 export type Stage = Config["stage"];
-type ConfigOf<S extends Stage> = Extract<Config, { readonly stage: S }>;
+/** Settings of a stage. */
+export type ConfigOf<S extends Stage> = Extract<Config, { readonly stage: S }>;
 
 const programPrefixRule: Rule<SftConfig | ReftConfig> = {
   reads: ["data.programPrefix", "data.cotKind"],

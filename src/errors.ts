@@ -3,6 +3,8 @@ import { setupAdvice } from "./setup.ts";
 /**
  * A mistake that the user can repair: bad input, a wrong setting, a missing file, a full disk.
  * The message says what was expected, what was found, where, and what to do. It is printed without a stack, exit code 1.
+ *
+ * @hideconstructor
  */
 export class UserError extends Error {
   override readonly name = "UserError";

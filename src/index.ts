@@ -1,11 +1,26 @@
 // The library: what the commands do, as functions. They print nothing and listen to no signal of the process; messages, progress and
 // a signal to stop are arguments. What a user can repair is thrown as a UserError, a stop as an InterruptedError.
-import type { Override, ReftConfig, RerankConfig, SftConfig } from "./config.ts";
+import type {
+  ConfigOf,
+  Override,
+  PromptSetting,
+  ReftConfig,
+  RerankConfig,
+  SftConfig,
+  Stage,
+} from "./config.ts";
+import type { JsonValue } from "./data/json.ts";
+import type { ProgramPrefix } from "./data/prompt.ts";
 import { type Observer, observed } from "./observer.ts";
 import * as reft from "./ppo/train.ts";
 import * as rerank from "./rerank/train.ts";
-import type { TrainOptions } from "./reward/openReward.ts";
+import type { RewardChoice, TrainOptions } from "./reward/openReward.ts";
+import type { Outcome } from "./reward/outcome.ts";
 import type { SamplesSummary } from "./reward/samples.ts";
+import type { SandboxOptions } from "./reward/sandbox/sandbox.ts";
+import type { AnswerForm } from "./rewardConfig.ts";
+import type { ExportReport } from "./run/export.ts";
+import type { GgufExportReport } from "./run/exportGguf.ts";
 import * as sft from "./sft/train.ts";
 import * as asking from "./tasks/ask.ts";
 import { type AskingArguments, askingDefaults } from "./tasks/asking.ts";
@@ -27,7 +42,9 @@ export {
   type RewardResult,
 } from "./reward/reward.ts";
 export { InterruptedError } from "./run/interrupts.ts";
-export { type Comparison, compare } from "./tasks/compare.ts";
+export type { AskArguments } from "./tasks/ask.ts";
+export { type ComparedMetric, type Comparison, compare } from "./tasks/compare.ts";
+export type { EvaluateArguments, EvaluateResults } from "./tasks/evaluate.ts";
 export {
   type ExportArguments,
   exportCheckpoint as exportModel,
@@ -37,26 +54,45 @@ export {
 export { type GeneratedResponse, type GenerateOptions, generate } from "./tasks/generate.ts";
 export { importModel } from "./tasks/importModel.ts";
 export { type LoadedModel, loadModel } from "./tasks/loadModel.ts";
+export type { SampleArguments } from "./tasks/sample.ts";
 export type {
+  AnswerForm,
   AskingArguments,
   CheckDataArguments,
+  ConfigOf,
+  ExportReport,
+  GgufExportReport,
+  JsonValue,
+  Outcome,
   Override,
   PrepareDataArguments,
+  ProgramPrefix,
+  PromptSetting,
   ReftConfig,
   RerankConfig,
+  RewardChoice,
+  SamplesSummary,
+  SandboxOptions,
   SftConfig,
+  Stage,
+  TrainOptions,
 };
 
-/** Arguments of which the usual ones may be left out: as the commands' flags, 32 slots, float32 and the sandbox's limits. */
-type WithDefaults<A extends AskingArguments> = Omit<A, keyof typeof askingDefaults> &
+/**
+ * Arguments of which these may be left out: `slots` (32), `precision` (float32) and `sandbox` (10 s of processor time for a
+ * program, 2 workers, 512 MB).
+ */
+export type WithDefaults<A extends AskingArguments> = Omit<A, keyof typeof askingDefaults> &
   Partial<Pick<A, keyof typeof askingDefaults>>;
 
 /**
  * Runs, or goes on with, supervised fine-tuning in a run's folder.
  *
  * @param config of parseConfig or loadConfig
+ * @param folder of the run: checkpoints, metrics, samples
  * @param by hears of the run, and may give its reward
  * @returns the best accuracy on the dev questions, in 0..1
+ * @throws UserError for bad settings or data, a loss that is not finite, a full disk; InterruptedError after the signal
  */
 export function trainSft(
   config: SftConfig,
@@ -131,6 +167,8 @@ export function checkData(args: CheckDataArguments, by: Observer = {}): Promise<
  * Runs what is not done yet of a whole recipe.
  *
  * @param file of the recipe, YAML
+ * @param folder of all stages; what is done there stays
+ * @param by hears of it, and may have `overrides` of the file's settings
  * @returns the table of all models, as Markdown
  */
 export function runRecipe(

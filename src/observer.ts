@@ -5,7 +5,9 @@ import { AsyncLocalStorage } from "node:async_hooks";
 export interface ProgressReport {
   /** What is under way: "SFT", "evaluate". */
   readonly label: string;
+  /** Steps, questions or answers that are done. */
   readonly done: number;
+  /** Of so many. */
   readonly total: number;
   /** Short figures of the last step: `{ loss: "1.234" }`. */
   readonly figures: Readonly<Record<string, string | number>>;
@@ -15,6 +17,7 @@ export interface ProgressReport {
 export interface Observer {
   /** What a command would say on standard error, warnings included. */
   readonly onMessage?: ((text: string) => void) | undefined;
+  /** How far it is, after each step. */
   readonly onProgress?: ((progress: ProgressReport) => void) | undefined;
   /** Stops the task between two steps, with a checkpoint or whole lines: it throws an InterruptedError. */
   readonly signal?: AbortSignal | undefined;

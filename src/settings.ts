@@ -5,10 +5,13 @@ import type { z } from "zod";
 import { messageOf, show, UserError } from "./errors.ts";
 import { suggestion } from "./suggest.ts";
 
-/** One setting given on the command line: where (`training.epochs`), what, and how the user wrote it. */
+/** One setting that takes the place of a file's. */
 export interface Override {
+  /** Where: `training.epochs`. */
   readonly path: string;
+  /** What. */
   readonly value: unknown;
+  /** What messages call it: how the user wrote it. */
   readonly source: string;
 }
 

@@ -15,6 +15,12 @@ const home = temporaryFolder();
 const said = captureOutput();
 writeTinyData(home);
 
+test("docs/api.md has every function and class (npm run api)", () => {
+  const titles = readFileSync("docs/api.md", "utf8").matchAll(/^### (\w+)/gm);
+  const documented = [...titles].map(([, name]) => name);
+  expect(documented).toEqual(expect.arrayContaining(Object.keys(reft)));
+});
+
 describe("parseConfig", () => {
   const values = tinySft(home);
 

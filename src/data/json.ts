@@ -1,5 +1,6 @@
 // JSON values: their type, one text for all that are the same, and finding them in what a model wrote.
 
+/** Any value that JSON can say. */
 export type JsonValue =
   | null
   | boolean

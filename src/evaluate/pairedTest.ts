@@ -2,7 +2,9 @@
 import type { Rng } from "../rng.ts";
 
 export interface PairedTest {
+  /** Two-sided. */
   readonly p: number;
+  /** McNemar's where every question is right or wrong in both, else of the differences' signs. */
   readonly test: "McNemar" | "sign flips";
 }
 

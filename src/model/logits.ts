@@ -30,7 +30,9 @@ export function sequenceLogits(
 
 /** How far two models' logits are apart. */
 export interface LogitComparison {
+  /** How many were compared. */
   readonly positions: number;
+  /** Of a logit, at any position. */
   readonly maxDifference: number;
   /** Kullback-Leibler divergence of the second from the first, mean over positions, in nats. */
   readonly meanKl: number;

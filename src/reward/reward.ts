@@ -4,7 +4,9 @@ import type { Outcome } from "./outcome.ts";
 
 /** One answer to be scored. */
 export interface RewardInput {
+  /** The row's `id`. */
   readonly id: string;
+  /** The row's `question`. */
   readonly question: string;
   /** The row's `answer`. */
   readonly gold: JsonValue;
@@ -23,6 +25,7 @@ export type RewardResult =
   | number
   | boolean
   | {
+      /** Any finite number. */
       readonly score: number;
       /** Decides accuracies, pass@k, and what self-training learns. Without it: is the score at least 1? */
       readonly correct?: boolean;

@@ -69,10 +69,15 @@ export function readSampleGroups(path: string): Sample[][] {
   return [...groups.values()];
 }
 
+/** Counts of what a samples file holds. */
 export interface SamplesSummary {
+  /** With at least one answer. */
   readonly questions: number;
+  /** Answers to all of them. */
   readonly samples: number;
+  /** Right answers. */
   readonly correct: number;
+  /** Answers whose text an earlier one to the same question has. */
   readonly duplicates: number;
   /** Questions with at least one right answer. */
   readonly solved: number;

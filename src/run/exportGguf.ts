@@ -37,6 +37,7 @@ export interface GgufExportOptions {
 export interface GgufExportReport {
   /** Size of all files together. */
   readonly bytes: number;
+  /** How many it has. */
   readonly tensors: number;
   /** How far rounding moves a weight at most. */
   readonly maxDifference: number;

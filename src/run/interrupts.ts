@@ -6,7 +6,11 @@ import { observer } from "../observer.ts";
 import { outliveTerminal } from "../terminal.ts";
 import { endAtSignals } from "./signals.ts";
 
-/** Thrown by a loop that stopped because the user asked; the message says how to go on. */
+/**
+ * Thrown by a loop that stopped because the user asked; the message says how to go on.
+ *
+ * @hideconstructor
+ */
 export class InterruptedError extends UserError {}
 
 export interface Interrupts {

@@ -16,8 +16,11 @@ import { say } from "../terminal.ts";
 
 /** How to ask, for a model without reft.json; what is left out is as that file says. */
 export interface ToldFormat {
+  /** What its answers are. */
   readonly cotKind?: AnswerForm | undefined;
+  /** How its answers begin. */
   readonly programPrefix?: ProgramPrefix | undefined;
+  /** How a question is put to it. */
   readonly prompt?: PromptSetting | undefined;
 }
 

@@ -14,8 +14,11 @@ import { answerLength } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 
 export interface AskArguments extends ToldFormat {
+  /** A run's folder, of which the best checkpoint is asked, a checkpoint, or a model's folder. */
   readonly model: string;
+  /** Its text. */
   readonly question: string;
+  /** Without it 256, or as many as the positions leave after the prompt. */
   readonly maxNewTokens?: number | undefined;
 }
 

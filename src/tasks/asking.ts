@@ -24,14 +24,19 @@ import { answerLength } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 
 export interface AskingArguments extends ToldFormat {
+  /** A run's folder, of which the best checkpoint is asked, a checkpoint, or a model's folder. */
   readonly model: string;
+  /** JSONL file of the questions. */
   readonly data: string;
   /** Limit to the first N questions. */
   readonly questions?: number | undefined;
   /** Without it 256, or as many as the positions leave after the longest prompt. */
   readonly maxNewTokens?: number | undefined;
+  /** Answers in the making at once. */
   readonly slots: number;
+  /** Of the matrix products of the whole process. */
   readonly precision: Precision;
+  /** Limits of the programs that are run. */
   readonly sandbox: SandboxOptions;
   /** Without it the answer is compared with the gold answer, as its form asks. */
   readonly reward?: RewardChoice;

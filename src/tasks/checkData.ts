@@ -38,17 +38,23 @@ import { checkCount } from "./count.ts";
 export interface CheckDataArguments {
   /** Settings of a training run, whose data is checked with its limits and tokenizer; or else a file. */
   readonly config?: string | undefined;
+  /** Settings that differ from those of `config`. */
   readonly overrides?: readonly Override[] | undefined;
+  /** JSONL file of the rows. */
   readonly data?: string | undefined;
   /** Other splits, which should share no question with the file. */
   readonly against?: readonly string[] | undefined;
+  /** A model or run whose tokenizer is taken, and whose form where it is not given. */
   readonly model?: string | undefined;
+  /** What the answers are. */
   readonly cot?: AnswerForm | undefined;
   /** Judges the chains of thought; the usual one of their form without it. */
   readonly reward?: RewardChoice;
+  /** What every completion starts with. */
   readonly programPrefix?: ProgramPrefix | undefined;
   /** How many rows are shown. */
   readonly rows: number;
+  /** Chooses the rows. */
   readonly seed: number;
 }
 

@@ -6,24 +6,30 @@ import { type MeasuredQuestion, readQuestions } from "../evaluate/report.ts";
 import { markdownTable, percent } from "../evaluate/tables.ts";
 import { Rng } from "../rng.ts";
 
-interface ComparedMetric extends PairedTest {
-  /** Accuracies in 0..1. */
+/** One metric of two evaluations. */
+export interface ComparedMetric extends PairedTest {
+  /** Accuracy in 0..1. */
   readonly a: number;
+  /** Accuracy in 0..1. */
   readonly b: number;
-  /** b - a, with its interval over the questions. */
+  /** b - a. */
   readonly difference: number;
+  /** Of the difference, over the questions: from and to. */
   readonly confidence95: Interval;
 }
 
 export interface Comparison {
-  /** The folders compared. */
+  /** The folder that `b` is compared with. */
   readonly a: string;
+  /** The other folder. */
   readonly b: string;
+  /** How many, the same in both. */
   readonly questions: number;
   /** By name, those that both have. */
   readonly metrics: Readonly<Record<string, ComparedMetric>>;
-  /** Names of metrics that only one has. */
+  /** Names of metrics that only `a` has. */
   readonly onlyA: readonly string[];
+  /** Names of metrics that only `b` has. */
   readonly onlyB: readonly string[];
 }
 

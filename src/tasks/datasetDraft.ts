@@ -17,27 +17,39 @@ type PublicDataset = "svamp" | "gsm8k" | "mathqa" | "mathqa-numeric";
 export const datasets = ["own", "svamp", "gsm8k", "mathqa", "mathqa-numeric", "generated"] as const;
 
 export interface PrepareDataArguments {
+  /** The data set's name; own for rows of your own. */
   readonly dataset: (typeof datasets)[number];
+  /** What the chains of thought are. */
   readonly cot: AnswerForm;
   /** own: judges the chains of thought; the usual one of their form without it. */
   readonly reward?: RewardChoice;
   /** A folder with the files of a public set, or a file of one's own. */
   readonly from?: string | undefined;
-  /** own: files with these splits, which are otherwise carved from the rows. */
+  /** own: a file of the dev rows, which are otherwise carved from the others. */
   readonly devFrom?: string | undefined;
+  /** own: a file of the test rows, which are otherwise carved from the others. */
   readonly testFrom?: string | undefined;
   /** own: columns that hold the parts of a row, where they have other names. */
   readonly columns?: OwnColumns | undefined;
   /** own: carve questions that have variants, too. */
   readonly allowVariants?: boolean | undefined;
+  /** The folder that is written. */
   readonly output: string;
+  /** Of the dev split, or of what is generated. */
   readonly seed: number;
+  /** Rows to validate on. */
   readonly dev?: number | undefined;
+  /** generated: problems with a program. */
   readonly train?: number | undefined;
+  /** Problems whose chain of thought is held back; generated: without one. */
   readonly answerOnly?: number | undefined;
+  /** own, generated: rows to test on. */
   readonly test?: number | undefined;
+  /** Questions in lower case, without commas, punctuation set apart, as SVAMP's test questions are; not for generated. */
   readonly plain?: boolean | undefined;
+  /** Processor time of one gold program. */
   readonly timeoutSeconds: number;
+  /** Programs that run at once. */
   readonly workers: number;
 }
 

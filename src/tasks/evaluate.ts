@@ -34,7 +34,7 @@ import { checkCount } from "./count.ts";
 const chunkQuestions = 128;
 
 export interface EvaluateArguments extends AskingArguments {
-  /** A folder. */
+  /** Folder for results, answers and samples. */
   readonly output: string;
   /** Sampled answers per question, beside the greedy one. */
   readonly samples?: number | undefined;
@@ -45,6 +45,7 @@ export interface EvaluateArguments extends AskingArguments {
 }
 
 export interface EvaluateResults {
+  /** How many were asked. */
   readonly questions: number;
   /** Of the greedy answers. */
   readonly correct: number;

@@ -7,11 +7,15 @@ import { exportGguf, type GgufExportReport } from "../run/exportGguf.ts";
 const dtypes = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
 
 export interface ExportArguments {
+  /** A run's folder, of which the best one is taken, a checkpoint, or a model's folder. */
   readonly checkpoint: string;
+  /** A folder that is not there yet, or empty. */
   readonly output: string;
+  /** Of the weights; rounded to nearest even. */
   readonly dtype: keyof typeof dtypes;
-  /** In 10^9 bytes. */
+  /** Largest file of weights, in 10^9 bytes. */
   readonly maxShardGigabytes: number;
+  /** Whether the value head of a ReFT checkpoint is written, too. */
   readonly valueHead: boolean;
 }
 
@@ -29,8 +33,11 @@ export function exportCheckpoint(args: ExportArguments): ExportReport {
 const ggufDtypes = { ...dtypes, q8_0: "Q8_0" } as const;
 
 export interface GgufArguments {
+  /** A run's folder, of which the best one is taken, a checkpoint, or a model's folder. */
   readonly checkpoint: string;
+  /** A folder that is not there yet, or empty. */
   readonly output: string;
+  /** Of the matrices; norms stay float32. */
   readonly dtype: keyof typeof ggufDtypes;
   /** Whether a Modelfile for Ollama is written, too. */
   readonly modelfile: boolean;

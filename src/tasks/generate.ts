@@ -15,6 +15,7 @@ import { type LoadedModel, loadModel } from "./loadModel.ts";
 import { prepareOutput } from "./output.ts";
 import { checkLogprobs, checkTokens, encodeWith } from "./tokens.ts";
 
+/** How responses are made. */
 export interface GenerateOptions {
   /** Without it 256, or as many as the positions leave after the longest prompt. */
   readonly maxNewTokens?: number | undefined;
@@ -30,6 +31,7 @@ export interface GenerateOptions {
 
 /** One response, as it is written into a file. */
 export interface GeneratedResponse {
+  /** The ids that were sampled, what ends the response included. */
   readonly tokens: readonly number[];
   /** What the tokens add to the prompt's text; null where the model has no tokenizer. */
   readonly text: string | null;

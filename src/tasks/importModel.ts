@@ -24,6 +24,7 @@ import {
  * Writes a model folder with float32 weights. It appears under its name only when it is complete.
  *
  * @param source a GGUF file or a Hugging Face folder
+ * @param output a folder that is not there yet, or empty
  * @returns what was imported, in one sentence
  * @throws UserError for a model that is not a LLaMA or that cannot be used as it is, and for an output that is in use
  */

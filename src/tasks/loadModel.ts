@@ -8,15 +8,22 @@ import { tokenizerIn } from "./tokens.ts";
 
 /** Hold it with `using`: its weights lie in TensorFlow's memory. */
 export interface LoadedModel extends Disposable {
+  /** Where it was found, as a run's folder has more than one. */
   readonly folder: string;
+  /** @internal */
   readonly model: Model;
-  /** Undefined where the folder has none, which tokens as prompts do not need. */
+  /**
+   * Undefined where the folder has none, which tokens as prompts do not need.
+   *
+   * @internal
+   */
   readonly tokenizer: Tokenizer | undefined;
 }
 
 /**
  * Loads a model's folder, a run's best checkpoint or one checkpoint.
  *
+ * @param path of one of these
  * @param precision of its matrix products, and of all others in this process
  * @throws UserError for what is no such folder, and for a model that cannot be used as it is
  */

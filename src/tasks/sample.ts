@@ -10,7 +10,9 @@ import { checkCount } from "./count.ts";
 export interface SampleArguments extends AskingArguments {
   /** Answers per question. */
   readonly samples: number;
+  /** Chooses the answers. */
   readonly seed: number;
+  /** JSONL file of the answers. */
   readonly output: string;
 }
 
