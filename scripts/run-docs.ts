@@ -111,7 +111,7 @@ function writeShims(bin: string): void {
     writeFileSync(join(bin, name), `#!/bin/sh\n${command}\n`, { mode: 0o755 });
 }
 
-/** Copies some records of each file: enough for 200 dev questions, and as many to train on as a page takes by `head`. */
+/** Copies some records of each file: enough to train on, and for the dev questions of a short form. */
 function cutDownloads(folder: string): void {
   for (const dataset of ["svamp", "gsm8k"]) {
     const target = join(folder, "downloads", dataset);
@@ -131,13 +131,13 @@ function cutDownloads(folder: string): void {
   }
 }
 
-/** 560 records with the answers that most records have, so that who knows some answers is right now and then. */
+/** 160 records with the answers that most records have, so that who knows some answers is right now and then. */
 function alike<T>(records: readonly T[], answerOf: (record: T) => string): T[] {
   const byAnswer = groupBy(records, answerOf);
   return byAnswer
     .toSorted((a, b) => b.length - a.length)
     .flat()
-    .slice(0, 560);
+    .slice(0, 160);
 }
 
 /** Runs all blocks. One that needs what a later one makes is run again after that. Returns what is wrong with those that never ran through. */

@@ -6,15 +6,27 @@ type Values = Readonly<Record<string, string>>;
 /** Options that take another number where a command gives them. */
 const smaller: Values = { samples: "8", "answer-only": "64" };
 
-const fewQuestions: Values = { questions: "24", "max-new-tokens": "40" };
+const fewQuestions: Values = { questions: "24", "max-new-tokens": "40", workers: "1" };
+const fewRows: Values = { dev: "32" };
 
-/** Options of a command that take another value or are added. */
+/** Options that take another value or are added, by the beginnings of commands. */
 const added: Readonly<Record<string, Values>> = {
   evaluate: fewQuestions,
   sample: fewQuestions,
+  "prepare-data svamp": fewRows,
+  "prepare-data gsm8k": fewRows,
 };
 
-const fewEvaluated: Values = { "evaluation.questions": "16", "evaluation.maxNewTokens": "40" };
+/** What follows a script's arguments. */
+const appended: Readonly<Record<string, readonly string[]>> = {
+  "scripts/bench-sampling.ts": ["8", "1"], // samples, rounds
+};
+
+const fewEvaluated: Values = {
+  "evaluation.questions": "16",
+  "evaluation.maxNewTokens": "40",
+  "sandbox.workers": "1",
+};
 const smallRollout: Values = {
   "rollout.questionsPerStep": "4",
   "rollout.samplesPerQuestion": "2",
@@ -29,6 +41,8 @@ const settings: Readonly<Record<string, Values>> = {
   "train-rerank": { "training.epochs": "1" },
   run: {
     seeds: "[1]",
+    "data.prepare.dev": "32",
+    "sandbox.workers": "1",
     "samples.perQuestion": "4",
     "samples.questions": "32",
     "samples.devQuestions": "32",
@@ -74,9 +88,12 @@ export function shorten(command: string, args: readonly string[]): string[] {
   const written = args.join(" ");
   if (tinyWarmup.test(written)) return [...args];
   const sets = { ...settings[command], ...(command === "run" && warmupOf(written)) };
-  const kept = args.map((arg, i) => (/^\d+$/.test(arg) && smaller[nameOf(args[i - 1])]) || arg);
+  const kept = args
+    .map((arg) => arg.replace(/\/step-\d+$/, "")) // which a short run may not reach
+    .map((arg, i) => (/^\d+$/.test(arg) && smaller[nameOf(args[i - 1])]) || arg);
   return [
-    ...withOptions(kept, added[command] ?? {}),
+    ...withOptions(kept, added[command] ?? added[`${command} ${args[0]}`] ?? {}),
+    ...(appended[command] ?? []),
     ...Object.entries(sets).flatMap(([path, value]) => ["--set", `${path}=${value}`]),
   ];
 }
