@@ -102,7 +102,7 @@ export function trainSft(
   return observed(by, () => sft.trainSft(config, folder, by));
 }
 
-/** Runs, or goes on with, reinforced fine-tuning in a run's folder; arguments and result as those of trainSft. */
+/** Runs, or goes on with, reinforced fine-tuning in a run's folder; arguments, result and errors as those of trainSft. */
 export function trainReft(
   config: ReftConfig,
   folder: string,
@@ -112,7 +112,7 @@ export function trainReft(
 }
 
 /**
- * Trains, or goes on with, a classifier of right and wrong answers in a run's folder; arguments as those of trainSft.
+ * Trains, or goes on with, a classifier of right and wrong answers in a run's folder; arguments and errors as those of trainSft.
  *
  * @returns the best accuracy on dev of its choice among all samples, in 0..1
  */
@@ -124,7 +124,13 @@ export function trainRerank(
   return observed(by, () => rerank.trainRerank(config, folder));
 }
 
-/** Asks every question of a data set once, greedily, and samples answers if told to; writes results into a folder. */
+/**
+ * Asks every question of a data set once, greedily, and samples answers if told to; writes results into a folder. The same call
+ * goes on with samples that were stopped.
+ *
+ * @param by hears of it
+ * @throws UserError for a model or data that cannot be read, and a folder that holds other results; InterruptedError after the signal
+ */
 export function evaluate(
   args: WithDefaults<evaluation.EvaluateArguments>,
   by: Observer = {},
@@ -132,7 +138,13 @@ export function evaluate(
   return observed(by, () => evaluation.evaluate({ ...askingDefaults, ...args }));
 }
 
-/** Samples many answers to each question of a data set into a file of JSON lines, or goes on with it. */
+/**
+ * Samples many answers to each question of a data set at temperature 1 into a file of JSON lines, or goes on with it.
+ *
+ * @param by hears of it
+ * @returns counts of what the file holds
+ * @throws UserError for a model or data that cannot be read, and a file of other samples; InterruptedError after the signal
+ */
 export function sample(
   args: WithDefaults<sampling.SampleArguments>,
   by: Observer = {},
@@ -140,15 +152,23 @@ export function sample(
   return observed(by, () => sampling.sample({ ...askingDefaults, ...args }));
 }
 
-/** Asks a trained model one question, greedily: what it writes, and what comes of running it. */
+/**
+ * Asks a trained model one question, greedily.
+ *
+ * @param by hears of it
+ * @returns the program, or the text that was written, and what came of it
+ * @throws UserError for a model that cannot be asked, or is without the positions for question and answer
+ */
 export function ask(args: asking.AskArguments, by: Observer = {}): ReturnType<typeof asking.ask> {
   return observed(by, () => asking.ask(args));
 }
 
 /**
- * Brings a data set into the project's form.
+ * Brings a data set into the project's form, and runs its gold programs.
  *
+ * @param by hears of it
  * @returns lines that say what was written and what was left out
+ * @throws UserError that lists what is wrong with the files, before anything is written
  */
 export function prepareData(args: PrepareDataArguments, by: Observer = {}): Promise<string> {
   return observed(by, () => preparation.prepareData(args));
@@ -157,7 +177,9 @@ export function prepareData(args: PrepareDataArguments, by: Observer = {}): Prom
 /**
  * Checks training data before anything is trained.
  *
+ * @param by hears of it
  * @returns the page that the command prints
+ * @throws UserError for data that no training would take, and for settings or a model that cannot be read
  */
 export function checkData(args: CheckDataArguments, by: Observer = {}): Promise<string> {
   return observed(by, () => checking.checkData(args));
@@ -170,6 +192,7 @@ export function checkData(args: CheckDataArguments, by: Observer = {}): Promise<
  * @param folder of all stages; what is done there stays
  * @param by hears of it, and may have `overrides` of the file's settings
  * @returns the table of all models, as Markdown
+ * @throws UserError that lists the mistakes of the recipe and of all stages, before anything runs; InterruptedError after the signal
  */
 export function runRecipe(
   file: string,
