@@ -19,11 +19,13 @@ export const usualLimits: CallLimits = { timeoutSeconds: 60, concurrency: 8 };
 /** Figures that the run itself has under `reward/`. */
 const taken = ["score", "correctFraction", "extractedFraction"];
 
+const figure = z.union([z.number(), z.boolean().transform(Number)]); // finite; true is 1
+
 const resultSchema = z.strictObject({
-  score: z.union([z.number(), z.boolean().transform(Number)]), // finite; true is 1
+  score: figure,
   correct: z.boolean().optional(),
   vote: z.union([z.string(), z.number()]).nullable().optional(),
-  logs: z.record(z.string(), z.number()).optional(),
+  logs: z.record(z.string(), figure).optional(),
 });
 
 /**
@@ -70,7 +72,7 @@ export function scoredBy(result: unknown, { kind }: Outcome): Scored {
       `expected a finite number, or { score, correct, vote, logs } of which score alone is needed, found ${show(result)}`,
     );
   const { score, correct = score >= 1, vote, logs } = parsed.data;
-  const clash = taken.find((figure) => logs && figure in logs);
+  const clash = taken.find((name) => logs && name in logs);
   if (clash)
     throw new Error(`expected another name than "${clash}" in logs, which the run has itself`);
   return {

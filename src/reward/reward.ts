@@ -31,8 +31,8 @@ export type RewardResult =
       readonly correct?: boolean;
       /** Answers with the same one are the same in votes; null: it does not vote. Without it the outcome's answer votes. */
       readonly vote?: string | number | null;
-      /** Figures whose means become metrics, `reward/<name>`. */
-      readonly logs?: Readonly<Record<string, number>>;
+      /** Figures whose means become metrics, `reward/<name>`; true is 1. */
+      readonly logs?: Readonly<Record<string, number | boolean>>;
     };
 
 /** Scores one answer. What it throws ends the run, with the row's id. */

@@ -41,6 +41,8 @@ test("a score alone is correct from 1 on; a score with more says the rest itself
   const more = { score: -2, correct: true, vote: 7, logs: { words: 3 } };
   expect(await score(async () => more)).toEqual({ ...more, extracted: true, vote: "7" });
   expect(await score(() => ({ score: 0, vote: null }))).toMatchObject({ vote: null });
+  const logs = { short: true, blank: false };
+  expect(await score(() => ({ score: 0, logs }))).toMatchObject({ logs: { short: 1, blank: 0 } });
 });
 
 test.each<[string, () => unknown, string]>([
