@@ -1,7 +1,7 @@
 // Every example in a short form: its data, one epoch of its warm-up, two steps of ReFT with its reward, an evaluation.
 import { spawnSync } from "node:child_process";
 import { cpSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { expect, test } from "vitest";
 import { main } from "../src/cli.ts";
 import { captureOutput } from "./support/captureOutput.ts";
@@ -9,11 +9,14 @@ import { temporaryFolder } from "./support/temporaryFolder.ts";
 
 const said = captureOutput();
 const examples = readdirSync("examples").filter((name) => !name.includes("."));
+/** Folders that an example's commands make beside its files. */
+const made = ["data", "runs", "results"];
 const setting = (...settings: string[]) => settings.flatMap((text) => ["--set", text]);
 
 test.each(examples)("examples/%s", async (name) => {
   const folder = join(temporaryFolder(), name);
-  cpSync(join("examples", name), folder, { recursive: true });
+  const filter = (path: string) => !made.includes(basename(path));
+  cpSync(join("examples", name), folder, { recursive: true, filter });
   const before = process.cwd();
   process.chdir(folder);
   try {
