@@ -18,14 +18,6 @@ export interface ParameterGroup {
   readonly variables: readonly Variable[];
 }
 
-/** Optimizer state as plain data, for a checkpoint. */
-export interface OptimizerState {
-  /** Updates made so far, per group. */
-  readonly steps: readonly number[];
-  /** First and second moments, named `<variable>.exp_avg` and `<variable>.exp_avg_sq` as in PyTorch. */
-  readonly moments: ReadonlyMap<string, { shape: readonly number[]; values: Float32Array }>;
-}
-
 interface Slot {
   readonly variable: Variable;
   readonly gradient: Variable;
@@ -100,28 +92,23 @@ export class AdamW {
     return norm;
   }
 
-  state(): OptimizerState {
+  /** Updates made so far, per group. */
+  updates(): readonly number[] {
+    return [...this.steps];
+  }
+
+  /** First and second moments, named `<variable>.exp_avg` and `<variable>.exp_avg_sq` as in PyTorch. */
+  moments(): ReadonlyMap<string, Variable> {
     const variables = [...this.slots.values()].flatMap((slot) => [
       slot.firstMoment,
       slot.secondMoment,
     ]);
-    return {
-      steps: [...this.steps],
-      moments: new Map(variables.map((v) => [v.name, { shape: v.shape, values: v.values() }])),
-    };
+    return new Map(variables.map((variable) => [variable.name, variable]));
   }
 
-  /** @throws Error when the state's names or sizes are not this optimizer's */
-  load(state: OptimizerState): void {
-    for (const slot of this.slots.values()) {
-      for (const moment of [slot.firstMoment, slot.secondMoment]) {
-        const saved = state.moments.get(moment.name);
-        if (!saved)
-          throw new Error(`optimizer state: expected ${moment.name}, found nothing of that name`);
-        moment.load(saved.values);
-      }
-    }
-    state.steps.forEach((count, group) => {
+  /** Goes on from so many updates per group; the moments of then are loaded into `moments`. */
+  resumeAt(updates: readonly number[]): void {
+    updates.forEach((count, group) => {
       this.steps[group] = count;
     });
   }

@@ -71,7 +71,9 @@ function update(settings: Partial<GrpoConfig>, microBatchTokens: number) {
   const updater = createUpdater(model, undefined, optimizer, objective, options);
   const credited = objective.credit(experiences);
   const metrics = updater.update(credited, { policy: 0, valueHead: null }, Rng.named(1, "x"));
-  const { moments } = optimizer.state();
+  const moments = new Map(
+    [...optimizer.moments()].map(([name, moment]) => [name, { values: moment.values() }]),
+  );
   for (const part of [updater, optimizer]) part.dispose();
   disposeModel(model);
   return { credited, metrics, moments };

@@ -25,8 +25,8 @@ const optimizer = new AdamW([{ variables: [...model.parameters.values()] }], {
 const backward = createResponseBackward("sft", model, optimizer, { microBatchTokens: 1024 });
 const loss = backward(batch);
 optimizer.update([0]);
-const moments = [...optimizer.state().moments].filter(([name]) => name.endsWith(".exp_avg"));
-const gradients = moments.map(([name, { values }]) => [name, [...values]]);
+const moments = [...optimizer.moments()].filter(([name]) => name.endsWith(".exp_avg"));
+const gradients = moments.map(([name, moment]) => [name, [...moment.values()]]);
 const x = tf.fill([64, 64], 1 + 2 ** -9);
 const products = [matMul, batchMatMul].map((product) => take([product(x, tf.onesLike(x))])[0]![0]);
 
