@@ -1,11 +1,11 @@
 // Loss and gradients of one global batch, microbatch by microbatch: what every stage that learns by cross-entropy shares.
 import { type PackedBatch, packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
-import { compile } from "../engine/compile.ts";
+import { compileNamed } from "../engine/compile.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import type { Model } from "./model.ts";
-import { batchTensors, predictingStates, responseLogprobs } from "./score.ts";
+import { type BatchTensors, batchTensors, predictingStates, responseLogprobs } from "./score.ts";
 import { readWeights, type Weights } from "./transformer.ts";
 
 export interface Backward {
@@ -16,6 +16,12 @@ export interface Backward {
    */
   (batch: readonly Sequence[]): number;
   dispose(): void;
+}
+
+/** A microbatch whose losses add up to the global batch's. */
+export interface WeightedBatch extends BatchTensors {
+  /** [predictions] 1 / (predictions of the global batch); 0 for padding. */
+  readonly predictionWeights: Tensor;
 }
 
 /**
@@ -31,7 +37,7 @@ export function crossEntropy(logprobs: Tensor, weights: Tensor): Tensor {
 /**
  * @param name appears in TensorFlow's error messages
  * @param pack makes a microbatch: what is predicted, and where
- * @param lossOf of a microbatch's tensors, the last of them the weights of its predictions
+ * @param lossOf a microbatch
  */
 export function createBackward(
   name: string,
@@ -39,15 +45,15 @@ export function createBackward(
   optimizer: AdamW,
   { microBatchTokens }: { readonly microBatchTokens: number },
   pack: (part: readonly Sequence[], maxTokens: number) => PackedBatch,
-  lossOf: (weights: Weights, inputs: readonly Tensor[]) => Tensor,
+  lossOf: (weights: Weights, inputs: WeightedBatch) => Tensor,
 ): Backward {
-  const backward = compile(name, (...inputs) => {
+  const backward = compileNamed(name, (inputs: WeightedBatch) => {
     const weights = readWeights(parameters);
     const names = [...weights.keys()];
     const loss = () => lossOf(weights, inputs);
     const { value, grads } = tf.engine().gradients(loss, [...weights.values()]);
     optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
-    return [value];
+    return { loss: value };
   });
   const run = (batch: readonly Sequence[]): number => {
     const parts = splitByTokens(batch, microBatchTokens).map((part) =>
@@ -58,9 +64,9 @@ export function createBackward(
     for (const part of parts) {
       const weights = new Float32Array(part.targets.length);
       weights.fill(1 / predictions, 0, part.predictions);
-      const inputs = [...batchTensors(part), tf.tensor1d(weights)];
-      loss += take(backward(...inputs))[0]![0]!;
-      tf.dispose(inputs);
+      const inputs = { ...batchTensors(part), predictionWeights: tf.tensor1d(weights) };
+      loss += take([backward(inputs).loss])[0]![0]!;
+      tf.dispose(Object.values(inputs));
     }
     return loss;
   };
@@ -82,7 +88,8 @@ export function createResponseBackward(
     packSequences,
     (weights, inputs) => {
       const states = predictingStates(model.config, weights, inputs);
-      return crossEntropy(responseLogprobs(model.config, weights, states, inputs[4]!), inputs[5]!);
+      const logprobs = responseLogprobs(model.config, weights, states, inputs.targets);
+      return crossEntropy(logprobs, inputs.predictionWeights);
     },
   );
 }

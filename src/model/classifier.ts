@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { packClasses, type Sequence, splitByTokens, withClass } from "../data/batch.ts";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
-import { type Compiled, compile } from "../engine/compile.ts";
+import { compileNamed } from "../engine/compile.ts";
 import { linear } from "../engine/ops.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
@@ -20,7 +20,7 @@ import {
   saveVariables,
 } from "./model.ts";
 import type { FloatDtype } from "./safetensorsHeader.ts";
-import { batchTensors, predictingStates } from "./score.ts";
+import { type BatchTensors, batchTensors, predictingStates } from "./score.ts";
 import { readWeights, type Weights } from "./transformer.ts";
 
 /** A classifier in memory. Whoever makes it disposes it with `disposeClassifier`. */
@@ -125,11 +125,7 @@ function paddingId({ padId, bosId, eosIds, vocabSize }: ModelConfig): number | u
  * @param batch as `batchTensors` makes it of `packClasses`
  * @returns [predictions, 2]
  */
-export function classLogits(
-  config: ModelConfig,
-  weights: Weights,
-  batch: readonly Tensor[],
-): Tensor {
+export function classLogits(config: ModelConfig, weights: Weights, batch: BatchTensors): Tensor {
   return linear(predictingStates(config, weights, batch), weights.get(headName)!);
 }
 
@@ -147,17 +143,17 @@ export interface ClassifierScorer {
 /** Judges sequences, each read to its end, with a classifier's current weights. */
 export function createClassifierScorer(classifier: Classifier): ClassifierScorer {
   const parameters = classifierParameters(classifier);
-  const run: Compiled = compile("classify", (...batch) => [
-    classLogits(classifier.model.config, readWeights(parameters), batch),
-  ]);
+  const run = compileNamed("classify", (batch: BatchTensors) => ({
+    logits: classLogits(classifier.model.config, readWeights(parameters), batch),
+  }));
   const logits = (sequences: readonly Sequence[], maxTokens: number): Float32Array => {
     const read = sequences.map((sequence) => withClass(sequence, 0)); // any class: it is not read
     const all = new Float32Array(2 * read.length);
     let next = 0;
     for (const part of splitByTokens(read, maxTokens)) {
       const inputs = batchTensors(packClasses(part, maxTokens));
-      const [padded] = take(run(...inputs));
-      tf.dispose(inputs);
+      const [padded] = take([run(inputs).logits]);
+      tf.dispose(Object.values(inputs));
       all.set(padded!.subarray(0, 2 * part.length), next);
       next += 2 * part.length;
     }

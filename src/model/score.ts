@@ -6,7 +6,7 @@ import {
   splitByTokens,
   splitPredictions,
 } from "../data/batch.ts";
-import { type Compiled, compile } from "../engine/compile.ts";
+import { compileNamed, type Tensors } from "../engine/compile.ts";
 import { linear, logProbabilityOf } from "../engine/ops.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
@@ -14,28 +14,41 @@ import type { ModelConfig } from "./config.ts";
 import type { Model } from "./model.ts";
 import { causalAttention, hiddenStates, logits, readWeights, type Weights } from "./transformer.ts";
 
-/** The tensors of a packed batch, in the order in which compiled steps take them. */
-export function batchTensors(batch: PackedBatch): [Tensor, Tensor, Tensor, Tensor, Tensor] {
+/** What compiled steps take of a packed batch. */
+export interface BatchTensors extends Tensors {
+  /** int32 [tokens] */
+  readonly tokens: Tensor;
+  /** int32 [tokens] */
+  readonly positions: Tensor;
+  /** int32 [2, rows, rowLength]: segments, and the contexts that they see besides themselves. */
+  readonly visible: Tensor;
+  /** int32 [predictions] which of the tokens predict. */
+  readonly places: Tensor;
+  /** int32 [predictions] */
+  readonly targets: Tensor;
+}
+
+export function batchTensors(batch: PackedBatch): BatchTensors {
   const { rows, rowLength } = batch;
   const visible = new Int32Array([...batch.segments, ...batch.contexts]);
-  return [
-    tf.tensor1d(batch.tokens, "int32"),
-    tf.tensor1d(batch.positions, "int32"),
-    tf.tensor3d(visible, [2, rows, rowLength], "int32"),
-    tf.tensor1d(batch.places, "int32"),
-    tf.tensor1d(batch.targets, "int32"),
-  ];
+  return {
+    tokens: tf.tensor1d(batch.tokens, "int32"),
+    positions: tf.tensor1d(batch.positions, "int32"),
+    visible: tf.tensor3d(visible, [2, rows, rowLength], "int32"),
+    places: tf.tensor1d(batch.places, "int32"),
+    targets: tf.tensor1d(batch.targets, "int32"),
+  };
 }
 
 /** Hidden states at the places of a packed batch that predict a response token: [predictions, dim]. */
 export function predictingStates(
   config: ModelConfig,
   weights: Weights,
-  [tokens, positions, visible, places]: readonly Tensor[],
+  { tokens, positions, visible, places }: BatchTensors,
 ): Tensor {
-  const [segments, contexts] = tf.unstack(visible!);
+  const [segments, contexts] = tf.unstack(visible);
   const attention = causalAttention(config, segments!, contexts!);
-  return hiddenStates(config, weights, tokens!, positions!, attention, places!);
+  return hiddenStates(config, weights, tokens, positions, attention, places);
 }
 
 /** Natural log-probabilities of the response tokens: [predictions]. */
@@ -82,21 +95,20 @@ export interface Scorer {
 /** Scores responses with a model's current weights and, if given, its value head. */
 export function createScorer(model: Model, valueHead?: ReadonlyMap<string, Variable>): Scorer {
   const { config } = model;
-  const run: Compiled = compile("score", (...batch) => {
+  const run = compileNamed("score", (batch: BatchTensors): Tensors => {
     const weights = readWeights(new Map([...model.parameters, ...(valueHead ?? [])]));
     const states = predictingStates(config, weights, batch);
-    const logprobs = responseLogprobs(config, weights, states, batch[4]!);
-    return valueHead ? [logprobs, responseValues(weights, states)] : [logprobs];
+    const logprobs = responseLogprobs(config, weights, states, batch.targets);
+    return { logprobs, ...(valueHead && { values: responseValues(weights, states) }) };
   });
   const scoreBatch = (sequences: readonly Sequence[], maxTokens: number): Scores => {
     const inputs = batchTensors(packSequences(sequences, maxTokens));
-    const [logprobs, values] = take(run(...inputs));
-    tf.dispose(inputs);
+    const { logprobs, values } = run(inputs);
+    const split = (predictions: Tensor) => splitPredictions(sequences, take([predictions])[0]!);
+    tf.dispose(Object.values(inputs));
     return {
-      logprobs: splitPredictions(sequences, logprobs!),
-      values: values
-        ? splitPredictions(sequences, values)
-        : sequences.map(() => new Float32Array()),
+      logprobs: split(logprobs!),
+      values: values ? split(values) : sequences.map(() => new Float32Array()),
     };
   };
   return {

@@ -14,7 +14,12 @@ import type { AdamW } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import type { Model } from "../model/model.ts";
-import { batchTensors, predictingStates, responseValues } from "../model/score.ts";
+import {
+  type BatchTensors,
+  batchTensors,
+  predictingStates,
+  responseValues,
+} from "../model/score.ts";
 import { logits, readWeights, type Weights } from "../model/transformer.ts";
 import type { Rng } from "../rng.ts";
 import type { CreditedExperience } from "./credit.ts";
@@ -184,13 +189,13 @@ function predict(
   { config }: Model,
   valueHead: Trained["valueHead"],
   weights: Weights,
-  { tokens, positions, visible, places, targets }: MicroBatch,
+  inputs: MicroBatch,
 ): Prediction {
-  const states = predictingStates(config, weights, [tokens, positions, visible, places]);
+  const states = predictingStates(config, weights, inputs);
   const scores = logits(config, weights, states);
   return {
     logits: scores,
-    logprobs: logProbabilityOf(scores, targets),
+    logprobs: logProbabilityOf(scores, inputs.targets),
     ...(valueHead && { values: responseValues(weights, states) }),
   };
 }
@@ -255,12 +260,7 @@ export function countTokens(sequences: readonly Sequence[]): number {
  * What the compiled step takes: a packed batch, and [predictions] numbers per token. Some are there only where they are needed: those
  * of the objective's term; `responseIndex` and `responseShares` for a ratio of whole responses; `entropyWeights`.
  */
-interface MicroBatch extends Tensors {
-  readonly tokens: Tensor;
-  readonly positions: Tensor;
-  readonly visible: Tensor;
-  readonly places: Tensor;
-  readonly targets: Tensor;
+interface MicroBatch extends BatchTensors {
   readonly tokenWeights: Tensor;
   readonly oldLogprobs: Tensor;
   readonly advantages: Tensor;
@@ -278,10 +278,9 @@ function microBatchTensors(
   /** The same number for all tokens of a response. */
   const perResponse = (of: (length: number) => number) =>
     perToken(({ response: { length } }) => new Float32Array(length).fill(of(length)));
-  const [tokens, positions, visible, places, targets] = batchTensors(batch);
   const termInputs = term ? Object.keys(term.inputs(part[0]!)) : [];
   return {
-    ...{ tokens, positions, visible, places, targets },
+    ...batchTensors(batch),
     tokenWeights: perResponse((length) => tokenWeight(lossMean, length, sizes)),
     oldLogprobs: perToken(({ logprobs }) => logprobs),
     advantages: perToken(({ advantages }) => advantages),

@@ -28,7 +28,11 @@ export function createBackward(
     options,
     packClasses,
     (weights, inputs) =>
-      classLoss(classLogits(classifier.model.config, weights, inputs), inputs[4]!, inputs[5]!),
+      classLoss(
+        classLogits(classifier.model.config, weights, inputs),
+        inputs.targets,
+        inputs.predictionWeights,
+      ),
   );
   const run = (batch: readonly LabelledSequence[]) =>
     backward(batch.map((sequence) => withClass(sequence, Number(sequence.correct))));

@@ -16,10 +16,11 @@ import {
 /** The names of the compiled steps, call by call. */
 const calls: string[] = [];
 vi.mock(import("../../src/engine/compile.ts"), async (load) => {
-  const { compile } = await load();
+  const original = await load();
   return {
+    ...original,
     compile: (name, step) => {
-      const compiled = compile(name, step);
+      const compiled = original.compile(name, step);
       const counted = (...inputs: Parameters<typeof compiled>) => {
         calls.push(name);
         return compiled(...inputs);

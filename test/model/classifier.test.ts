@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { packClasses, type Sequence, splitByTokens, withClass } from "../../src/data/batch.ts";
-import { compile } from "../../src/engine/compile.ts";
+import { compileNamed } from "../../src/engine/compile.ts";
 import { liveTensors, take, tf } from "../../src/engine/tf.ts";
 import { Variable } from "../../src/engine/variable.ts";
+import type { WeightedBatch } from "../../src/model/backward.ts";
 import {
   type Classifier,
   classifierParameters,
@@ -87,16 +88,20 @@ function lossOf(
   maxTokens: number,
 ) {
   const parameters = classifierParameters(classifier);
-  const backward = compile("loss", (...inputs) => {
+  const backward = compileNamed("loss", (inputs: WeightedBatch) => {
     const weights = readWeights(parameters);
     const { value, grads } = tf
       .engine()
       .gradients(
         () =>
-          classLoss(classLogits(classifier.model.config, weights, inputs), inputs[4]!, inputs[5]!),
+          classLoss(
+            classLogits(classifier.model.config, weights, inputs),
+            inputs.targets,
+            inputs.predictionWeights,
+          ),
         [...weights.values()],
       );
-    return [value, ...grads];
+    return { value, ...Object.fromEntries(grads.map((grad, i) => [`grad${i}`, grad])) };
   });
   let loss = 0;
   const gradients = new Map<string, Float32Array>();
@@ -104,7 +109,9 @@ function lossOf(
   for (const part of splitByTokens(classified, maxTokens)) {
     const batch = packClasses(part, maxTokens);
     const weights = new Float32Array(batch.targets.length).fill(1 / labels.length, 0, part.length);
-    const [value, ...grads] = take(backward(...batchTensors(batch), tf.tensor1d(weights)));
+    const [value, ...grads] = take(
+      Object.values(backward({ ...batchTensors(batch), predictionWeights: tf.tensor1d(weights) })),
+    );
     loss += value![0]!;
     [...parameters.keys()].forEach((name, i) => {
       const sum = gradients.get(name) ?? new Float32Array(grads[i]!.length);

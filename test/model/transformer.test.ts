@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { packSequences, type Sequence } from "../../src/data/batch.ts";
-import { compile } from "../../src/engine/compile.ts";
-import { type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { compile, compileNamed } from "../../src/engine/compile.ts";
+import { take, tf } from "../../src/engine/tf.ts";
+import type { WeightedBatch } from "../../src/model/backward.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import {
   batchTensors,
@@ -94,23 +95,22 @@ describe.each(modelVariants)("%s", (name) => {
       next += weights.length;
     });
     const names = [...model.parameters.keys()];
-    const step = (...inputs: Tensor[]) => {
+    const step = (inputs: WeightedBatch) => {
       const weights = readWeights(model.parameters);
       const loss = () => {
         const states = predictingStates(model.config, weights, inputs);
-        return tf.sum(
-          tf.mul(responseLogprobs(model.config, weights, states, inputs[4]!), inputs[5]!),
-        );
+        const logprobs = responseLogprobs(model.config, weights, states, inputs.targets);
+        return tf.sum(tf.mul(logprobs, inputs.predictionWeights));
       };
       const { value, grads } = tf.engine().gradients(
         loss,
         names.map((n) => weights.get(n)!),
       );
-      return [value, ...grads];
+      return { value, ...Object.fromEntries(grads.map((grad, i) => [`grad${i}`, grad])) };
     };
-    const inputs = [...batchTensors(batch), tf.tensor1d(upstream)];
-    const [value, ...compiled] = take(compile("gradients", step)(...inputs));
-    const [, ...eager] = take(tf.tidy(() => step(...inputs)));
+    const inputs = { ...batchTensors(batch), predictionWeights: tf.tensor1d(upstream) };
+    const [value, ...compiled] = take(Object.values(compileNamed("gradients", step)(inputs)));
+    const [, ...eager] = take(Object.values(tf.tidy(() => step(inputs))));
     expect(value![0]).toBeCloseTo(golden.get("weightedSum")!.values[0]!, 3);
     names.forEach((n, i) => {
       expect(relativeDifference(compiled[i]!, golden.get(`grad.${n}`)!.values), n).toBeLessThan(
