@@ -6,7 +6,6 @@ import { createInterface } from "node:readline";
 import type { Sequence } from "../../src/data/batch.ts";
 import type { Tokenizer } from "../../src/data/tokenizer.ts";
 import { compile, tracedFunctions } from "../../src/engine/compile.ts";
-import { linear } from "../../src/engine/ops.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import { usePrecision } from "../../src/engine/products.ts";
 import { take, tf } from "../../src/engine/tf.ts";
@@ -17,7 +16,7 @@ import { classifierParameters, loadClassifier } from "../../src/model/classifier
 import { loadModel } from "../../src/model/model.ts";
 import { openSafetensors } from "../../src/model/safetensors.ts";
 import { createScorer, createValueHead } from "../../src/model/score.ts";
-import { readWeights } from "../../src/model/transformer.ts";
+import { readWeights } from "../../src/model/weights.ts";
 import { objectiveOf } from "../../src/ppo/objectives/choose.ts";
 import { collectRollout } from "../../src/ppo/rollout.ts";
 import { createUpdater } from "../../src/ppo/update.ts";
@@ -239,7 +238,7 @@ function startProducts({ model: folder }: Job): Worker {
     let states = x!;
     for (let layer = 0; layer < config.layers; layer++) {
       for (const name of ["gate_proj", "down_proj"])
-        states = linear(states, weights.get(`model.layers.${layer}.mlp.${name}.weight`)!);
+        states = weights.project(states, `model.layers.${layer}.mlp.${name}.weight`);
     }
     return [states];
   });

@@ -19,10 +19,9 @@ import {
   causalAttention,
   hiddenStates,
   logits,
-  readWeights,
   rotationAt,
-  type Weights,
 } from "../model/transformer.ts";
+import { readWeights, type Weights } from "../model/weights.ts";
 
 /**
  * Keys and values of all slots: per layer one matrix [slots * kvHeads * capacity / block, block * headDim]. A block of keys is

@@ -6,7 +6,7 @@ import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import type { Model } from "./model.ts";
 import { type BatchTensors, batchTensors, predictingStates, responseLogprobs } from "./score.ts";
-import { readWeights, type Weights } from "./transformer.ts";
+import { readWeights, type Weights } from "./weights.ts";
 
 export interface Backward {
   /**
@@ -49,10 +49,10 @@ export function createBackward(
 ): Backward {
   const backward = compileNamed(name, (inputs: WeightedBatch) => {
     const weights = readWeights(parameters);
-    const names = [...weights.keys()];
+    const { tensors } = weights;
     const loss = () => lossOf(weights, inputs);
-    const { value, grads } = tf.engine().gradients(loss, [...weights.values()]);
-    optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
+    const { value, grads } = tf.engine().gradients(loss, [...tensors.values()]);
+    optimizer.accumulate(new Map([...tensors.keys()].map((name, i) => [name, grads[i]!])));
     return { loss: value };
   });
   const run = (batch: readonly Sequence[]): number => {

@@ -5,7 +5,6 @@ import { z } from "zod";
 import { packClasses, type Sequence, splitByTokens, withClass } from "../data/batch.ts";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { compileNamed } from "../engine/compile.ts";
-import { linear } from "../engine/ops.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import { makeFolder } from "../folders.ts";
@@ -21,7 +20,7 @@ import {
 } from "./model.ts";
 import type { FloatDtype } from "./safetensorsHeader.ts";
 import { type BatchTensors, batchTensors, predictingStates } from "./score.ts";
-import { readWeights, type Weights } from "./transformer.ts";
+import { readWeights, type Weights } from "./weights.ts";
 
 /** A classifier in memory. Whoever makes it disposes it with `disposeClassifier`. */
 export interface Classifier {
@@ -126,7 +125,7 @@ function paddingId({ padId, bosId, eosIds, vocabSize }: ModelConfig): number | u
  * @returns [predictions, 2]
  */
 export function classLogits(config: ModelConfig, weights: Weights, batch: BatchTensors): Tensor {
-  return linear(predictingStates(config, weights, batch), weights.get(headName)!);
+  return weights.project(predictingStates(config, weights, batch), headName);
 }
 
 export interface ClassifierScorer {

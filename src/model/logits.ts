@@ -2,7 +2,8 @@
 import { compile } from "../engine/compile.ts";
 import { take, tf } from "../engine/tf.ts";
 import type { Model } from "./model.ts";
-import { causalAttention, hiddenStates, logits, readWeights } from "./transformer.ts";
+import { causalAttention, hiddenStates, logits } from "./transformer.ts";
+import { readWeights } from "./weights.ts";
 
 /** The logits after every token: per sequence [tokens, vocabSize], row-major. */
 export function sequenceLogits(

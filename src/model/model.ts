@@ -26,7 +26,7 @@ export interface Model {
   readonly parameters: ReadonlyMap<string, Variable>;
 }
 
-const EMBEDDING = "model.embed_tokens.weight";
+export const EMBEDDING = "model.embed_tokens.weight";
 const OUTPUT = "lm_head.weight";
 
 /** Name and shape of every weight of a model, in the model's order. */

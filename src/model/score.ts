@@ -7,12 +7,13 @@ import {
   splitPredictions,
 } from "../data/batch.ts";
 import { compileNamed, type Tensors } from "../engine/compile.ts";
-import { linear, logProbabilityOf } from "../engine/ops.ts";
+import { logProbabilityOf } from "../engine/ops.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Model } from "./model.ts";
-import { causalAttention, hiddenStates, logits, readWeights, type Weights } from "./transformer.ts";
+import { causalAttention, hiddenStates, logits } from "./transformer.ts";
+import { readWeights, type Weights } from "./weights.ts";
 
 /** What compiled steps take of a packed batch. */
 export interface BatchTensors extends Tensors {
@@ -64,8 +65,8 @@ export function responseLogprobs(
 /** One linear unit on the hidden state: [predictions]. */
 export function responseValues(weights: Weights, states: Tensor): Tensor {
   const values = tf.add(
-    linear(states, weights.get("value_head.weight")!),
-    weights.get("value_head.bias")!,
+    weights.project(states, "value_head.weight"),
+    weights.vector("value_head.bias"),
   );
   return tf.reshape(values, [states.shape[0]!]);
 }

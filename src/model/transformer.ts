@@ -6,20 +6,16 @@ import {
   attend,
   biasWhere,
   gatherRows,
-  linear,
   packedAttention,
   rmsNorm,
   rotate,
   swiGlu,
 } from "../engine/ops.ts";
 import { backend, type Tensor, tf } from "../engine/tf.ts";
-import type { Variable } from "../engine/variable.ts";
 import type { ModelConfig } from "./config.ts";
 import { outputWeightName } from "./model.ts";
 import { ropeInverseFrequencies } from "./ropeFrequencies.ts";
-
-/** Weights as tensors, by Hugging Face's name. */
-export type Weights = ReadonlyMap<string, Tensor>;
+import type { Weights } from "./weights.ts";
 
 /**
  * Attention of one layer over whatever keys and values there are.
@@ -35,11 +31,6 @@ export type Attention = (queries: Tensor, keys: Tensor, values: Tensor, layer: n
 interface Rotation {
   readonly cos: Tensor;
   readonly signedSin: Tensor;
-}
-
-/** Reads all variables, once per step. */
-export function readWeights(parameters: ReadonlyMap<string, Variable>): Map<string, Tensor> {
-  return new Map([...parameters].map(([name, variable]) => [name, variable.read()]));
 }
 
 /**
@@ -59,28 +50,28 @@ export function hiddenStates(
   places?: Tensor,
 ): Tensor {
   const rotation = rotationAt(config, positions);
-  let x = gatherRows(weight(weights, "model.embed_tokens.weight"), tokens);
+  let x = weights.embed(tokens);
   for (let layer = 0; layer < config.layers; layer++) {
-    const at = (name: string) => weight(weights, `model.layers.${layer}.${name}.weight`);
-    const attentionInput = rmsNorm(x, at("input_layernorm"), config.normEpsilon);
-    const [queries, keys, values] = projectHeads(config, at, attentionInput, rotation);
+    const at = (name: string) => `model.layers.${layer}.${name}.weight`;
+    const project = (x: Tensor, name: string) => weights.project(x, at(name));
+    const norm = (x: Tensor, name: string) =>
+      rmsNorm(x, weights.vector(at(name)), config.normEpsilon);
+    const attentionInput = norm(x, "input_layernorm");
+    const [queries, keys, values] = projectHeads(config, project, attentionInput, rotation);
     let attended = attention(queries, keys, values, layer);
     if (places && layer === config.layers - 1)
       [x, attended] = [gatherRows(x, places), gatherRows(attended, places)];
-    x = tf.add(x, linear(attended, at("self_attn.o_proj")));
-    const ffnInput = rmsNorm(x, at("post_attention_layernorm"), config.normEpsilon);
-    const gated = swiGlu(
-      linear(ffnInput, at("mlp.gate_proj")),
-      linear(ffnInput, at("mlp.up_proj")),
-    );
-    x = tf.add(x, linear(gated, at("mlp.down_proj")));
+    x = tf.add(x, project(attended, "self_attn.o_proj"));
+    const ffnInput = norm(x, "post_attention_layernorm");
+    const gated = swiGlu(project(ffnInput, "mlp.gate_proj"), project(ffnInput, "mlp.up_proj"));
+    x = tf.add(x, project(gated, "mlp.down_proj"));
   }
-  return rmsNorm(x, weight(weights, "model.norm.weight"), config.normEpsilon);
+  return rmsNorm(x, weights.vector("model.norm.weight"), config.normEpsilon);
 }
 
 /** @param hidden [rows, dim] @returns [rows, vocabSize] */
 export function logits(config: ModelConfig, weights: Weights, hidden: Tensor): Tensor {
-  return linear(hidden, weight(weights, outputWeightName(config)));
+  return weights.project(hidden, outputWeightName(config));
 }
 
 /**
@@ -151,17 +142,17 @@ function causalBias(segments: Tensor, contexts: Tensor, groups: number): Tensor 
 
 function projectHeads(
   config: ModelConfig,
-  at: (name: string) => Tensor,
+  project: (x: Tensor, name: string) => Tensor,
   x: Tensor,
   { cos, signedSin }: Rotation,
 ): [queries: Tensor, keys: Tensor, values: Tensor] {
   const tokens = x.shape[0]!;
-  const project = (name: string, heads: number) =>
-    tf.reshape(linear(x, at(`self_attn.${name}`)), [tokens, heads, config.headDim]);
+  const perHead = (name: string, heads: number) =>
+    tf.reshape(project(x, `self_attn.${name}`), [tokens, heads, config.headDim]);
   return [
-    rotate(project("q_proj", config.heads), cos, signedSin),
-    rotate(project("k_proj", config.kvHeads), cos, signedSin),
-    project("v_proj", config.kvHeads),
+    rotate(perHead("q_proj", config.heads), cos, signedSin),
+    rotate(perHead("k_proj", config.kvHeads), cos, signedSin),
+    perHead("v_proj", config.kvHeads),
   ];
 }
 
@@ -176,10 +167,4 @@ export function rotationAt(config: ModelConfig, positions: Tensor): Rotation {
     cos: tf.reshape(tf.concat([cos, cos], 1), shape),
     signedSin: tf.reshape(tf.concat([tf.neg(sin), sin], 1), shape),
   };
-}
-
-function weight(weights: Weights, name: string): Tensor {
-  const tensor = weights.get(name);
-  if (!tensor) throw new Error(`the model has no weight ${name}`);
-  return tensor;
 }

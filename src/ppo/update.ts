@@ -20,7 +20,8 @@ import {
   predictingStates,
   responseValues,
 } from "../model/score.ts";
-import { logits, readWeights, type Weights } from "../model/transformer.ts";
+import { logits } from "../model/transformer.ts";
+import { readWeights, type Weights } from "../model/weights.ts";
 import type { Rng } from "../rng.ts";
 import type { CreditedExperience } from "./credit.ts";
 import { type ClipRange, policyLoss, ratioSums } from "./loss.ts";
@@ -163,7 +164,7 @@ function createStep(
 ) {
   return compileNamed(trainsPolicy ? "ppo" : "value_warmup", (inputs: MicroBatch) => {
     const weights = readWeights(new Map([...policy.parameters, ...(valueHead ?? [])]));
-    const names = [...(trainsPolicy ? weights : valueHead!).keys()];
+    const names = [...(trainsPolicy ? weights.tensors : valueHead!).keys()];
     let figures: Tensors = {};
     const { grads } = tf.engine().gradients(
       () => {
@@ -173,7 +174,7 @@ function createStep(
         for (const figure of Object.values(figures)) tf.keep(figure); // outlive the tape
         return trainsPolicy ? losses.loss : losses.ofTerm!;
       },
-      names.map((name) => weights.get(name)!),
+      names.map((name) => weights.tensors.get(name)!),
     );
     optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
     return figures;

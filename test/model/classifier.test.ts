@@ -18,7 +18,7 @@ import {
 } from "../../src/model/classifier.ts";
 import { loadModel } from "../../src/model/model.ts";
 import { batchTensors } from "../../src/model/score.ts";
-import { readWeights } from "../../src/model/transformer.ts";
+import { readWeights } from "../../src/model/weights.ts";
 import { classLoss } from "../../src/rerank/loss.ts";
 import {
   goldenPath,
@@ -99,7 +99,7 @@ function lossOf(
             inputs.targets,
             inputs.predictionWeights,
           ),
-        [...weights.values()],
+        [...weights.tensors.values()],
       );
     return { value, ...Object.fromEntries(grads.map((grad, i) => [`grad${i}`, grad])) };
   });

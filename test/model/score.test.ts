@@ -9,7 +9,7 @@ import {
   predictingStates,
   responseValues,
 } from "../../src/model/score.ts";
-import { readWeights } from "../../src/model/transformer.ts";
+import { readWeights } from "../../src/model/weights.ts";
 import { valueLoss } from "../../src/ppo/loss.ts";
 import { largestDifference, relativeDifference } from "../support/golden.ts";
 import { golden, responseRows, sequences, startModel } from "../support/valueGolden.ts";
@@ -63,7 +63,7 @@ describe("a model with a value head", () => {
       const names = expected.map(([name]) => name.slice("valueGrad.".length));
       return tf.engine().gradients(
         loss,
-        names.map((name) => weights.get(name)!),
+        names.map((name) => weights.tensors.get(name)!),
       ).grads;
     });
     take(gradients).forEach((gradient, i) => {

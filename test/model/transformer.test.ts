@@ -10,7 +10,8 @@ import {
   predictingStates,
   responseLogprobs,
 } from "../../src/model/score.ts";
-import { causalAttention, hiddenStates, logits, readWeights } from "../../src/model/transformer.ts";
+import { causalAttention, hiddenStates, logits } from "../../src/model/transformer.ts";
+import { readWeights } from "../../src/model/weights.ts";
 import {
   type GoldenTensor,
   goldenPath,
@@ -104,7 +105,7 @@ describe.each(modelVariants)("%s", (name) => {
       };
       const { value, grads } = tf.engine().gradients(
         loss,
-        names.map((n) => weights.get(n)!),
+        names.map((n) => weights.tensors.get(n)!),
       );
       return { value, ...Object.fromEntries(grads.map((grad, i) => [`grad${i}`, grad])) };
     };
