@@ -24,8 +24,37 @@ constexpr int kFarCache = 2;
 /** Logits of so many tokens are summed up by themselves, so that the sum over a large vocabulary stays exact. */
 constexpr int64_t kBlock = 64;
 
+/** Weights of a matrix, of float32 or bf16, where they stand. */
+struct Matrix {
+  const void *data;
+  template <class Weight>
+  const Weight *As() const {
+    return static_cast<const Weight *>(data);
+  }
+};
+
+/** The upper half of a float32. */
+typedef uint16_t Bfloat16;
+
+INLINE float Widened(float weight) { return weight; }
+INLINE float Widened(Bfloat16 weight) {
+  const uint32_t bits = uint32_t(weight) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/** How a copy of the code multiplies: rows and vectors together, numbers rounded to bf16 or not, and what weights are made of. */
+template <int rows, int vectors, bool rounded, class W>
+struct Form {
+  static constexpr int kRows = rows, kVectors = vectors;
+  static constexpr bool kRounded = rounded;
+  typedef W Weight;
+};
+
 struct Layer {
-  const float *attention_norm, *queries, *keys, *values, *output, *ffn_norm, *gate, *up, *down;
+  const float *attention_norm, *ffn_norm;
+  Matrix queries, keys, values, output, gate, up, down;
   float *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
   float *cached_values;  // [slots, kv_heads, capacity, head_dim]
 };
@@ -37,11 +66,13 @@ struct Lane {
 
 struct Model {
   int64_t vocab, dim, ffn_dim, heads, kv_heads, head_dim, capacity;
-  const float *embedding, *norm, *head;
+  Matrix embedding, head;
+  const float *norm;
   std::vector<Layer> layers;
   const float *cosines, *sines;  // [capacity, head_dim], the first half of the sines negative
   float temperature, epsilon;
   bool is_rounded;  // products of numbers rounded to bf16
+  bool is_bfloat16;  // the matrices
 
   /** Multiplications per token of all layers. */
   double products() const {
@@ -92,6 +123,16 @@ struct Batch {
   }
 };
 
+template <int kRows, int kVectors>
+INLINE void StoreBlock(const Lanes (&sums)[kRows][kVectors], float *out, bool adds) {
+  for (int r = 0; r < kRows; r++) {
+    for (int v = 0; v < kVectors; v++) {
+      float *at = out + r * kPanel + v * kLanes;
+      Store(at, adds ? Load(at) + sums[r][v] : sums[r][v]);
+    }
+  }
+}
+
 /**
  * out [kRows, kVectors · kLanes] = or += weight [kRows, inner] · x [inner, kVectors · kLanes], both within panels. The rows that
  * follow are asked for meanwhile: short rows end before the processor has seen by itself that they are read through.
@@ -108,12 +149,35 @@ INLINE void Block(const float *weight, int64_t inner, const float *x, float *out
       for (int r = 0; r < kRows; r++) sums[r][v] += weight[r * inner + k] * right;
     }
   }
-  for (int r = 0; r < kRows; r++) {
-    for (int v = 0; v < kVectors; v++) {
-      float *at = out + r * kPanel + v * kLanes;
-      Store(at, adds ? Load(at) + sums[r][v] : sums[r][v]);
+  StoreBlock<kRows, kVectors>(sums, out, adds);
+}
+
+/**
+ * The same of bf16 weights, two of which are widened at once, in registers. The sums run in the same order, so they are those of float32
+ * weights of the same values, bit for bit.
+ */
+template <int kRows, int kVectors>
+INLINE void Block(const Bfloat16 *weight, int64_t inner, const float *x, float *out, bool adds) {
+  Lanes sums[kRows][kVectors] = {};
+  const auto add = [&](int64_t k, int r, Lanes left) {
+    for (int v = 0; v < kVectors; v++) sums[r][v] += left * Load(x + k * kPanel + v * kLanes);
+  };
+  int64_t k = 0;
+  for (; k + 1 < inner; k += 2) {
+    if (k % (2 * kLanes) == 0)
+      for (int r = 0; r < kRows; r++) __builtin_prefetch(weight + (kRows + r) * inner + k, 0, kFarCache);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; r++) {
+      int32_t pair;
+      std::memcpy(&pair, weight + r * inner + k, sizeof pair);
+      const IntLanes both = IntLanes{} + pair;
+      add(k, r, (Lanes)(both << 16));
+      add(k + 1, r, (Lanes)(both & int32_t(0xffff0000)));
     }
   }
+  if (k < inner)
+    for (int r = 0; r < kRows; r++) add(k, r, Lanes{} + Widened(weight[r * inner + k]));
+  StoreBlock<kRows, kVectors>(sums, out, adds);
 }
 
 #ifdef HAS_TILES
@@ -132,8 +196,18 @@ TILES void RoundX(const Batch &b, int64_t inner, const float *x, uint16_t *round
   }
 }
 
+/** The first of 32 weights, rounded. */
+TILES_INLINE __m512i RoundedRow(const float *from, int64_t count) {
+  const __m512 low = _mm512_maskz_loadu_ps(Mask(count), from), high = _mm512_maskz_loadu_ps(Mask(count - 16), from + 16);
+  return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+TILES_INLINE __m512i RoundedRow(const Bfloat16 *from, int64_t count) {
+  return _mm512_maskz_loadu_epi16(__mmask32(Mask(count - 16)) << 16 | Mask(count), from);
+}
+
 /** As Product, of numbers that RoundX has rounded. */
-TILES void TileProduct(const Batch &b, const float *weight, Range rows, int64_t inner, const uint16_t *x, uint16_t *block, float *out,
+template <class Weight>
+TILES void TileProduct(const Batch &b, const Weight *weight, Range rows, int64_t inner, const uint16_t *x, uint16_t *block, float *out,
                        int64_t height, bool adds) {
   const int64_t padded = RoundedUp(inner, kTileInner), tile = kTileRows * kTileInner;
   float *sums = reinterpret_cast<float *>(block + kTileRows * padded);  // [2, kTileRows, kLanes]
@@ -141,11 +215,10 @@ TILES void TileProduct(const Batch &b, const float *weight, Range rows, int64_t 
     const int64_t height_here = std::min(kTileRows, rows.end - row);
     for (int64_t k = 0; k < inner; k += kTileInner) {
       for (int64_t r = 0; r < kTileRows; r++) {
-        const float *from = weight + (row + r) * inner + k;
+        const Weight *from = weight + (row + r) * inner + k;
         for (int64_t line = 0; line < kTileInner; line += kLanes) __builtin_prefetch(from + kTileRows * inner + line, 0, kFarCache);
         const int64_t count = r < height_here ? inner - k : 0;
-        const __m512 low = _mm512_maskz_loadu_ps(Mask(count), from), high = _mm512_maskz_loadu_ps(Mask(count - 16), from + 16);
-        _mm512_storeu_si512(block + k * kTileRows + r * kTileInner, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+        _mm512_storeu_si512(block + k * kTileRows + r * kTileInner, RoundedRow(from, count));
       }
     }
     // GCC does not know that loading a tile reads memory; that storing one may write anywhere, it does.
@@ -182,10 +255,10 @@ TILES void TileProduct(const Batch &b, const float *weight, Range rows, int64_t 
  *
  * @param tiles memory of tiles() numbers
  */
-template <bool kRounded>
+template <class F>
 INLINE float *RightOf(const Batch &b, int64_t inner, float *x, float *tiles) {
 #ifdef HAS_TILES
-  if constexpr (kRounded) {
+  if constexpr (F::kRounded) {
     RoundX(b, inner, x, reinterpret_cast<uint16_t *>(tiles));
     return tiles;
   }
@@ -199,21 +272,23 @@ INLINE float *RightOf(const Batch &b, int64_t inner, float *x, float *tiles) {
  * @param x as RightOf gives it
  * @param height features of out: how far apart its panels are
  */
-template <int kRows, int kVectors, bool kRounded>
-INLINE void Product(const Batch &b, const float *weight, Range rows, int64_t inner, float *x, float *out, int64_t height,
+template <class F>
+INLINE void Product(const Batch &b, const typename F::Weight *weight, Range rows, int64_t inner, float *x, float *out, int64_t height,
                     bool adds) {
 #ifdef HAS_TILES
-  if constexpr (kRounded) {
+  if constexpr (F::kRounded) {
     uint16_t *rounded = reinterpret_cast<uint16_t *>(x), *block = rounded + RoundedUp(inner, kTileInner) * b.panels() * kPanel;
     return TileProduct(b, weight, rows, inner, rounded, block, out, height, adds);
   }
 #endif
+  constexpr int kRows = F::kRows, kVectors = F::kVectors;
   const int64_t vectors = b.vectors();
   for (int64_t row = rows.begin; row < rows.end;) {
     const bool whole = row + kRows <= rows.end;
     for (int64_t vector = 0; vector < vectors;) {
       const int64_t panel = vector / 2, first = vector % 2 * kLanes;
-      const float *left = weight + row * inner, *right = x + panel * inner * kPanel + first;
+      const typename F::Weight *left = weight + row * inner;
+      const float *right = x + panel * inner * kPanel + first;
       float *to = out + (panel * height + row) * kPanel + first;
       const bool wide = vector + kVectors <= vectors;
       if (whole && wide) Block<kRows, kVectors>(left, inner, right, to, adds);
@@ -322,17 +397,18 @@ INLINE void AttendLane(const Batch &b, const Layer &layer, int64_t step, int64_t
 }
 
 /** One head's queries, keys or values of every lane; queries stay, keys and values go to the cache. */
-template <int kRows, int kVectors, bool kRounded>
+template <class F>
 INLINE void Project(const Batch &b, const Layer &layer, int64_t step, int64_t unit, float *normed, const float *cosines,
                     const float *sines, float *projected) {
   const Model &m = b.model;
   const int64_t size = m.head_dim, panel_size = size * kPanel;
   const bool is_query = unit < m.heads, is_value = unit >= m.heads + m.kv_heads;
   const int64_t head = is_query ? unit : (unit - m.heads) % m.kv_heads;
-  const float *weight = (is_query ? layer.queries : is_value ? layer.values : layer.keys) + head * size * m.dim;
+  const Matrix &matrix = is_query ? layer.queries : is_value ? layer.values : layer.keys;
+  const auto *weight = matrix.As<typename F::Weight>() + head * size * m.dim;
   float *out = is_query ? b.queries + head * panel_size : projected;
   const int64_t height = is_query ? m.heads * size : size;
-  Product<kRows, kVectors, kRounded>(b, weight, {0, size}, m.dim, normed, out, height, false);
+  Product<F>(b, weight, {0, size}, m.dim, normed, out, height, false);
   for (int64_t panel = 0; panel < b.panels() && !is_value; panel++)
     Rotate(size, cosines + panel * panel_size, sines + panel * panel_size, out + panel * height * kPanel);
   for (int64_t lane = 0; lane < b.used() && !is_query; lane++) {
@@ -396,8 +472,10 @@ INLINE void Sample(Batch &b, int64_t step, int64_t first, float *block_sums) {
 }
 
 /** One member's part of it all. */
-template <int kRows, int kVectors, bool kRounded>
+template <class F>
 INLINE void Run(Batch &b, int64_t member, int64_t count) {
+  typedef typename F::Weight Weight;
+  constexpr int kRows = F::kRows;
   static_assert(kRows <= kMostRows);
   const Model &m = b.model;
   const int64_t size = b.panels() * kPanel, attended = m.heads * m.head_dim;
@@ -409,10 +487,10 @@ INLINE void Run(Batch &b, int64_t member, int64_t count) {
   int64_t step = 0;
   do {
     for (int64_t lane = 0; lane < b.used(); lane++) {
-      const float *vector = m.embedding + b.lanes[lane].token * m.dim;
+      const Weight *vector = m.embedding.As<Weight>() + b.lanes[lane].token * m.dim;
       const int64_t row = (b.lanes[lane].position + step) * m.head_dim;
       const int64_t at = PlaceOf(lane, 0, 1, m.dim), angle = PlaceOf(lane, 0, 1, m.head_dim);
-      for (int64_t i = features.begin; i < features.end; i++) b.x[at + i * kPanel] = vector[i];
+      for (int64_t i = features.begin; i < features.end; i++) b.x[at + i * kPanel] = Widened(vector[i]);
       for (int64_t i = 0; i < m.head_dim; i++) {
         cosines[angle + i * kPanel] = m.cosines[row + i];
         sines[angle + i * kPanel] = m.sines[row + i];
@@ -421,22 +499,22 @@ INLINE void Run(Batch &b, int64_t member, int64_t count) {
     for (const Layer &layer : m.layers) {
       b.team.Wait(count);
       Norm(b, layer.attention_norm, normed);
-      float *attention_input = RightOf<kRounded>(b, m.dim, normed, tiles);
+      float *attention_input = RightOf<F>(b, m.dim, normed, tiles);
       for (int64_t unit = heads.begin; unit < heads.end; unit++)
-        Project<kRows, kVectors, kRounded>(b, layer, step, unit, attention_input, cosines, sines, projected);
+        Project<F>(b, layer, step, unit, attention_input, cosines, sines, projected);
       if (b.steps == 0 && &layer == &m.layers.back()) return;
       b.team.Wait(count);
       for (int64_t task = member; task < b.used() * m.kv_heads; task += count)
         AttendLane(b, layer, step, task / m.kv_heads, task % m.kv_heads, scratch);
       b.team.Wait(count);
-      Product<kRows, kVectors, kRounded>(b, layer.output, features, attended, RightOf<kRounded>(b, attended, b.mixed, tiles), b.x, m.dim, true);
+      Product<F>(b, layer.output.As<Weight>(), features, attended, RightOf<F>(b, attended, b.mixed, tiles), b.x, m.dim, true);
       b.team.Wait(count);
       Norm(b, layer.ffn_norm, normed);
-      float *ffn_input = RightOf<kRounded>(b, m.dim, normed, tiles);
+      float *ffn_input = RightOf<F>(b, m.dim, normed, tiles);
       for (int64_t row = ffn_features.begin; row < ffn_features.end; row += kRows) {
         const Range rows{row, std::min(ffn_features.end, row + kRows)};
-        Product<kRows, kVectors, kRounded>(b, layer.gate, rows, m.dim, ffn_input, b.gated, m.ffn_dim, false);
-        Product<kRows, kVectors, kRounded>(b, layer.up + row * m.dim, {0, rows.end - row}, m.dim, ffn_input, projected, kRows, false);
+        Product<F>(b, layer.gate.As<Weight>(), rows, m.dim, ffn_input, b.gated, m.ffn_dim, false);
+        Product<F>(b, layer.up.As<Weight>() + row * m.dim, {0, rows.end - row}, m.dim, ffn_input, projected, kRows, false);
         for (int64_t panel = 0; panel < b.panels(); panel++) {
           float *gates = b.gated + (panel * m.ffn_dim + row) * kPanel;
           for (int64_t i = 0; i < (rows.end - row) * kPanel; i += kLanes) {
@@ -446,11 +524,11 @@ INLINE void Run(Batch &b, int64_t member, int64_t count) {
         }
       }
       b.team.Wait(count);
-      Product<kRows, kVectors, kRounded>(b, layer.down, features, m.ffn_dim, RightOf<kRounded>(b, m.ffn_dim, b.gated, tiles), b.x, m.dim, true);
+      Product<F>(b, layer.down.As<Weight>(), features, m.ffn_dim, RightOf<F>(b, m.ffn_dim, b.gated, tiles), b.x, m.dim, true);
     }
     b.team.Wait(count);
     Norm(b, m.norm, normed);
-    Product<kRows, kVectors, kRounded>(b, m.head, words, m.dim, RightOf<kRounded>(b, m.dim, normed, tiles), b.logits, m.vocab, false);
+    Product<F>(b, m.head.As<Weight>(), words, m.dim, RightOf<F>(b, m.dim, normed, tiles), b.logits, m.vocab, false);
     b.team.Wait(count);
     for (int64_t first = member * kLanes; first < b.used(); first += count * kLanes) Sample(b, step, first, scratch);
     b.team.Wait(count);
@@ -462,15 +540,22 @@ struct Part {
   int64_t count;
 };
 
-void Task(const Part &part, int64_t member) { Run<2, 1, false>(part.batch, member, part.count); }
+/** The copy for what the matrices are made of. */
+template <int kRows, int kVectors, bool kRounded>
+INLINE void RunOf(const Part &part, int64_t member) {
+  if (part.batch.model.is_bfloat16) Run<Form<kRows, kVectors, kRounded, Bfloat16>>(part.batch, member, part.count);
+  else Run<Form<kRows, kVectors, kRounded, float>>(part.batch, member, part.count);
+}
+
+void Task(const Part &part, int64_t member) { RunOf<2, 1, false>(part, member); }
 #ifdef __x86_64__
-WIDE void TaskWide(const Part &part, int64_t member) { Run<8, 2, false>(part.batch, member, part.count); }
-NARROW void TaskNarrow(const Part &part, int64_t member) { Run<4, 1, false>(part.batch, member, part.count); }
+WIDE void TaskWide(const Part &part, int64_t member) { RunOf<8, 2, false>(part, member); }
+NARROW void TaskNarrow(const Part &part, int64_t member) { RunOf<4, 1, false>(part, member); }
 #endif
 #ifdef HAS_TILES
 WIDE void TaskTiles(const Part &part, int64_t member) {
   StartTiles();
-  Run<kTileRows, 2, true>(part.batch, member, part.count);
+  RunOf<kTileRows, 2, true>(part, member);
   EndTiles();
 }
 #endif
@@ -490,49 +575,92 @@ void RunBatch(Batch &batch) {
   OnThreads(threads, [&](int64_t member, int64_t count) { RunPart({batch, count}, member); });
 }
 
-enum Single { kTokens, kSlots, kPositions, kUniforms, kCosines, kSines, kTemperature, kEpsilon, kIsRounded, kSingles };
-/** Weights and caches of a layer; embedding and norm, beside which there may be a head. */
-constexpr int kOfLayer = 11, kOthers = 2;
+struct Settings {
+  const int32_t layers;
+  const float temperature, epsilon;
+  const bool is_rounded;
 
-Model ModelOf(Call &call, int tensors) {
-  const int layers = (tensors - kOthers) / kOfLayer, weights = tensors - 2 * layers, norm = 1 + 9 * layers;
-  TF_Tensor *embedding = call.Input(0), *cosines = call.Input(tensors + kCosines);
-  Model m;
-  m.vocab = TF_Dim(embedding, 0);
-  m.dim = TF_Dim(embedding, 1);
-  m.capacity = TF_Dim(cosines, 0);
-  m.head_dim = TF_Dim(cosines, 1);
-  m.heads = TF_Dim(call.Input(2), 0) / m.head_dim;
-  m.kv_heads = TF_Dim(call.Input(3), 0) / m.head_dim;
-  m.ffn_dim = TF_Dim(call.Input(7), 0);
-  m.embedding = call.Floats(0);
-  for (int i = 0; i < layers; i++) {
-    const int at = 1 + 9 * i;
-    m.layers.push_back({call.Floats(at), call.Floats(at + 1), call.Floats(at + 2), call.Floats(at + 3), call.Floats(at + 4),
-                        call.Floats(at + 5), call.Floats(at + 6), call.Floats(at + 7), call.Floats(at + 8),
-                        call.Floats(weights + i), call.Floats(weights + layers + i)});
+  explicit Settings(Attributes attributes)
+      : layers(attributes.Int("L")),
+        temperature(attributes.Float("temperature")),
+        epsilon(attributes.Float("epsilon")),
+        is_rounded(attributes.Bool("rounded")) {}
+};
+
+/** The inputs of one call, one role after another; a list has one tensor per layer. */
+struct Inputs {
+  typedef std::vector<TF_Tensor *> List;
+  TF_Tensor *embedding, *head;
+  List queries, keys, values, outputs, gates, ups, downs, attention_norms, ffn_norms;
+  TF_Tensor *norm;
+  List cached_keys, cached_values;
+  TF_Tensor *tokens, *slots, *positions, *uniforms, *cosines, *sines;
+
+  Inputs(Call &call, int layers) {
+    int next = 0;
+    const auto one = [&] { return call.Input(next++); };
+    const auto list = [&] {
+      List tensors;
+      for (int layer = 0; layer < layers; layer++) tensors.push_back(one());
+      return tensors;
+    };
+    embedding = one(), head = one();
+    for (List *matrices : {&queries, &keys, &values, &outputs, &gates, &ups, &downs, &attention_norms, &ffn_norms})
+      *matrices = list();
+    norm = one();
+    cached_keys = list(), cached_values = list();
+    for (TF_Tensor **tensor : {&tokens, &slots, &positions, &uniforms, &cosines, &sines}) *tensor = one();
   }
-  m.norm = call.Floats(norm);
-  m.head = norm + 1 < weights ? call.Floats(norm + 1) : m.embedding;
-  m.cosines = call.Floats(tensors + kCosines);
-  m.sines = call.Floats(tensors + kSines);
-  m.temperature = *call.Floats(tensors + kTemperature);
-  m.epsilon = *call.Floats(tensors + kEpsilon);
-  m.is_rounded = *call.Ints(tensors + kIsRounded) != 0 && MayUseTiles();
+};
+
+Matrix MatrixOf(TF_Tensor *tensor) { return {TF_TensorData(tensor)}; }
+
+float *FloatsOf(TF_Tensor *tensor) { return static_cast<float *>(TF_TensorData(tensor)); }
+
+const int32_t *IntsOf(TF_Tensor *tensor, int64_t count, const char *name) {
+  if (TF_TensorElementCount(tensor) != count)
+    throw std::invalid_argument(std::string(name) + ": expected " + std::to_string(count) + " numbers, found " +
+                                std::to_string(TF_TensorElementCount(tensor)));
+  return static_cast<const int32_t *>(TF_TensorData(tensor));
+}
+
+Model ModelOf(const Inputs &in, const Settings &settings) {
+  Model m;
+  m.vocab = TF_Dim(in.embedding, 0);
+  m.dim = TF_Dim(in.embedding, 1);
+  m.capacity = TF_Dim(in.cosines, 0);
+  m.head_dim = TF_Dim(in.cosines, 1);
+  m.heads = TF_Dim(in.queries[0], 0) / m.head_dim;
+  m.kv_heads = TF_Dim(in.keys[0], 0) / m.head_dim;
+  m.ffn_dim = TF_Dim(in.gates[0], 0);
+  m.embedding = MatrixOf(in.embedding);
+  m.is_bfloat16 = TF_TensorType(in.embedding) == TF_BFLOAT16;
+  for (int i = 0; i < settings.layers; i++)
+    m.layers.push_back({FloatsOf(in.attention_norms[i]), FloatsOf(in.ffn_norms[i]), MatrixOf(in.queries[i]), MatrixOf(in.keys[i]),
+                        MatrixOf(in.values[i]), MatrixOf(in.outputs[i]), MatrixOf(in.gates[i]), MatrixOf(in.ups[i]),
+                        MatrixOf(in.downs[i]), FloatsOf(in.cached_keys[i]), FloatsOf(in.cached_values[i])});
+  m.norm = FloatsOf(in.norm);
+  m.head = MatrixOf(in.head);
+  m.cosines = FloatsOf(in.cosines);
+  m.sines = FloatsOf(in.sines);
+  m.temperature = settings.temperature;
+  m.epsilon = settings.epsilon;
+  m.is_rounded = settings.is_rounded && MayUseTiles();
   return m;
 }
 
-void ComputeDecode(TF_OpKernelContext *context) {
+void ComputeDecode(const Settings &settings, TF_OpKernelContext *context) {
   Call call(context);
-  const int tensors = call.Inputs() - kSingles;
-  const Model model = ModelOf(call, tensors);
-  TF_Tensor *uniforms = call.Input(tensors + kUniforms);
-  const int64_t steps = TF_Dim(uniforms, 0), inputs = TF_Dim(uniforms, 1);
-  const auto *tokens = call.Data<int32_t>(tensors + kTokens, inputs), *slots = call.Data<int32_t>(tensors + kSlots, inputs);
-  const auto *positions = call.Data<int32_t>(tensors + kPositions, inputs);
+  const Inputs in(call, settings.layers);
+  const Model model = ModelOf(in, settings);
+  const int64_t steps = TF_Dim(in.uniforms, 0), inputs = TF_Dim(in.uniforms, 1);
+  const int32_t *tokens = IntsOf(in.tokens, inputs, "tokens"), *slots = IntsOf(in.slots, inputs, "slots");
+  const int32_t *positions = IntsOf(in.positions, inputs, "positions");
   if (model.capacity == 0 || model.capacity % kKeys != 0) throw std::invalid_argument("a capacity that blocks of keys do not fill");
-  const int64_t size = TF_TensorElementCount(call.Input(tensors - 1));
-  for (size_t i = 1; i <= 2 * model.layers.size(); i++) call.Data<float>(tensors - i, size);
+  const int64_t size = TF_TensorElementCount(in.cached_keys[0]);
+  for (const Inputs::List &list : {in.cached_keys, in.cached_values})
+    for (TF_Tensor *cached : list)
+      if (TF_TensorElementCount(cached) != size) throw std::invalid_argument("caches of different sizes");
   const int64_t cached = size / (model.kv_heads * model.capacity * model.head_dim);  // slots
   std::vector<Lane> lanes;
   for (int64_t i = 0; i < inputs; i++) {
@@ -543,29 +671,30 @@ void ComputeDecode(TF_OpKernelContext *context) {
     if (slots[i] < 0 || slots[i] >= cached) throw std::invalid_argument("a slot beyond the cache");
     lanes.push_back({slots[i], tokens[i], positions[i], i});
   }
-  auto *sampled = reinterpret_cast<int32_t *>(call.Zeros(0, uniforms, 2, TF_INT32));
-  float *logprobs = call.Zeros(1, uniforms, 2);
+  auto *sampled = reinterpret_cast<int32_t *>(call.Zeros(0, in.uniforms, 2, TF_INT32));
+  float *logprobs = call.Zeros(1, in.uniforms, 2);
   const size_t most = steps == 0 ? kMostLanes : lanes.size();
   for (size_t begin = 0; begin < lanes.size(); begin += most) {
     const auto first = lanes.begin() + begin, last = lanes.begin() + std::min(lanes.size(), begin + most);
-    Batch batch{model, {first, last}, steps, inputs, call.Floats(tensors + kUniforms), sampled, logprobs};
+    Batch batch{model, {first, last}, steps, inputs, FloatsOf(in.uniforms), sampled, logprobs};
     RunBatch(batch);
   }
 }
 
 const bool registered = [] {
   Register("LlamaDecode",
-           {{"tensors: N * float", "tokens: int32", "slots: int32", "positions: int32", "uniforms: float", "cosines: float",
-             "sines: float", "temperature: float", "epsilon: float", "rounded: int32"},
+           {{"embedding: W", "head: W", "queries: L * W", "keys: L * W", "values: L * W", "outputs: L * W", "gates: L * W", "ups: L * W",
+             "downs: L * W", "attention_norms: L * float", "ffn_norms: L * float", "norm: float", "cached_keys: L * float", "cached_values: L * float", "tokens: int32", "slots: int32",
+             "positions: int32", "uniforms: float", "cosines: float", "sines: float"},
             {"sampled: int32", "logprobs: float"},
-            {"N: int >= 1"},
+            {"L: int >= 1", "W: {float, bfloat16}", "temperature: float", "epsilon: float", "rounded: bool"},
             true},
            [](TF_ShapeInferenceContext *context, TF_Status *status) {
-             const int uniforms = TF_ShapeInferenceContextNumInputs(context) - kSingles + kUniforms;
+             const int uniforms = TF_ShapeInferenceContextNumInputs(context) - 3;
              SetShape(context, 0, uniforms, 2, status);
              SetShape(context, 1, uniforms, 2, status);
            },
-           Guarded<ComputeDecode>);
+           GuardedWith<Settings, ComputeDecode>, Created<Settings>, Deleted<Settings>);
   return true;
 }();
 

@@ -42,9 +42,9 @@ struct Graph {
 // tfjs uses -1 for "not on the device yet" and deletes ids >= 0 only, so a graph's values are the ids from -2 down.
 constexpr int64_t kFirstId = -2;
 
-// Inputs that the op definition declares as one list: how many of the trailing inputs are *not* part of it.
+// tfjs gives the inputs of its ops without saying which of them are a list: how many of the trailing inputs are *not* part of it.
 const std::unordered_map<std::string, int> kListOps = {
-    {"AddN", 0}, {"ConcatV2", 1}, {"LlamaDecode", 9}, {"Einsum", 0}, {"IdentityN", 0}, {"Pack", 0}};
+    {"AddN", 0}, {"ConcatV2", 1}, {"Einsum", 0}, {"IdentityN", 0}, {"Pack", 0}};
 
 void Ok(napi_status status, const char *doing) {
   if (status != napi_ok) throw std::runtime_error(std::string(doing) + ": unexpected argument");
@@ -152,16 +152,30 @@ void SetAttribute(napi_env env, TF_OperationDescription *op, napi_value attribut
   }
 }
 
-void AddInputs(TF_OperationDescription *op, const std::string &name, const std::vector<TF_Output> &inputs) {
+/** Inputs as an op's definition has them: one value, or a list of them. */
+struct OpInput {
+  std::vector<TF_Output> values;
+  bool is_list;
+};
+
+/** Numbers and arrays of numbers. */
+std::vector<OpInput> InputsOf(napi_env env, const Graph &graph, napi_value array, const std::string &name) {
+  std::vector<OpInput> inputs = ListOf(env, array, [&](napi_env, napi_value element) {
+    OpInput input{{}, IsArray(env, element)};
+    if (!input.is_list) input.values.push_back(ValueOf(graph, IntOf(env, element)));
+    else
+      for (int64_t id : ListOf(env, element, IntOf)) input.values.push_back(ValueOf(graph, id));
+    return input;
+  });
   const auto list = kListOps.find(name);
-  size_t first_single = 0;
-  if (list != kListOps.end()) {
-    const size_t singles = list->second;
-    if (inputs.size() < singles) throw std::runtime_error(name + ": too few inputs");
-    first_single = inputs.size() - singles;
-    TF_AddInputList(op, inputs.data(), static_cast<int>(first_single));
-  }
-  for (size_t i = first_single; i < inputs.size(); i++) TF_AddInput(op, inputs[i]);
+  if (list == kListOps.end()) return inputs;
+  const size_t singles = list->second;
+  if (inputs.size() < singles) throw std::runtime_error(name + ": too few inputs");
+  OpInput first{{}, true};
+  for (size_t i = 0; i + singles < inputs.size(); i++) first.values.push_back(inputs[i].values.at(0));
+  inputs.erase(inputs.begin(), inputs.end() - singles);
+  inputs.insert(inputs.begin(), first);
+  return inputs;
 }
 
 // {id, shape, dtype} of one output, as the binding's executeOp returns it; remembers the output under that id.
@@ -237,12 +251,11 @@ napi_value Const(napi_env env, napi_value *args, TFE_Context *) {
 }
 
 // graphOp(graph, name, attributes, inputIds, outputCount, controlIds) -> [{id, shape, dtype}] and, at index outputCount, the id
-// by which a later op can name this one as a control input.
+// by which a later op can name this one as a control input. Where the op has a list of inputs, inputIds has an array.
 napi_value Op(napi_env env, napi_value *args, TFE_Context *) {
   Graph *graph = GraphOf(env, args[0]);
   const std::string name = StringOf(env, args[1]);
-  std::vector<TF_Output> inputs;
-  for (int64_t id : ListOf(env, args[3], IntOf)) inputs.push_back(ValueOf(*graph, id));
+  const std::vector<OpInput> inputs = InputsOf(env, *graph, args[3], name);
   const int64_t count = IntOf(env, args[4]);
   std::vector<TF_Output> controls;
   for (int64_t id : ListOf(env, args[5], IntOf)) controls.push_back(ValueOf(*graph, id));
@@ -255,7 +268,10 @@ napi_value Op(napi_env env, napi_value *args, TFE_Context *) {
     Ok(napi_get_element(env, args[2], i, &attribute), "reading attributes");
     SetAttribute(env, op, attribute);
   }
-  AddInputs(op, name, inputs);
+  for (const auto &[values, is_list] : inputs) {
+    if (is_list) TF_AddInputList(op, values.data(), static_cast<int>(values.size()));
+    else TF_AddInput(op, values[0]);
+  }
   for (const TF_Output &control : controls) TF_AddControlInput(op, control.oper);
   Status status;
   TF_Operation *node = TF_FinishOperation(op, status.raw);

@@ -238,7 +238,6 @@ class Call {
     for (TF_Tensor *tensor : tensors_) TF_DeleteTensor(tensor);
     TF_DeleteStatus(status_);
   }
-  int Inputs() const { return TF_NumInputs(context_); }
   TF_Tensor *Input(int index) {
     TF_Tensor *tensor = nullptr;
     TF_GetInput(context_, index, &tensor, status_);
@@ -256,14 +255,18 @@ class Call {
                                   std::to_string(TF_TensorElementCount(tensor)));
     return static_cast<Number *>(TF_TensorData(tensor));
   }
-  /** Holds anything. */
-  float *Output(int index, const std::vector<int64_t> &shape, TF_DataType type = TF_FLOAT) {
+  /** Memory of an output, which holds anything. */
+  void *Memory(int index, const std::vector<int64_t> &shape, TF_DataType type, int64_t bytes_each) {
     int64_t size = 1;
     for (const int64_t axis : shape) size *= axis;
-    TF_Tensor *tensor = TF_AllocateOutput(context_, index, type, shape.data(), shape.size(), 4 * size, status_);
+    TF_Tensor *tensor = TF_AllocateOutput(context_, index, type, shape.data(), shape.size(), bytes_each * size, status_);
     if (tensor == nullptr) throw std::bad_alloc();
     tensors_.push_back(tensor);
-    return static_cast<float *>(TF_TensorData(tensor));
+    return TF_TensorData(tensor);
+  }
+  /** The same of numbers of 4 bytes. */
+  float *Output(int index, const std::vector<int64_t> &shape, TF_DataType type = TF_FLOAT) {
+    return static_cast<float *>(Memory(index, shape, type, sizeof(float)));
   }
   /** The same, of the shape of an input's first axes. */
   float *Output(int index, TF_Tensor *like, int axes, TF_DataType type = TF_FLOAT) {
@@ -285,8 +288,8 @@ class Call {
 };
 
 /** Memory that is short and inputs that are wrong become the op's error: exceptions must not cross into TensorFlow. */
-template <void (*Compute)(TF_OpKernelContext *)>
-void Guarded(void *, TF_OpKernelContext *context) {
+template <class Work>
+void Guard(TF_OpKernelContext *context, const Work &work) {
   const auto fail = [context](TF_Code code, const char *message) {
     TF_Status *status = TF_NewStatus();
     TF_SetStatus(status, code, message);
@@ -294,7 +297,7 @@ void Guarded(void *, TF_OpKernelContext *context) {
     TF_DeleteStatus(status);
   };
   try {
-    Compute(context);
+    work();
   } catch (const std::bad_alloc &error) {
     fail(TF_RESOURCE_EXHAUSTED, error.what());
   } catch (const std::invalid_argument &error) {
@@ -303,6 +306,55 @@ void Guarded(void *, TF_OpKernelContext *context) {
     fail(TF_INTERNAL, error.what());
   }
 }
+
+template <void (*Compute)(TF_OpKernelContext *)>
+void Guarded(void *, TF_OpKernelContext *context) {
+  Guard(context, [&] { Compute(context); });
+}
+
+/** The same for an op with settings, which `Created` has read. */
+template <class Settings, void (*Compute)(const Settings &, TF_OpKernelContext *)>
+void GuardedWith(void *settings, TF_OpKernelContext *context) {
+  Guard(context, [&] { Compute(*static_cast<const Settings *>(settings), context); });
+}
+
+/** What an op was given as attributes, read when its kernel is made; of another type, or not there, is a defect. */
+class Attributes {
+ public:
+  explicit Attributes(TF_OpKernelConstruction *construction) : construction_(construction) {}
+  ~Attributes() { TF_DeleteStatus(status_); }
+  int32_t Int(const char *name) {
+    int32_t value = 0;
+    TF_OpKernelConstruction_GetAttrInt32(construction_, name, &value, status_);
+    return value;
+  }
+  int64_t Long(const char *name) {
+    int64_t value = 0;
+    TF_OpKernelConstruction_GetAttrInt64(construction_, name, &value, status_);
+    return value;
+  }
+  std::string String(const char *name) {
+    int32_t count = 0, size = 0;
+    TF_OpKernelConstruction_GetAttrSize(construction_, name, &count, &size, status_);
+    std::string text(std::max(0, size), '\0');
+    TF_OpKernelConstruction_GetAttrString(construction_, name, &text[0], text.size(), status_);
+    return text;
+  }
+  float Float(const char *name) {
+    float value = 0;
+    TF_OpKernelConstruction_GetAttrFloat(construction_, name, &value, status_);
+    return value;
+  }
+  bool Bool(const char *name) {
+    unsigned char value = 0;
+    TF_OpKernelConstruction_GetAttrBool(construction_, name, &value, status_);
+    return value != 0;
+  }
+
+ private:
+  TF_OpKernelConstruction *construction_;
+  TF_Status *status_ = TF_NewStatus();
+};
 
 /** Gives an output the shape of an input's first axes. */
 void SetShape(TF_ShapeInferenceContext *context, int output, int input, int axes, TF_Status *status) {
@@ -315,6 +367,13 @@ void SetShape(TF_ShapeInferenceContext *context, int output, int input, int axes
 
 typedef void (*InferShapes)(TF_ShapeInferenceContext *, TF_Status *);
 typedef void (*Compute)(void *, TF_OpKernelContext *);
+typedef void *(*Create)(TF_OpKernelConstruction *);
+
+/** Settings of a kernel, made of its attributes. */
+template <class Settings>
+void *Created(TF_OpKernelConstruction *construction) {
+  return new Settings(Attributes(construction));
+}
 
 struct Interface {
   std::vector<const char *> inputs, outputs, attributes;
@@ -322,7 +381,13 @@ struct Interface {
   bool writes;
 };
 
-void Register(const char *name, const Interface &interface, InferShapes infer, Compute compute) {
+template <class Settings>
+void Deleted(void *settings) {
+  delete static_cast<Settings *>(settings);
+}
+
+void Register(const char *name, const Interface &interface, InferShapes infer, Compute compute, Create create = nullptr,
+              void (*destroy)(void *) = nullptr) {
   TF_Status *status = TF_NewStatus();
   TF_OpDefinitionBuilder *definition = TF_NewOpDefinitionBuilder(name);
   for (const char *attribute : interface.attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
@@ -331,7 +396,7 @@ void Register(const char *name, const Interface &interface, InferShapes infer, C
   TF_OpDefinitionBuilderSetIsStateful(definition, interface.writes);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, infer);
   TF_RegisterOpDefinition(definition, status);
-  TF_RegisterKernelBuilder(name, TF_NewKernelBuilder(name, "CPU", nullptr, compute, nullptr), status);
+  TF_RegisterKernelBuilder(name, TF_NewKernelBuilder(name, "CPU", create, compute, destroy), status);
   TF_DeleteStatus(status);
 }
 

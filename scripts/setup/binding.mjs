@@ -31,6 +31,7 @@ const SOURCES = [
   path.join("native", "attention.cc"),
   path.join("native", "decode.cc"),
   path.join("native", "elementwise.cc"),
+  path.join("native", "file.cc"),
   path.join("native", "products.cc"),
 ];
 

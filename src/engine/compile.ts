@@ -8,6 +8,7 @@ import {
   type Binding,
   backend,
   type Graph,
+  type Inputs,
   native,
   type Tensor,
   type TensorInfo,
@@ -133,6 +134,9 @@ function trace(name: string, step: Step, inputs: readonly Tensor[]): Traced {
   }
 }
 
+/** Ops on a variable that leave it as it is. */
+const readingOps = new Set(["ReadVariableOp", "ResourceGather"]);
+
 /** A binding that writes ops into a graph instead of running them. */
 function createRecorder(graph: Graph): { binding: Binding; writes: number[] } {
   const handles = new Map<number, { id: number; lastWrite: number[]; readsSince: number[] }>();
@@ -157,17 +161,24 @@ function createRecorder(graph: Graph): { binding: Binding; writes: number[] } {
   const executeOp = (
     name: string,
     attributes: readonly Attribute[],
-    inputs: readonly number[],
+    inputs: Inputs,
     outputs: number,
+    after: readonly number[] = [],
   ) => {
     // Ops on a variable keep the order of the program: a read follows the last write, a write follows it and all reads since.
-    const isRead = name === "ReadVariableOp";
-    const used = inputs.filter((id) => id >= 0).map(handleOf);
-    const controls = used.flatMap(({ lastWrite, readsSince }) =>
+    const isRead = readingOps.has(name);
+    const used = inputs
+      .flat()
+      .filter((id) => id >= 0)
+      .map(handleOf);
+    const order = used.flatMap(({ lastWrite, readsSince }) =>
       isRead ? lastWrite : [...lastWrite, ...readsSince],
     );
-    const ids = inputs.map((id) => (id >= 0 ? handleOf(id).id : id));
-    const result = native.graphOp(graph, name, attributes, ids, outputs, controls);
+    const inGraph = (id: number) => (id >= 0 ? handleOf(id).id : id);
+    const ids = inputs.map((input) =>
+      typeof input === "number" ? inGraph(input) : input.map(inGraph),
+    );
+    const result = native.graphOp(graph, name, attributes, ids, outputs, [...order, ...after]);
     const control = result.pop() as number;
     for (const handle of used) {
       if (isRead) {

@@ -5,6 +5,7 @@
 // Shapes are written [rows, columns]. Gradients are checked against finite differences and PyTorch in test/engine/ops.test.ts.
 import { batchMatMul, matMul } from "./products.ts";
 import { attribute, BOOL, backend, FLOAT, INT32, op, ops, type Tensor, tf } from "./tf.ts";
+import type { Variable } from "./variable.ts";
 
 const T = attribute.type("T", FLOAT);
 
@@ -64,6 +65,18 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
       return matMul(x!, weight!, false, true);
     },
     (upstream, [x, weight]) => [matMul(upstream, weight!), matMul(upstream, x!, true)],
+  );
+}
+
+/**
+ * As linear, with a matrix that is not trained, so only x has a gradient. One of bf16 is widened when its turn comes, and anew in the
+ * backward pass, so that no more than a few matrices are held in float32 at once.
+ */
+export function frozenLinear(x: Tensor, weight: Variable): Tensor {
+  return differentiable(
+    [x],
+    ([x]) => matMul(x!, weight.read([x!]), false, true),
+    (upstream) => [matMul(upstream, weight.read([upstream]))],
   );
 }
 

@@ -26,6 +26,9 @@ export interface TensorInfo {
 /** A TensorFlow graph under construction; see native/graph.cc. */
 export type Graph = object & { readonly __graph: unique symbol };
 
+/** Ids of an op's inputs; an array where the op has a list of them. The binding that computes takes flat ones alone. */
+export type Inputs = readonly (number | readonly number[])[];
+
 /** The native binding: the package's own functions and those of native/graph.cc. */
 export interface Binding {
   readonly TF_Version: string;
@@ -35,8 +38,9 @@ export interface Binding {
   executeOp(
     name: string,
     attributes: readonly Attribute[],
-    inputs: readonly number[],
+    inputs: Inputs,
     outputs: number,
+    after?: readonly number[],
   ): TensorInfo[];
   getNumOfTensors(): number;
   setNextTensorId(id: number): void;
@@ -48,7 +52,7 @@ export interface Binding {
     graph: Graph,
     name: string,
     attributes: readonly Attribute[],
-    inputs: readonly number[],
+    inputs: Inputs,
     outputs: number,
     controls: readonly number[],
   ): [...TensorInfo[], number];
@@ -78,7 +82,9 @@ export interface Backend {
 /** TensorFlow's type numbers (tensorflow/core/framework/types.proto). */
 export const FLOAT = 1;
 export const INT32 = 3;
+export const UINT8 = 4;
 export const BOOL = 10;
+export const BFLOAT16 = 14;
 
 // The type numbers of attributes (TF_AttrType in tensorflow/c/c_api.h).
 const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as const;
@@ -145,14 +151,21 @@ function withNativeBackend(): typeof TensorFlow {
   return loaded;
 }
 
-/** Runs one op on tensor ids; works alike eagerly and while a step is traced. */
+/**
+ * Runs one op on tensor ids; works alike eagerly and while a step is traced.
+ *
+ * @param after ids of tensors that a compiled step must have made before the op runs; an op by itself runs at once anyway
+ */
 export function executeOp(
   name: string,
   attributes: readonly Attribute[],
-  inputs: readonly number[],
+  inputs: Inputs,
   outputs: number,
+  after: readonly number[] = [],
 ): TensorInfo[] {
-  return backend.binding.executeOp(name, attributes, inputs, outputs);
+  const { binding } = backend;
+  if (binding === native) return native.executeOp(name, attributes, inputs.flat(), outputs);
+  return binding.executeOp(name, attributes, inputs, outputs, after);
 }
 
 /** Runs one op with one output on tensors. */

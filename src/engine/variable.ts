@@ -1,5 +1,17 @@
 // Variables that live in TensorFlow, so that a compiled step changes them in place.
-import { attribute, backend, executeOp, FLOAT, native, type Tensor, take, tf } from "./tf.ts";
+import {
+  attribute,
+  BFLOAT16,
+  backend,
+  executeOp,
+  FLOAT,
+  INT32,
+  native,
+  type Tensor,
+  take,
+  tf,
+  UINT8,
+} from "./tf.ts";
 
 let created = 0;
 const registered = new Map<number, Variable>();
@@ -9,39 +21,98 @@ export function variableOfHandle(handle: number): Variable | undefined {
   return registered.get(handle);
 }
 
-/** A float32 array that TensorFlow owns and that ops update in place. Whoever makes it disposes it. */
+/** Numbers of bf16 as they stand in a file, row-major. */
+export interface FilePlace {
+  readonly path: string;
+  /** Offset of the first byte. */
+  readonly begin: number;
+}
+
+/**
+ * An array that TensorFlow owns. One of float32 is updated in place by ops. One of bf16 holds weights that nothing trains in half the
+ * memory: it is widened, exactly, wherever it is used. Whoever makes a variable disposes it.
+ */
 export class Variable {
   readonly name: string;
   readonly shape: readonly number[];
+  readonly type: typeof FLOAT | typeof BFLOAT16;
   /** Id of the resource handle. */
   readonly handle: number;
   /** What VarHandleOp needs to find this variable again, inside a compiled function too. */
   readonly handleAttributes;
 
-  /** @param values row-major; zeros when absent */
-  constructor(name: string, shape: readonly number[], values?: Float32Array) {
+  /**
+   * @param values row-major; zeros when absent; the bits of bf16 numbers, or where a file has them, make a variable of bf16
+   * @throws Error when the file cannot be read, ends early, or has a number that is not finite
+   */
+  constructor(
+    name: string,
+    shape: readonly number[],
+    values?: Float32Array | Uint16Array | FilePlace,
+  ) {
     this.name = name;
     this.shape = shape;
+    this.type = values === undefined || values instanceof Float32Array ? FLOAT : BFLOAT16;
     this.handleAttributes = [
-      attribute.type("dtype", FLOAT),
+      attribute.type("dtype", this.type),
       attribute.shape("shape", shape),
       attribute.string("shared_name", `${name}/${created++}`),
       attribute.string("container", ""),
     ];
     this.handle = native.executeOp("VarHandleOp", this.handleAttributes, [], 1)[0]!.id;
     registered.set(this.handle, this);
-    if (values === undefined) this.clear();
-    else this.load(values);
+    try {
+      if (values === undefined) this.clear();
+      else if (values instanceof Float32Array) this.load(values);
+      else if (values instanceof Uint16Array) this.assign(copyOfBits(values, shape));
+      else this.assign(readBits(values, shape));
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
   }
 
   get size(): number {
     return this.shape.reduce((product, size) => product * size, 1);
   }
 
-  /** The current value, as a tensor of its own; an in-place change does not alter it. */
-  read(): Tensor {
-    const [info] = executeOp("ReadVariableOp", [attribute.type("dtype", FLOAT)], [this.handle], 1);
-    return backend.createOutputTensor(info!);
+  /**
+   * The current value as float32, as a tensor of its own; an in-place change does not alter it.
+   *
+   * @param after what a compiled step must have made before it widens a variable of bf16: without such a tie TensorFlow widens all
+   *   weights of a model at the start of a step, because nothing keeps it from doing so
+   */
+  read(after: readonly Tensor[] = []): Tensor {
+    const id = this.readStored();
+    if (this.type === FLOAT)
+      return backend.createOutputTensor({ id, shape: [...this.shape], dtype: FLOAT });
+    const [wide] = executeOp("Cast", widening, [id], 1, backend.getInputTensorIds(after));
+    backend.binding.deleteTensor(id);
+    return backend.createOutputTensor(wide!);
+  }
+
+  /** Rows of a matrix of bf16, as float32. @param indices int32 [rows] @returns [rows, columns] */
+  readRows(indices: Tensor): Tensor {
+    const attributes = [
+      attribute.type("dtype", this.type),
+      attribute.type("Tindices", INT32),
+      attribute.int("batch_dims", 0),
+      attribute.bool("validate_indices", true),
+    ];
+    const inputs = [this.handle, ...backend.getInputTensorIds([indices])];
+    const [rows] = executeOp("ResourceGather", attributes, inputs, 1);
+    const [wide] = executeOp("Cast", widening, [rows!.id], 1);
+    backend.binding.deleteTensor(rows!.id);
+    return backend.createOutputTensor(wide!);
+  }
+
+  /**
+   * The id of the current value as it is held, for ops that take bf16. Whoever asks deletes it; it must not become a tfjs tensor, since
+   * tfjs has no such type.
+   */
+  readStored(): number {
+    const attributes = [attribute.type("dtype", this.type)];
+    return executeOp("ReadVariableOp", attributes, [this.handle], 1)[0]!.id;
   }
 
   /** Sets all values to 0. Assigning a given tensor is not offered: TensorFlow would take over memory that others hold. */
@@ -57,27 +128,17 @@ export class Variable {
     this.write("AssignSubVariableOp", value);
   }
 
-  /** Replaces the value by a copy of `values`. */
+  /** Replaces the value of a variable of float32 by a copy of `values`. */
   load(values: Float32Array): void {
     if (values.length !== this.size) {
       throw new Error(
         `${this.name}: expected ${this.size} values for [${this.shape}], got ${values.length}`,
       );
     }
-    // DeepCopy, because a tensor made from a typed array shares its memory, which JavaScript owns.
-    const shared = native.createTensor(this.shape, FLOAT, values);
-    const [copy] = native.executeOp("DeepCopy", [attribute.type("T", FLOAT)], [shared], 1);
-    native.executeOp(
-      "AssignVariableOp",
-      [attribute.type("dtype", FLOAT)],
-      [this.handle, copy!.id],
-      0,
-    );
-    native.deleteTensor(shared);
-    native.deleteTensor(copy!.id);
+    this.assign(copyOf(native.createTensor(this.shape, FLOAT, values), FLOAT));
   }
 
-  /** A copy of the current value, row-major. */
+  /** A copy of the current value as float32, row-major. */
   values(): Float32Array {
     return take([this.read()])[0]!; // tf.tidy would look for tensors in every number that it returns
   }
@@ -93,8 +154,49 @@ export class Variable {
     native.deleteTensor(this.handle);
   }
 
+  /** Takes over a tensor, which nothing else may hold. */
+  private assign(id: number): void {
+    const attributes = [attribute.type("dtype", this.type)];
+    native.executeOp("AssignVariableOp", attributes, [this.handle, id], 0);
+    native.deleteTensor(id);
+  }
+
   private write(name: string, value: Tensor): void {
     const [id] = backend.getInputTensorIds([value]);
     executeOp(name, [attribute.type("dtype", FLOAT)], [this.handle, id!], 0);
+  }
+}
+
+const widening = [
+  attribute.type("SrcT", BFLOAT16),
+  attribute.type("DstT", FLOAT),
+  attribute.bool("Truncate", false),
+];
+
+/** A copy that TensorFlow owns, because a tensor made from a typed array can share its memory, which JavaScript owns. */
+function copyOf(shared: number, type: number): number {
+  const [copy] = native.executeOp("DeepCopy", [attribute.type("T", type)], [shared], 1);
+  native.deleteTensor(shared);
+  return copy!.id;
+}
+
+/** The binding takes no bf16, so its bytes go in and are taken for what they are. */
+function copyOfBits(bits: Uint16Array, shape: readonly number[]): number {
+  const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+  const shared = native.createTensor([...shape, 2], UINT8, bytes);
+  const attributes = [attribute.type("T", UINT8), attribute.type("type", BFLOAT16)];
+  const [seen] = native.executeOp("Bitcast", attributes, [shared], 1);
+  native.deleteTensor(shared);
+  return copyOf(seen!.id, BFLOAT16);
+}
+
+/** By our own op, native/file.cc: from the file into TensorFlow's memory. */
+function readBits({ path, begin }: FilePlace, shape: readonly number[]): number {
+  const sizes = native.createTensor([shape.length], INT32, Int32Array.from(shape));
+  const attributes = [attribute.string("path", path), attribute.int("begin", begin)];
+  try {
+    return native.executeOp("ReadBfloat16", attributes, [sizes], 1)[0]!.id;
+  } finally {
+    native.deleteTensor(sizes);
   }
 }

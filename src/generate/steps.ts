@@ -10,10 +10,10 @@ import {
   writeRowsInPlace,
 } from "../engine/ops.ts";
 import { roundsToBf16 } from "../engine/products.ts";
-import { attribute, backend, ops, type Tensor, tf } from "../engine/tf.ts";
+import { attribute, backend, executeOp, type Tensor, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { Model } from "../model/model.ts";
+import { EMBEDDING, type Model, outputWeightName } from "../model/model.ts";
 import {
   type Attention,
   causalAttention,
@@ -172,6 +172,12 @@ function ownDecode(
   return llamaDecode(model, cache, temperature, lastTokens!, slots, positions!, uniforms!);
 }
 
+/** The matrices of a layer, in the order of the op's inputs. */
+const decodedMatrices = [
+  ...["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"],
+  ...["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"],
+];
+
 /**
  * Our own op for the CPU, native/decode.cc: gives tokens to the model, in the order of a sequence, and samples the next ones. Those of -1
  * are left out.
@@ -191,17 +197,33 @@ function llamaDecode(
   positions: Tensor,
   uniforms: Tensor,
 ): Tensor[] {
-  // In the order of parameterShapes, which ModelOf in native/decode.cc goes by.
-  const variables = [...parameters.values(), ...cache.keys, ...cache.values];
+  const read = (name: string) => parameters.get(name)!.readStored();
+  const ofLayers = (name: string) =>
+    Array.from({ length: config.layers }, (_, i) => read(`model.layers.${i}.${name}.weight`));
   const rotation = rotationAt(config, tf.range(0, cache.capacity, 1, "int32"));
   const rotations = [rotation.cos, rotation.signedSin].map((x) =>
     tf.reshape(x, [cache.capacity, config.headDim]),
   );
-  const scalars = [temperature, config.normEpsilon].map((value) => tf.scalar(value));
-  const tensors = variables.map((variable) => variable.read());
-  const isRounded = tf.scalar(Number(roundsToBf16()), "int32");
-  const others = [tokens, slots, positions, uniforms, ...rotations, ...scalars, isRounded];
-  return ops("LlamaDecode", [attribute.int("N", tensors.length)], [...tensors, ...others], 2);
+  const inputs = [
+    ...[read(EMBEDDING), read(outputWeightName(config))],
+    ...decodedMatrices.map(ofLayers),
+    ...[ofLayers("input_layernorm"), ofLayers("post_attention_layernorm")],
+    read("model.norm.weight"),
+    ...[cache.keys, cache.values].map((variables) =>
+      variables.map((variable) => variable.readStored()),
+    ),
+    ...backend.getInputTensorIds([tokens, slots, positions, uniforms, ...rotations]),
+  ];
+  const attributes = [
+    attribute.int("L", config.layers),
+    attribute.type("W", parameters.get(EMBEDDING)!.type),
+    attribute.float("temperature", temperature),
+    attribute.float("epsilon", config.normEpsilon),
+    attribute.bool("rounded", roundsToBf16()),
+  ];
+  return executeOp("LlamaDecode", attributes, inputs, 2).map((info) =>
+    backend.createOutputTensor(info),
+  );
 }
 
 /** The same by TensorFlow's ops: for GPUs. A slot without a sequence gets tokens, too. */

@@ -12,6 +12,7 @@ import { Rng } from "../rng.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import {
   disposeModel,
+  type HeldAs,
   loadVariables,
   type Model,
   outputWeightName,
@@ -79,10 +80,10 @@ export function isClassifier(folder: string): boolean {
  *
  * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
  */
-export function loadClassifier(folder: string): Classifier {
+export function loadClassifier(folder: string, weights?: HeldAs): Classifier {
   const config = readModelConfig(folder, architecture);
   const shapes = backboneShapes(config).set(headName, [2, config.dim]);
-  const parameters = loadVariables(folder, shapes);
+  const parameters = loadVariables(folder, shapes, weights);
   const head = parameters.get(headName)!;
   parameters.delete(headName);
   return { model: { config, parameters }, head };

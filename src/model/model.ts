@@ -4,13 +4,16 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
-import { Variable } from "../engine/variable.ts";
+import { backend } from "../engine/tf.ts";
+import { type FilePlace, Variable } from "../engine/variable.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import type { Rng } from "../rng.ts";
+import { say } from "../terminal.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { checkFinite } from "./finite.ts";
 import { describeOtherKind } from "./folderKind.ts";
+import { float32ToBfloat16 } from "./halfFloats.ts";
 import {
   openSafetensors,
   type SafetensorsFile,
@@ -28,6 +31,12 @@ export interface Model {
 
 export const EMBEDDING = "model.embed_tokens.weight";
 const OUTPUT = "lm_head.weight";
+
+/** A weight in a file, not yet read. */
+interface StoredWeight extends TensorToWrite {
+  /** Where it stands, if it is bf16. */
+  readonly bf16?: FilePlace;
+}
 
 /** Name and shape of every weight of a model, in the model's order. */
 export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
@@ -79,13 +88,20 @@ export function disposeModel(model: Model): void {
 }
 
 /**
- * Reads a Hugging Face folder: config.json and model.safetensors or its shards; 16-bit weights are widened.
+ * How a model's matrices are held: as float32, or as bf16, which takes half the memory and cannot be trained. "stored" is bf16 where the
+ * files have nothing else, so that no number changes; on a GPU it is float32, because there each use would widen anew.
+ */
+export type HeldAs = "float32" | "bf16" | "stored";
+
+/**
+ * Reads a Hugging Face folder: config.json and model.safetensors or its shards. Vectors are always held as float32.
  *
+ * @param weights "bf16" rounds what the files have in other types, and says so
  * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
  */
-export function loadModel(folder: string): Model {
-  const { config, weights } = openWeights(folder);
-  return { config, parameters: toVariables(weights) };
+export function loadModel(folder: string, weights: HeldAs = "float32"): Model {
+  const found = openWeights(folder);
+  return { config: found.config, parameters: toVariables(found.weights, weights, folder) };
 }
 
 /**
@@ -101,7 +117,7 @@ export function loadModel(folder: string): Model {
  */
 export function openWeights(folder: string): {
   config: ModelConfig;
-  weights: ReadonlyMap<string, TensorToWrite>;
+  weights: ReadonlyMap<string, StoredWeight>;
 } {
   const config = readModelConfig(folder);
   const names = config.tieEmbeddings ? weightNames(folder) : undefined;
@@ -117,7 +133,7 @@ export function openWeights(folder: string): {
   return { config, weights: new Map([[EMBEDDING, embedding ?? output], ...weights]) };
 }
 
-function differ(a: TensorToWrite, b: TensorToWrite): boolean {
+function differ(a: StoredWeight, b: StoredWeight): boolean {
   const [left, right] = [a.data, b.data];
   return left.some((value, i) => value !== right[i]);
 }
@@ -149,20 +165,50 @@ function weightNames(folder: string): Set<string> {
 export function loadVariables(
   folder: string,
   shapes: ReadonlyMap<string, readonly number[]>,
+  weights: HeldAs = "float32",
 ): Map<string, Variable> {
-  return toVariables(findWeights(folder, shapes));
+  return toVariables(findWeights(folder, shapes), weights, folder);
 }
 
-function toVariables(weights: ReadonlyMap<string, TensorToWrite>): Map<string, Variable> {
+function toVariables(
+  weights: ReadonlyMap<string, StoredWeight>,
+  heldAs: HeldAs,
+  folder: string,
+): Map<string, Variable> {
+  const matrices = [...weights.values()].filter(({ shape }) => shape.length === 2);
+  const areBf16 = matrices.every(({ bf16 }) => bf16 !== undefined);
+  const isBf16 = heldAs === "bf16" || (heldAs === "stored" && areBf16 && !backend.isUsingGpuDevice);
+  if (isBf16 && !areBf16) say(`note: ${folder}: weights that are not bf16 are rounded to it`);
   const parameters = new Map<string, Variable>();
   try {
-    for (const [name, { shape, data }] of weights)
-      parameters.set(name, new Variable(name, shape, data as Float32Array));
+    for (const [name, weight] of weights) {
+      const isMatrix = weight.shape.length === 2;
+      parameters.set(
+        name,
+        isBf16 && isMatrix ? bf16Variable(name, weight) : variable(name, weight),
+      );
+    }
   } catch (error) {
     for (const variable of parameters.values()) variable.dispose();
     throw error;
   }
   return parameters;
+}
+
+function variable(name: string, { shape, data }: StoredWeight): Variable {
+  return new Variable(name, shape, data as Float32Array);
+}
+
+/** Straight from the file where that has bf16. */
+function bf16Variable(name: string, weight: StoredWeight): Variable {
+  const { shape, bf16 } = weight;
+  if (!bf16) return new Variable(name, shape, float32ToBfloat16(weight.data as Float32Array));
+  try {
+    return new Variable(name, shape, bf16);
+  } catch (error) {
+    void weight.data; // reads the same bytes, and says what is wrong with them
+    throw error;
+  }
 }
 
 /**
@@ -175,8 +221,8 @@ function toVariables(weights: ReadonlyMap<string, TensorToWrite>): Map<string, V
 function findWeights(
   folder: string,
   shapes: ReadonlyMap<string, readonly number[]>,
-): Map<string, TensorToWrite> {
-  const found = new Map<string, TensorToWrite>();
+): Map<string, StoredWeight> {
+  const found = new Map<string, StoredWeight>();
   const seen = new Set<string>();
   for (const path of weightFiles(folder)) {
     using file = openSafetensors(path);
@@ -316,9 +362,9 @@ function readWeightMap(indexPath: string): Record<string, string> {
   return map as Record<string, string>;
 }
 
-function weightIn(file: SafetensorsFile, name: string, shape: readonly number[]): TensorToWrite {
+function weightIn(file: SafetensorsFile, name: string, shape: readonly number[]): StoredWeight {
   const { path } = file;
-  const found = file.tensors.get(name)!.shape;
+  const { shape: found, dtype } = file.tensors.get(name)!;
   if (found.join() !== shape.join()) {
     throw new UserError(
       `${path}: ${name} has shape [${found}], expected [${shape}] from config.json; ` +
@@ -329,6 +375,7 @@ function weightIn(file: SafetensorsFile, name: string, shape: readonly number[])
   return {
     dtype: "F32",
     shape,
+    ...(dtype === "BF16" && { bf16: file.placeOf(name) }),
     get data() {
       const values = read();
       checkFinite(values, shape, name, path);

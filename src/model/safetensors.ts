@@ -2,6 +2,7 @@
 // Every tensor is read by its position, so that a file larger than the memory can be opened.
 import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import type { FilePlace } from "../engine/variable.ts";
 import { UserError, withPath } from "../errors.ts";
 import { type OpenFile, openToRead, readFully, syncFolder, writeFully } from "./fileAccess.ts";
 import {
@@ -48,6 +49,8 @@ export interface SafetensorsFile extends OpenFile {
   readFloat32(name: string): Float32Array;
   /** The same when it is called, by the header as it was read; the file may be closed by then. */
   laterFloat32(name: string): () => Float32Array;
+  /** Where a tensor's bytes begin. */
+  placeOf(name: string): FilePlace;
 }
 
 /** 16-bit floats are widened piece by piece, so that only the result is held whole. */
@@ -73,6 +76,7 @@ export function openSafetensors(path: string): SafetensorsFile {
       path,
       metadata,
       tensors: entries,
+      placeOf: (name) => ({ path, begin: entryOf(name).begin }),
       read: (name) => readRaw(descriptor, path, entryOf(name)),
       readFloat32: (name) => readFloat32(descriptor, path, name, entryOf(name)),
       laterFloat32: (name) => {

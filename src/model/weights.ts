@@ -1,7 +1,7 @@
 // The one seam through which a step uses a model's weights: the forward pass says what it multiplies with what, and nothing of how
 // the weights are held.
-import { gatherRows, linear } from "../engine/ops.ts";
-import type { Tensor } from "../engine/tf.ts";
+import { frozenLinear, gatherRows, linear } from "../engine/ops.ts";
+import { BFLOAT16, type Tensor } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import { EMBEDDING } from "./model.ts";
 
@@ -17,21 +17,27 @@ export interface Weights {
   vector(name: string): Tensor;
 }
 
-/** Reads all variables, once per step. */
+/** Reads all variables of float32, once per step. Those of bf16 are read where they are used. */
 export function readWeights(variables: ReadonlyMap<string, Variable>): Weights {
-  return weightsOf(new Map([...variables].map(([name, variable]) => [name, variable.read()])));
-}
-
-function weightsOf(tensors: ReadonlyMap<string, Tensor>): Weights {
-  const at = (name: string): Tensor => {
+  const tensors = new Map<string, Tensor>();
+  const frozen = new Map<string, Variable>();
+  for (const [name, variable] of variables) {
+    if (variable.type === BFLOAT16) frozen.set(name, variable);
+    else tensors.set(name, variable.read());
+  }
+  const vector = (name: string): Tensor => {
     const tensor = tensors.get(name);
     if (!tensor) throw new Error(`the model has no weight ${name}`);
     return tensor;
   };
   return {
     tensors,
-    embed: (tokens) => gatherRows(at(EMBEDDING), tokens),
-    project: (x, matrix) => linear(x, at(matrix)),
-    vector: at,
+    embed: (tokens) =>
+      frozen.get(EMBEDDING)?.readRows(tokens) ?? gatherRows(vector(EMBEDDING), tokens),
+    project: (x, matrix) => {
+      const variable = frozen.get(matrix);
+      return variable ? frozenLinear(x, variable) : linear(x, vector(matrix));
+    },
+    vector,
   };
 }

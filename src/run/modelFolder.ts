@@ -9,7 +9,7 @@ import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { checkHoldsModel, loadModel, type Model, saveModel } from "../model/model.ts";
+import { checkHoldsModel, type HeldAs, loadModel, type Model, saveModel } from "../model/model.ts";
 import { type AnswerForm, answerForm } from "../rewardConfig.ts";
 
 /** How a model was taught to answer: what evaluation needs to ask in the same way. */
@@ -30,12 +30,16 @@ const answerFormatSchema = z.strictObject({
 /**
  * Reads weights and tokenizer.
  *
+ * @param weights how matrices are held; float32 where nothing is said
  * @throws UserError when something is missing or damaged, or the tokenizer has ids that the model has not
  */
-export function loadModelFolder(folder: string): { model: Model; tokenizer: Tokenizer } {
+export function loadModelFolder(
+  folder: string,
+  weights?: HeldAs,
+): { model: Model; tokenizer: Tokenizer } {
   checkHoldsModel(folder);
   const tokenizer = loadTokenizer(folder);
-  const model = loadModel(folder);
+  const model = loadModel(folder, weights);
   checkVocabulary(tokenizer, model.config, folder);
   return { model, tokenizer };
 }

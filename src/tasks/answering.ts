@@ -38,7 +38,7 @@ export interface Answering {
  */
 export function openAnswering(folder: string, told: ToldFormat): Answering {
   const saved = readAnswerFormat(folder);
-  const { model, tokenizer } = loadModelFolder(folder);
+  const { model, tokenizer } = loadModelFolder(folder, "stored");
   const prompt = told.prompt ? choosePrompt(told.prompt, tokenizer) : saved?.sampling.prompt;
   const format = answerFormat(saved, told, prompt);
   if (!saved) {

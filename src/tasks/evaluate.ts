@@ -157,7 +157,7 @@ async function poolsOfGroups(
   const output = join(folder, "probabilities.jsonl");
   const inputs = hashInputs({ reranker, samples: samplesIn(folder) });
   const tokenizer = loadTokenizer(reranker);
-  const classifier = loadClassifier(reranker);
+  const classifier = loadClassifier(reranker, "stored");
   try {
     await growFile("rerank", output, groups.length, (onBlock) =>
       classifyToFile(output, classifier, tokenizer, groups, inputs, onBlock),

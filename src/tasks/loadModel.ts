@@ -34,6 +34,6 @@ export function loadModel(
   usePrecision(precision);
   const folder = resolveModelFolder(path);
   const tokenizer = tokenizerIn(folder);
-  const model = loadWeights(folder);
+  const model = loadWeights(folder, "stored");
   return { folder, model, tokenizer, [Symbol.dispose]: () => disposeModel(model) };
 }

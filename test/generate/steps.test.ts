@@ -9,6 +9,7 @@ interface Comparison {
   readonly temperature: number;
   readonly others: number;
   readonly difference: number;
+  readonly isSameAsBf16: boolean;
   readonly first: readonly number[];
 }
 
@@ -25,8 +26,10 @@ function compareOps(precision: string, isa: string): Comparison[] {
 test.skipIf(backend.isUsingGpuDevice).each(["DEFAULT", "AVX2", "SSE41"])(
   "with instructions up to %s the own op samples what TensorFlow's ops sample",
   (isa) => {
-    for (const { name, temperature, others, difference } of compareOps("float32", isa)) {
+    for (const result of compareOps("float32", isa)) {
+      const { name, temperature, others, difference } = result;
       const label = `${name} at ${temperature}`;
+      expect(result.isSameAsBf16, label).toBe(true);
       expect(others, label).toBe(0);
       expect(difference, label).toBeLessThan(2e-5);
     }
@@ -36,6 +39,7 @@ test.skipIf(backend.isUsingGpuDevice).each(["DEFAULT", "AVX2", "SSE41"])(
 const hasAmx = /\bamx_bf16\b/.test(readFileSync("/proc/cpuinfo", "utf8"));
 test.runIf(hasAmx && !backend.isUsingGpuDevice)("bf16 rounds what goes into products", () => {
   const rounded = compareOps("bf16", "DEFAULT");
+  for (const { name, isSameAsBf16 } of rounded) expect(isSameAsBf16, name).toBe(true);
   compareOps("float32", "DEFAULT").forEach(({ name, temperature, first }, i) => {
     if (temperature > 0) return; // a uniform number can fall on another token
     const difference = largestDifference(first, rounded[i]!.first);

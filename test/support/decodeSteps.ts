@@ -1,10 +1,12 @@
 // `decodeSteps.ts PRECISION`: prompts read and tokens sampled by our own op for the CPU and by TensorFlow's ops, in a process of
 // its own, because a process keeps to one instruction set. Prints, for models and temperatures, how many of the sequences differ,
-// how far the log-probabilities of the equal ones are apart, and the first log-probability of each sequence by our own op.
+// how far the log-probabilities of the equal ones are apart, whether weights held as bf16 give what they give widened, and the first log-probability of each sequence by our own op.
+import { isDeepStrictEqual } from "node:util";
 import { precision } from "../../src/config.ts";
 import { compile } from "../../src/engine/compile.ts";
 import { usePrecision } from "../../src/engine/products.ts";
 import { tf } from "../../src/engine/tf.ts";
+import { Variable } from "../../src/engine/variable.ts";
 import {
   batchedDecode,
   batchedPrefill,
@@ -14,6 +16,7 @@ import {
   prefillStep,
 } from "../../src/generate/steps.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../src/model/halfFloats.ts";
 import { createModel, type Model } from "../../src/model/model.ts";
 import { Rng } from "../../src/rng.ts";
 import { largestDifference } from "./golden.ts";
@@ -93,8 +96,21 @@ function isSameUpToABorder(a: readonly number[], b: readonly number[]): boolean 
   return first === -1 || Math.abs(a[first]! - b[first]!) === 1;
 }
 
+/** The model's weights rounded to bf16, held as such or as float32. */
+function roundedModel({ config, parameters }: Model, isBf16: boolean): Model {
+  const rounded = [...parameters].map(([name, variable]) => {
+    const bits = float32ToBfloat16(variable.values());
+    const wide = new Float32Array(bits.length);
+    bfloat16ToFloat32(bits, wide);
+    const values = isBf16 && variable.shape.length === 2 ? bits : wide;
+    return [name, new Variable(name, variable.shape, values)] as const;
+  });
+  return { config, parameters: new Map(rounded) };
+}
+
 const results = Object.entries(configs).flatMap(([name, config]) => {
   const model = createModel(config, Rng.named(2, name));
+  const rounded = [false, true].map((isBf16) => roundedModel(model, isBf16));
   return [0, 0.7, 1].map((temperature) => {
     const own = run(model, createCache(config, slots, capacity), temperature, true);
     const batched = run(model, createCache(config, slots, capacity, 1), temperature, false);
@@ -107,6 +123,11 @@ const results = Object.entries(configs).flatMap(([name, config]) => {
       temperature,
       others: own.filter(({ tokens }, i) => !isSameUpToABorder(tokens, batched[i]!.tokens)).length,
       difference: Math.max(...differences),
+      isSameAsBf16: isDeepStrictEqual(
+        ...(rounded.map((variant) =>
+          run(variant, createCache(config, slots, capacity), temperature, true),
+        ) as [unknown, unknown]),
+      ),
       first: own.map(({ logprobs }) => logprobs[0]!),
     };
   });
