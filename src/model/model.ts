@@ -265,10 +265,12 @@ export function saveWeights(
   folder: string,
   { dtype, maxShardBytes }: WeightFormat,
 ): void {
-  const shards = splitIntoShards(parameters, { dtype, maxShardBytes });
+  const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
+  const shards = shardsOf(shapes, dtype, maxShardBytes);
   const names = shards.map((_, i) => shardName(i + 1, shards.length));
   shards.forEach((shard, i) => {
-    saveVariables(shard, join(folder, names[i]!), dtype);
+    const variables = [...shard.keys()].map((name) => [name, parameters.get(name)!] as const);
+    saveVariables(new Map(variables), join(folder, names[i]!), dtype);
   });
   if (shards.length === 1) return;
   const places = shards.flatMap((shard, i) => [...shard.keys()].map((name) => [name, names[i]!]));
@@ -282,25 +284,26 @@ export function saveWeights(
 }
 
 /** In the order given: a shard is closed when the next weight does not fit. */
-function splitIntoShards(
-  parameters: ReadonlyMap<string, Variable>,
-  { dtype, maxShardBytes }: WeightFormat,
-): Map<string, Variable>[] {
-  const shards = [new Map<string, Variable>()];
+export function shardsOf(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  dtype: FloatDtype,
+  maxShardBytes: number,
+): Map<string, readonly number[]>[] {
+  const shards = [new Map<string, readonly number[]>()];
   let bytes = 0;
-  for (const [name, variable] of parameters) {
-    const added = byteLengthOf(dtype, variable.shape);
+  for (const [name, shape] of shapes) {
+    const added = byteLengthOf(dtype, shape);
     if (bytes > 0 && bytes + added > maxShardBytes) {
       shards.push(new Map());
       bytes = 0;
     }
-    shards.at(-1)!.set(name, variable);
+    shards.at(-1)!.set(name, shape);
     bytes += added;
   }
   return shards;
 }
 
-function shardName(number: number, count: number): string {
+export function shardName(number: number, count: number): string {
   const digits = (n: number) => String(n).padStart(5, "0");
   return count === 1
     ? "model.safetensors"
