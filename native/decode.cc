@@ -52,11 +52,21 @@ struct Form {
   typedef W Weight;
 };
 
+/** The two matrices that are added to one: B [out, rank] · A [rank, in]; without them rank is 0. */
+struct Adapter {
+  const float *a, *b;
+  int64_t rank;
+};
+
+/** A layer's matrices that can have an adapter, in the order of the op's inputs. */
+enum Adapted { kQueryHeads, kKeyHeads, kValueHeads, kOutput, kGate, kUp, kDown, kAdapted };
+
 struct Layer {
   const float *attention_norm, *ffn_norm;
   Matrix queries, keys, values, output, gate, up, down;
   float *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
   float *cached_values;  // [slots, kv_heads, capacity, head_dim]
+  Adapter adapters[kAdapted];
 };
 
 struct Lane {
@@ -71,6 +81,8 @@ struct Model {
   std::vector<Layer> layers;
   const float *cosines, *sines;  // [capacity, head_dim], the first half of the sines negative
   float temperature, epsilon;
+  float adapter_scale;
+  int64_t most_rank;  // of all adapters, 0 where there is none
   bool is_rounded;  // products of numbers rounded to bf16
   bool is_bfloat16;  // the matrices
 
@@ -91,6 +103,7 @@ struct Batch {
   std::vector<float> memory;
   // All [panels, features, kPanel].
   float *x, *queries, *mixed, *gated, *logits;
+  float *lowered;  // A · x of up to three matrices, scaled: [3, panels, rank, kPanel]
   float *scratch;  // of each member: scratch_size()
   Team team;
 
@@ -112,14 +125,15 @@ struct Batch {
   void Allocate(int64_t threads) {
     const int64_t attended = model.heads * model.head_dim, words = steps > 0 ? model.vocab : 0;
     const int64_t size = panels() * kPanel;
-    memory.assign(kLanes + (model.dim + 2 * attended + model.ffn_dim + words) * size + threads * scratch_size(), 0.0f);
+    memory.assign(kLanes + (model.dim + 2 * attended + model.ffn_dim + words + 3 * model.most_rank) * size + threads * scratch_size(), 0.0f);
     x = memory.data();
     while (reinterpret_cast<uintptr_t>(x) % (4 * kLanes) != 0) x++;  // a vector is one line of the processor's cache
     queries = x + model.dim * size;
     mixed = queries + attended * size;
     gated = mixed + attended * size;
     logits = gated + model.ffn_dim * size;
-    scratch = logits + words * size;
+    lowered = logits + words * size;
+    scratch = lowered + 3 * model.most_rank * size;
   }
 };
 
@@ -300,6 +314,49 @@ INLINE void Product(const Batch &b, const typename F::Weight *weight, Range rows
   }
 }
 
+/** How adapters are multiplied: with float32 as it is, whatever the weights are. */
+template <class F>
+using PlainForm = Form<F::kRows <= 8 ? F::kRows : 8, F::kVectors, false, float>;
+
+/** Where A · x of the matrix is, which is one of three at most that have the same x. */
+INLINE float *LoweredOf(const Batch &b, int matrix) {
+  const int which = matrix < kOutput ? matrix : matrix == kUp ? 1 : 0;
+  return b.lowered + which * b.model.most_rank * b.panels() * kPanel;
+}
+
+/**
+ * A member's part of A · x, scaled, of the adapters of matrices that have the same x; all members' when it returns.
+ *
+ * @param x [inner, lanes], not rounded
+ */
+template <class F>
+INLINE void Lower(Batch &b, const Layer &layer, std::initializer_list<int> matrices, int64_t inner, float *x, int64_t member,
+                  int64_t count) {
+  if (b.model.most_rank == 0) return;
+  for (const int matrix : matrices) {
+    const Adapter &adapter = layer.adapters[matrix];
+    if (adapter.rank == 0) continue;
+    const Range rows = ShareOf(adapter.rank, 1, member, count);
+    float *lowered = LoweredOf(b, matrix);
+    Product<PlainForm<F>>(b, adapter.a, rows, inner, x, lowered, adapter.rank, false);
+    for (int64_t panel = 0; panel < b.panels(); panel++)
+      for (int64_t i = rows.begin * kPanel; i < rows.end * kPanel; i += kLanes) {
+        float *at = lowered + panel * adapter.rank * kPanel + i;
+        Store(at, Load(at) * b.model.adapter_scale);
+      }
+  }
+  b.team.Wait(count);
+}
+
+/** Adds some rows of B · (A · x) to out, whose first row is the first of these. */
+template <class F>
+INLINE void Raise(const Batch &b, const Layer &layer, int matrix, Range rows, float *out, int64_t height) {
+  const Adapter &adapter = layer.adapters[matrix];
+  if (adapter.rank == 0) return;
+  Product<PlainForm<F>>(b, adapter.b + rows.begin * adapter.rank, {0, rows.end - rows.begin}, adapter.rank, LoweredOf(b, matrix), out,
+                        height, true);
+}
+
 /** RMS norm of every lane. */
 INLINE void Norm(const Batch &b, const float *weight, float *normed) {
   const int64_t dim = b.model.dim;
@@ -409,6 +466,7 @@ INLINE void Project(const Batch &b, const Layer &layer, int64_t step, int64_t un
   float *out = is_query ? b.queries + head * panel_size : projected;
   const int64_t height = is_query ? m.heads * size : size;
   Product<F>(b, weight, {0, size}, m.dim, normed, out, height, false);
+  Raise<F>(b, layer, is_query ? kQueryHeads : is_value ? kValueHeads : kKeyHeads, {head * size, (head + 1) * size}, out, height);
   for (int64_t panel = 0; panel < b.panels() && !is_value; panel++)
     Rotate(size, cosines + panel * panel_size, sines + panel * panel_size, out + panel * height * kPanel);
   for (int64_t lane = 0; lane < b.used() && !is_query; lane++) {
@@ -499,6 +557,7 @@ INLINE void Run(Batch &b, int64_t member, int64_t count) {
     for (const Layer &layer : m.layers) {
       b.team.Wait(count);
       Norm(b, layer.attention_norm, normed);
+      Lower<F>(b, layer, {kQueryHeads, kKeyHeads, kValueHeads}, m.dim, normed, member, count);
       float *attention_input = RightOf<F>(b, m.dim, normed, tiles);
       for (int64_t unit = heads.begin; unit < heads.end; unit++)
         Project<F>(b, layer, step, unit, attention_input, cosines, sines, projected);
@@ -507,14 +566,19 @@ INLINE void Run(Batch &b, int64_t member, int64_t count) {
       for (int64_t task = member; task < b.used() * m.kv_heads; task += count)
         AttendLane(b, layer, step, task / m.kv_heads, task % m.kv_heads, scratch);
       b.team.Wait(count);
+      Lower<F>(b, layer, {kOutput}, attended, b.mixed, member, count);
       Product<F>(b, layer.output.As<Weight>(), features, attended, RightOf<F>(b, attended, b.mixed, tiles), b.x, m.dim, true);
+      Raise<F>(b, layer, kOutput, features, b.x + features.begin * kPanel, m.dim);
       b.team.Wait(count);
       Norm(b, layer.ffn_norm, normed);
+      Lower<F>(b, layer, {kGate, kUp}, m.dim, normed, member, count);
       float *ffn_input = RightOf<F>(b, m.dim, normed, tiles);
       for (int64_t row = ffn_features.begin; row < ffn_features.end; row += kRows) {
         const Range rows{row, std::min(ffn_features.end, row + kRows)};
         Product<F>(b, layer.gate.As<Weight>(), rows, m.dim, ffn_input, b.gated, m.ffn_dim, false);
         Product<F>(b, layer.up.As<Weight>() + row * m.dim, {0, rows.end - row}, m.dim, ffn_input, projected, kRows, false);
+        Raise<F>(b, layer, kGate, rows, b.gated + row * kPanel, m.ffn_dim);
+        Raise<F>(b, layer, kUp, rows, projected, kRows);
         for (int64_t panel = 0; panel < b.panels(); panel++) {
           float *gates = b.gated + (panel * m.ffn_dim + row) * kPanel;
           for (int64_t i = 0; i < (rows.end - row) * kPanel; i += kLanes) {
@@ -524,7 +588,9 @@ INLINE void Run(Batch &b, int64_t member, int64_t count) {
         }
       }
       b.team.Wait(count);
+      Lower<F>(b, layer, {kDown}, m.ffn_dim, b.gated, member, count);
       Product<F>(b, layer.down.As<Weight>(), features, m.ffn_dim, RightOf<F>(b, m.ffn_dim, b.gated, tiles), b.x, m.dim, true);
+      Raise<F>(b, layer, kDown, features, b.x + features.begin * kPanel, m.dim);
     }
     b.team.Wait(count);
     Norm(b, m.norm, normed);
@@ -577,38 +643,44 @@ void RunBatch(Batch &batch) {
 
 struct Settings {
   const int32_t layers;
-  const float temperature, epsilon;
+  const float temperature, epsilon, adapter_scale;
   const bool is_rounded;
+  /** Of each adapter, the layer times kAdapted and which of its matrices it belongs to. */
+  const std::vector<int32_t> adapted;
 
   explicit Settings(Attributes attributes)
       : layers(attributes.Int("L")),
         temperature(attributes.Float("temperature")),
         epsilon(attributes.Float("epsilon")),
-        is_rounded(attributes.Bool("rounded")) {}
+        adapter_scale(attributes.Float("adapter_scale")),
+        is_rounded(attributes.Bool("rounded")),
+        adapted(attributes.Ints("adapted")) {}
 };
 
-/** The inputs of one call, one role after another; a list has one tensor per layer. */
+/** The inputs of one call, one role after another; a list has one tensor per layer, or one per adapter. */
 struct Inputs {
   typedef std::vector<TF_Tensor *> List;
   TF_Tensor *embedding, *head;
   List queries, keys, values, outputs, gates, ups, downs, attention_norms, ffn_norms;
   TF_Tensor *norm;
-  List cached_keys, cached_values;
+  List cached_keys, cached_values, adapters_a, adapters_b;
   TF_Tensor *tokens, *slots, *positions, *uniforms, *cosines, *sines;
 
-  Inputs(Call &call, int layers) {
+  Inputs(Call &call, const Settings &settings) {
     int next = 0;
     const auto one = [&] { return call.Input(next++); };
-    const auto list = [&] {
+    const auto some = [&](size_t count) {
       List tensors;
-      for (int layer = 0; layer < layers; layer++) tensors.push_back(one());
+      while (tensors.size() < count) tensors.push_back(one());
       return tensors;
     };
+    const auto list = [&] { return some(settings.layers); };
     embedding = one(), head = one();
     for (List *matrices : {&queries, &keys, &values, &outputs, &gates, &ups, &downs, &attention_norms, &ffn_norms})
       *matrices = list();
     norm = one();
     cached_keys = list(), cached_values = list();
+    adapters_a = some(settings.adapted.size()), adapters_b = some(settings.adapted.size());
     for (TF_Tensor **tensor : {&tokens, &slots, &positions, &uniforms, &cosines, &sines}) *tensor = one();
   }
 };
@@ -638,7 +710,15 @@ Model ModelOf(const Inputs &in, const Settings &settings) {
   for (int i = 0; i < settings.layers; i++)
     m.layers.push_back({FloatsOf(in.attention_norms[i]), FloatsOf(in.ffn_norms[i]), MatrixOf(in.queries[i]), MatrixOf(in.keys[i]),
                         MatrixOf(in.values[i]), MatrixOf(in.outputs[i]), MatrixOf(in.gates[i]), MatrixOf(in.ups[i]),
-                        MatrixOf(in.downs[i]), FloatsOf(in.cached_keys[i]), FloatsOf(in.cached_values[i])});
+                        MatrixOf(in.downs[i]), FloatsOf(in.cached_keys[i]), FloatsOf(in.cached_values[i]), {}});
+  m.most_rank = 0;
+  for (size_t i = 0; i < settings.adapted.size(); i++) {
+    const int32_t place = settings.adapted[i];
+    const int64_t rank = TF_Dim(in.adapters_a[i], 0);
+    m.layers.at(place / kAdapted).adapters[place % kAdapted] = {FloatsOf(in.adapters_a[i]), FloatsOf(in.adapters_b[i]), rank};
+    m.most_rank = std::max(m.most_rank, rank);
+  }
+  m.adapter_scale = settings.adapter_scale;
   m.norm = FloatsOf(in.norm);
   m.head = MatrixOf(in.head);
   m.cosines = FloatsOf(in.cosines);
@@ -651,7 +731,7 @@ Model ModelOf(const Inputs &in, const Settings &settings) {
 
 void ComputeDecode(const Settings &settings, TF_OpKernelContext *context) {
   Call call(context);
-  const Inputs in(call, settings.layers);
+  const Inputs in(call, settings);
   const Model model = ModelOf(in, settings);
   const int64_t steps = TF_Dim(in.uniforms, 0), inputs = TF_Dim(in.uniforms, 1);
   const int32_t *tokens = IntsOf(in.tokens, inputs, "tokens"), *slots = IntsOf(in.slots, inputs, "slots");
@@ -684,10 +764,12 @@ void ComputeDecode(const Settings &settings, TF_OpKernelContext *context) {
 const bool registered = [] {
   Register("LlamaDecode",
            {{"embedding: W", "head: W", "queries: L * W", "keys: L * W", "values: L * W", "outputs: L * W", "gates: L * W", "ups: L * W",
-             "downs: L * W", "attention_norms: L * float", "ffn_norms: L * float", "norm: float", "cached_keys: L * float", "cached_values: L * float", "tokens: int32", "slots: int32",
+             "downs: L * W", "attention_norms: L * float", "ffn_norms: L * float", "norm: float", "cached_keys: L * float", "cached_values: L * float",
+             "adapters_a: M * float", "adapters_b: M * float", "tokens: int32", "slots: int32",
              "positions: int32", "uniforms: float", "cosines: float", "sines: float"},
             {"sampled: int32", "logprobs: float"},
-            {"L: int >= 1", "W: {float, bfloat16}", "temperature: float", "epsilon: float", "rounded: bool"},
+            {"L: int >= 1", "M: int >= 0", "W: {float, bfloat16}", "adapted: list(int) >= 0", "adapter_scale: float", "temperature: float",
+             "epsilon: float", "rounded: bool"},
             true},
            [](TF_ShapeInferenceContext *context, TF_Status *status) {
              const int uniforms = TF_ShapeInferenceContextNumInputs(context) - 3;

@@ -328,6 +328,13 @@ class Attributes {
     TF_OpKernelConstruction_GetAttrInt32(construction_, name, &value, status_);
     return value;
   }
+  std::vector<int32_t> Ints(const char *name) {
+    int32_t count = 0, size = 0;
+    TF_OpKernelConstruction_GetAttrSize(construction_, name, &count, &size, status_);
+    std::vector<int32_t> values(std::max(0, count));
+    TF_OpKernelConstruction_GetAttrInt32List(construction_, name, values.data(), values.size(), status_);
+    return values;
+  }
   int64_t Long(const char *name) {
     int64_t value = 0;
     TF_OpKernelConstruction_GetAttrInt64(construction_, name, &value, status_);

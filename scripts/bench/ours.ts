@@ -234,7 +234,7 @@ async function startRewards(job: Job): Promise<Worker> {
 function startProducts({ model: folder }: Job): Worker {
   const { config, parameters } = loadModel(folder);
   const products = compile("products", (x) => {
-    const weights = readWeights(parameters);
+    const weights = readWeights({ parameters });
     let states = x!;
     for (let layer = 0; layer < config.layers; layer++) {
       for (const name of ["gate_proj", "down_proj"])

@@ -91,7 +91,7 @@ const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as
 
 export const attribute = {
   string: (name: string, value: string): Attribute => ({ name, type: ATTRIBUTE.string, value }),
-  int: (name: string, value: number | number[]): Attribute => ({
+  int: (name: string, value: number | readonly number[]): Attribute => ({
     name,
     type: ATTRIBUTE.int,
     value,

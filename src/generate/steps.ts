@@ -12,6 +12,7 @@ import {
 import { roundsToBf16 } from "../engine/products.ts";
 import { attribute, backend, executeOp, type Tensor, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
+import { type Adapter, adapterNames } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { EMBEDDING, type Model, outputWeightName } from "../model/model.ts";
 import {
@@ -118,7 +119,7 @@ export function batchedPrefill(
     return causal(queries, keys, values, layer);
   };
   const flat = tf.reshape(withoutEmpty(tokens!), [rows * rowLength]);
-  hiddenStates(config, readWeights(model.parameters), flat, positions, attention);
+  hiddenStates(config, readWeights(model), flat, positions, attention);
   return touch(written);
 }
 
@@ -178,6 +179,17 @@ const decodedMatrices = [
   ...["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"],
 ];
 
+/** The matrices that have an adapter, by their places among those of all layers. */
+function adaptedMatrices({ layers }: ModelConfig, adapter: Adapter | undefined) {
+  const matrices = Array.from({ length: layers }, (_, layer) =>
+    decodedMatrices.map((name) => adapterNames(`model.layers.${layer}.${name}.weight`)),
+  );
+  return matrices
+    .flat()
+    .map((names, place) => ({ ...names, place }))
+    .filter(({ a }) => adapter?.variables.has(a));
+}
+
 /**
  * Our own op for the CPU, native/decode.cc: gives tokens to the model, in the order of a sequence, and samples the next ones. Those of -1
  * are left out.
@@ -189,7 +201,7 @@ const decodedMatrices = [
  * @returns tokens [steps, n] and their log-probabilities
  */
 function llamaDecode(
-  { config, parameters }: Model,
+  { config, parameters, adapter }: Model,
   cache: Cache,
   temperature: number,
   tokens: Tensor,
@@ -200,6 +212,7 @@ function llamaDecode(
   const read = (name: string) => parameters.get(name)!.readStored();
   const ofLayers = (name: string) =>
     Array.from({ length: config.layers }, (_, i) => read(`model.layers.${i}.${name}.weight`));
+  const adapted = adaptedMatrices(config, adapter);
   const rotation = rotationAt(config, tf.range(0, cache.capacity, 1, "int32"));
   const rotations = [rotation.cos, rotation.signedSin].map((x) =>
     tf.reshape(x, [cache.capacity, config.headDim]),
@@ -212,10 +225,18 @@ function llamaDecode(
     ...[cache.keys, cache.values].map((variables) =>
       variables.map((variable) => variable.readStored()),
     ),
+    adapted.map(({ a }) => adapter!.variables.get(a)!.readStored()),
+    adapted.map(({ b }) => adapter!.variables.get(b)!.readStored()),
     ...backend.getInputTensorIds([tokens, slots, positions, uniforms, ...rotations]),
   ];
   const attributes = [
     attribute.int("L", config.layers),
+    attribute.int("M", adapted.length),
+    attribute.int(
+      "adapted",
+      adapted.map(({ place }) => place),
+    ),
+    attribute.float("adapter_scale", adapter ? adapter.settings.alpha / adapter.settings.rank : 1),
     attribute.type("W", parameters.get(EMBEDDING)!.type),
     attribute.float("temperature", temperature),
     attribute.float("epsilon", config.normEpsilon),
@@ -235,7 +256,7 @@ export function batchedDecode(
 ): Tensor[] {
   const { config } = model;
   const [steps, count] = uniforms!.shape as [number, number];
-  const weights = readWeights(model.parameters);
+  const weights = readWeights(model);
   const sampled: Tensor[] = [];
   const logprobs: Tensor[] = [];
   let tokens = withoutEmpty(lastTokens!);

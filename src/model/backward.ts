@@ -4,7 +4,7 @@ import { compileNamed } from "../engine/compile.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
-import type { Model } from "./model.ts";
+import { type Model, trainedVariables } from "./model.ts";
 import { type BatchTensors, batchTensors, predictingStates, responseLogprobs } from "./score.ts";
 import { readWeights, type Weights } from "./weights.ts";
 
@@ -36,23 +36,28 @@ export function crossEntropy(logprobs: Tensor, weights: Tensor): Tensor {
 
 /**
  * @param name appears in TensorFlow's error messages
+ * @param heads trained beside the model, or on it
  * @param pack makes a microbatch: what is predicted, and where
  * @param lossOf a microbatch
  */
 export function createBackward(
   name: string,
-  parameters: ReadonlyMap<string, Variable>,
+  model: Model,
+  heads: ReadonlyMap<string, Variable>,
   optimizer: AdamW,
   { microBatchTokens }: { readonly microBatchTokens: number },
   pack: (part: readonly Sequence[], maxTokens: number) => PackedBatch,
   lossOf: (weights: Weights, inputs: WeightedBatch) => Tensor,
 ): Backward {
   const backward = compileNamed(name, (inputs: WeightedBatch) => {
-    const weights = readWeights(parameters);
-    const { tensors } = weights;
+    const weights = readWeights(model, heads);
+    const names = [...trainedVariables(model).keys(), ...heads.keys()];
     const loss = () => lossOf(weights, inputs);
-    const { value, grads } = tf.engine().gradients(loss, [...tensors.values()]);
-    optimizer.accumulate(new Map([...tensors.keys()].map((name, i) => [name, grads[i]!])));
+    const { value, grads } = tf.engine().gradients(
+      loss,
+      names.map((name) => weights.tensors.get(name)!),
+    );
+    optimizer.accumulate(new Map(names.map((name, i) => [name, grads[i]!])));
     return { loss: value };
   });
   const run = (batch: readonly Sequence[]): number => {
@@ -82,7 +87,8 @@ export function createResponseBackward(
 ): Backward {
   return createBackward(
     name,
-    model.parameters,
+    model,
+    new Map(),
     optimizer,
     options,
     packSequences,

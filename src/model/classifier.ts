@@ -64,8 +64,13 @@ export function disposeClassifier({ model, head }: Classifier): void {
 }
 
 /** All weights by name, the head last. */
-export function classifierParameters({ model, head }: Classifier): Map<string, Variable> {
-  return new Map([...model.parameters, [head.name, head]]);
+export function classifierParameters(classifier: Classifier): Map<string, Variable> {
+  return new Map([...classifier.model.parameters, ...headsOf(classifier)]);
+}
+
+/** What stands on the model, by name. */
+export function headsOf({ head }: Classifier): ReadonlyMap<string, Variable> {
+  return new Map([[head.name, head]]);
 }
 
 /** Whether a model's folder says that it holds a classifier. @throws UserError when its config.json cannot be read */
@@ -142,9 +147,9 @@ export interface ClassifierScorer {
 
 /** Judges sequences, each read to its end, with a classifier's current weights. */
 export function createClassifierScorer(classifier: Classifier): ClassifierScorer {
-  const parameters = classifierParameters(classifier);
+  const heads = headsOf(classifier);
   const run = compileNamed("classify", (batch: BatchTensors) => ({
-    logits: classLogits(classifier.model.config, readWeights(parameters), batch),
+    logits: classLogits(classifier.model.config, readWeights(classifier.model, heads), batch),
   }));
   const logits = (sequences: readonly Sequence[], maxTokens: number): Float32Array => {
     const read = sequences.map((sequence) => withClass(sequence, 0)); // any class: it is not read

@@ -13,7 +13,7 @@ export function sequenceLogits(
   const { config } = model;
   const run = compile("logits", (tokens) => {
     const length = tokens!.shape[0]!;
-    const weights = readWeights(model.parameters);
+    const weights = readWeights(model);
     const positions = tf.range(0, length, 1, "int32");
     const attention = causalAttention(config, tf.zeros([1, length], "int32"));
     const hidden = hiddenStates(config, weights, tokens!, positions, attention);

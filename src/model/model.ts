@@ -10,6 +10,15 @@ import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import type { Rng } from "../rng.ts";
 import { say } from "../terminal.ts";
+import {
+  type Adapter,
+  adapterWeights,
+  adapterWeightsName,
+  disposeAdapter,
+  loadAdapter,
+  readAdapterFolder,
+  writeAdapterConfig,
+} from "./adapter.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { checkFinite } from "./finite.ts";
 import { describeOtherKind } from "./folderKind.ts";
@@ -27,6 +36,8 @@ export interface Model {
   readonly config: ModelConfig;
   /** By Hugging Face's name, in the order of `parameterShapes`. */
   readonly parameters: ReadonlyMap<string, Variable>;
+  /** What is trained beside frozen weights. */
+  readonly adapter?: Adapter;
 }
 
 export const EMBEDDING = "model.embed_tokens.weight";
@@ -83,8 +94,17 @@ export function createModel(config: ModelConfig, rng: Rng): Model {
   return { config, parameters };
 }
 
-export function disposeModel(model: Model): void {
-  for (const variable of model.parameters.values()) variable.dispose();
+export function disposeModel({ parameters, adapter }: Model): void {
+  for (const variable of parameters.values()) variable.dispose();
+  if (adapter) disposeAdapter(adapter);
+}
+
+/** What training changes: the adapter, or everything. */
+export function trainedVariables({
+  parameters,
+  adapter,
+}: Pick<Model, "parameters" | "adapter">): ReadonlyMap<string, Variable> {
+  return adapter?.variables ?? parameters;
 }
 
 /**
@@ -94,12 +114,24 @@ export function disposeModel(model: Model): void {
 export type HeldAs = "float32" | "bf16" | "stored";
 
 /**
- * Reads a Hugging Face folder: config.json and model.safetensors or its shards. Vectors are always held as float32.
+ * Reads a Hugging Face folder: config.json and model.safetensors or its shards, or an adapter and its base model. Vectors are always
+ * held as float32.
  *
  * @param weights "bf16" rounds what the files have in other types, and says so
  * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
  */
 export function loadModel(folder: string, weights: HeldAs = "float32"): Model {
+  const adapted = readAdapterFolder(folder);
+  if (adapted) {
+    const base = loadModel(adapted.base, weights);
+    try {
+      const adapter = loadAdapter(folder, adapted, parameterShapes(base.config));
+      return { ...base, adapter };
+    } catch (error) {
+      disposeModel(base);
+      throw error;
+    }
+  }
   const found = openWeights(folder);
   return { config: found.config, parameters: toVariables(found.weights, weights, folder) };
 }
@@ -141,7 +173,8 @@ function differ(a: StoredWeight, b: StoredWeight): boolean {
 /**
  * @throws UserError, sooner than `loadModel`, for a folder without a model of this kind
  */
-export function checkHoldsModel(folder: string): void {
+export function checkHoldsModel(path: string): void {
+  const folder = readAdapterFolder(path)?.base ?? path;
   readModelConfig(folder);
   weightFiles(folder);
 }
@@ -246,8 +279,13 @@ function findWeights(
   return new Map([...shapes.keys()].map((name) => [name, found.get(name)!]));
 }
 
-/** Writes config.json and model.safetensors (float32) as transformers does. */
+/** Writes config.json and model.safetensors (float32) as transformers does; of a model with an adapter, that alone as peft does. */
 export function saveModel(model: Model, folder: string): void {
+  if (model.adapter) {
+    writeAdapterConfig(model.adapter, folder, "CAUSAL_LM");
+    saveVariables(adapterWeights(model.adapter), join(folder, adapterWeightsName));
+    return;
+  }
   writeFileAtomically(join(folder, "config.json"), jsonText(toHuggingFaceConfig(model.config)));
   saveVariables(model.parameters, join(folder, "model.safetensors"));
 }

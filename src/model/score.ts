@@ -97,7 +97,7 @@ export interface Scorer {
 export function createScorer(model: Model, valueHead?: ReadonlyMap<string, Variable>): Scorer {
   const { config } = model;
   const run = compileNamed("score", (batch: BatchTensors): Tensors => {
-    const weights = readWeights(new Map([...model.parameters, ...(valueHead ?? [])]));
+    const weights = readWeights(model, valueHead);
     const states = predictingStates(config, weights, batch);
     const logprobs = responseLogprobs(config, weights, states, batch.targets);
     return { logprobs, ...(valueHead && { values: responseValues(weights, states) }) };

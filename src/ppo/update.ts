@@ -13,7 +13,7 @@ import { entropyOf, logProbabilityOf } from "../engine/ops.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
-import type { Model } from "../model/model.ts";
+import { type Model, trainedVariables } from "../model/model.ts";
 import {
   type BatchTensors,
   batchTensors,
@@ -163,8 +163,9 @@ function createStep(
   trainsPolicy: boolean,
 ) {
   return compileNamed(trainsPolicy ? "ppo" : "value_warmup", (inputs: MicroBatch) => {
-    const weights = readWeights(new Map([...policy.parameters, ...(valueHead ?? [])]));
-    const names = [...(trainsPolicy ? weights.tensors : valueHead!).keys()];
+    const weights = readWeights(policy, valueHead);
+    const ofPolicy = trainsPolicy ? trainedVariables(policy).keys() : [];
+    const names = [...ofPolicy, ...(valueHead?.keys() ?? [])];
     let figures: Tensors = {};
     const { grads } = tf.engine().gradients(
       () => {

@@ -2,7 +2,7 @@
 import { packClasses, withClass } from "../data/batch.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { createBackward as createModelBackward } from "../model/backward.ts";
-import { type Classifier, classifierParameters, classLogits } from "../model/classifier.ts";
+import { type Classifier, classLogits, headsOf } from "../model/classifier.ts";
 import type { LabelledSequence } from "./input.ts";
 import { classLoss } from "./loss.ts";
 
@@ -23,7 +23,8 @@ export function createBackward(
 ): Backward {
   const backward = createModelBackward(
     "rerank",
-    classifierParameters(classifier),
+    classifier.model,
+    headsOf(classifier),
     optimizer,
     options,
     packClasses,

@@ -60,7 +60,7 @@ async function everything(folder: string, heldAs: HeldAs) {
   const { logprobs } = scorer.score(sequences, 10_000);
   const norms = [...parameters.keys()].filter((name) => name.includes("norm"));
   const backward = compileNamed("gradients", (inputs: BatchTensors) => {
-    const weights = readWeights(parameters);
+    const weights = readWeights({ parameters });
     const loss = () => {
       const states = predictingStates(config, weights, inputs);
       return tf.sum(responseLogprobs(config, weights, states, inputs.targets));

@@ -89,7 +89,7 @@ function lossOf(
 ) {
   const parameters = classifierParameters(classifier);
   const backward = compileNamed("loss", (inputs: WeightedBatch) => {
-    const weights = readWeights(parameters);
+    const weights = readWeights({ parameters });
     const { value, grads } = tf
       .engine()
       .gradients(

@@ -45,7 +45,7 @@ describe.each(modelVariants)("%s", (name) => {
     const place = Array.from({ length: rows * rowLength }, (_, i) => i % rowLength);
     const [actual] = take(
       compile("logits", (tokens, positions, segments) => {
-        const weights = readWeights(model.parameters);
+        const weights = readWeights(model);
         const attention = causalAttention(model.config, segments!);
         return [
           logits(
@@ -97,7 +97,7 @@ describe.each(modelVariants)("%s", (name) => {
     });
     const names = [...model.parameters.keys()];
     const step = (inputs: WeightedBatch) => {
-      const weights = readWeights(model.parameters);
+      const weights = readWeights(model);
       const loss = () => {
         const states = predictingStates(model.config, weights, inputs);
         const logprobs = responseLogprobs(model.config, weights, states, inputs.targets);

@@ -15,9 +15,10 @@ import {
   decodeStep,
   prefillStep,
 } from "../../src/generate/steps.ts";
+import { createAdapter } from "../../src/model/adapter.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../../src/model/halfFloats.ts";
-import { createModel, type Model } from "../../src/model/model.ts";
+import { createModel, type Model, parameterShapes } from "../../src/model/model.ts";
 import { Rng } from "../../src/rng.ts";
 import { largestDifference } from "./golden.ts";
 
@@ -97,7 +98,7 @@ function isSameUpToABorder(a: readonly number[], b: readonly number[]): boolean 
 }
 
 /** The model's weights rounded to bf16, held as such or as float32. */
-function roundedModel({ config, parameters }: Model, isBf16: boolean): Model {
+function roundedModel({ parameters, ...others }: Model, isBf16: boolean): Model {
   const rounded = [...parameters].map(([name, variable]) => {
     const bits = float32ToBfloat16(variable.values());
     const wide = new Float32Array(bits.length);
@@ -105,11 +106,29 @@ function roundedModel({ config, parameters }: Model, isBf16: boolean): Model {
     const values = isBf16 && variable.shape.length === 2 ? bits : wide;
     return [name, new Variable(name, variable.shape, values)] as const;
   });
-  return { config, parameters: new Map(rounded) };
+  return { ...others, parameters: new Map(rounded) };
 }
 
-const results = Object.entries(configs).flatMap(([name, config]) => {
+/** With adapters that change what the model says. */
+function adapted(model: Model): Model {
+  const settings = {
+    rank: 5,
+    alpha: 10,
+    targets: ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"] as const,
+  };
+  const rng = Rng.named(4, "adapter");
+  const adapter = createAdapter(parameterShapes(model.config), settings, "/", rng);
+  for (const variable of adapter.variables.values())
+    variable.load(Float32Array.from({ length: variable.size }, () => rng.normal() * 0.1));
+  return { ...model, adapter };
+}
+
+const models = Object.entries(configs).flatMap(([name, config]) => {
   const model = createModel(config, Rng.named(2, name));
+  return [[name, model] as const, [`${name} with adapters`, adapted(model)] as const];
+});
+const results = models.flatMap(([name, model]) => {
+  const { config } = model;
   const rounded = [false, true].map((isBf16) => roundedModel(model, isBf16));
   return [0, 0.7, 1].map((temperature) => {
     const own = run(model, createCache(config, slots, capacity), temperature, true);

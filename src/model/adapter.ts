@@ -1,0 +1,229 @@
+// LoRA: beside a frozen matrix W stand two small ones that are trained, and the product is W·x + alpha / rank · B·(A·x).
+// Reference: Hu et al., arXiv 2106.09685. The files are those of Python's peft 0.21.
+import { isAbsolute, join } from "node:path";
+import { z } from "zod";
+import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
+import { Variable } from "../engine/variable.ts";
+import { show, UserError } from "../errors.ts";
+import { isThere } from "../folders.ts";
+import type { Rng } from "../rng.ts";
+import { checkFinite } from "./finite.ts";
+import { openSafetensors } from "./safetensors.ts";
+import { weightName } from "./safetensorsHeader.ts";
+
+/** The matrices of a layer that can have an adapter. */
+export const adapterTargets = [
+  ...(["q_proj", "k_proj", "v_proj", "o_proj"] as const),
+  ...(["gate_proj", "up_proj", "down_proj"] as const),
+];
+export type AdapterTarget = (typeof adapterTargets)[number];
+
+export interface AdapterSettings {
+  /** Rows of A and columns of B. */
+  readonly rank: number;
+  /** Adapters count alpha / rank. */
+  readonly alpha: number;
+  readonly targets: readonly AdapterTarget[];
+}
+
+/** Whoever makes one disposes it. */
+export interface Adapter {
+  readonly settings: AdapterSettings;
+  /** A [rank, in] and B [out, rank] of each target in each layer, by `adapterNames`. */
+  readonly variables: ReadonlyMap<string, Variable>;
+  /** Absolute path of the folder with the frozen weights. */
+  readonly base: string;
+}
+
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+/** Names of the two matrices beside the one of this name. */
+export function adapterNames(matrix: string): { readonly a: string; readonly b: string } {
+  const stem = matrix.replace(/\.weight$/, "");
+  return { a: `${stem}.lora_A.weight`, b: `${stem}.lora_B.weight` };
+}
+
+/** @param shapes of the model's weights */
+function adapterShapes(shapes: Shapes, { rank, targets }: AdapterSettings) {
+  const adapted = [...shapes].filter(([name]) =>
+    targets.some((target) => name.endsWith(`.${target}.weight`)),
+  );
+  const entries = adapted.flatMap(([name, [out, size]]) => {
+    const { a, b } = adapterNames(name);
+    return [[a, [rank, size!]] as const, [b, [out!, rank]] as const];
+  });
+  return new Map<string, readonly number[]>(entries);
+}
+
+/**
+ * A fresh adapter: A uniform in ±1 / √in, as peft draws it, and B zero, so that the model is the base, bit for bit, until it is trained.
+ *
+ * @param shapes of the model's weights
+ */
+export function createAdapter(
+  shapes: Shapes,
+  settings: AdapterSettings,
+  base: string,
+  rng: Rng,
+): Adapter {
+  const variables = new Map<string, Variable>();
+  for (const [name, shape] of adapterShapes(shapes, settings)) {
+    const isA = name.endsWith(".lora_A.weight");
+    const [rows, columns] = shape as [number, number];
+    const bound = 1 / Math.sqrt(columns);
+    const draw = () => (2 * rng.uniform() - 1) * bound;
+    const values = isA ? Float32Array.from({ length: rows * columns }, draw) : undefined;
+    variables.set(name, new Variable(name, shape, values));
+  }
+  return { settings, variables, base };
+}
+
+export function disposeAdapter(adapter: Adapter): void {
+  for (const variable of adapter.variables.values()) variable.dispose();
+}
+
+// --- peft's files ---
+
+const configName = "adapter_config.json";
+const weightsName = "adapter_model.safetensors";
+const prefix = "base_model.model.";
+
+/** Keys of peft's LoraConfig that are read, or change nothing of what is computed. */
+const known = new Set([
+  ...["peft_type", "task_type", "base_model_name_or_path", "r", "lora_alpha", "target_modules"],
+  ...[
+    "auto_mapping",
+    "inference_mode",
+    "lora_dropout",
+    "megatron_core",
+    "peft_version",
+    "revision",
+  ],
+  ...["qalora_group_size", "init_lora_weights", "bias"],
+]);
+/** Ways to draw the first weights that leave the base model as it is. */
+const plainStarts: readonly unknown[] = [undefined, true, false, "gaussian"];
+
+/** What asks for more than two matrices per weight; every other key of peft's is empty where it asks for nothing. */
+function extrasOf(json: Readonly<Record<string, unknown>>): string[] {
+  const isEmpty = (value: unknown) =>
+    value === null || value === false || ["{}", "[]"].includes(JSON.stringify(value));
+  const filled = Object.keys(json).filter((key) => !known.has(key) && !isEmpty(json[key]));
+  return [
+    ...filled,
+    ...((json.bias ?? "none") === "none" ? [] : ["bias"]),
+    ...(plainStarts.includes(json.init_lora_weights) ? [] : ["init_lora_weights"]),
+  ];
+}
+
+const configSchema = z.looseObject({
+  peft_type: z.literal("LORA"),
+  task_type: z.enum(["CAUSAL_LM", "SEQ_CLS"]).nullish(),
+  base_model_name_or_path: z.string().min(1),
+  r: z.int().positive(),
+  lora_alpha: z.number().positive(),
+  target_modules: z.array(z.enum(adapterTargets)).min(1),
+});
+
+/** What an adapter's folder says of it. */
+export interface AdapterFolder {
+  readonly settings: AdapterSettings;
+  readonly base: string;
+  readonly isClassifier: boolean;
+}
+
+/**
+ * What an adapter's folder says of it, as peft writes it.
+ *
+ * @returns undefined for a folder without an adapter
+ * @throws UserError for an adapter that would need more than LoRA's two matrices, or whose base model is not there
+ */
+export function readAdapterFolder(folder: string): AdapterFolder | undefined {
+  const path = join(folder, configName);
+  if (!isThere(path)) return undefined;
+  const json = parseJson(readText(path), path, configSchema);
+  const extras = extrasOf(json);
+  if (extras.length > 0) {
+    const list = extras.map((key) => `${show(key)}: ${show(json[key])}`).join(", ");
+    throw new UserError(
+      `${path}: this adapter is more than LoRA's two matrices per weight (${list}): merge it into its base model in Python ` +
+        "(peft: merge_and_unload(), then save_pretrained) and give that folder",
+    );
+  }
+  const { base_model_name_or_path: base, r, lora_alpha, target_modules, task_type } = json;
+  const candidates = isAbsolute(base) ? [base] : [join(process.cwd(), base), join(folder, base)];
+  const found = candidates.find((candidate) => isThere(join(candidate, "config.json")));
+  if (found === undefined) {
+    throw new UserError(
+      `${path}: base_model_name_or_path: expected the folder of the base model, found ${show(base)}, where there is no config.json; ` +
+        "fetch that model and write its path there",
+    );
+  }
+  const targets = adapterTargets.filter((target) => target_modules.includes(target));
+  const settings = { rank: r, alpha: lora_alpha, targets };
+  return { settings, base: found, isClassifier: task_type === "SEQ_CLS" };
+}
+
+/**
+ * Reads an adapter's weights.
+ *
+ * @param shapes of the base model's weights
+ * @throws UserError when one is missing, superfluous, misshapen or not finite
+ */
+export function loadAdapter(
+  folder: string,
+  { settings, base }: AdapterFolder,
+  shapes: Shapes,
+): Adapter {
+  const path = join(folder, weightsName);
+  using file = openSafetensors(path);
+  const expected = adapterShapes(shapes, settings);
+  const superfluous = [...file.tensors.keys()].find(
+    (name) => !expected.has(name.slice(prefix.length)) || !name.startsWith(prefix),
+  );
+  if (superfluous !== undefined)
+    throw new UserError(
+      `${path}: ${weightName(superfluous)} belongs to no matrix that ${configName} and the base model ${base} have`,
+    );
+  const variables = new Map<string, Variable>();
+  try {
+    for (const [name, shape] of expected) {
+      const found = file.tensors.get(prefix + name)?.shape;
+      if (found?.join() !== shape.join()) {
+        throw new UserError(
+          `${path}: ${prefix}${name}: expected the shape [${shape}], found ${found ? `[${found}]` : "no such weight"}; ` +
+            "adapter and base model do not belong together",
+        );
+      }
+      const values = file.readFloat32(prefix + name);
+      checkFinite(values, shape, name, path);
+      variables.set(name, new Variable(name, shape, values));
+    }
+  } catch (error) {
+    for (const variable of variables.values()) variable.dispose();
+    throw error;
+  }
+  return { settings, variables, base };
+}
+
+/** Writes adapter_config.json; the weights go by `adapterWeights` to `adapterWeightsName`. */
+export function writeAdapterConfig(
+  { settings: { rank, alpha, targets }, base }: Adapter,
+  folder: string,
+  taskType: "CAUSAL_LM" | "SEQ_CLS",
+): void {
+  const json = {
+    ...{ peft_type: "LORA", task_type: taskType, base_model_name_or_path: base },
+    ...{ r: rank, lora_alpha: alpha, lora_dropout: 0, target_modules: targets },
+    ...{ bias: "none", fan_in_fan_out: false, use_rslora: false, use_dora: false },
+    ...{ inference_mode: true, modules_to_save: null },
+  };
+  writeFileAtomically(join(folder, configName), jsonText(json));
+}
+
+export { weightsName as adapterWeightsName };
+
+/** The variables by the names that peft gives them in a file. */
+export function adapterWeights({ variables }: Adapter): Map<string, Variable> {
+  return new Map([...variables].map(([name, variable]) => [prefix + name, variable]));
+}
