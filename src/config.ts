@@ -31,6 +31,37 @@ export const precision = z
   .describe("Of matrix products; everything else is float32.");
 export type Precision = z.infer<typeof precision>;
 
+/** The matrices of a layer that can have an adapter. */
+export const adapterTargets = [
+  ...(["q_proj", "k_proj", "v_proj", "o_proj"] as const),
+  ...(["gate_proj", "up_proj", "down_proj"] as const),
+];
+
+const weightType = z
+  .enum(["float32", "bf16"])
+  .describe(
+    "How frozen matrices are held in memory; bf16 takes half and needs an adapter. float32 unless given.",
+  );
+export type WeightType = z.infer<typeof weightType>;
+
+const adapterTargetList = z
+  .array(z.enum(adapterTargets))
+  .min(1)
+  .refine((targets) => new Set(targets).size === targets.length, "expected each matrix once");
+const adapter = z.strictObject({
+  rank: count.describe("Rows of A and columns of B; peft's r."),
+  alpha: positive.describe("The adapters' products count alpha / rank; peft's lora_alpha."),
+  targets: z
+    .union([z.literal("all"), adapterTargetList], {
+      error: `expected all, or a list of ${adapterTargets.join(", ")}`,
+    })
+    .describe("The matrices of each layer that have one: all, or a list."),
+});
+export type AdapterConfig = DeepReadonly<z.infer<typeof adapter>>;
+const adapterSetting = adapter
+  .optional()
+  .describe("Train LoRA adapters beside frozen weights, in place of the weights.");
+
 const scratch = z.strictObject({
   vocabSize: count.describe(
     "Size of the tokenizer trained on the training texts, special tokens included.",
@@ -136,7 +167,9 @@ const sftSchema = z.strictObject({
     // exactly one of the two
     init: path.optional().describe("A Hugging Face folder, a run's folder or a checkpoint."),
     scratch: scratch.optional().describe("A new model in place of one that is there."),
+    weights: weightType.optional(),
   }),
+  adapter: adapterSetting,
   data: z.strictObject({
     ...texts,
     maxCompletionTokens: count.describe(
@@ -269,8 +302,12 @@ const reftSchema = z.strictObject({
   precision,
   paperParity: z.boolean().describe("True repeats what the authors' code does where we would not."),
   model: z
-    .strictObject({ init: path.describe("The warm-up model: first policy and frozen reference.") })
+    .strictObject({
+      init: path.describe("The warm-up model: first policy and frozen reference."),
+      weights: weightType.optional(),
+    })
     .describe("The warm-up model: first policy and frozen reference."),
+  adapter: adapterSetting,
   data: z.strictObject({
     ...texts,
     test: path
@@ -337,8 +374,12 @@ const rerankSchema = z.strictObject({
   seed,
   precision,
   model: z
-    .strictObject({ init: path.describe("The model whose answers it will judge.") })
+    .strictObject({
+      init: path.describe("The model whose answers it will judge."),
+      weights: weightType.optional(),
+    })
     .describe("The policy whose answers it will judge."),
+  adapter: adapterSetting,
   data: z.strictObject({
     samples: path.describe("Judged answers to training questions."),
     devSamples: path.describe("Judged answers to dev questions; chooses the best checkpoint."),
@@ -399,7 +440,23 @@ const scheduleRule: Rule<SftConfig | RerankConfig> = {
       : undefined,
 };
 
+const weightsRule: Rule<Config> = {
+  reads: ["model.weights", "adapter"],
+  breach: ({ model, adapter }) =>
+    model.weights === "bf16" && adapter === undefined
+      ? 'expected float32 without an adapter, because weights that are trained are float32, found "bf16"'
+      : undefined,
+};
+
 const sftRules: readonly Rule<SftConfig>[] = [
+  weightsRule,
+  {
+    reads: ["adapter", "model.scratch"],
+    breach: ({ model: { scratch }, adapter }) =>
+      scratch && adapter
+        ? "expected none with model.scratch: an adapter stands beside weights that have learned something"
+        : undefined,
+  },
   programPrefixRule,
   rewardRule,
   scheduleRule,
@@ -450,6 +507,7 @@ const sftRules: readonly Rule<SftConfig>[] = [
 const leastBf16Gap = 0.01;
 
 const reftRules: readonly Rule<ReftConfig>[] = [
+  weightsRule,
   programPrefixRule,
   rewardRule,
   {
@@ -531,6 +589,7 @@ const reftRules: readonly Rule<ReftConfig>[] = [
 ];
 
 const rerankRules: readonly Rule<RerankConfig>[] = [
+  weightsRule,
   scheduleRule,
   {
     reads: ["training.microBatchTokens", "data.maxTokens"],

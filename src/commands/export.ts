@@ -2,6 +2,7 @@
 import { basename, join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { UserError } from "../errors.ts";
+import { percent } from "../run/progress.ts";
 import { exportCheckpoint, exportCheckpointAsGguf } from "../tasks/exportModel.ts";
 import { print } from "../terminal.ts";
 import { fromProject, projectModels } from "./project.ts";
@@ -67,13 +68,20 @@ function writeFolder(args: Placed): void {
     throw new UserError(`${flag}: only a GGUF file has it; add --gguf`);
   }
   const report = exportCheckpoint({ ...args, dtype, maxShardGigabytes, valueHead });
-  const { bytes, weightFiles, maxDifference, meanKl, agreement, positions } = report;
+  const { bytes, weightFiles, maxDifference, meanKl, agreement, positions, mergeLoss } = report;
   const files = weightFiles === 1 ? "1 file" : `${weightFiles} files`;
   print(
     `${args.output}: ${(bytes / 1e6).toFixed(1)} MB, weights as ${dtype} in ${files}, read back and equal. ` +
       `Against the checkpoint, over ${positions} positions: logits differ by at most ${short(maxDifference)}, ` +
       `mean KL ${short(meanKl)} nats, same choice at ${(100 * agreement).toFixed(1)} %`,
   );
+  if (mergeLoss !== undefined) {
+    const loss =
+      dtype === "f32"
+        ? ""
+        : `; ${dtype} loses ${percent(mergeLoss)} of what it changes: f32 keeps it`;
+    print(`The adapter is merged into the weights${loss}`);
+  }
 }
 
 export const exportCommand: CommandModule<object, Arguments> = {

@@ -2,6 +2,7 @@
 // Reference: Hu et al., arXiv 2106.09685. The files are those of Python's peft 0.21.
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
+import { type AdapterConfig, adapterTargets } from "../config.ts";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { Variable } from "../engine/variable.ts";
 import { show, UserError } from "../errors.ts";
@@ -11,11 +12,6 @@ import { checkFinite } from "./finite.ts";
 import { openSafetensors } from "./safetensors.ts";
 import { weightName } from "./safetensorsHeader.ts";
 
-/** The matrices of a layer that can have an adapter. */
-export const adapterTargets = [
-  ...(["q_proj", "k_proj", "v_proj", "o_proj"] as const),
-  ...(["gate_proj", "up_proj", "down_proj"] as const),
-];
 export type AdapterTarget = (typeof adapterTargets)[number];
 
 export interface AdapterSettings {
@@ -33,6 +29,12 @@ export interface Adapter {
   readonly variables: ReadonlyMap<string, Variable>;
   /** Absolute path of the folder with the frozen weights. */
   readonly base: string;
+}
+
+/** The settings of an adapter, its targets in the order of a layer. */
+export function adapterOf({ rank, alpha, targets }: AdapterConfig): AdapterSettings {
+  const chosen = adapterTargets.filter((target) => targets === "all" || targets.includes(target));
+  return { rank, alpha, targets: chosen };
 }
 
 type Shapes = ReadonlyMap<string, readonly number[]>;
@@ -99,10 +101,19 @@ const known = new Set([
     "peft_version",
     "revision",
   ],
-  ...["qalora_group_size", "init_lora_weights", "bias"],
+  ...["qalora_group_size", "init_lora_weights", "bias", "modules_to_save"],
 ]);
 /** Ways to draw the first weights that leave the base model as it is. */
 const plainStarts: readonly unknown[] = [undefined, true, false, "gaussian"];
+
+/** Whether no other module was trained whole than a classifier's head; peft names both that it may have. */
+function isHead({ task_type, modules_to_save: saved }: Readonly<Record<string, unknown>>): boolean {
+  if (saved === undefined || saved === null) return true;
+  const heads = ["classifier", "score"];
+  return (
+    task_type === "SEQ_CLS" && Array.isArray(saved) && saved.every((name) => heads.includes(name))
+  );
+}
 
 /** What asks for more than two matrices per weight; every other key of peft's is empty where it asks for nothing. */
 function extrasOf(json: Readonly<Record<string, unknown>>): string[] {
@@ -111,6 +122,7 @@ function extrasOf(json: Readonly<Record<string, unknown>>): string[] {
   const filled = Object.keys(json).filter((key) => !known.has(key) && !isEmpty(json[key]));
   return [
     ...filled,
+    ...(isHead(json) ? [] : ["modules_to_save"]),
     ...((json.bias ?? "none") === "none" ? [] : ["bias"]),
     ...(plainStarts.includes(json.init_lora_weights) ? [] : ["init_lora_weights"]),
   ];
@@ -168,16 +180,18 @@ export function readAdapterFolder(folder: string): AdapterFolder | undefined {
  * Reads an adapter's weights.
  *
  * @param shapes of the base model's weights
+ * @param heads that were trained whole, by name
  * @throws UserError when one is missing, superfluous, misshapen or not finite
  */
 export function loadAdapter(
   folder: string,
   { settings, base }: AdapterFolder,
   shapes: Shapes,
-): Adapter {
+  heads: Shapes = new Map(),
+): Adapter & { readonly heads: ReadonlyMap<string, Variable> } {
   const path = join(folder, weightsName);
   using file = openSafetensors(path);
-  const expected = adapterShapes(shapes, settings);
+  const expected = new Map([...adapterShapes(shapes, settings), ...heads]);
   const superfluous = [...file.tensors.keys()].find(
     (name) => !expected.has(name.slice(prefix.length)) || !name.startsWith(prefix),
   );
@@ -203,7 +217,12 @@ export function loadAdapter(
     for (const variable of variables.values()) variable.dispose();
     throw error;
   }
-  return { settings, variables, base };
+  const [own, others] = [variables, new Map<string, Variable>()];
+  for (const name of heads.keys()) {
+    others.set(name, own.get(name)!);
+    own.delete(name);
+  }
+  return { settings, variables: own, base, heads: others };
 }
 
 /** Writes adapter_config.json; the weights go by `adapterWeights` to `adapterWeightsName`. */
@@ -216,14 +235,17 @@ export function writeAdapterConfig(
     ...{ peft_type: "LORA", task_type: taskType, base_model_name_or_path: base },
     ...{ r: rank, lora_alpha: alpha, lora_dropout: 0, target_modules: targets },
     ...{ bias: "none", fan_in_fan_out: false, use_rslora: false, use_dora: false },
-    ...{ inference_mode: true, modules_to_save: null },
+    ...{ inference_mode: true, modules_to_save: taskType === "SEQ_CLS" ? ["score"] : null },
   };
   writeFileAtomically(join(folder, configName), jsonText(json));
 }
 
 export { weightsName as adapterWeightsName };
 
-/** The variables by the names that peft gives them in a file. */
-export function adapterWeights({ variables }: Adapter): Map<string, Variable> {
-  return new Map([...variables].map(([name, variable]) => [prefix + name, variable]));
+/** Variables by the names that peft gives them in a file. @param heads that were trained whole */
+export function adapterWeights(
+  { variables }: Adapter,
+  heads: ReadonlyMap<string, Variable> = new Map(),
+): Map<string, Variable> {
+  return new Map([...variables, ...heads].map(([name, variable]) => [prefix + name, variable]));
 }

@@ -7,8 +7,17 @@ import { jsonText, parseJson, readText, writeFileAtomically } from "../data/json
 import { compileNamed } from "../engine/compile.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
+import { UserError } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import { Rng } from "../rng.ts";
+import {
+  type AdapterFolder,
+  adapterWeights,
+  adapterWeightsName,
+  loadAdapter,
+  readAdapterFolder,
+  writeAdapterConfig,
+} from "./adapter.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import {
   disposeModel,
@@ -44,7 +53,8 @@ function backboneShapes(config: ModelConfig): Map<string, readonly number[]> {
  * Puts a fresh head on a language model: normal with `initializerStd`, as transformers does. The model becomes the classifier's
  * and loses its output matrix.
  */
-export function createClassifier({ config, parameters }: Model, seed: number): Classifier {
+export function createClassifier(source: Model, seed: number): Classifier {
+  const { config, parameters } = source;
   const names = [...backboneShapes(config).keys()];
   if (!config.tieEmbeddings) parameters.get(outputWeightName(config))!.dispose();
   const rng = Rng.named(seed, "classifier head");
@@ -53,7 +63,7 @@ export function createClassifier({ config, parameters }: Model, seed: number): C
     () => rng.normal() * config.initializerStd,
   );
   return {
-    model: { config, parameters: new Map(names.map((name) => [name, parameters.get(name)!])) },
+    model: { ...source, parameters: new Map(names.map((name) => [name, parameters.get(name)!])) },
     head: new Variable(headName, [2, config.dim], values),
   };
 }
@@ -73,8 +83,20 @@ export function headsOf({ head }: Classifier): ReadonlyMap<string, Variable> {
   return new Map([[head.name, head]]);
 }
 
+/** The configuration of a classifier's folder. @throws UserError for another model */
+export function readClassifierConfig(folder: string): ModelConfig {
+  const adapted = readAdapterFolder(folder);
+  if (!adapted) return readModelConfig(folder, architecture);
+  if (adapted.isClassifier) return readModelConfig(adapted.base);
+  throw new UserError(
+    `${folder}: expected a classifier (task_type SEQ_CLS), found an adapter of a language model; give a run of train-rerank`,
+  );
+}
+
 /** Whether a model's folder says that it holds a classifier. @throws UserError when its config.json cannot be read */
 export function isClassifier(folder: string): boolean {
+  const adapted = readAdapterFolder(folder);
+  if (adapted) return adapted.isClassifier;
   const path = join(folder, "config.json");
   const { architectures } = parseJson(readText(path), path, architecturesSchema);
   return architectures?.[0] === architecture;
@@ -86,7 +108,9 @@ export function isClassifier(folder: string): boolean {
  * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
  */
 export function loadClassifier(folder: string, weights?: HeldAs): Classifier {
-  const config = readModelConfig(folder, architecture);
+  const adapted = readAdapterFolder(folder);
+  const config = readClassifierConfig(folder);
+  if (adapted) return loadAdaptedClassifier(folder, adapted, config, weights);
   const shapes = backboneShapes(config).set(headName, [2, config.dim]);
   const parameters = loadVariables(folder, shapes, weights);
   const head = parameters.get(headName)!;
@@ -94,8 +118,35 @@ export function loadClassifier(folder: string, weights?: HeldAs): Classifier {
   return { model: { config, parameters }, head };
 }
 
-/** Writes config.json and model.safetensors (float32) as transformers does. */
+/** A language model's backbone with the adapter and the head of a folder, as peft lays them out for SEQ_CLS. */
+function loadAdaptedClassifier(
+  folder: string,
+  adapted: AdapterFolder,
+  config: ModelConfig,
+  weights?: HeldAs,
+): Classifier {
+  const shapes = backboneShapes(config);
+  const parameters = loadVariables(adapted.base, shapes, weights);
+  try {
+    const ofHead = new Map([[headName, [2, config.dim]]]);
+    const { heads, ...adapter } = loadAdapter(folder, adapted, shapes, ofHead);
+    return { model: { config, parameters, adapter }, head: heads.get(headName)! };
+  } catch (error) {
+    disposeModel({ config, parameters });
+    throw error;
+  }
+}
+
+/** Writes config.json and model.safetensors (float32) as transformers does; with an adapter, that and the head alone as peft does. */
 export function saveClassifier(classifier: Classifier, folder: string): void {
+  const { adapter } = classifier.model;
+  if (adapter) {
+    makeFolder(folder);
+    writeAdapterConfig(adapter, folder, "SEQ_CLS");
+    const weights = adapterWeights(adapter, headsOf(classifier));
+    saveVariables(weights, join(folder, adapterWeightsName));
+    return;
+  }
   const json = toClassifierConfig(classifier.model.config);
   makeFolder(folder);
   writeFileAtomically(join(folder, "config.json"), jsonText(json));

@@ -10,7 +10,7 @@ const kinds: readonly (readonly [RegExp, (name: string) => string])[] = [
     /^adapter_config\.json$/,
     () =>
       "it holds an adapter (adapter_config.json), which is the difference to a base model: " +
-      "merge it into the base model (in Python, peft: merge_and_unload(), then save_pretrained) and give that folder",
+      "merge it into that, reft export, and give the new folder",
   ],
   [
     /^(quantize_config|quant_config)\.json$/,

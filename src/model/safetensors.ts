@@ -18,6 +18,7 @@ import {
   type Dtype,
   type Entry,
   encodeHeader,
+  type FloatDtype,
   type Header,
   invalid,
   maxHeaderBytes,
@@ -201,4 +202,13 @@ export function narrow(data: TensorData, dtype: Dtype): TensorData {
   if (dtype === "F16") return float32ToFloat16(data);
   if (dtype === "BF16") return float32ToBfloat16(data);
   return data;
+}
+
+/** Values as they are after they were written in a type and read again. */
+export function roundedTo(values: Float32Array, dtype: FloatDtype): Float32Array {
+  if (dtype === "F32") return values;
+  const target = new Float32Array(values.length);
+  const widen = dtype === "F16" ? float16ToFloat32 : bfloat16ToFloat32;
+  widen(narrow(values, dtype) as Uint16Array, target);
+  return target;
 }

@@ -19,7 +19,7 @@ import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts"
 import { checkGold } from "../evaluate/checkGold.ts";
 import { longestPrompt, prepareQuestions, type Question } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
-import { disposeModel, loadModel, parameterCount, saveVariables } from "../model/model.ts";
+import { disposeModel, saveVariables, trainedVariables } from "../model/model.ts";
 import { openSafetensors } from "../model/safetensors.ts";
 import { createScorer, createValueHead } from "../model/score.ts";
 import {
@@ -38,7 +38,6 @@ import {
   checkRoom,
   endingTurns,
   endTokens,
-  loadModelFolder,
   readAnswerFormat,
   saveModelFolder,
 } from "../run/modelFolder.ts";
@@ -46,6 +45,7 @@ import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun, type Run } from "../run/run.ts";
 import { runSteps } from "../run/steps.ts";
+import { baseOf, describeSize, openReference, openTrained } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
 import { createAlarms } from "./alarms.ts";
 import { questionRounds } from "./dynamicSampling.ts";
@@ -95,13 +95,15 @@ export async function trainReft(
   const devFile = config.paperParity ? data.test! : data.dev;
   const choice = chooseReward(config.reward, own);
   const rewards = loadRewards(choice);
-  const files = hashInputs({ "model.init": warmupFolder, train: data.train, dev: devFile });
-  const { model: opened, tokenizer } = loadModelFolder(resume?.folder ?? warmupFolder);
+  const start = resume?.folder ?? warmupFolder;
+  const { model: opened, tokenizer } = openTrained(start, { ...config.model, ...config });
+  const read = { "model.init": warmupFolder, train: data.train, dev: devFile };
+  const files = hashInputs({ ...read, ...baseOf(opened) });
   const prompt = choosePrompt(data.prompt, tokenizer);
   const inputs = { ...files, ...hashPrompt(prompt), ...rewards.hashes };
   checkInputs(resumed?.inputs, inputs);
   const policy = endingTurns(opened, tokenizer, prompt);
-  const reference = ppo?.klCoefficient === 0 ? undefined : loadModel(warmupFolder);
+  const reference = ppo?.klCoefficient === 0 ? undefined : openReference(warmupFolder, policy);
   const objective = ppo && objectiveOf(ppo);
   const valueHead = objective?.needsValueHead ? createValueHead(policy.config) : undefined;
   const eosIds = endTokens(policy, tokenizer);
@@ -134,12 +136,12 @@ export async function trainReft(
   say(
     `ReFT: ${questions.length} questions (${tooLong} too long), ${dev.questions.length} dev questions ` +
       `(${dev.tooLong} too long), ` +
-      `${(parameterCount(policy.config) / 1e6).toFixed(2)} M weights, in ${folder}`,
+      `${describeSize(policy)}, in ${folder}`,
   );
 
   // 3. the parts of a step
   const adamW = new AdamW(
-    [policy.parameters, ...(valueHead ? [valueHead] : [])].map((group) => ({
+    [trainedVariables(policy), ...(valueHead ? [valueHead] : [])].map((group) => ({
       variables: [...group.values()],
     })),
     optimizer,
@@ -166,7 +168,7 @@ export async function trainReft(
     judge,
     tokenizer,
     policy: createScorer(policy, valueHead),
-    reference: reference && createScorer(reference),
+    reference: reference && createScorer(reference.model),
   };
   const { microBatchTokens } = training;
   const updateOptions = { ...ppo!, microBatchTokens, maxNewTokens: sampling.maxNewTokens };
@@ -283,7 +285,8 @@ export async function trainReft(
     const { generator, policy: scorer, reference: referenceScorer } = parts;
     for (const part of [generator, scorer, referenceScorer, updater, selfTrainer, evaluator, adamW])
       part?.dispose();
-    for (const model of [policy, ...(reference ? [reference] : [])]) disposeModel(model);
+    reference?.[Symbol.dispose]();
+    disposeModel(policy);
     for (const variable of valueHead?.values() ?? []) variable.dispose();
   }
   return accuracy.best();

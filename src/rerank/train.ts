@@ -15,25 +15,27 @@ import { type Pool, poolsOf } from "../evaluate/pools.ts";
 import { type Candidate, createVote } from "../evaluate/vote.ts";
 import {
   type Classifier,
-  classifierParameters,
   createClassifier,
   createClassifierScorer,
   disposeClassifier,
+  headsOf,
   loadClassifier,
   probabilitiesOf,
   saveClassifier,
 } from "../model/classifier.ts";
+import { trainedVariables } from "../model/model.ts";
 import { readSampleGroups } from "../reward/samples.ts";
 import { notFinite, resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import { writeCalibration, writeSamples } from "../run/metrics.ts";
-import { endTokens, loadModelFolder } from "../run/modelFolder.ts";
+import { endTokens } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
 import { createScheduledUpdate } from "../run/scheduledUpdate.ts";
 import { runSteps } from "../run/steps.ts";
+import { baseOf, openTrained } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
 import { createBackward } from "./backward.ts";
 import {
@@ -66,9 +68,10 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   // 1. the model whose answers it will judge, with a fresh head; samples, each text once
   const resume = run.resumeFrom;
   const resumed = resume?.state as RerankState | undefined;
-  const inputs = hashInputs({ samples: data.samples, devSamples: data.devSamples });
-  checkInputs(resumed?.inputs, inputs);
   const { classifier, tokenizer } = openClassifier(config, resume?.folder);
+  const read = { samples: data.samples, devSamples: data.devSamples };
+  const inputs = hashInputs({ ...read, ...baseOf(classifier.model) });
+  checkInputs(resumed?.inputs, inputs);
   const { maxPositions } = classifier.model.config;
   if (data.maxTokens > maxPositions) {
     throw new UserError(
@@ -82,7 +85,10 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   checkNotEmpty(data.samples, train, data.maxTokens);
   checkNotEmpty(data.devSamples, dev, data.maxTokens);
   checkBothLabels(data.samples, train);
-  const parameters = [...classifierParameters(classifier).values()];
+  const parameters = [
+    ...trainedVariables(classifier.model).values(),
+    ...headsOf(classifier).values(),
+  ];
   const weights = parameters.reduce((sum, { size }) => sum + size, 0);
   say(
     `Rerank: ${describeSamples(train)}; dev: ${describeSamples(dev)}, ${devGroups.length} questions; ` +
@@ -180,17 +186,22 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
 
 /** The checkpoint's classifier when going on; else the model that the run starts from, with a fresh head. */
 function openClassifier(
-  { model: { init }, seed }: RerankConfig,
+  config: RerankConfig,
   checkpointFolder: string | undefined,
 ): { classifier: Classifier; tokenizer: Tokenizer } {
   if (checkpointFolder) {
     const tokenizer = loadTokenizer(checkpointFolder);
-    return { classifier: loadClassifier(checkpointFolder), tokenizer };
+    return { classifier: loadClassifier(checkpointFolder, config.model.weights), tokenizer };
   }
-  const { model, tokenizer } = loadModelFolder(resolveModelFolder(init));
+  const { init } = config.model;
+  const { model, tokenizer } = openTrained(resolveModelFolder(init), {
+    ...config.model,
+    ...config,
+  });
   // What is read ends in the tokenizer's EOS, whatever the model's own list says.
-  const config = { ...model.config, eosIds: endTokens(model, tokenizer) };
-  return { classifier: createClassifier({ ...model, config }, seed), tokenizer };
+  const eosIds = endTokens(model, tokenizer);
+  const ending = { ...model, config: { ...model.config, eosIds } };
+  return { classifier: createClassifier(ending, config.seed), tokenizer };
 }
 
 function correctFraction(sequences: readonly { readonly correct: boolean }[]): number {

@@ -171,7 +171,8 @@ export function resolveModelFolder(path: string): string {
   }
   if (fs.existsSync(checkpointsIn(path))) return modelOfRun(path);
   if (fs.existsSync(join(path, manifestName))) return checkedModel(path);
-  if (fs.existsSync(join(path, "config.json"))) return path;
+  if (["config.json", "adapter_config.json"].some((name) => fs.existsSync(join(path, name))))
+    return path;
   const kind = describeOtherKind(path);
   throw new UserError(
     `${path}: expected a model's folder (with config.json), a checkpoint (with ${manifestName}) ` +

@@ -29,6 +29,8 @@ export interface ExportReport extends LogitComparison {
   readonly bytes: number;
   /** How many of them hold weights. */
   readonly weightFiles: number;
+  /** Of what an adapter changes, how much rounding to the export's type loses; undefined without an adapter. */
+  readonly mergeLoss: number | undefined;
 }
 
 /** Where a ReFT checkpoint has its value head. */
@@ -42,6 +44,8 @@ const valueHeadNames = [
 
 /** Relative to the largest logit. Equal weights give equal bits on a CPU; this leaves 8 roundings of float32 to others. */
 const logitTolerance = 1e-6;
+/** One product in place of two and a sum rounds otherwise. */
+const mergeTolerance = 1e-4;
 
 /**
  * Writes a model into a fresh folder: aside, read back, compared, renamed. Two things must hold. Every weight equals the source's,
@@ -72,13 +76,16 @@ function writeAndCompare(
   folder: string,
   options: ExportOptions,
   disk: Disk,
-): LogitComparison {
+): LogitComparison & Pick<ExportReport, "mergeLoss"> {
   const valueHead = options.valueHead ? readValueHead(source) : undefined;
   const model = openExportable(source);
   try {
-    checkRange(model, options.dtype, source);
     const prompts = fixedPrompts(model);
     const original = model.logits(prompts);
+    const mergeLoss = model.merge(options.dtype);
+    if (mergeLoss !== undefined)
+      asFailedCheck(() => checkLogits(original, model.logits(prompts), mergeTolerance));
+    checkRange(model, options.dtype, source);
     const files = model.files(options.dtype);
     for (const [name, content] of files) {
       if (dirname(name) !== ".") disk.makeFolder(join(folder, dirname(name)));
@@ -95,8 +102,8 @@ function writeAndCompare(
       const expected = model.logits(prompts);
       model.dispose();
       const found = reloadedLogits(folder, prompts);
-      checkLogits(expected, found);
-      return compareLogits(original, found, model.width);
+      checkLogits(expected, found, logitTolerance);
+      return { ...compareLogits(original, found, model.width), mergeLoss };
     });
   } finally {
     model.dispose();
@@ -209,7 +216,11 @@ function reloadedLogits(folder: string, prompts: readonly number[][]): Float32Ar
   }
 }
 
-function checkLogits(expected: readonly Float32Array[], found: readonly Float32Array[]): void {
+function checkLogits(
+  expected: readonly Float32Array[],
+  found: readonly Float32Array[],
+  tolerance: number,
+): void {
   let [difference, largest] = [0, 0];
   expected.forEach((logits, i) => {
     logits.forEach((logit, k) => {
@@ -217,7 +228,7 @@ function checkLogits(expected: readonly Float32Array[], found: readonly Float32A
       largest = Math.max(largest, Math.abs(logit));
     });
   });
-  if (difference <= logitTolerance * largest) return; // false for NaN, which Math.max hands on
+  if (difference <= tolerance * largest) return; // false for NaN, which Math.max hands on
   throw new Error(
     `logits differ by up to ${difference} from those of the source with the same weights`,
   );

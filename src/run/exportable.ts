@@ -19,6 +19,7 @@ import {
 } from "../model/classifier.ts";
 import { type ModelConfig, toGenerationConfig, toHuggingFaceConfig } from "../model/config.ts";
 import { sequenceLogits } from "../model/logits.ts";
+import { mergeAdapter } from "../model/mergeAdapter.ts";
 import { disposeModel } from "../model/model.ts";
 import type { FloatDtype } from "../model/safetensorsHeader.ts";
 import { checkVocabulary, endTokens, loadModelFolder, readAnswerFormat } from "./modelFolder.ts";
@@ -30,6 +31,12 @@ export interface Exportable {
   readonly parameters: ReadonlyMap<string, Variable>;
   /** Logits per position: the vocabulary's or the labels'. */
   readonly width: number;
+  /**
+   * Adds the adapter to the weights, if there is one.
+   *
+   * @returns how much of what it changes is lost in weights of that type; undefined without one
+   */
+  merge(dtype: FloatDtype): number | undefined;
   /** Of one or more positions per sequence, with the current parameters. */
   logits(sequences: readonly (readonly number[])[]): Float32Array[];
   /** Everything but the weights: the content of each file, by its name. */
@@ -44,13 +51,21 @@ export function openExportable(folder: string): Exportable {
 
 function openLanguageModel(folder: string): Exportable {
   const format = readAnswerFormat(folder);
-  const { model, tokenizer } = loadModelFolder(folder);
+  const { model: loaded, tokenizer } = loadModelFolder(folder);
+  let model = loaded;
   const { config, parameters } = model;
   return {
     config,
     tokenizer,
     parameters,
     width: config.vocabSize,
+    merge: (dtype) => {
+      const { adapter } = model;
+      if (!adapter) return undefined;
+      const merged = mergeAdapter({ ...model, adapter }, dtype);
+      model = merged.model;
+      return merged.lost;
+    },
     logits: (sequences) => sequenceLogits(model, sequences),
     files: (dtype) => {
       const files = new Map(tokenizerFileContents(tokenizer.files));
@@ -69,7 +84,7 @@ function openLanguageModel(folder: string): Exportable {
 
 function openClassifier(folder: string): Exportable {
   const tokenizer = loadTokenizer(folder);
-  const classifier = loadClassifier(folder);
+  let classifier = loadClassifier(folder);
   const { config } = classifier.model;
   checkVocabulary(tokenizer, config, folder);
   return {
@@ -77,6 +92,13 @@ function openClassifier(folder: string): Exportable {
     tokenizer,
     parameters: classifierParameters(classifier),
     width: 2,
+    merge: (dtype) => {
+      const { model, head } = classifier;
+      if (!model.adapter) return undefined;
+      const merged = mergeAdapter({ ...model, adapter: model.adapter }, dtype);
+      classifier = { model: merged.model, head };
+      return merged.lost;
+    },
     logits: (sequences) => {
       const scorer = createClassifierScorer(classifier);
       const whole = sequences.map((tokens) => ({

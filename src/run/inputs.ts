@@ -11,7 +11,7 @@ export type InputHashes = Readonly<Record<string, string>>;
 
 /** What of a model's folder decides how it answers, and where an answer ends. */
 const modelFile =
-  /\.safetensors$|^(config|generation_config|tokenizer|tokenizer_config|reft)\.json$/;
+  /\.safetensors$|^(config|adapter_config|generation_config|tokenizer|tokenizer_config|reft)\.json$/;
 
 /**
  * Hashes data files, and what is read of model folders.

@@ -8,6 +8,7 @@ import { endOfTurn, type TemplatePrompt } from "../data/templatePrompt.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
+import { readAdapterFolder } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { checkHoldsModel, type HeldAs, loadModel, type Model, saveModel } from "../model/model.ts";
 import { type AnswerForm, answerForm } from "../rewardConfig.ts";
@@ -38,10 +39,16 @@ export function loadModelFolder(
   weights?: HeldAs,
 ): { model: Model; tokenizer: Tokenizer } {
   checkHoldsModel(folder);
-  const tokenizer = loadTokenizer(folder);
+  const tokenizer = loadTokenizer(tokenizerFolderOf(folder));
   const model = loadModel(folder, weights);
   checkVocabulary(tokenizer, model.config, folder);
   return { model, tokenizer };
+}
+
+/** peft writes no tokenizer: then it is the base model's. */
+function tokenizerFolderOf(folder: string): string {
+  if (isThere(join(folder, "tokenizer.json"))) return folder;
+  return readAdapterFolder(folder)?.base ?? folder;
 }
 
 /** @throws UserError when the tokenizer has ids that the model has not */

@@ -25,7 +25,7 @@ import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts"
 import { checkGold } from "../evaluate/checkGold.ts";
 import { prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
-import { createModel, disposeModel, parameterCount } from "../model/model.ts";
+import { createModel, disposeModel, trainedVariables } from "../model/model.ts";
 import {
   chooseReward,
   goldKind,
@@ -37,12 +37,13 @@ import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
-import { checkRoom, endingTurns, loadModelFolder, saveModelFolder } from "../run/modelFolder.ts";
+import { checkRoom, endingTurns, saveModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
 import { createScheduledUpdate } from "../run/scheduledUpdate.ts";
 import { runSteps } from "../run/steps.ts";
+import { baseOf, describeSize, openTrained } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
 
 /** What the recipe remembers between checkpoints. */
@@ -74,8 +75,8 @@ export async function trainSft(
   const rewards = loadRewards(choice);
   const resume = run.resumeFrom;
   const resumed = resume?.state as SftState | undefined;
-  const files = hashInputs({ train: data.train, dev: data.dev });
   const { model: opened, tokenizer } = openModel(config, train, resume?.folder);
+  const files = hashInputs({ train: data.train, dev: data.dev, ...baseOf(opened) });
   const prompt = choosePrompt(data.prompt, tokenizer);
   const inputs = { ...files, ...hashPrompt(prompt), ...rewards.hashes };
   checkInputs(resumed?.inputs, inputs);
@@ -94,11 +95,11 @@ export async function trainSft(
   });
   say(
     `SFT: ${sequences.length} examples (${train.length - sequences.length} too long), ${dev.questions.length} dev ` +
-      `questions (${dev.tooLong} too long), ${(parameterCount(model.config) / 1e6).toFixed(2)} M weights, in ${folder}`,
+      `questions (${dev.tooLong} too long), ${describeSize(model)}, in ${folder}`,
   );
 
   // 2. optimizer and compiled step
-  const adamW = new AdamW([{ variables: [...model.parameters.values()] }], optimizer);
+  const adamW = new AdamW([{ variables: [...trainedVariables(model).values()] }], optimizer);
   if (resume) loadOptimizer(adamW, join(resume.folder, "training"));
   const backward = createResponseBackward("sft", model, adamW, training);
 
@@ -169,8 +170,9 @@ function openModel(
   checkpointFolder: string | undefined,
 ) {
   const { init, scratch } = config.model;
-  if (checkpointFolder) return loadModelFolder(checkpointFolder);
-  if (init) return loadModelFolder(resolveModelFolder(init));
+  const training = { ...config.model, ...config };
+  if (checkpointFolder) return openTrained(checkpointFolder, training);
+  if (init) return openTrained(resolveModelFolder(init), training);
   const { vocabSize, tokenizer: tokenizerFolder, ...shape } = scratch!;
   const tokenizer = scratchTokenizer(scratch!, train);
   if (tokenizer.vocabSize > vocabSize) {

@@ -9,8 +9,7 @@ import { checkResults, writeReport } from "../evaluate/report.ts";
 import type { Metrics } from "../evaluate/summary.ts";
 import { makeFolder, tryFolder } from "../folders.ts";
 import { type Answer, answerRecord, longestPrompt } from "../generate/answer.ts";
-import { disposeClassifier, loadClassifier } from "../model/classifier.ts";
-import { readModelConfig } from "../model/config.ts";
+import { disposeClassifier, loadClassifier, readClassifierConfig } from "../model/classifier.ts";
 import { disposeModel } from "../model/model.ts";
 import { classifyToFile, readProbabilities } from "../rerank/classify.ts";
 import type { Judge } from "../reward/judge.ts";
@@ -142,7 +141,7 @@ function rerankerIn({ reranker, samples }: EvaluateArguments): string | undefine
     throw new UserError("reranker: chooses among sampled answers: give samples, too");
   }
   const folder = resolveModelFolder(reranker);
-  const config = readModelConfig(folder, "LlamaForSequenceClassification");
+  const config = readClassifierConfig(folder);
   checkVocabulary(loadTokenizer(folder), config, folder);
   return folder;
 }

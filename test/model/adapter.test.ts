@@ -2,10 +2,11 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { adapterTargets } from "../../src/config.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import { liveTensors } from "../../src/engine/tf.ts";
 import { createGenerator } from "../../src/generate/generate.ts";
-import { adapterTargets, createAdapter } from "../../src/model/adapter.ts";
+import { createAdapter } from "../../src/model/adapter.ts";
 import { createResponseBackward } from "../../src/model/backward.ts";
 import {
   disposeModel,

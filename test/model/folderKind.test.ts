@@ -56,11 +56,6 @@ test.each<[string, string[], RegExp]>([
 });
 
 test.each<[string, string[], RegExp]>([
-  [
-    "an adapter",
-    ["adapter_config.json", "adapter_model.safetensors"],
-    /holds an adapter.*merge it/,
-  ],
   ["a GGUF file", ["a\u001b[31m.gguf"], /holds the GGUF file "a\\u001b\[31m\.gguf"/],
   ["Meta's layout", ["consolidated.00.pth", "params.json"], /as Meta published LLaMA/],
 ])("a folder without a configuration, but with %s, says so", async (_, names, message) => {
@@ -70,7 +65,6 @@ test.each<[string, string[], RegExp]>([
 });
 
 test.each<[string, string, RegExp]>([
-  ["an adapter", "adapter_config.json", /holds an adapter/],
   ["weights by GPTQ", "quantize_config.json", /quantised weights \("quantize_config\.json"/],
   ["weights by AWQ", "quant_config.json", /quantised weights \("quant_config\.json"/],
 ])("a whole model beside %s is refused", async (_, name, message) => {
