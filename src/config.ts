@@ -136,6 +136,13 @@ const scheduled = {
   warmupFraction: fraction.describe("Of all updates in scheduleEpochs."),
 };
 
+const recompute = z
+  .boolean()
+  .optional()
+  .describe(
+    "True computes layers again in the backward pass, for a third more time, instead of keeping what they are made of.",
+  );
+
 const epochs = {
   epochs: count.describe("Passes over the data."),
   scheduleEpochs: count.describe(
@@ -145,6 +152,7 @@ const epochs = {
   microBatchTokens: count.describe(
     "Most tokens, padding included, in one forward and backward pass.",
   ),
+  recompute,
 };
 
 const evaluation = {
@@ -340,6 +348,7 @@ const reftSchema = z.strictObject({
     microBatchTokens: count.describe(
       "Most tokens, padding included, in one forward and backward pass.",
     ),
+    recompute,
   }),
   evaluation: z.strictObject({
     everySteps: count.describe("Steps between two evaluations."),

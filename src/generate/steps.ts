@@ -119,7 +119,7 @@ export function batchedPrefill(
     return causal(queries, keys, values, layer);
   };
   const flat = tf.reshape(withoutEmpty(tokens!), [rows * rowLength]);
-  hiddenStates(config, readWeights(model), flat, positions, attention);
+  hiddenStates(config, readWeights(model), flat, positions, () => attention);
   return touch(written);
 }
 
@@ -263,7 +263,7 @@ export function batchedDecode(
   for (let step = 0; step < steps; step++) {
     const at = tf.add(positions!, tf.scalar(step, "int32"));
     const attention = attentionToCache(config, cache, at);
-    const hidden = hiddenStates(config, weights, tokens, at, attention);
+    const hidden = hiddenStates(config, weights, tokens, at, () => attention);
     const chance = tf.reshape(tf.slice(uniforms!, [step, 0], [1, count]), [count]);
     const [next, logprob] = sampleNext(config, weights, hidden, chance, temperature);
     sampled.push(next);

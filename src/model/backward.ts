@@ -18,6 +18,13 @@ export interface Backward {
   dispose(): void;
 }
 
+export interface BackwardOptions {
+  /** Most tokens in one forward and backward pass. */
+  readonly microBatchTokens: number;
+  /** Whether layers are computed again in the backward pass. */
+  readonly recompute?: boolean | undefined;
+}
+
 /** A microbatch whose losses add up to the global batch's. */
 export interface WeightedBatch extends BatchTensors {
   /** [predictions] 1 / (predictions of the global batch); 0 for padding. */
@@ -45,12 +52,12 @@ export function createBackward(
   model: Model,
   heads: ReadonlyMap<string, Variable>,
   optimizer: AdamW,
-  { microBatchTokens }: { readonly microBatchTokens: number },
+  { microBatchTokens, recompute }: BackwardOptions,
   pack: (part: readonly Sequence[], maxTokens: number) => PackedBatch,
   lossOf: (weights: Weights, inputs: WeightedBatch) => Tensor,
 ): Backward {
   const backward = compileNamed(name, (inputs: WeightedBatch) => {
-    const weights = readWeights(model, heads);
+    const weights = readWeights(model, { heads, recompute });
     const names = [...trainedVariables(model).keys(), ...heads.keys()];
     const loss = () => lossOf(weights, inputs);
     const { value, grads } = tf.engine().gradients(
@@ -83,7 +90,7 @@ export function createResponseBackward(
   name: string,
   model: Model,
   optimizer: AdamW,
-  options: { readonly microBatchTokens: number },
+  options: BackwardOptions,
 ): Backward {
   return createBackward(
     name,

@@ -200,7 +200,7 @@ export interface ClassifierScorer {
 export function createClassifierScorer(classifier: Classifier): ClassifierScorer {
   const heads = headsOf(classifier);
   const run = compileNamed("classify", (batch: BatchTensors) => ({
-    logits: classLogits(classifier.model.config, readWeights(classifier.model, heads), batch),
+    logits: classLogits(classifier.model.config, readWeights(classifier.model, { heads }), batch),
   }));
   const logits = (sequences: readonly Sequence[], maxTokens: number): Float32Array => {
     const read = sequences.map((sequence) => withClass(sequence, 0)); // any class: it is not read

@@ -15,8 +15,8 @@ export function sequenceLogits(
     const length = tokens!.shape[0]!;
     const weights = readWeights(model);
     const positions = tf.range(0, length, 1, "int32");
-    const attention = causalAttention(config, tf.zeros([1, length], "int32"));
-    const hidden = hiddenStates(config, weights, tokens!, positions, attention);
+    const makeAttention = () => causalAttention(config, tf.zeros([1, length], "int32"));
+    const hidden = hiddenStates(config, weights, tokens!, positions, makeAttention);
     return [logits(config, weights, hidden)];
   });
   const results = sequences.map((sequence) => {

@@ -47,9 +47,11 @@ export function predictingStates(
   weights: Weights,
   { tokens, positions, visible, places }: BatchTensors,
 ): Tensor {
-  const [segments, contexts] = tf.unstack(visible);
-  const attention = causalAttention(config, segments!, contexts!);
-  return hiddenStates(config, weights, tokens, positions, attention, places);
+  const makeAttention = () => {
+    const [segments, contexts] = tf.unstack(visible);
+    return causalAttention(config, segments!, contexts!);
+  };
+  return hiddenStates(config, weights, tokens, positions, makeAttention, places);
 }
 
 /** Natural log-probabilities of the response tokens: [predictions]. */
@@ -97,7 +99,7 @@ export interface Scorer {
 export function createScorer(model: Model, valueHead?: ReadonlyMap<string, Variable>): Scorer {
   const { config } = model;
   const run = compileNamed("score", (batch: BatchTensors): Tensors => {
-    const weights = readWeights(model, valueHead);
+    const weights = readWeights(model, { heads: valueHead });
     const states = predictingStates(config, weights, batch);
     const logprobs = responseLogprobs(config, weights, states, batch.targets);
     return { logprobs, ...(valueHead && { values: responseValues(weights, states) }) };

@@ -27,6 +27,12 @@ import type { Weights } from "./weights.ts";
  */
 export type Attention = (queries: Tensor, keys: Tensor, values: Tensor, layer: number) => Tensor;
 
+/** What all layers of a step have in common. */
+interface Context {
+  readonly rotation: Rotation;
+  readonly attention: Attention;
+}
+
 /** Rotations by position: [tokens, 1, headDim] each. */
 interface Rotation {
   readonly cos: Tensor;
@@ -38,6 +44,7 @@ interface Rotation {
  *
  * @param tokens int32 [tokens]
  * @param positions int32 [tokens], from 0 at a sequence's first token
+ * @param makeAttention is called anew where layers are computed again; it may use what outlives the forward pass: a step's inputs
  * @param places int32 [n] the tokens whose states are wanted: the others end with the last layer's attention, which reads them
  * @returns [tokens, dim] or [n, dim]
  */
@@ -46,27 +53,45 @@ export function hiddenStates(
   weights: Weights,
   tokens: Tensor,
   positions: Tensor,
-  attention: Attention,
+  makeAttention: () => Attention,
   places?: Tensor,
 ): Tensor {
-  const rotation = rotationAt(config, positions);
+  const makeContext = () => ({
+    rotation: rotationAt(config, positions),
+    attention: makeAttention(),
+  });
+  const context = makeContext();
   let x = weights.embed(tokens);
   for (let layer = 0; layer < config.layers; layer++) {
-    const at = (name: string) => `model.layers.${layer}.${name}.weight`;
-    const project = (x: Tensor, name: string) => weights.project(x, at(name));
-    const norm = (x: Tensor, name: string) =>
-      rmsNorm(x, weights.vector(at(name)), config.normEpsilon);
-    const attentionInput = norm(x, "input_layernorm");
-    const [queries, keys, values] = projectHeads(config, project, attentionInput, rotation);
-    let attended = attention(queries, keys, values, layer);
-    if (places && layer === config.layers - 1)
-      [x, attended] = [gatherRows(x, places), gatherRows(attended, places)];
-    x = tf.add(x, project(attended, "self_attn.o_proj"));
-    const ffnInput = norm(x, "post_attention_layernorm");
-    const gated = swiGlu(project(ffnInput, "mlp.gate_proj"), project(ffnInput, "mlp.up_proj"));
-    x = tf.add(x, project(gated, "mlp.down_proj"));
+    const wanted = layer === config.layers - 1 ? places : undefined;
+    x = weights.layer(layer, x, (x, weights, isAgain) =>
+      layerStates(config, weights, layer, x, isAgain ? makeContext() : context, wanted),
+    );
   }
   return rmsNorm(x, weights.vector("model.norm.weight"), config.normEpsilon);
+}
+
+/** @param x [tokens, dim] @returns [tokens, dim], or [n, dim] of the places that are wanted */
+function layerStates(
+  config: ModelConfig,
+  weights: Weights,
+  layer: number,
+  x: Tensor,
+  { rotation, attention }: Context,
+  places: Tensor | undefined,
+): Tensor {
+  const at = (name: string) => `model.layers.${layer}.${name}.weight`;
+  const project = (x: Tensor, name: string) => weights.project(x, at(name));
+  const norm = (x: Tensor, name: string) =>
+    rmsNorm(x, weights.vector(at(name)), config.normEpsilon);
+  const pick = (x: Tensor) => (places ? gatherRows(x, places) : x);
+  const attentionInput = norm(x, "input_layernorm");
+  const [queries, keys, values] = projectHeads(config, project, attentionInput, rotation);
+  const attended = pick(attention(queries, keys, values, layer));
+  const mixed = tf.add(pick(x), project(attended, "self_attn.o_proj"));
+  const ffnInput = norm(mixed, "post_attention_layernorm");
+  const gated = swiGlu(project(ffnInput, "mlp.gate_proj"), project(ffnInput, "mlp.up_proj"));
+  return tf.add(mixed, project(gated, "mlp.down_proj"));
 }
 
 /** @param hidden [rows, dim] @returns [rows, vocabSize] */

@@ -1,9 +1,10 @@
 // The one seam through which a step uses a model's weights: the forward pass says what it multiplies with what, and nothing of how
 // the weights are held.
 import { frozenLinear, gatherRows, linear } from "../engine/ops.ts";
+import { recomputed } from "../engine/recompute.ts";
 import { BFLOAT16, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
-import { adapterNames } from "./adapter.ts";
+import { type Adapter, adapterNames } from "./adapter.ts";
 import { EMBEDDING, type Model } from "./model.ts";
 
 /** A model's weights in a step, by Hugging Face's names. */
@@ -16,16 +17,29 @@ export interface Weights {
   project(x: Tensor, matrix: string): Tensor;
   /** A norm's weights, or a bias: [size]. */
   vector(name: string): Tensor;
+  /**
+   * What a layer makes of x. With recomputation the backward pass computes it again.
+   *
+   * @param compute is told whether it is again: then what was made before, outside of it, is gone
+   */
+  layer(
+    index: number,
+    x: Tensor,
+    compute: (x: Tensor, weights: Weights, isAgain: boolean) => Tensor,
+  ): Tensor;
 }
 
-/**
- * Reads all variables of float32, once per step. Those of bf16 are read where they are used.
- *
- * @param heads what stands on the model: a value head, a classifier's head
- */
+export interface ReadOptions {
+  /** What stands on the model: a value head, a classifier's head. */
+  readonly heads?: ReadonlyMap<string, Variable> | undefined;
+  /** Whether the backward pass computes layers again instead of keeping all that they are made of. */
+  readonly recompute?: boolean | undefined;
+}
+
+/** Reads all variables of float32, once per step. Those of bf16 are read where they are used. */
 export function readWeights(
   { parameters, adapter }: Pick<Model, "parameters" | "adapter">,
-  heads: ReadonlyMap<string, Variable> = new Map(),
+  { heads = new Map(), recompute = false }: ReadOptions = {},
 ): Weights {
   const tensors = new Map<string, Tensor>();
   const frozen = new Map<string, Variable>();
@@ -33,12 +47,25 @@ export function readWeights(
     if (variable.type === BFLOAT16) frozen.set(name, variable);
     else tensors.set(name, variable.read());
   }
+  return weightsOf({ tensors, frozen, adapter, recompute });
+}
+
+interface Held {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** Of bf16. */
+  readonly frozen: ReadonlyMap<string, Variable>;
+  readonly adapter: Adapter | undefined;
+  readonly recompute: boolean;
+}
+
+function weightsOf(held: Held): Weights {
+  const { tensors, frozen, adapter, recompute } = held;
   const vector = (name: string): Tensor => {
     const tensor = tensors.get(name);
     if (!tensor) throw new Error(`the model has no weight ${name}`);
     return tensor;
   };
-  return {
+  const weights: Weights = {
     tensors,
     embed: (tokens) =>
       frozen.get(EMBEDDING)?.readRows(tokens) ?? gatherRows(vector(EMBEDDING), tokens),
@@ -52,5 +79,15 @@ export function readWeights(
       return tf.add(product, tf.mul(raised, tf.scalar(scale)));
     },
     vector,
+    layer: (index, x, compute) => {
+      if (!recompute) return compute(x, weights, false);
+      const own = [...tensors].filter(([name]) => name.startsWith(`model.layers.${index}.`));
+      const names = own.map(([name]) => name);
+      return recomputed([x, ...own.map(([, tensor]) => tensor)], ([x, ...values], isAgain) => {
+        const replaced = names.map((name, i) => [name, values[i]!] as const);
+        return compute(x!, weightsOf({ ...held, tensors: new Map(replaced) }), isAgain);
+      });
+    },
   };
+  return weights;
 }

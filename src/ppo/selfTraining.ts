@@ -7,7 +7,7 @@ import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import type { Question } from "../generate/answer.ts";
-import { createResponseBackward } from "../model/backward.ts";
+import { type BackwardOptions, createResponseBackward } from "../model/backward.ts";
 import type { Model } from "../model/model.ts";
 import type { Rng } from "../rng.ts";
 import type { Lesson } from "./alarms.ts";
@@ -77,7 +77,7 @@ export interface SelfTrainer {
 export function createSelfTrainer(
   policy: Model,
   optimizer: AdamW,
-  options: SelfTrainingConfig & { readonly microBatchTokens: number },
+  options: SelfTrainingConfig & BackwardOptions,
 ): SelfTrainer {
   const backward = createResponseBackward("self_training", policy, optimizer, options);
   return {

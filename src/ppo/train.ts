@@ -170,11 +170,17 @@ export async function trainReft(
     policy: createScorer(policy, valueHead),
     reference: reference && createScorer(reference.model),
   };
-  const { microBatchTokens } = training;
-  const updateOptions = { ...ppo!, microBatchTokens, maxNewTokens: sampling.maxNewTokens };
+  const { microBatchTokens, recompute } = training;
+  const updateOptions = {
+    ...ppo!,
+    microBatchTokens,
+    recompute,
+    maxNewTokens: sampling.maxNewTokens,
+  };
   const updater = objective && createUpdater(policy, valueHead, adamW, objective, updateOptions);
   const selfTrainer =
-    selfTraining && createSelfTrainer(policy, adamW, { ...selfTraining, microBatchTokens });
+    selfTraining &&
+    createSelfTrainer(policy, adamW, { ...selfTraining, microBatchTokens, recompute });
   const evaluator = createEvaluator(policy, tokenizer, judge, data.maxPromptTokens, evaluation);
   const alarm = createAlarms(alarms, objective?.lesson ?? rightLesson, ppo !== undefined);
 

@@ -13,6 +13,7 @@ import { entropyOf, logProbabilityOf } from "../engine/ops.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
+import type { BackwardOptions } from "../model/backward.ts";
 import { type Model, trainedVariables } from "../model/model.ts";
 import {
   type BatchTensors,
@@ -39,7 +40,7 @@ type UpdateOptions = Pick<
   | "maskTruncated"
   | "ppoEpochs"
   | "miniBatchSize"
-> & { readonly maxNewTokens: number; readonly microBatchTokens: number };
+> & { readonly maxNewTokens: number } & BackwardOptions;
 
 /** Means over the rollout's updates; 0 when there was none, because all of it is masked. */
 export interface UpdateMetrics {
@@ -163,7 +164,7 @@ function createStep(
   trainsPolicy: boolean,
 ) {
   return compileNamed(trainsPolicy ? "ppo" : "value_warmup", (inputs: MicroBatch) => {
-    const weights = readWeights(policy, valueHead);
+    const weights = readWeights(policy, { heads: valueHead, recompute: options.recompute });
     const ofPolicy = trainsPolicy ? trainedVariables(policy).keys() : [];
     const names = [...ofPolicy, ...(valueHead?.keys() ?? [])];
     let figures: Tensors = {};

@@ -1,7 +1,7 @@
 // Loss and gradients of the classifier for one global batch.
 import { packClasses, withClass } from "../data/batch.ts";
 import type { AdamW } from "../engine/optimizer.ts";
-import { createBackward as createModelBackward } from "../model/backward.ts";
+import { type BackwardOptions, createBackward as createModelBackward } from "../model/backward.ts";
 import { type Classifier, classLogits, headsOf } from "../model/classifier.ts";
 import type { LabelledSequence } from "./input.ts";
 import { classLoss } from "./loss.ts";
@@ -19,7 +19,7 @@ export interface Backward {
 export function createBackward(
   classifier: Classifier,
   optimizer: AdamW,
-  options: { readonly microBatchTokens: number },
+  options: BackwardOptions,
 ): Backward {
   const backward = createModelBackward(
     "rerank",

@@ -45,7 +45,7 @@ describe("a model with a value head", () => {
     };
     const expected = [...golden].filter(([name]) => name.startsWith("valueGrad."));
     const gradients = tf.tidy(() => {
-      const weights = readWeights(model, valueHead);
+      const weights = readWeights(model, { heads: valueHead });
       const inputs = batchTensors(batch);
       const others = {
         oldValues: perPrediction(responseRows("values")),

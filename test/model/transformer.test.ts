@@ -51,7 +51,7 @@ describe.each(modelVariants)("%s", (name) => {
           logits(
             model.config,
             weights,
-            hiddenStates(model.config, weights, tokens!, positions!, attention),
+            hiddenStates(model.config, weights, tokens!, positions!, () => attention),
           ),
         ];
       })(
