@@ -84,6 +84,7 @@ export async function runSteps(
       const done = step + 1;
       const costs = {
         "time/stepSeconds": (performance.now() - startedAt) / 1000,
+        "memory/peakMegabytes": (process.resourceUsage().maxRSS * 1024) / 1e6, // of the process, in kibibytes
         "memory/numTensors": liveTensors(),
         "memory/tracedFunctions": tracedFunctions(),
       };

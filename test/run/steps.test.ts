@@ -74,6 +74,7 @@ test("measures the start, then as planned and at the end; saves what is measured
   expect(Object.keys(metricsOf(folder)[3]!).slice(3)).toEqual([
     "test/loss",
     "time/stepSeconds",
+    "memory/peakMegabytes",
     "memory/numTensors",
     "memory/tracedFunctions",
     "eval/accuracy",

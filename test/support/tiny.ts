@@ -181,9 +181,9 @@ export interface MetricsLine {
   readonly [name: string]: number;
 }
 
-/** The lines of metrics.jsonl without what depends on the process: its clock, and how much of the run it has computed. */
+/** The lines of metrics.jsonl without what depends on the process: its clock, its memory, and how much of the run it has computed. */
 export function metricsOf(folder: string): MetricsLine[] {
-  const ofProcess = /^time(\/|$)|^memory\/tracedFunctions$/;
+  const ofProcess = /^time(\/|$)|^memory\/(tracedFunctions|peakMegabytes)$/;
   return allMetricsOf(folder).map((line) =>
     Object.fromEntries(Object.entries(line).filter(([name]) => !ofProcess.test(name))),
   );
