@@ -43,6 +43,12 @@ const ints = (values: readonly number[]) => tf.tensor1d([...values], "int32");
 const add = (a: Tensor, b: Tensor) => op("AddV2", [T], [a, b]);
 const sub = (a: Tensor, b: Tensor) => op("Sub", [T], [a, b]);
 const mul = (a: Tensor, b: Tensor) => op("Mul", [T], [a, b]);
+const cast = (x: Tensor, from: number, to: number) =>
+  op(
+    "Cast",
+    [attribute.type("SrcT", from), attribute.type("DstT", to), attribute.bool("Truncate", false)],
+    [x],
+  );
 const reduce = (name: "Sum" | "Mean", x: Tensor, axes: readonly number[], keepDims: boolean) =>
   op(
     name,
@@ -416,12 +422,7 @@ export function entropyOf(logits: Tensor): Tensor {
 
 /** 0 where `allowed` (bool) is true, -1e9 elsewhere: added to scores before a softmax. */
 export function biasWhere(allowed: Tensor): Tensor {
-  const attributes = [
-    attribute.type("SrcT", BOOL),
-    attribute.type("DstT", FLOAT),
-    attribute.bool("Truncate", false),
-  ];
-  return mul(sub(op("Cast", attributes, [allowed]), tf.scalar(1)), tf.scalar(1e9));
+  return mul(sub(cast(allowed, BOOL, FLOAT), tf.scalar(1)), tf.scalar(1e9));
 }
 
 /**
@@ -465,16 +466,10 @@ export function sampleClasses(logits: Tensor, uniforms: Tensor): Tensor {
   const total = tf.slice(cumulative, [0, classes - 1], [rows, 1]);
   const threshold = mul(tf.reshape(uniforms, [rows, 1]), total);
   const isBelow = op("LessEqual", [T], [cumulative, threshold]);
-  const toInt = [
-    attribute.type("SrcT", BOOL),
-    attribute.type("DstT", INT32),
-    attribute.bool("Truncate", false),
-  ];
-  const index = op(
-    "Sum",
-    [attribute.type("T", INT32), attribute.type("Tidx", INT32), attribute.bool("keep_dims", false)],
-    [op("Cast", toInt, [isBelow]), ints([1])],
-  );
+  // Counted in float32, which is exact up to 2^24 classes: sums of integers are left to the host by a GPU, which would have to send all
+  // of them there.
+  const below = reduce("Sum", cast(isBelow, BOOL, FLOAT), [1], false);
+  const index = cast(below, FLOAT, INT32);
   // uniform · total can round up to total itself.
   return op("Minimum", [attribute.type("T", INT32)], [index, tf.scalar(classes - 1, "int32")]);
 }
