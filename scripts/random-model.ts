@@ -21,7 +21,7 @@ const options = readOptions("npx tsx scripts/random-model.ts", {
   seed: { type: "string", default: "1", describe: "Of the weights" },
 });
 
-const poolSize = 2 ** 24;
+const poolSize = 2 ** 22;
 const maxShardBytes = 5e9; // as transformers
 const tokenizerFiles = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
