@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Precision } from "../../src/config.ts";
 import type { Sequence } from "../../src/data/batch.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
+import { plainLlama } from "../../src/model/families.ts";
 import { Rng } from "../../src/rng.ts";
 
 const sizes = {
@@ -22,6 +23,7 @@ export const modelNames = Object.keys(sizes) as ModelName[];
 export function modelConfig(name: ModelName): ModelConfig {
   const size = sizes[name];
   return {
+    ...plainLlama,
     ...size,
     kvHeads: size.heads,
     headDim: size.dim / size.heads,

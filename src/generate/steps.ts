@@ -14,7 +14,8 @@ import { attribute, backend, executeOp, type Tensor, tf } from "../engine/tf.ts"
 import { Variable } from "../engine/variable.ts";
 import { type Adapter, adapterNames } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { EMBEDDING, type Model, outputWeightName } from "../model/model.ts";
+import { type Model, outputWeightName } from "../model/model.ts";
+import { EMBEDDING, layerWeights } from "../model/modelWeights.ts";
 import {
   type Attention,
   causalAttention,
@@ -173,16 +174,20 @@ function ownDecode(
   return llamaDecode(model, cache, temperature, lastTokens!, slots, positions!, uniforms!);
 }
 
-/** The matrices of a layer, in the order of the op's inputs. */
-const decodedMatrices = [
-  ...["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"],
-  ...["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"],
-];
+/** Of all layers, weights with so many axes: a list per role, in the order of the op's inputs. */
+function weightsWith(axes: number, config: ModelConfig): string[][] {
+  return layerWeights(config)
+    .filter(({ shape }) => shape.length === axes)
+    .map(({ name }) =>
+      Array.from({ length: config.layers }, (_, layer) => `model.layers.${layer}.${name}`),
+    );
+}
 
 /** The matrices that have an adapter, by their places among those of all layers. */
-function adaptedMatrices({ layers }: ModelConfig, adapter: Adapter | undefined) {
-  const matrices = Array.from({ length: layers }, (_, layer) =>
-    decodedMatrices.map((name) => adapterNames(`model.layers.${layer}.${name}.weight`)),
+function adaptedMatrices(config: ModelConfig, adapter: Adapter | undefined) {
+  const roles = weightsWith(2, config);
+  const matrices = Array.from({ length: config.layers }, (_, layer) =>
+    roles.map((names) => adapterNames(names[layer]!)),
   );
   return matrices
     .flat()
@@ -210,8 +215,7 @@ function llamaDecode(
   uniforms: Tensor,
 ): Tensor[] {
   const read = (name: string) => parameters.get(name)!.readStored();
-  const ofLayers = (name: string) =>
-    Array.from({ length: config.layers }, (_, i) => read(`model.layers.${i}.${name}.weight`));
+  const ofLayers = (axes: number) => weightsWith(axes, config).map((names) => names.map(read));
   const adapted = adaptedMatrices(config, adapter);
   const rotation = rotationAt(config, tf.range(0, cache.capacity, 1, "int32"));
   const rotations = [rotation.cos, rotation.signedSin].map((x) =>
@@ -219,8 +223,8 @@ function llamaDecode(
   );
   const inputs = [
     ...[read(EMBEDDING), read(outputWeightName(config))],
-    ...decodedMatrices.map(ofLayers),
-    ...[ofLayers("input_layernorm"), ofLayers("post_attention_layernorm")],
+    ...ofLayers(2), // matrices
+    ...ofLayers(1), // norms
     read("model.norm.weight"),
     ...[cache.keys, cache.values].map((variables) =>
       variables.map((variable) => variable.readStored()),

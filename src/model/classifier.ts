@@ -1,5 +1,5 @@
-// Tells right answers from wrong ones: a LLaMA with two labels on the hidden state of a sequence's last token, as transformers'
-// LlamaForSequenceClassification. Label 0 is wrong, label 1 is right.
+// Tells right answers from wrong ones: a model with two labels on the hidden state of a sequence's last token, as transformers'
+// LlamaForSequenceClassification and its like. Label 0 is wrong, label 1 is right.
 import { join } from "node:path";
 import { z } from "zod";
 import { packClasses, type Sequence, splitByTokens, withClass } from "../data/batch.ts";
@@ -19,6 +19,7 @@ import {
   writeAdapterConfig,
 } from "./adapter.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
+import { families } from "./families.ts";
 import {
   disposeModel,
   type HeldAs,
@@ -41,7 +42,7 @@ export interface Classifier {
 }
 
 const headName = "score.weight";
-const architecture = "LlamaForSequenceClassification";
+const task = "ForSequenceClassification";
 const architecturesSchema = z.looseObject({ architectures: z.array(z.string()).nullish() });
 
 /** The weights before the head. A model with tied embeddings has no output matrix of its own. */
@@ -86,7 +87,7 @@ export function headsOf({ head }: Classifier): ReadonlyMap<string, Variable> {
 /** The configuration of a classifier's folder. @throws UserError for another model */
 export function readClassifierConfig(folder: string): ModelConfig {
   const adapted = readAdapterFolder(folder);
-  if (!adapted) return readModelConfig(folder, architecture);
+  if (!adapted) return readModelConfig(folder, task);
   if (adapted.isClassifier) return readModelConfig(adapted.base);
   throw new UserError(
     `${folder}: expected a classifier (task_type SEQ_CLS), found an adapter of a language model; give a run of train-rerank`,
@@ -99,7 +100,7 @@ export function isClassifier(folder: string): boolean {
   if (adapted) return adapted.isClassifier;
   const path = join(folder, "config.json");
   const { architectures } = parseJson(readText(path), path, architecturesSchema);
-  return architectures?.[0] === architecture;
+  return architectures?.[0]?.endsWith(task) ?? false;
 }
 
 /**
@@ -162,7 +163,7 @@ export function toClassifierConfig(
   const { num_labels: _, problem_type: __, ...json } = toHuggingFaceConfig(config, dtype);
   return {
     ...json,
-    architectures: [architecture],
+    architectures: [`${families[config.modelType].className}${task}`],
     pad_token_id: paddingId(config),
     id2label: { 0: "wrong", 1: "right" },
     label2id: { wrong: 0, right: 1 },

@@ -1,4 +1,4 @@
-// The shape of a LLaMA, read from and written to Hugging Face's config.json, with the meaning that transformers 5.23 gives it.
+// The shape of a model, read from and written to Hugging Face's config.json, with the meaning that transformers 5.23 gives it.
 // Both spellings of the rotary settings are understood: transformers 4's and 5's.
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -8,11 +8,14 @@ import { messageOf, show, UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import { findMistakes, valueAt } from "../settings.ts";
 import { describeActiveKeys } from "./configKeys.ts";
+import { families, type ModelType, modelTypes } from "./families.ts";
 import { describeOtherKind, refuseAdapters } from "./folderKind.ts";
 import { type RopeScaling, readRope, ropeKeys, writeScaling } from "./ropeSettings.ts";
 import type { FloatDtype } from "./safetensorsHeader.ts";
 
 export interface ModelConfig {
+  /** Its family: under which name it is saved. What the family computes is in other fields. */
+  readonly modelType: ModelType;
   readonly vocabSize: number;
   readonly dim: number;
   readonly layers: number;
@@ -50,7 +53,7 @@ const eosSchema = z.union([tokenId, z.array(tokenId)]).nullish();
  * change what is computed are in configKeys.ts, and all others are handed on.
  */
 export const configSchema = z.looseObject({
-  model_type: z.literal("llama"),
+  model_type: z.literal(modelTypes),
   vocab_size: size,
   hidden_size: size,
   num_hidden_layers: size.max(10_000),
@@ -76,13 +79,14 @@ const generationSchema = z.looseObject({ eos_token_id: eosSchema });
  */
 export function readModelConfig(
   folder: string,
-  architecture: "LlamaForCausalLM" | "LlamaForSequenceClassification" = "LlamaForCausalLM",
+  task: "ForCausalLM" | "ForSequenceClassification" = "ForCausalLM",
 ): ModelConfig {
   refuseAdapters(folder);
   const path = join(folder, "config.json");
-  const architectures = z.tuple([z.literal(architecture)]).nullish();
   const file = readJson(path);
-  refuseOtherTypes(file, path);
+  const modelType = readModelType(file, path);
+  const { className } = families[modelType];
+  const architectures = z.tuple([z.literal(`${className}${task}`)]).nullish();
   const schema = configSchema.extend({ architectures });
   const problems = [
     ...findMistakes(schema, [], file).map(({ text }) => text),
@@ -94,6 +98,7 @@ export function readModelConfig(
   const json = schema.parse(file);
   const heads = json.num_attention_heads;
   const config: ModelConfig = {
+    modelType,
     vocabSize: json.vocab_size,
     dim: json.hidden_size,
     layers: json.num_hidden_layers,
@@ -116,12 +121,14 @@ export function readModelConfig(
 }
 
 /** @throws UserError for a model of another kind, whose other keys would only be wrong, too */
-function refuseOtherTypes(file: unknown, path: string): void {
-  const type = valueAt(file, ["model_type"]);
-  if (type === undefined || type === "llama") return;
+function readModelType(file: unknown, path: string): ModelType {
+  const found = valueAt(file, ["model_type"]) ?? modelTypes[0]; // a missing one is named with the other mistakes
+  const type = modelTypes.find((type) => type === found);
+  if (type !== undefined) return type;
+  const supported = modelTypes.join(", ");
   throw new UserError(
-    `${path}: the model type ${show(type)} is not supported; llama is. Give a model whose config.json has "model_type": "llama" ` +
-      "(LLaMA, CodeLlama, SmolLM2 and others: docs/models.md)",
+    `${path}: the model type ${show(found)} is not supported; supported: ${supported} (docs/models.md says which models these are). ` +
+      "Give a model whose config.json names one of them",
   );
 }
 
@@ -201,15 +208,16 @@ const ownKeys: ReadonlySet<string> = new Set([
 
 const dtypeNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 
-/** A config.json that transformers 4 and 5 both load as a LlamaForCausalLM with weights of the given type. */
+/** A config.json that transformers 4 and 5 both load as a language model with weights of the given type. */
 export function toHuggingFaceConfig(
   config: ModelConfig,
   dtype: FloatDtype = "F32",
 ): Record<string, unknown> {
   const scaling = config.ropeScaling === null ? null : writeScaling(config.ropeScaling);
+  const { className, extraKeys } = families[config.modelType];
   return {
-    architectures: ["LlamaForCausalLM"],
-    model_type: "llama",
+    architectures: [`${className}ForCausalLM`],
+    model_type: config.modelType,
     vocab_size: config.vocabSize,
     hidden_size: config.dim,
     num_hidden_layers: config.layers,
@@ -218,8 +226,7 @@ export function toHuggingFaceConfig(
     head_dim: config.headDim,
     intermediate_size: config.ffnDim,
     hidden_act: "silu",
-    attention_bias: false,
-    mlp_bias: false,
+    ...extraKeys,
     attention_dropout: 0,
     rms_norm_eps: config.normEpsilon,
     rope_theta: config.ropeTheta,

@@ -5,9 +5,10 @@ import { ggufSpecialTokens } from "../data/ggufVocabulary.ts";
 import { show, UserError } from "../errors.ts";
 import { findMistakes } from "../settings.ts";
 import { checkConsistency, type ModelConfig } from "./config.ts";
+import { plainLlama } from "./families.ts";
 import { checkFinite } from "./finite.ts";
 import type { GgufFile } from "./gguf.ts";
-import { parameterShapes } from "./model.ts";
+import { modelWeights } from "./modelWeights.ts";
 import { ropeInverseFrequencies } from "./ropeFrequencies.ts";
 import type { Llama3RopeScaling, RopeScaling } from "./ropeSettings.ts";
 import type { TensorToWrite } from "./safetensors.ts";
@@ -83,6 +84,7 @@ export function ggufConfig(file: GgufContent): ModelConfig {
   }
   const { bosId, endIds } = ggufSpecialTokens(metadata, path);
   const config: ModelConfig = {
+    ...plainLlama,
     vocabSize,
     dim: given["llama.embedding_length"],
     layers: given["llama.block_count"],
@@ -179,30 +181,6 @@ function scalingBehind(
   return fits ? scaling : undefined;
 }
 
-/** Hugging Face's names inside a layer, and llama.cpp's. */
-const layerNames: Readonly<Record<string, string>> = {
-  "input_layernorm.weight": "attn_norm.weight",
-  "self_attn.q_proj.weight": "attn_q.weight",
-  "self_attn.k_proj.weight": "attn_k.weight",
-  "self_attn.v_proj.weight": "attn_v.weight",
-  "self_attn.o_proj.weight": "attn_output.weight",
-  "post_attention_layernorm.weight": "ffn_norm.weight",
-  "mlp.gate_proj.weight": "ffn_gate.weight",
-  "mlp.up_proj.weight": "ffn_up.weight",
-  "mlp.down_proj.weight": "ffn_down.weight",
-};
-const otherNames: Readonly<Record<string, string>> = {
-  "model.embed_tokens.weight": "token_embd.weight",
-  "model.norm.weight": "output_norm.weight",
-  "lm_head.weight": "output.weight",
-};
-
-/** llama.cpp's name of a weight that Hugging Face has under `name`. */
-export function ggufName(name: string): string {
-  const [, layer, rest] = /^model\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
-  return rest === undefined ? otherNames[name]! : `blk.${layer}.${layerNames[rest]}`;
-}
-
 /** Whether a weight's rows are queries or keys, which llama.cpp has in another order. */
 export function isInterleaved(name: string): boolean {
   return /\.(q|k)_proj\.weight$/.test(name);
@@ -218,8 +196,7 @@ export function ggufWeights(file: GgufFile, config: ModelConfig): Map<string, Te
   const unused = new Set(shapes.keys());
   unused.delete(ropeDivisors);
   const weights = new Map<string, TensorToWrite>();
-  for (const [name, shape] of parameterShapes(config)) {
-    const source = ggufName(name);
+  for (const { name, gguf: source, shape } of modelWeights(config)) {
     const found = shapes.get(source);
     if (found?.join() !== shape.join()) {
       const state = found === undefined ? "is missing" : `has the shape [${found}]`;

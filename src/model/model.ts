@@ -23,6 +23,7 @@ import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config
 import { checkFinite } from "./finite.ts";
 import { describeOtherKind } from "./folderKind.ts";
 import { float32ToBfloat16 } from "./halfFloats.ts";
+import { EMBEDDING, modelWeights, OUTPUT } from "./modelWeights.ts";
 import {
   openSafetensors,
   type SafetensorsFile,
@@ -40,9 +41,6 @@ export interface Model {
   readonly adapter?: Adapter;
 }
 
-export const EMBEDDING = "model.embed_tokens.weight";
-const OUTPUT = "lm_head.weight";
-
 /** A weight in a file, not yet read. */
 interface StoredWeight extends TensorToWrite {
   /** Where it stands, if it is bf16. */
@@ -51,23 +49,7 @@ interface StoredWeight extends TensorToWrite {
 
 /** Name and shape of every weight of a model, in the model's order. */
 export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
-  const { dim, ffnDim, heads, kvHeads, headDim, layers, tieEmbeddings, vocabSize } = config;
-  const shapes = new Map<string, readonly number[]>([[EMBEDDING, [vocabSize, dim]]]);
-  for (let layer = 0; layer < layers; layer++) {
-    const prefix = `model.layers.${layer}.`;
-    shapes.set(`${prefix}input_layernorm.weight`, [dim]);
-    shapes.set(`${prefix}self_attn.q_proj.weight`, [heads * headDim, dim]);
-    shapes.set(`${prefix}self_attn.k_proj.weight`, [kvHeads * headDim, dim]);
-    shapes.set(`${prefix}self_attn.v_proj.weight`, [kvHeads * headDim, dim]);
-    shapes.set(`${prefix}self_attn.o_proj.weight`, [dim, heads * headDim]);
-    shapes.set(`${prefix}post_attention_layernorm.weight`, [dim]);
-    shapes.set(`${prefix}mlp.gate_proj.weight`, [ffnDim, dim]);
-    shapes.set(`${prefix}mlp.up_proj.weight`, [ffnDim, dim]);
-    shapes.set(`${prefix}mlp.down_proj.weight`, [dim, ffnDim]);
-  }
-  shapes.set("model.norm.weight", [dim]);
-  if (!tieEmbeddings) shapes.set(OUTPUT, [vocabSize, dim]);
-  return shapes;
+  return new Map(modelWeights(config).map(({ name, shape }) => [name, shape]));
 }
 
 /** Name of the matrix that turns hidden states into logits. */
@@ -432,7 +414,7 @@ function isIgnored(name: string): boolean {
 
 function unexpected(path: string, name: string): UserError {
   return new UserError(
-    `${path}: ${weightName(name)} is not a weight of the LLaMA that config.json describes; ` +
+    `${path}: ${weightName(name)} is not a weight of the model that config.json describes; ` +
       "weights and config.json belong to different models",
   );
 }

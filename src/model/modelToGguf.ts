@@ -3,9 +3,10 @@
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "./config.ts";
 import { blockFormats } from "./ggufBlocks.ts";
-import { ggufName, isInterleaved, ropeDivisors } from "./ggufModel.ts";
+import { isInterleaved, ropeDivisors } from "./ggufModel.ts";
 import { type GgufDtype, ggufOverflows, ggufTypeId } from "./ggufQuantize.ts";
 import type { GgufTensorToWrite, GgufWritten } from "./ggufWriter.ts";
+import { modelWeights } from "./modelWeights.ts";
 import { ropeInverseFrequencies } from "./ropeFrequencies.ts";
 import type { Llama3RopeScaling } from "./ropeSettings.ts";
 import type { TensorToWrite } from "./safetensors.ts";
@@ -61,11 +62,12 @@ export function tensorsToGguf(
     const data = llama3Divisors(config, config.ropeScaling);
     tensors.set(ropeDivisors, { dtype: "F32", shape: [data.length], data });
   }
+  const names = new Map(modelWeights(config).map(({ name, gguf }) => [name, gguf]));
   for (const [name, weight] of weights) {
     const { shape } = weight;
     const own = ggufDtypeOf(shape, dtype);
     checkRows(shape, own, `${where}: ${name}`);
-    tensors.set(ggufName(name), {
+    tensors.set(names.get(name)!, {
       dtype: own,
       shape,
       get data() {

@@ -5,7 +5,8 @@ import { recomputed } from "../engine/recompute.ts";
 import { BFLOAT16, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import { type Adapter, adapterNames } from "./adapter.ts";
-import { EMBEDDING, type Model } from "./model.ts";
+import type { Model } from "./model.ts";
+import { EMBEDDING } from "./modelWeights.ts";
 
 /** A model's weights in a step, by Hugging Face's names. */
 export interface Weights {

@@ -25,6 +25,7 @@ import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts"
 import { checkGold } from "../evaluate/checkGold.ts";
 import { prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
+import { plainLlama } from "../model/families.ts";
 import { createModel, disposeModel, trainedVariables } from "../model/model.ts";
 import {
   chooseReward,
@@ -188,6 +189,7 @@ function openModel(
         "at first write tokens that stand for no text",
     );
   const modelConfig = {
+    ...plainLlama,
     ...shape,
     vocabSize,
     headDim: shape.dim / shape.heads,

@@ -42,8 +42,7 @@ export function dataStage(prepare: NonNullable<Recipe["data"]["prepare"]>): Stag
  */
 export function checkPositions({ stages }: Recipe, configs: StageConfigs): void {
   const { init, scratch } = configs.warmup.model;
-  const { maxPositions } =
-    scratch ?? readModelConfig(resolveModelFolder(init!), "LlamaForCausalLM");
+  const { maxPositions } = scratch ?? readModelConfig(resolveModelFolder(init!));
   const { warmup, sft, reft, rerankSft, rerankReft } = configs;
   const taught = ({ data, evaluation }: StageConfigs["sft"]) =>
     data.maxPromptTokens + Math.max(data.maxCompletionTokens, evaluation.maxNewTokens);

@@ -42,6 +42,7 @@ describe("readModelConfig", () => {
     expect(json).not.toHaveProperty("num_key_value_heads");
     expect(json).not.toHaveProperty("head_dim");
     expect(readModelConfig(goldenPath("models", "multi-head"))).toEqual({
+      modelType: "llama",
       vocabSize: 67,
       dim: 32,
       layers: 2,
@@ -192,8 +193,8 @@ describe("readModelConfig", () => {
     ["a scale of the logits", { logits_scaling: 8 }, /"logits_scaling" is 8/],
     [
       "another family",
-      { model_type: "mistral" },
-      /model type "mistral" is not supported; llama is/,
+      { model_type: "gemma" },
+      /model type "gemma" is not supported; supported: llama/,
     ],
     ["another head", { architectures: ["LlamaForTokenClassification"] }, /LlamaForCausalLM/],
     ["biases in attention", { attention_bias: true }, /attention_bias/],

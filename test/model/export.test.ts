@@ -174,7 +174,7 @@ describe("loadModel", () => {
     const name = "model.layers.2.input_layernorm.weight";
     change(join(folder, "model.safetensors"), (tensors) => tensors.set(name, tensors.get(norm)!));
     expect(await userErrorOf(() => loadModel(folder))).toBe(
-      `${folder}/model.safetensors: ${name} is not a weight of the LLaMA that config.json describes; ` +
+      `${folder}/model.safetensors: ${name} is not a weight of the model that config.json describes; ` +
         "weights and config.json belong to different models",
     );
   });

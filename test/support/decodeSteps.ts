@@ -17,6 +17,7 @@ import {
 } from "../../src/generate/steps.ts";
 import { createAdapter } from "../../src/model/adapter.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
+import { plainLlama } from "../../src/model/families.ts";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../../src/model/halfFloats.ts";
 import { createModel, type Model, parameterShapes } from "../../src/model/model.ts";
 import { Rng } from "../../src/rng.ts";
@@ -24,6 +25,7 @@ import { largestDifference } from "./golden.ts";
 
 // Sizes: multiples of all blocks and enough work for several threads, multiples of none, and heads that take several vectors.
 const common = {
+  ...plainLlama,
   ...{ normEpsilon: 1e-5, ropeTheta: 10_000, ropeScaling: null, maxPositions: 64 },
   ...{ initializerStd: 0.2, eosIds: [] },
 };

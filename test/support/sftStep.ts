@@ -6,11 +6,13 @@ import { AdamW } from "../../src/engine/optimizer.ts";
 import { batchMatMul, matMul, usePrecision } from "../../src/engine/products.ts";
 import { type Tensor, take, tf } from "../../src/engine/tf.ts";
 import { createResponseBackward } from "../../src/model/backward.ts";
+import { plainLlama } from "../../src/model/families.ts";
 import { createModel } from "../../src/model/model.ts";
 import { Rng } from "../../src/rng.ts";
 
 usePrecision(precision.parse(process.argv[2]));
 const config = {
+  ...plainLlama,
   ...{ vocabSize: 256, dim: 64, layers: 2, heads: 2, kvHeads: 1, headDim: 32, ffnDim: 128 },
   ...{ normEpsilon: 1e-5, ropeTheta: 10_000, ropeScaling: null, tieEmbeddings: false },
   ...{ maxPositions: 128, initializerStd: 0.1, eosIds: [0] },

@@ -9,6 +9,7 @@ import { writeJsonl } from "../../src/data/jsonl.ts";
 import { formatPrompt } from "../../src/data/prompt.ts";
 import { trainTokenizer } from "../../src/data/tokenizer.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
+import { plainLlama } from "../../src/model/families.ts";
 import { createModel, disposeModel } from "../../src/model/model.ts";
 import { openSafetensors } from "../../src/model/safetensors.ts";
 import { Rng } from "../../src/rng.ts";
@@ -155,6 +156,7 @@ export function writeTinyModel(
   const tokenizer = trainTokenizer(texts, vocabSize);
   const { eosId } = tokenizer;
   const config = {
+    ...plainLlama,
     ...scratch,
     vocabSize: tokenizer.vocabSize,
     headDim: shape.dim / shape.heads,
