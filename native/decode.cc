@@ -63,6 +63,7 @@ enum Adapted { kQueryHeads, kKeyHeads, kValueHeads, kOutput, kGate, kUp, kDown, 
 
 struct Layer {
   const float *attention_norm, *ffn_norm;
+  const float *query_bias, *key_bias, *value_bias;  // nullptr: none
   Matrix queries, keys, values, output, gate, up, down;
   float *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
   float *cached_values;  // [slots, kv_heads, capacity, head_dim]
@@ -373,6 +374,12 @@ INLINE void Norm(const Batch &b, const float *weight, float *normed) {
   }
 }
 
+/** Adds a bias [features] to vectors [features, kPanel]. */
+INLINE void AddBias(int64_t features, const float *bias, float *vectors) {
+  for (int64_t i = 0; i < features; i++)
+    for (float *at = vectors + i * kPanel; at < vectors + (i + 1) * kPanel; at += kLanes) Store(at, Load(at) + bias[i]);
+}
+
 /** Rotates one head's vectors [head_dim, kPanel] by cosines and sines [head_dim, kPanel]. */
 INLINE void Rotate(int64_t head_dim, const float *cosines, const float *sines, float *vectors) {
   for (int64_t low = 0, high = head_dim / 2 * kPanel; high < head_dim * kPanel; low += kLanes, high += kLanes) {
@@ -467,8 +474,12 @@ INLINE void Project(const Batch &b, const Layer &layer, int64_t step, int64_t un
   const int64_t height = is_query ? m.heads * size : size;
   Product<F>(b, weight, {0, size}, m.dim, normed, out, height, false);
   Raise<F>(b, layer, is_query ? kQueryHeads : is_value ? kValueHeads : kKeyHeads, {head * size, (head + 1) * size}, out, height);
-  for (int64_t panel = 0; panel < b.panels() && !is_value; panel++)
-    Rotate(size, cosines + panel * panel_size, sines + panel * panel_size, out + panel * height * kPanel);
+  const float *bias = is_query ? layer.query_bias : is_value ? layer.value_bias : layer.key_bias;
+  for (int64_t panel = 0; panel < b.panels(); panel++) {
+    float *vectors = out + panel * height * kPanel;
+    if (bias != nullptr) AddBias(size, bias + head * size, vectors);
+    if (!is_value) Rotate(size, cosines + panel * panel_size, sines + panel * panel_size, vectors);
+  }
   for (int64_t lane = 0; lane < b.used() && !is_query; lane++) {
     const auto [slot, token, first, index] = b.lanes[lane];
     const int64_t position = first + step, cached = (slot * m.kv_heads + head) * m.capacity * size;
@@ -644,7 +655,7 @@ void RunBatch(Batch &batch) {
 struct Settings {
   const int32_t layers;
   const float temperature, epsilon, adapter_scale;
-  const bool is_rounded;
+  const bool is_rounded, is_biased;
   /** Of each adapter, the layer times kAdapted and which of its matrices it belongs to. */
   const std::vector<int32_t> adapted;
 
@@ -654,14 +665,19 @@ struct Settings {
         epsilon(attributes.Float("epsilon")),
         adapter_scale(attributes.Float("adapter_scale")),
         is_rounded(attributes.Bool("rounded")),
+        is_biased(attributes.Bool("biased")),
         adapted(attributes.Ints("adapted")) {}
 };
 
-/** The inputs of one call, one role after another; a list has one tensor per layer, or one per adapter. */
+/**
+ * The inputs of one call, one role after another; a list has one tensor per layer, or none for a role that the model lacks, or one per
+ * adapter.
+ */
 struct Inputs {
   typedef std::vector<TF_Tensor *> List;
   TF_Tensor *embedding, *head;
-  List queries, keys, values, outputs, gates, ups, downs, attention_norms, ffn_norms;
+  List queries, keys, values, outputs, gates, ups, downs;
+  List attention_norms, query_biases, key_biases, value_biases, ffn_norms;
   TF_Tensor *norm;
   List cached_keys, cached_values, adapters_a, adapters_b;
   TF_Tensor *tokens, *slots, *positions, *uniforms, *cosines, *sines;
@@ -674,10 +690,12 @@ struct Inputs {
       while (tensors.size() < count) tensors.push_back(one());
       return tensors;
     };
-    const auto list = [&] { return some(settings.layers); };
+    const auto list = [&](bool is_there = true) { return some(is_there ? settings.layers : 0); };
     embedding = one(), head = one();
-    for (List *matrices : {&queries, &keys, &values, &outputs, &gates, &ups, &downs, &attention_norms, &ffn_norms})
-      *matrices = list();
+    for (List *matrices : {&queries, &keys, &values, &outputs, &gates, &ups, &downs}) *matrices = list();
+    attention_norms = list();
+    for (List *biases : {&query_biases, &key_biases, &value_biases}) *biases = list(settings.is_biased);
+    ffn_norms = list();
     norm = one();
     cached_keys = list(), cached_values = list();
     adapters_a = some(settings.adapted.size()), adapters_b = some(settings.adapted.size());
@@ -688,6 +706,9 @@ struct Inputs {
 Matrix MatrixOf(TF_Tensor *tensor) { return {TF_TensorData(tensor)}; }
 
 float *FloatsOf(TF_Tensor *tensor) { return static_cast<float *>(TF_TensorData(tensor)); }
+
+/** A layer's vector of a role that the model may not have. */
+const float *OptionalOf(const Inputs::List &list, int layer) { return list.empty() ? nullptr : FloatsOf(list.at(layer)); }
 
 const int32_t *IntsOf(TF_Tensor *tensor, int64_t count, const char *name) {
   if (TF_TensorElementCount(tensor) != count)
@@ -708,7 +729,8 @@ Model ModelOf(const Inputs &in, const Settings &settings) {
   m.embedding = MatrixOf(in.embedding);
   m.is_bfloat16 = TF_TensorType(in.embedding) == TF_BFLOAT16;
   for (int i = 0; i < settings.layers; i++)
-    m.layers.push_back({FloatsOf(in.attention_norms[i]), FloatsOf(in.ffn_norms[i]), MatrixOf(in.queries[i]), MatrixOf(in.keys[i]),
+    m.layers.push_back({FloatsOf(in.attention_norms[i]), FloatsOf(in.ffn_norms[i]), OptionalOf(in.query_biases, i),
+                        OptionalOf(in.key_biases, i), OptionalOf(in.value_biases, i), MatrixOf(in.queries[i]), MatrixOf(in.keys[i]),
                         MatrixOf(in.values[i]), MatrixOf(in.outputs[i]), MatrixOf(in.gates[i]), MatrixOf(in.ups[i]),
                         MatrixOf(in.downs[i]), FloatsOf(in.cached_keys[i]), FloatsOf(in.cached_values[i]), {}});
   m.most_rank = 0;
@@ -764,12 +786,12 @@ void ComputeDecode(const Settings &settings, TF_OpKernelContext *context) {
 const bool registered = [] {
   Register("LlamaDecode",
            {{"embedding: W", "head: W", "queries: L * W", "keys: L * W", "values: L * W", "outputs: L * W", "gates: L * W", "ups: L * W",
-             "downs: L * W", "attention_norms: L * float", "ffn_norms: L * float", "norm: float", "cached_keys: L * float", "cached_values: L * float",
+             "downs: L * W", "vectors: V * float", "norm: float", "cached_keys: L * float", "cached_values: L * float",
              "adapters_a: M * float", "adapters_b: M * float", "tokens: int32", "slots: int32",
              "positions: int32", "uniforms: float", "cosines: float", "sines: float"},
             {"sampled: int32", "logprobs: float"},
-            {"L: int >= 1", "M: int >= 0", "W: {float, bfloat16}", "adapted: list(int) >= 0", "adapter_scale: float", "temperature: float",
-             "epsilon: float", "rounded: bool"},
+            {"L: int >= 1", "V: int >= 1", "M: int >= 0", "W: {float, bfloat16}", "adapted: list(int) >= 0", "adapter_scale: float",
+             "temperature: float", "epsilon: float", "rounded: bool", "biased: bool"},
             true},
            [](TF_ShapeInferenceContext *context, TF_Status *status) {
              const int uniforms = TF_ShapeInferenceContextNumInputs(context) - 3;

@@ -1,4 +1,4 @@
-"""Tiny random LLaMAs and what transformers computes with them in float32.
+"""Tiny random LLaMAs and relatives, and what transformers computes with them in float32.
 
     python -m venv .venv-golden && .venv-golden/bin/pip install -r scripts/golden/requirements.txt
     .venv-golden/bin/python scripts/golden/model.py
@@ -12,7 +12,7 @@ import json
 import shutil
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
 from common import GOLDEN, deterministic, right_pad, save
 
@@ -32,7 +32,7 @@ LLAMA3_ROPE = {
     "original_max_position_embeddings": 64,
 }
 
-# "spelling": the rotary settings in config.json as transformers 4 or 5 writes them.
+# "spelling": the rotary settings in config.json as transformers 4 or 5 writes them. "keys": more of config.json.
 VARIANTS = {
     "multi-head": {
         "shape": dict(vocab_size=67, hidden_size=32, num_hidden_layers=2, intermediate_size=64,
@@ -72,11 +72,18 @@ VARIANTS = {
         "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": True, "spelling": 4,
         "dtype": torch.float16, "max_shard_size": "20KB",
     },
+    "qwen2": {  # with a window that is not used, as in published files
+        "config": Qwen2Config,
+        "shape": dict(vocab_size=83, hidden_size=48, num_hidden_layers=2, intermediate_size=64,
+                      num_attention_heads=6, num_key_value_heads=2),
+        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": True, "spelling": 4,
+        "keys": {"use_sliding_window": False, "sliding_window": 8, "max_window_layers": 1},
+    },
 }
 
 
 def random_model(variant):
-    config = LlamaConfig(
+    config = variant.get("config", LlamaConfig)(
         **variant["shape"],
         rope_parameters=dict(variant["rope"]),
         tie_word_embeddings=variant["tied"],
@@ -85,7 +92,7 @@ def random_model(variant):
         bos_token_id=1,
         eos_token_id=2,
     )
-    model = LlamaForCausalLM(config)
+    model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name:
@@ -104,7 +111,8 @@ def spell_like_transformers_4(path):
     config["rope_scaling"] = None if kind == "default" else {"type": kind, **rope}
     config["torch_dtype"] = config.pop("dtype")
     config["transformers_version"] = "4.34.1"
-    del config["head_dim"]
+    config.pop("head_dim", None)
+    config.pop("layer_types", None)
     if config["num_key_value_heads"] == config["num_attention_heads"]:
         del config["num_key_value_heads"]
     path.write_text(json.dumps(config, indent=2) + "\n")
@@ -116,12 +124,15 @@ def save_model(folder, variant):
         folder, max_shard_size=variant.get("max_shard_size", "1GB")
     )
     (folder / "generation_config.json").unlink()
+    path = folder / "config.json"
     if variant["spelling"] == 4:
-        spell_like_transformers_4(folder / "config.json")
+        spell_like_transformers_4(path)
+    if "keys" in variant:
+        path.write_text(json.dumps({**json.loads(path.read_text()), **variant["keys"]}, indent=2) + "\n")
 
 
 def load_model(folder):
-    return LlamaForCausalLM.from_pretrained(
+    return AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
 

@@ -216,6 +216,7 @@ function llamaDecode(
 ): Tensor[] {
   const read = (name: string) => parameters.get(name)!.readStored();
   const ofLayers = (axes: number) => weightsWith(axes, config).map((names) => names.map(read));
+  const vectors = ofLayers(1).flat(); // norms and biases
   const adapted = adaptedMatrices(config, adapter);
   const rotation = rotationAt(config, tf.range(0, cache.capacity, 1, "int32"));
   const rotations = [rotation.cos, rotation.signedSin].map((x) =>
@@ -224,7 +225,7 @@ function llamaDecode(
   const inputs = [
     ...[read(EMBEDDING), read(outputWeightName(config))],
     ...ofLayers(2), // matrices
-    ...ofLayers(1), // norms
+    vectors,
     read("model.norm.weight"),
     ...[cache.keys, cache.values].map((variables) =>
       variables.map((variable) => variable.readStored()),
@@ -235,6 +236,7 @@ function llamaDecode(
   ];
   const attributes = [
     attribute.int("L", config.layers),
+    attribute.int("V", vectors.length),
     attribute.int("M", adapted.length),
     attribute.int(
       "adapted",
@@ -245,6 +247,7 @@ function llamaDecode(
     attribute.float("temperature", temperature),
     attribute.float("epsilon", config.normEpsilon),
     attribute.bool("rounded", roundsToBf16()),
+    attribute.bool("biased", config.qkvBias),
   ];
   return executeOp("LlamaDecode", attributes, inputs, 2).map((info) =>
     backend.createOutputTensor(info),

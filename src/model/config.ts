@@ -23,6 +23,8 @@ export interface ModelConfig {
   /** Heads of keys and values; fewer than `heads` is grouped-query attention. */
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Whether queries, keys and values have a bias. */
+  readonly qkvBias: boolean;
   readonly ffnDim: number;
   /** Epsilon of the RMS norms. */
   readonly normEpsilon: number;
@@ -49,7 +51,7 @@ const tokenId = z.int().nonnegative();
 const eosSchema = z.union([tokenId, z.array(tokenId)]).nullish();
 
 /**
- * What is read of config.json. Defaults are those of transformers' LlamaConfig, but the sizes must be given. Keys that would
+ * What is read of config.json. Defaults are those of transformers' LlamaConfig (other families' are in families.ts), but the sizes must be given. Keys that would
  * change what is computed are in configKeys.ts, and all others are handed on.
  */
 export const configSchema = z.looseObject({
@@ -85,17 +87,19 @@ export function readModelConfig(
   const path = join(folder, "config.json");
   const file = readJson(path);
   const modelType = readModelType(file, path);
-  const { className } = families[modelType];
+  const { className, qkvBias, defaults } = families[modelType];
   const architectures = z.tuple([z.literal(`${className}${task}`)]).nullish();
   const schema = configSchema.extend({ architectures });
+  const given = z.looseObject({}).safeParse(file).data;
+  const values = given && { ...defaults, ...given };
   const problems = [
-    ...findMistakes(schema, [], file).map(({ text }) => text),
-    ...describeActiveKeys(z.looseObject({}).safeParse(file).data ?? {}),
+    ...findMistakes(schema, [], values ?? file).map(({ text }) => text),
+    ...describeActiveKeys(values ?? {}),
   ];
   if (problems.length > 0) {
     throw new UserError(`${path}: cannot use this model:\n${problems.join("\n")}`);
   }
-  const json = schema.parse(file);
+  const json = schema.parse(values);
   const heads = json.num_attention_heads;
   const config: ModelConfig = {
     modelType,
@@ -105,6 +109,7 @@ export function readModelConfig(
     heads,
     kvHeads: json.num_key_value_heads ?? heads,
     headDim: json.head_dim ?? json.hidden_size / heads,
+    qkvBias,
     ffnDim: json.intermediate_size,
     normEpsilon: json.rms_norm_eps,
     ...readRope(json, path),

@@ -2,23 +2,43 @@
 // fields of a ModelConfig, so what computes asks for these and never for a family's name.
 // Reference: transformers 5.23, configuration_<model_type>.py and modeling_<model_type>.py.
 
-export const modelTypes = ["llama"] as const;
+export const modelTypes = ["llama", "qwen2"] as const;
 export type ModelType = (typeof modelTypes)[number];
 
 /** What becomes of a family's models; the same for each of them. */
 export interface Family {
   /** What the names of transformers' classes begin with. */
   readonly className: string;
+  /** Whether queries, keys and values have a bias. */
+  readonly qkvBias: boolean;
+  /** What keys of its config.json mean where they are absent, if not what they mean for a LLaMA. */
+  readonly defaults: Readonly<Record<string, unknown>>;
   /** Keys that other tools expect in its config.json, although they say nothing here. */
   readonly extraKeys: Readonly<Record<string, unknown>>;
 }
 
+const qwenDefaults = {
+  num_key_value_heads: 32,
+  max_position_embeddings: 32_768,
+  use_sliding_window: false,
+  bos_token_id: null,
+  eos_token_id: null,
+};
+
 export const families: Readonly<Record<ModelType, Family>> = {
   llama: {
     className: "Llama",
+    qkvBias: false,
+    defaults: {},
     extraKeys: { attention_bias: false, mlp_bias: false },
+  },
+  qwen2: {
+    className: "Qwen2",
+    qkvBias: true,
+    defaults: qwenDefaults,
+    extraKeys: {},
   },
 };
 
 /** What a LLaMA's configuration has of all that families differ in. */
-export const plainLlama = { modelType: "llama" } as const;
+export const plainLlama = { modelType: "llama", qkvBias: false } as const;

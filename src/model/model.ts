@@ -65,12 +65,13 @@ export function parameterCount(config: ModelConfig): number {
   return sizes.reduce((a, b) => a + b, 0);
 }
 
-/** Fresh weights: normal with `initializerStd`, norms 1. */
+/** Fresh weights: normal with `initializerStd`, norms 1, biases 0. */
 export function createModel(config: ModelConfig, rng: Rng): Model {
   const parameters = new Map<string, Variable>();
   for (const [name, shape] of parameterShapes(config)) {
     const size = shape.reduce((a, b) => a * b, 1);
-    const draw = () => (shape.length === 1 ? 1 : rng.normal() * config.initializerStd);
+    const constant = name.endsWith(".bias") ? 0 : 1;
+    const draw = () => (shape.length === 1 ? constant : rng.normal() * config.initializerStd);
     parameters.set(name, new Variable(name, shape, Float32Array.from({ length: size }, draw)));
   }
   return { config, parameters };

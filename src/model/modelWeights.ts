@@ -41,8 +41,26 @@ const keys = ({ kvHeads, headDim }: ModelConfig) => kvHeads * headDim;
 const ofLayer: readonly WeightRow[] = [
   { name: "input_layernorm.weight", gguf: "attn_norm.weight", shape: ({ dim }) => [dim] },
   { name: "self_attn.q_proj.weight", gguf: "attn_q.weight", shape: (c) => [queries(c), c.dim] },
+  {
+    name: "self_attn.q_proj.bias",
+    gguf: "attn_q.bias",
+    shape: (c) => [queries(c)],
+    when: ({ qkvBias }) => qkvBias,
+  },
   { name: "self_attn.k_proj.weight", gguf: "attn_k.weight", shape: (c) => [keys(c), c.dim] },
+  {
+    name: "self_attn.k_proj.bias",
+    gguf: "attn_k.bias",
+    shape: (c) => [keys(c)],
+    when: ({ qkvBias }) => qkvBias,
+  },
   { name: "self_attn.v_proj.weight", gguf: "attn_v.weight", shape: (c) => [keys(c), c.dim] },
+  {
+    name: "self_attn.v_proj.bias",
+    gguf: "attn_v.bias",
+    shape: (c) => [keys(c)],
+    when: ({ qkvBias }) => qkvBias,
+  },
   {
     name: "self_attn.o_proj.weight",
     gguf: "attn_output.weight",

@@ -1,4 +1,5 @@
-// The LLaMA: Touvron et al., arXiv 2302.13971, as Hugging Face's LlamaForCausalLM computes it in float32.
+// The LLaMA: Touvron et al., arXiv 2302.13971, as Hugging Face's LlamaForCausalLM computes it in float32, and what its relatives
+// (families.ts) do otherwise.
 //
 // Activations are matrices of one row per token. What training and generation do differently is only where attention finds its
 // keys and values, so that is a parameter.
@@ -80,13 +81,15 @@ function layerStates(
   { rotation, attention }: Context,
   places: Tensor | undefined,
 ): Tensor {
-  const at = (name: string) => `model.layers.${layer}.${name}.weight`;
-  const project = (x: Tensor, name: string) => weights.project(x, at(name));
+  const at = (name: string) => `model.layers.${layer}.${name}`;
+  const project = (x: Tensor, name: string) => weights.project(x, at(`${name}.weight`));
+  const vector = (name: string) => weights.vector(at(name));
   const norm = (x: Tensor, name: string) =>
-    rmsNorm(x, weights.vector(at(name)), config.normEpsilon);
+    rmsNorm(x, vector(`${name}.weight`), config.normEpsilon);
   const pick = (x: Tensor) => (places ? gatherRows(x, places) : x);
   const attentionInput = norm(x, "input_layernorm");
-  const [queries, keys, values] = projectHeads(config, project, attentionInput, rotation);
+  const heads = projectHeads(config, { project, vector }, attentionInput, rotation);
+  const [queries, keys, values] = heads;
   const attended = pick(attention(queries, keys, values, layer));
   const mixed = tf.add(pick(x), project(attended, "self_attn.o_proj"));
   const ffnInput = norm(mixed, "post_attention_layernorm");
@@ -165,15 +168,24 @@ function causalBias(segments: Tensor, contexts: Tensor, groups: number): Tensor 
   return groups === 1 ? bias : tf.tile(bias, [1, 1, groups, 1]);
 }
 
+/** The weights of one layer, by their names in it. */
+interface LayerWeights {
+  project(x: Tensor, name: string): Tensor;
+  vector(name: string): Tensor;
+}
+
 function projectHeads(
   config: ModelConfig,
-  project: (x: Tensor, name: string) => Tensor,
+  { project, vector }: LayerWeights,
   x: Tensor,
   { cos, signedSin }: Rotation,
 ): [queries: Tensor, keys: Tensor, values: Tensor] {
   const tokens = x.shape[0]!;
-  const perHead = (name: string, heads: number) =>
-    tf.reshape(project(x, `self_attn.${name}`), [tokens, heads, config.headDim]);
+  const perHead = (name: string, heads: number) => {
+    const projected = project(x, `self_attn.${name}`);
+    const all = config.qkvBias ? tf.add(projected, vector(`self_attn.${name}.bias`)) : projected;
+    return tf.reshape(all, [tokens, heads, config.headDim]);
+  };
   return [
     rotate(perHead("q_proj", config.heads), cos, signedSin),
     rotate(perHead("k_proj", config.kvHeads), cos, signedSin),

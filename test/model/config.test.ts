@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/errors.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "../../src/model/config.ts";
+import { plainLlama } from "../../src/model/families.ts";
 import { ropeInverseFrequencies } from "../../src/model/ropeFrequencies.ts";
 import { goldenPath, modelVariants, readGolden } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -42,7 +43,7 @@ describe("readModelConfig", () => {
     expect(json).not.toHaveProperty("num_key_value_heads");
     expect(json).not.toHaveProperty("head_dim");
     expect(readModelConfig(goldenPath("models", "multi-head"))).toEqual({
-      modelType: "llama",
+      ...plainLlama,
       vocabSize: 67,
       dim: 32,
       layers: 2,

@@ -56,6 +56,7 @@ describe("describeActiveKeys", () => {
       { logits_scaling: 1, residual_multiplier: 1.0, partial_rotary_factor: 1 },
       { layer_types: ["full_attention", "full_attention"], no_rope_layers: [1, 1, 1] },
       { sliding_window: 4096, max_position_embeddings: 4096 },
+      { sliding_window: 32, use_sliding_window: false },
       { hidden_activation: "silu", num_experts: 0, is_causal: true, attention_dropout: 0.0 },
       { a_key_that_nobody_knows: 5, unsloth_version: "2024.9" },
     ];

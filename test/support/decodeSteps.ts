@@ -42,6 +42,10 @@ const configs: Record<string, ModelConfig> = {
     ...{ vocabSize: 70, dim: 48, layers: 1, heads: 2, kvHeads: 1, headDim: 80, ffnDim: 100 },
     ...{ tieEmbeddings: false, ...common },
   },
+  biased: {
+    ...{ vocabSize: 131, dim: 27, layers: 2, heads: 6, kvHeads: 2, headDim: 10, ffnDim: 45 },
+    ...{ tieEmbeddings: true, ...common, qkvBias: true },
+  },
 };
 
 usePrecision(precision.parse(process.argv[2]));
@@ -111,6 +115,15 @@ function roundedModel({ parameters, ...others }: Model, isBf16: boolean): Model 
   return { ...others, parameters: new Map(rounded) };
 }
 
+/** A model as after some training: of a fresh one norms are 1 and biases 0. */
+function randomModel(config: ModelConfig, rng: Rng): Model {
+  const model = createModel(config, rng);
+  const vectors = [...model.parameters.values()].filter(({ shape }) => shape.length === 1);
+  for (const vector of vectors)
+    vector.load(vector.values().map((value) => value + 0.2 * rng.normal()));
+  return model;
+}
+
 /** With adapters that change what the model says. */
 function adapted(model: Model): Model {
   const settings = {
@@ -126,7 +139,7 @@ function adapted(model: Model): Model {
 }
 
 const models = Object.entries(configs).flatMap(([name, config]) => {
-  const model = createModel(config, Rng.named(2, name));
+  const model = randomModel(config, Rng.named(2, name));
   return [[name, model] as const, [`${name} with adapters`, adapted(model)] as const];
 });
 const results = models.flatMap(([name, model]) => {

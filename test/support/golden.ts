@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { openSafetensors } from "../../src/model/safetensors.ts";
 
-/** The LLaMAs of test/golden/models: transformers in float32, scripts/golden/model.py. */
+/** The models of test/golden/models: transformers in float32, scripts/golden/model.py. */
 export const modelVariants = [
   "multi-head",
   "grouped-query",
@@ -11,6 +11,7 @@ export const modelVariants = [
   "wide-heads",
   "sharded-bf16",
   "sharded-f16",
+  "qwen2",
 ];
 
 /** A file of test/golden. */
