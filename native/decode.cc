@@ -63,7 +63,7 @@ enum Adapted { kQueryHeads, kKeyHeads, kValueHeads, kOutput, kGate, kUp, kDown, 
 
 struct Layer {
   const float *attention_norm, *ffn_norm;
-  const float *query_bias, *key_bias, *value_bias;  // nullptr: none
+  const float *query_bias, *key_bias, *value_bias, *query_norm, *key_norm;  // nullptr: none
   Matrix queries, keys, values, output, gate, up, down;
   float *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
   float *cached_values;  // [slots, kv_heads, capacity, head_dim]
@@ -358,20 +358,22 @@ INLINE void Raise(const Batch &b, const Layer &layer, int matrix, Range rows, fl
                         height, true);
 }
 
+/** RMS norm of every vector of x [dim, kPanel]; normed may be x. */
+INLINE void NormPanel(int64_t dim, float epsilon, const float *weight, const float *x, float *normed) {
+  for (int64_t lane = 0; lane < kPanel; lane += kLanes) {
+    Lanes squares = {};
+    for (int64_t i = lane; i < dim * kPanel; i += kPanel) squares += Load(x + i) * Load(x + i);
+    Lanes inverse = squares / float(dim) + epsilon;
+    for (int i = 0; i < kLanes; i++) inverse[i] = 1 / std::sqrt(inverse[i]);
+    for (int64_t i = 0; i < dim; i++) Store(normed + i * kPanel + lane, Load(x + i * kPanel + lane) * inverse * weight[i]);
+  }
+}
+
 /** RMS norm of every lane. */
 INLINE void Norm(const Batch &b, const float *weight, float *normed) {
   const int64_t dim = b.model.dim;
-  for (int64_t at = 0; at < b.panels() * dim * kPanel; at += dim * kPanel) {
-    for (int64_t lane = 0; lane < kPanel; lane += kLanes) {
-      const float *x = b.x + at + lane;
-      float *out = normed + at + lane;
-      Lanes squares = {};
-      for (int64_t i = 0; i < dim; i++) squares += Load(x + i * kPanel) * Load(x + i * kPanel);
-      Lanes inverse = squares / float(dim) + b.model.epsilon;
-      for (int i = 0; i < kLanes; i++) inverse[i] = 1 / std::sqrt(inverse[i]);
-      for (int64_t i = 0; i < dim; i++) Store(out + i * kPanel, Load(x + i * kPanel) * inverse * weight[i]);
-    }
-  }
+  for (int64_t at = 0; at < b.panels() * dim * kPanel; at += dim * kPanel)
+    NormPanel(dim, b.model.epsilon, weight, b.x + at, normed + at);
 }
 
 /** Adds a bias [features] to vectors [features, kPanel]. */
@@ -475,9 +477,11 @@ INLINE void Project(const Batch &b, const Layer &layer, int64_t step, int64_t un
   Product<F>(b, weight, {0, size}, m.dim, normed, out, height, false);
   Raise<F>(b, layer, is_query ? kQueryHeads : is_value ? kValueHeads : kKeyHeads, {head * size, (head + 1) * size}, out, height);
   const float *bias = is_query ? layer.query_bias : is_value ? layer.value_bias : layer.key_bias;
+  const float *norm = is_query ? layer.query_norm : is_value ? nullptr : layer.key_norm;
   for (int64_t panel = 0; panel < b.panels(); panel++) {
     float *vectors = out + panel * height * kPanel;
     if (bias != nullptr) AddBias(size, bias + head * size, vectors);
+    if (norm != nullptr) NormPanel(size, m.epsilon, norm, vectors, vectors);
     if (!is_value) Rotate(size, cosines + panel * panel_size, sines + panel * panel_size, vectors);
   }
   for (int64_t lane = 0; lane < b.used() && !is_query; lane++) {
@@ -655,7 +659,7 @@ void RunBatch(Batch &batch) {
 struct Settings {
   const int32_t layers;
   const float temperature, epsilon, adapter_scale;
-  const bool is_rounded, is_biased;
+  const bool is_rounded, is_biased, is_normed;
   /** Of each adapter, the layer times kAdapted and which of its matrices it belongs to. */
   const std::vector<int32_t> adapted;
 
@@ -666,6 +670,7 @@ struct Settings {
         adapter_scale(attributes.Float("adapter_scale")),
         is_rounded(attributes.Bool("rounded")),
         is_biased(attributes.Bool("biased")),
+        is_normed(attributes.Bool("normed")),
         adapted(attributes.Ints("adapted")) {}
 };
 
@@ -677,7 +682,7 @@ struct Inputs {
   typedef std::vector<TF_Tensor *> List;
   TF_Tensor *embedding, *head;
   List queries, keys, values, outputs, gates, ups, downs;
-  List attention_norms, query_biases, key_biases, value_biases, ffn_norms;
+  List attention_norms, query_biases, key_biases, value_biases, query_norms, key_norms, ffn_norms;
   TF_Tensor *norm;
   List cached_keys, cached_values, adapters_a, adapters_b;
   TF_Tensor *tokens, *slots, *positions, *uniforms, *cosines, *sines;
@@ -695,6 +700,7 @@ struct Inputs {
     for (List *matrices : {&queries, &keys, &values, &outputs, &gates, &ups, &downs}) *matrices = list();
     attention_norms = list();
     for (List *biases : {&query_biases, &key_biases, &value_biases}) *biases = list(settings.is_biased);
+    for (List *norms : {&query_norms, &key_norms}) *norms = list(settings.is_normed);
     ffn_norms = list();
     norm = one();
     cached_keys = list(), cached_values = list();
@@ -730,9 +736,10 @@ Model ModelOf(const Inputs &in, const Settings &settings) {
   m.is_bfloat16 = TF_TensorType(in.embedding) == TF_BFLOAT16;
   for (int i = 0; i < settings.layers; i++)
     m.layers.push_back({FloatsOf(in.attention_norms[i]), FloatsOf(in.ffn_norms[i]), OptionalOf(in.query_biases, i),
-                        OptionalOf(in.key_biases, i), OptionalOf(in.value_biases, i), MatrixOf(in.queries[i]), MatrixOf(in.keys[i]),
-                        MatrixOf(in.values[i]), MatrixOf(in.outputs[i]), MatrixOf(in.gates[i]), MatrixOf(in.ups[i]),
-                        MatrixOf(in.downs[i]), FloatsOf(in.cached_keys[i]), FloatsOf(in.cached_values[i]), {}});
+                        OptionalOf(in.key_biases, i), OptionalOf(in.value_biases, i), OptionalOf(in.query_norms, i),
+                        OptionalOf(in.key_norms, i), MatrixOf(in.queries[i]), MatrixOf(in.keys[i]), MatrixOf(in.values[i]),
+                        MatrixOf(in.outputs[i]), MatrixOf(in.gates[i]), MatrixOf(in.ups[i]), MatrixOf(in.downs[i]),
+                        FloatsOf(in.cached_keys[i]), FloatsOf(in.cached_values[i]), {}});
   m.most_rank = 0;
   for (size_t i = 0; i < settings.adapted.size(); i++) {
     const int32_t place = settings.adapted[i];
@@ -791,7 +798,7 @@ const bool registered = [] {
              "positions: int32", "uniforms: float", "cosines: float", "sines: float"},
             {"sampled: int32", "logprobs: float"},
             {"L: int >= 1", "V: int >= 1", "M: int >= 0", "W: {float, bfloat16}", "adapted: list(int) >= 0", "adapter_scale: float",
-             "temperature: float", "epsilon: float", "rounded: bool", "biased: bool"},
+             "temperature: float", "epsilon: float", "rounded: bool", "biased: bool", "normed: bool"},
             true},
            [](TF_ShapeInferenceContext *context, TF_Status *status) {
              const int uniforms = TF_ShapeInferenceContextNumInputs(context) - 3;

@@ -12,7 +12,7 @@ import json
 import shutil
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
 from common import GOLDEN, deterministic, right_pad, save
 
@@ -78,6 +78,12 @@ VARIANTS = {
                       num_attention_heads=6, num_key_value_heads=2),
         "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": True, "spelling": 4,
         "keys": {"use_sliding_window": False, "sliding_window": 8, "max_window_layers": 1},
+    },
+    "qwen3": {
+        "config": Qwen3Config,
+        "shape": dict(vocab_size=71, hidden_size=32, num_hidden_layers=2, intermediate_size=48,
+                      num_attention_heads=4, num_key_value_heads=2, head_dim=12),
+        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": False, "spelling": 5,
     },
 }
 

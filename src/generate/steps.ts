@@ -248,6 +248,7 @@ function llamaDecode(
     attribute.float("epsilon", config.normEpsilon),
     attribute.bool("rounded", roundsToBf16()),
     attribute.bool("biased", config.qkvBias),
+    attribute.bool("normed", config.qkNorm),
   ];
   return executeOp("LlamaDecode", attributes, inputs, 2).map((info) =>
     backend.createOutputTensor(info),

@@ -25,6 +25,8 @@ export interface ModelConfig {
   readonly headDim: number;
   /** Whether queries, keys and values have a bias. */
   readonly qkvBias: boolean;
+  /** Whether queries and keys are normed before they are rotated, each head by itself. */
+  readonly qkNorm: boolean;
   readonly ffnDim: number;
   /** Epsilon of the RMS norms. */
   readonly normEpsilon: number;
@@ -87,7 +89,7 @@ export function readModelConfig(
   const path = join(folder, "config.json");
   const file = readJson(path);
   const modelType = readModelType(file, path);
-  const { className, qkvBias, defaults } = families[modelType];
+  const { className, qkvBias, qkNorm, defaults } = families[modelType];
   const architectures = z.tuple([z.literal(`${className}${task}`)]).nullish();
   const schema = configSchema.extend({ architectures });
   const given = z.looseObject({}).safeParse(file).data;
@@ -110,6 +112,7 @@ export function readModelConfig(
     kvHeads: json.num_key_value_heads ?? heads,
     headDim: json.head_dim ?? json.hidden_size / heads,
     qkvBias,
+    qkNorm,
     ffnDim: json.intermediate_size,
     normEpsilon: json.rms_norm_eps,
     ...readRope(json, path),

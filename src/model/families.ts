@@ -2,7 +2,7 @@
 // fields of a ModelConfig, so what computes asks for these and never for a family's name.
 // Reference: transformers 5.23, configuration_<model_type>.py and modeling_<model_type>.py.
 
-export const modelTypes = ["llama", "qwen2"] as const;
+export const modelTypes = ["llama", "qwen2", "qwen3"] as const;
 export type ModelType = (typeof modelTypes)[number];
 
 /** What becomes of a family's models; the same for each of them. */
@@ -11,6 +11,8 @@ export interface Family {
   readonly className: string;
   /** Whether queries, keys and values have a bias. */
   readonly qkvBias: boolean;
+  /** Whether queries and keys are normed, each head by itself. */
+  readonly qkNorm: boolean;
   /** What keys of its config.json mean where they are absent, if not what they mean for a LLaMA. */
   readonly defaults: Readonly<Record<string, unknown>>;
   /** Keys that other tools expect in its config.json, although they say nothing here. */
@@ -29,16 +31,25 @@ export const families: Readonly<Record<ModelType, Family>> = {
   llama: {
     className: "Llama",
     qkvBias: false,
+    qkNorm: false,
     defaults: {},
     extraKeys: { attention_bias: false, mlp_bias: false },
   },
   qwen2: {
     className: "Qwen2",
     qkvBias: true,
+    qkNorm: false,
     defaults: qwenDefaults,
     extraKeys: {},
+  },
+  qwen3: {
+    className: "Qwen3",
+    qkvBias: false,
+    qkNorm: true,
+    defaults: { ...qwenDefaults, head_dim: 128 },
+    extraKeys: { attention_bias: false },
   },
 };
 
 /** What a LLaMA's configuration has of all that families differ in. */
-export const plainLlama = { modelType: "llama", qkvBias: false } as const;
+export const plainLlama = { modelType: "llama", qkvBias: false, qkNorm: false } as const;

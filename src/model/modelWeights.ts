@@ -62,6 +62,18 @@ const ofLayer: readonly WeightRow[] = [
     when: ({ qkvBias }) => qkvBias,
   },
   {
+    name: "self_attn.q_norm.weight",
+    gguf: "attn_q_norm.weight",
+    shape: ({ headDim }) => [headDim],
+    when: ({ qkNorm }) => qkNorm,
+  },
+  {
+    name: "self_attn.k_norm.weight",
+    gguf: "attn_k_norm.weight",
+    shape: ({ headDim }) => [headDim],
+    when: ({ qkNorm }) => qkNorm,
+  },
+  {
     name: "self_attn.o_proj.weight",
     gguf: "attn_output.weight",
     shape: (c) => [c.dim, queries(c)],

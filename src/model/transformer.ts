@@ -186,9 +186,15 @@ function projectHeads(
     const all = config.qkvBias ? tf.add(projected, vector(`self_attn.${name}.bias`)) : projected;
     return tf.reshape(all, [tokens, heads, config.headDim]);
   };
+  const normed = (x: Tensor, name: string) => {
+    if (!config.qkNorm) return x;
+    const rows = tf.reshape(x, [x.size / config.headDim, config.headDim]);
+    const norm = rmsNorm(rows, vector(`self_attn.${name}.weight`), config.normEpsilon);
+    return tf.reshape(norm, x.shape);
+  };
   return [
-    rotate(perHead("q_proj", config.heads), cos, signedSin),
-    rotate(perHead("k_proj", config.kvHeads), cos, signedSin),
+    rotate(normed(perHead("q_proj", config.heads), "q_norm"), cos, signedSin),
+    rotate(normed(perHead("k_proj", config.kvHeads), "k_norm"), cos, signedSin),
     perHead("v_proj", config.kvHeads),
   ];
 }

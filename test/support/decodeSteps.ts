@@ -46,6 +46,10 @@ const configs: Record<string, ModelConfig> = {
     ...{ vocabSize: 131, dim: 27, layers: 2, heads: 6, kvHeads: 2, headDim: 10, ffnDim: 45 },
     ...{ tieEmbeddings: true, ...common, qkvBias: true },
   },
+  normed: {
+    ...{ vocabSize: 90, dim: 32, layers: 2, heads: 4, kvHeads: 2, headDim: 20, ffnDim: 48 },
+    ...{ tieEmbeddings: false, ...common, qkNorm: true },
+  },
 };
 
 usePrecision(precision.parse(process.argv[2]));

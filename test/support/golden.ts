@@ -12,6 +12,7 @@ export const modelVariants = [
   "sharded-bf16",
   "sharded-f16",
   "qwen2",
+  "qwen3",
 ];
 
 /** A file of test/golden. */
