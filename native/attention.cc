@@ -51,10 +51,16 @@ INLINE void Multiply(const float *a, int64_t step, int64_t stride, const float *
 
 struct Sizes {
   int64_t rows, row_length, heads, kv_heads, dim;
+  int64_t window;  // keys that a query sees, its own included
   int64_t groups() const { return heads / kv_heads; }
+  /** How many of a run's first keys a query does not see that sees none behind the first `visible`. */
+  int64_t hidden(int64_t visible) const { return std::max<int64_t>(0, visible - window); }
 };
 
-/** Tokens next to each other in one row that share a segment, and the run that they see beside themselves. */
+/**
+ * Tokens next to each other in one row that share a segment, and the run that they see beside themselves. Keys are in the order of
+ * positions, from 0: a context has none itself.
+ */
 struct Run {
   int64_t begin, end, context_begin, context_end;
   int64_t context() const { return context_end - context_begin; }
@@ -150,18 +156,21 @@ INLINE void ForwardOf(const Forward &f, int64_t task) {
       const Vectors query_vectors{f.queries, s.heads, s.dim, head}, outputs{f.mixed, s.heads, s.dim, head};
       for (int64_t first = 0; first < run.own(); first += kQueries) {
         const int64_t count = std::min(kQueries, run.own() - first), seen = run.context() + first + count;
+        const int64_t begin = s.hidden(run.context() + first + 1) / kPadding * kPadding;
         GatherQueries(run.begin + first, count, query_vectors, scale, queries);
-        Multiply<kRows, kWidth>(queries, width, 1, keys, columns, scores, columns, count, s.dim, seen, false);
+        Multiply<kRows, kWidth>(queries, width, 1, keys + begin, columns, scores + begin, columns, count, s.dim, seen - begin, false);
         for (int64_t i = 0; i < count; i++) {
           float *of_query = scores + i * columns;
           const int64_t visible = run.context() + first + i + 1, padded = Padded(seen);
+          std::fill(of_query + begin, of_query + s.hidden(visible), kMasked);
           std::fill(of_query + visible, of_query + padded, kMasked);
-          const auto [largest, sum] = Exponentiate(of_query, padded);
-          for (int64_t j = 0; j < padded; j += kLanes) Store(of_query + j, Load(of_query + j) * (1 / sum));
+          const auto [largest, sum] = Exponentiate(of_query + begin, padded - begin);
+          for (int64_t j = begin; j < padded; j += kLanes) Store(of_query + j, Load(of_query + j) * (1 / sum));
           f.normalisers[(run.begin + first + i) * s.heads + head] = largest + std::log(sum);
+          std::fill(of_query + begin, of_query + s.hidden(visible), 0.0f);
           std::fill(of_query + visible, of_query + padded, 0.0f);
         }
-        Multiply<kRows, kWidth>(scores, columns, 1, values, width, mixed, width, count, seen, s.dim, false);
+        Multiply<kRows, kWidth>(scores + begin, columns, 1, values + begin * width, width, mixed, width, count, seen - begin, s.dim, false);
         for (int64_t i = 0; i < count; i++)
           std::copy_n(mixed + i * width, s.dim, outputs[run.begin + first + i]);
       }
@@ -206,28 +215,33 @@ INLINE void BackwardOf(const Backward &b, int64_t task) {
       for (int64_t first = 0; first < run.own(); first += kQueries) {
         const int64_t token = run.begin + first;
         const int64_t count = std::min(kQueries, run.own() - first), seen = run.context() + first + count;
+        const int64_t begin = s.hidden(run.context() + first + 1) / kPadding * kPadding, rows = seen - begin;
         GatherQueries(token, count, query_vectors, scale, queries);
         GatherQueries(token, count, upstream_vectors, 1, upstream);
-        Multiply<kRows, kWidth>(queries, width, 1, keys_transposed, columns, weights, columns, count, s.dim, seen, false);
-        Multiply<kRows, kWidth>(upstream, width, 1, values_transposed, columns, gradients, columns, count, s.dim, seen, false);
+        Multiply<kRows, kWidth>(queries, width, 1, keys_transposed + begin, columns, weights + begin, columns, count, s.dim, rows, false);
+        Multiply<kRows, kWidth>(upstream, width, 1, values_transposed + begin, columns, gradients + begin, columns, count, s.dim, rows, false);
         for (int64_t i = 0; i < count; i++) {
           float *of_weights = weights + i * columns, *of_gradients = gradients + i * columns;
           const int64_t visible = run.context() + first + i + 1, padded = Padded(seen);
           const float normaliser = b.normalisers[(token + i) * s.heads + head];
           float projection = 0;  // sum of weights · their gradients
           for (int64_t d = 0; d < s.dim; d++) projection += upstream[i * width + d] * outputs[token + i][d];
+          std::fill(of_weights + begin, of_weights + s.hidden(visible), kMasked);
           std::fill(of_weights + visible, of_weights + padded, kMasked);
-          for (int64_t j = 0; j < padded; j += kLanes) {
+          for (int64_t j = begin; j < padded; j += kLanes) {
             const Lanes weight = Exp(Load(of_weights + j) - normaliser);
             Store(of_weights + j, weight);
             Store(of_gradients + j, weight * (Load(of_gradients + j) - projection));
           }
-          std::fill(of_weights + visible, of_weights + padded, 0.0f);
-          std::fill(of_gradients + visible, of_gradients + padded, 0.0f);
+          for (float *row : {of_weights, of_gradients}) {
+            std::fill(row + begin, row + s.hidden(visible), 0.0f);
+            std::fill(row + visible, row + padded, 0.0f);
+          }
         }
-        Multiply<kRows, kWidth>(gradients, columns, 1, keys, width, grad_queries, width, count, seen, s.dim, false);
-        Multiply<kRows, kWidth>(gradients, 1, columns, queries, width, grad_keys, width, seen, count, s.dim, true);
-        Multiply<kRows, kWidth>(weights, 1, columns, upstream, width, grad_values, width, seen, count, s.dim, true);
+        const int64_t at = begin * width;
+        Multiply<kRows, kWidth>(gradients + begin, columns, 1, keys + at, width, grad_queries, width, count, rows, s.dim, false);
+        Multiply<kRows, kWidth>(gradients + begin, 1, columns, queries, width, grad_keys + at, width, rows, count, s.dim, true);
+        Multiply<kRows, kWidth>(weights + begin, 1, columns, upstream, width, grad_values + at, width, rows, count, s.dim, true);
         for (int64_t i = 0; i < count; i++)
           for (int64_t d = 0; d < s.dim; d++) query_gradients[token + i][d] = scale * grad_queries[i * width + d];
       }
@@ -252,8 +266,15 @@ NARROW void TaskNarrow(const Backward &b, int64_t task) { BackwardOf<4, 1>(b, ta
 
 #endif
 
-Sizes SizesOf(TF_Tensor *queries, TF_Tensor *keys, TF_Tensor *segments) {
-  return {TF_Dim(segments, 0), TF_Dim(segments, 1), TF_Dim(queries, 1), TF_Dim(keys, 1), TF_Dim(queries, 2)};
+struct Settings {
+  const int64_t window;  // 0: none
+
+  explicit Settings(Attributes attributes) : window(attributes.Long("window")) {}
+};
+
+Sizes SizesOf(TF_Tensor *queries, TF_Tensor *keys, TF_Tensor *segments, const Settings &settings) {
+  const int64_t row_length = TF_Dim(segments, 1), window = settings.window > 0 ? settings.window : row_length;
+  return {TF_Dim(segments, 0), row_length, TF_Dim(queries, 1), TF_Dim(keys, 1), TF_Dim(queries, 2), window};
 }
 
 /** Of one product of queries and keys. */
@@ -264,20 +285,20 @@ double OperationsOf(const Sizes &sizes, const std::vector<Family> &families) {
   return 2 * pairs * sizes.heads * sizes.dim;
 }
 
-void ComputeForward(TF_OpKernelContext *context) {
+void ComputeForward(const Settings &settings, TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *queries = call.Input(0);
-  const Sizes sizes = SizesOf(queries, call.Input(1), call.Input(3));
+  const Sizes sizes = SizesOf(queries, call.Input(1), call.Input(3), settings);
   const std::vector<Family> families = FamiliesOf(sizes, call.Ints(3), call.Ints(4));
   RunTasks(Forward{sizes, families, call.Floats(0), call.Floats(1), call.Floats(2),
                    call.Zeros(0, queries, 3), call.Zeros(1, queries, 2)},
            families.size() * sizes.kv_heads, OperationsOf(sizes, families));
 }
 
-void ComputeBackward(TF_OpKernelContext *context) {
+void ComputeBackward(const Settings &settings, TF_OpKernelContext *context) {
   Call call(context);
   TF_Tensor *queries = call.Input(0), *keys = call.Input(1);
-  const Sizes sizes = SizesOf(queries, keys, call.Input(3));
+  const Sizes sizes = SizesOf(queries, keys, call.Input(3), settings);
   const std::vector<Family> families = FamiliesOf(sizes, call.Ints(3), call.Ints(4));
   RunTasks(Backward{sizes, families, call.Floats(0), call.Floats(1), call.Floats(2), call.Floats(5),
                     call.Floats(6), call.Floats(7), call.Zeros(0, queries, 3), call.Zeros(1, keys, 3),
@@ -288,20 +309,22 @@ void ComputeBackward(TF_OpKernelContext *context) {
 const bool registered = [] {
   Register("PackedAttention",
            {{"queries: float", "keys: float", "values: float", "segments: int32", "contexts: int32"},
-            {"mixed: float", "normalisers: float"}},
+            {"mixed: float", "normalisers: float"},
+            {"window: int >= 0"}},
            [](TF_ShapeInferenceContext *context, TF_Status *status) {
              SetShape(context, 0, 0, 3, status);
              SetShape(context, 1, 0, 2, status);
            },
-           Guarded<ComputeForward>);
+           GuardedWith<Settings, ComputeForward>, Created<Settings>, Deleted<Settings>);
   Register("PackedAttentionGrad",
            {{"queries: float", "keys: float", "values: float", "segments: int32", "contexts: int32", "mixed: float",
              "normalisers: float", "upstream: float"},
-            {"grad_queries: float", "grad_keys: float", "grad_values: float"}},
+            {"grad_queries: float", "grad_keys: float", "grad_values: float"},
+            {"window: int >= 0"}},
            [](TF_ShapeInferenceContext *context, TF_Status *status) {
              for (int i = 0; i < 3; i++) SetShape(context, i, i, 3, status);
            },
-           Guarded<ComputeBackward>);
+           GuardedWith<Settings, ComputeBackward>, Created<Settings>, Deleted<Settings>);
   return true;
 }();
 

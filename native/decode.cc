@@ -67,6 +67,7 @@ struct Layer {
   Matrix queries, keys, values, output, gate, up, down;
   float *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
   float *cached_values;  // [slots, kv_heads, capacity, head_dim]
+  int64_t window;        // positions that a token sees, its own included
   Adapter adapters[kAdapted];
 };
 
@@ -422,15 +423,17 @@ INLINE void Mix(const float *weights, const float *vectors, int64_t step, int64_
   }
 }
 
-/** Attention of one query to the first `count` keys and values of a slot. */
-INLINE void Attend(const float *query, const float *keys, const float *values, int64_t count, int64_t head_dim, float *scores,
+/** Attention of one query to some of the first keys and values of a slot. */
+INLINE void Attend(const float *query, const float *keys, const float *values, Range seen, int64_t head_dim, float *scores,
                    float *mixed) {
-  const int64_t padded = RoundedUp(count, kKeys);
+  const int64_t padded = RoundedUp(seen.end, kKeys), count = seen.end - seen.begin;
   const float scale = 1 / std::sqrt(float(head_dim));
   for (int64_t key = 0; key < padded; key += kKeys)
     Store(scores + key, Scores(query, keys + key * head_dim, values + key * head_dim, head_dim) * scale);
-  std::fill(scores + count, scores + padded, kMasked);
+  std::fill(scores, scores + seen.begin, kMasked);
+  std::fill(scores + seen.end, scores + padded, kMasked);
   const float inverse = 1 / Exponentiate(scores, padded).sum;
+  scores += seen.begin, values += seen.begin * head_dim;
   int64_t i = 0;
   for (; i + 4 * kLanes <= head_dim; i += 4 * kLanes) Mix<4>(scores, values + i, head_dim, count, inverse, mixed + i);
   for (; i + 2 * kLanes <= head_dim; i += 2 * kLanes) Mix<2>(scores, values + i, head_dim, count, inverse, mixed + i);
@@ -452,12 +455,15 @@ INLINE void AttendLane(const Batch &b, const Layer &layer, int64_t step, int64_t
   const Model &m = b.model;
   const int64_t groups = m.heads / m.kv_heads, size = m.head_dim;
   const auto [slot, token, position, index] = b.lanes[lane];
-  const int64_t cached = (slot * m.kv_heads + kv_head) * m.capacity * size;
+  const int64_t count = position + step + 1, hidden = std::max<int64_t>(0, count - layer.window);
+  const int64_t begin = hidden / kKeys * kKeys;  // blocks that are hidden as a whole are not read
+  const int64_t cached = (slot * m.kv_heads + kv_head) * m.capacity * size + begin * size;
   float *query = scratch, *mixed = scratch + size, *scores = scratch + 2 * size;
   for (int64_t head = kv_head * groups; head < (kv_head + 1) * groups; head++) {
     const int64_t at = PlaceOf(lane, head, m.heads, size);
     for (int64_t i = 0; i < size; i++) query[i] = b.queries[at + i * kPanel];
-    Attend(query, layer.cached_keys + cached, layer.cached_values + cached, position + step + 1, size, scores, mixed);
+    Attend(query, layer.cached_keys + cached, layer.cached_values + cached, {hidden - begin, count - begin}, size, scores,
+           mixed);
     for (int64_t i = 0; i < size; i++) b.mixed[at + i * kPanel] = mixed[i];
   }
 }
@@ -685,7 +691,7 @@ struct Inputs {
   List attention_norms, query_biases, key_biases, value_biases, query_norms, key_norms, ffn_norms;
   TF_Tensor *norm;
   List cached_keys, cached_values, adapters_a, adapters_b;
-  TF_Tensor *tokens, *slots, *positions, *uniforms, *cosines, *sines;
+  TF_Tensor *windows, *tokens, *slots, *positions, *uniforms, *cosines, *sines;
 
   Inputs(Call &call, const Settings &settings) {
     int next = 0;
@@ -705,7 +711,7 @@ struct Inputs {
     norm = one();
     cached_keys = list(), cached_values = list();
     adapters_a = some(settings.adapted.size()), adapters_b = some(settings.adapted.size());
-    for (TF_Tensor **tensor : {&tokens, &slots, &positions, &uniforms, &cosines, &sines}) *tensor = one();
+    for (TF_Tensor **tensor : {&windows, &tokens, &slots, &positions, &uniforms, &cosines, &sines}) *tensor = one();
   }
 };
 
@@ -734,12 +740,13 @@ Model ModelOf(const Inputs &in, const Settings &settings) {
   m.ffn_dim = TF_Dim(in.gates[0], 0);
   m.embedding = MatrixOf(in.embedding);
   m.is_bfloat16 = TF_TensorType(in.embedding) == TF_BFLOAT16;
+  const int32_t *windows = IntsOf(in.windows, settings.layers, "windows");
   for (int i = 0; i < settings.layers; i++)
     m.layers.push_back({FloatsOf(in.attention_norms[i]), FloatsOf(in.ffn_norms[i]), OptionalOf(in.query_biases, i),
                         OptionalOf(in.key_biases, i), OptionalOf(in.value_biases, i), OptionalOf(in.query_norms, i),
                         OptionalOf(in.key_norms, i), MatrixOf(in.queries[i]), MatrixOf(in.keys[i]), MatrixOf(in.values[i]),
                         MatrixOf(in.outputs[i]), MatrixOf(in.gates[i]), MatrixOf(in.ups[i]), MatrixOf(in.downs[i]),
-                        FloatsOf(in.cached_keys[i]), FloatsOf(in.cached_values[i]), {}});
+                        FloatsOf(in.cached_keys[i]), FloatsOf(in.cached_values[i]), windows[i], {}});
   m.most_rank = 0;
   for (size_t i = 0; i < settings.adapted.size(); i++) {
     const int32_t place = settings.adapted[i];
@@ -794,7 +801,7 @@ const bool registered = [] {
   Register("LlamaDecode",
            {{"embedding: W", "head: W", "queries: L * W", "keys: L * W", "values: L * W", "outputs: L * W", "gates: L * W", "ups: L * W",
              "downs: L * W", "vectors: V * float", "norm: float", "cached_keys: L * float", "cached_values: L * float",
-             "adapters_a: M * float", "adapters_b: M * float", "tokens: int32", "slots: int32",
+             "adapters_a: M * float", "adapters_b: M * float", "windows: int32", "tokens: int32", "slots: int32",
              "positions: int32", "uniforms: float", "cosines: float", "sines: float"},
             {"sampled: int32", "logprobs: float"},
             {"L: int >= 1", "V: int >= 1", "M: int >= 0", "W: {float, bfloat16}", "adapted: list(int) >= 0", "adapter_scale: float",

@@ -1,4 +1,4 @@
-"""The keys of config.json that transformers reads for a LLaMA.
+"""The keys of config.json that transformers reads for a LLaMA and its relatives.
 
     pip install -r scripts/golden/requirements.txt
     python scripts/golden/config_keys.py
@@ -10,12 +10,14 @@ Fetches transformers 4.57.1 for the names that it had (only its sources are read
 - rope: what may stand in rope_parameters
 - generation: settings of sampling, which old files have in config.json
 - older: arguments of transformers 4's LlamaConfig and PretrainedConfig
+- families: by model_type, what the other families of src/model/families.ts read beyond that
 - sameWeights: fields that other decoders have beyond LLaMA's although they have the very same weights, so that only
   the key tells that something else is computed
 """
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import json
 import re
@@ -43,6 +45,7 @@ from transformers.models.llama import modeling_llama
 from common import GOLDEN
 
 OLD = "4.57.1"
+LOOKED_FOR = re.compile(r'(?:getattr|hasattr)\((?:self|(?:self\.)?\w*config),\s*"(\w+)"')
 
 
 def fields(config):
@@ -51,7 +54,6 @@ def fields(config):
 
 def llama_keys():
     taken = re.compile(r'kwargs\.(?:pop|get)\(\s*"(\w+)"')
-    looked_for = re.compile(r'(?:getattr|hasattr)\((?:self|(?:self\.)?\w*config),\s*"(\w+)"')
     conversion = "".join(
         inspect.getsource(part)
         for part in [PreTrainedConfig.__post_init__, modeling_rope_utils.RotaryEmbeddingConfigMixin]
@@ -64,8 +66,13 @@ def llama_keys():
             cache_utils.get_layer_types_and_kwargs,
         ]
     )
-    names = fields(LlamaConfig) | set(taken.findall(conversion)) | set(looked_for.findall(code))
+    names = fields(LlamaConfig) | set(taken.findall(conversion)) | set(LOOKED_FOR.findall(code))
     return {name for name in names if not name.startswith("_")} | {"model_type"}
+
+
+def family_keys(kind):
+    code = inspect.getsource(importlib.import_module(f"transformers.models.{kind}.modeling_{kind}"))
+    return (fields(CONFIG_MAPPING[kind]) | set(LOOKED_FOR.findall(code))) - llama_keys()
 
 
 def older_keys():
@@ -114,6 +121,7 @@ golden = {
     "rope": sorted(modeling_rope_utils.RopeParameters.__annotations__),
     "generation": sorted(GenerationConfig._get_default_generation_params()),
     "older": sorted(older_keys()),
+    "families": {kind: sorted(family_keys(kind)) for kind in ["mistral", "qwen2", "qwen3"]},
     "sameWeights": same_weights(),
 }
 path = GOLDEN / "configKeys.json"

@@ -12,7 +12,7 @@ import json
 import shutil
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 from common import GOLDEN, deterministic, right_pad, save
 
@@ -83,6 +83,19 @@ VARIANTS = {
         "config": Qwen3Config,
         "shape": dict(vocab_size=71, hidden_size=32, num_hidden_layers=2, intermediate_size=48,
                       num_attention_heads=4, num_key_value_heads=2, head_dim=12),
+        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": False, "spelling": 5,
+    },
+    "mistral": {  # with a window shorter than the rows
+        "config": MistralConfig,
+        "shape": dict(vocab_size=77, hidden_size=32, num_hidden_layers=2, intermediate_size=48,
+                      num_attention_heads=4, num_key_value_heads=2, sliding_window=5),
+        "rope": DEFAULT_ROPE, "tied": False, "spelling": 4,
+    },
+    "qwen2-window": {  # with a window in its last layer alone
+        "config": Qwen2Config,
+        "shape": dict(vocab_size=59, hidden_size=32, num_hidden_layers=3, intermediate_size=48,
+                      num_attention_heads=4, num_key_value_heads=4, use_sliding_window=True,
+                      sliding_window=6, max_window_layers=2),
         "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": False, "spelling": 5,
     },
 }

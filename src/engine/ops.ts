@@ -276,6 +276,7 @@ export function attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tens
  * @param values [rows * rowLength, kvHeads, headDim]
  * @param segments int32 [rows, rowLength]; the tokens of one stand next to each other, -1 marks empty places
  * @param contexts int32 [rows, rowLength] an earlier segment of the row that a token sees beside its own, or its own
+ * @param window how many tokens one sees, itself included, as if its context stood right before its own segment; null: all
  * @returns [rows * rowLength, heads, headDim]; 0 in empty places
  */
 export function packedAttention(
@@ -284,7 +285,9 @@ export function packedAttention(
   values: Tensor,
   segments: Tensor,
   contexts: Tensor,
+  window: number | null,
 ): Tensor {
+  const attributes = [attribute.int("window", window ?? 0)];
   const [tokens, heads, headDim] = queries.shape as [number, number, number];
   const kvHeads = keys.shape[1]!;
   checkShapes("packedAttention", [
@@ -298,11 +301,11 @@ export function packedAttention(
     [queries, keys, values],
     ([queries, keys, values], save) => {
       const inputs = [queries!, keys!, values!, segments, contexts];
-      const [mixed, normalisers] = ops("PackedAttention", [], inputs, 2) as Pair;
+      const [mixed, normalisers] = ops("PackedAttention", attributes, inputs, 2) as Pair;
       save([...inputs, mixed, normalisers]);
       return mixed;
     },
-    (upstream, saved) => ops("PackedAttentionGrad", [], [...saved, upstream], 3),
+    (upstream, saved) => ops("PackedAttentionGrad", attributes, [...saved, upstream], 3),
   );
 }
 

@@ -16,6 +16,7 @@ import { type Adapter, adapterNames } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { type Model, outputWeightName } from "../model/model.ts";
 import { EMBEDDING, layerWeights } from "../model/modelWeights.ts";
+import { windowOf } from "../model/slidingWindow.ts";
 import {
   type Attention,
   causalAttention,
@@ -113,7 +114,7 @@ export function batchedPrefill(
   const [rows, rowLength] = tokens!.shape as [number, number];
   const [rowSlots, positions] = grid(slots!, rowLength);
   const places = cacheRows(config, cache, rowSlots, positions);
-  const causal = causalAttention(config, tf.fill([rows, rowLength], 0, "int32"));
+  const causal = causalAttention(config, positions, tf.fill([rows, rowLength], 0, "int32"));
   const written: Tensor[] = [];
   const attention: Attention = (queries, keys, values, layer) => {
     written.push(...writeCache(config, cache, layer, places, keys, values));
@@ -222,6 +223,10 @@ function llamaDecode(
   const rotations = [rotation.cos, rotation.signedSin].map((x) =>
     tf.reshape(x, [cache.capacity, config.headDim]),
   );
+  const windows = Array.from(
+    { length: config.layers },
+    (_, layer) => windowOf(config.slidingWindow, layer) ?? cache.capacity,
+  );
   const inputs = [
     ...[read(EMBEDDING), read(outputWeightName(config))],
     ...ofLayers(2), // matrices
@@ -232,7 +237,10 @@ function llamaDecode(
     ),
     adapted.map(({ a }) => adapter!.variables.get(a)!.readStored()),
     adapted.map(({ b }) => adapter!.variables.get(b)!.readStored()),
-    ...backend.getInputTensorIds([tokens, slots, positions, uniforms, ...rotations]),
+    ...backend.getInputTensorIds([
+      ...[tf.tensor1d(windows, "int32"), tokens, slots, positions, uniforms],
+      ...rotations,
+    ]),
   ];
   const attributes = [
     attribute.int("L", config.layers),
@@ -289,17 +297,28 @@ function attentionToCache(config: ModelConfig, cache: Cache, positions: Tensor):
   return (queries, keys, values, layer) => {
     const places = cacheRows(config, cache, tf.range(0, count, 1, "int32"), positions);
     const [heldKeys, heldValues] = writeCache(config, cache, layer, places, keys, values);
-    const mixed = cachedAttention(queries, perSlot(heldKeys), perSlot(heldValues), positions);
+    const window = windowOf(config.slidingWindow, layer);
+    const held = [perSlot(heldKeys), perSlot(heldValues)] as const;
+    const mixed = cachedAttention(queries, ...held, positions, window);
     return tf.reshape(mixed, [count, heads * headDim]);
   };
 }
 
-/** Attention of one token per slot to what its slot holds up to it. */
-function cachedAttention(queries: Tensor, keys: Tensor, values: Tensor, positions: Tensor): Tensor {
+/** Attention of one token per slot to what its slot holds up to it, or to the last of that within a window. */
+function cachedAttention(
+  queries: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  positions: Tensor,
+  window: number | null,
+): Tensor {
   const [count, heads, headDim] = queries.shape as [number, number, number];
   const [, kvHeads, capacity] = keys.shape as [number, number, number];
   const order = tf.reshape(tf.range(0, capacity, 1, "int32"), [1, capacity]);
-  const allowed = tf.lessEqual(order, tf.reshape(positions, [count, 1]));
+  const last = tf.reshape(positions, [count, 1]);
+  const notLater = tf.lessEqual(order, last);
+  const isNear = (window: number) => tf.greater(order, tf.sub(last, tf.scalar(window, "int32")));
+  const allowed = window === null ? notLater : tf.logicalAnd(notLater, isNear(window));
   const bias = tf.reshape(biasWhere(allowed), [count, 1, 1, capacity]);
   const grouped = tf.reshape(queries, [count, kvHeads, heads / kvHeads, headDim]);
   return tf.reshape(attend(grouped, keys, values, bias), [count, heads, headDim]);

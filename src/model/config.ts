@@ -12,6 +12,7 @@ import { families, type ModelType, modelTypes } from "./families.ts";
 import { describeOtherKind, refuseAdapters } from "./folderKind.ts";
 import { type RopeScaling, readRope, ropeKeys, writeScaling } from "./ropeSettings.ts";
 import type { FloatDtype } from "./safetensorsHeader.ts";
+import type { SlidingWindow } from "./slidingWindow.ts";
 
 export interface ModelConfig {
   /** Its family: under which name it is saved. What the family computes is in other fields. */
@@ -27,6 +28,8 @@ export interface ModelConfig {
   readonly qkvBias: boolean;
   /** Whether queries and keys are normed before they are rotated, each head by itself. */
   readonly qkNorm: boolean;
+  /** Null: tokens see all that come before, in every layer. */
+  readonly slidingWindow: SlidingWindow | null;
   readonly ffnDim: number;
   /** Epsilon of the RMS norms. */
   readonly normEpsilon: number;
@@ -89,20 +92,23 @@ export function readModelConfig(
   const path = join(folder, "config.json");
   const file = readJson(path);
   const modelType = readModelType(file, path);
-  const { className, qkvBias, qkNorm, defaults } = families[modelType];
+  const { className, qkvBias, qkNorm, window, defaults } = families[modelType];
   const architectures = z.tuple([z.literal(`${className}${task}`)]).nullish();
-  const schema = configSchema.extend({ architectures });
+  const schema = configSchema.extend({ architectures, ...window.schema });
+  const windowKeys = Object.keys(window.schema);
   const given = z.looseObject({}).safeParse(file).data;
   const values = given && { ...defaults, ...given };
   const problems = [
     ...findMistakes(schema, [], values ?? file).map(({ text }) => text),
-    ...describeActiveKeys(values ?? {}),
+    ...describeActiveKeys(withoutKeys(values ?? {}, windowKeys)),
   ];
   if (problems.length > 0) {
     throw new UserError(`${path}: cannot use this model:\n${problems.join("\n")}`);
   }
-  const json = schema.parse(values);
+  const json = configSchema.parse(values);
   const heads = json.num_attention_heads;
+  const slidingWindow = window.read(json, json.num_hidden_layers, path);
+  const isWide = (slidingWindow?.size ?? Infinity) >= json.max_position_embeddings;
   const config: ModelConfig = {
     modelType,
     vocabSize: json.vocab_size,
@@ -113,6 +119,7 @@ export function readModelConfig(
     headDim: json.head_dim ?? json.hidden_size / heads,
     qkvBias,
     qkNorm,
+    slidingWindow: isWide ? null : slidingWindow, // one as long as all positions hides nothing
     ffnDim: json.intermediate_size,
     normEpsilon: json.rms_norm_eps,
     ...readRope(json, path),
@@ -122,10 +129,14 @@ export function readModelConfig(
     ...optionalId("bosId", json.bos_token_id),
     eosIds: readEndIds(json.eos_token_id, folder),
     ...optionalId("padId", json.pad_token_id),
-    otherKeys: Object.fromEntries(Object.entries(json).filter(([key]) => !ownKeys.has(key))),
+    otherKeys: withoutKeys(json, [...ownKeys, ...windowKeys]),
   };
   checkConsistency(config, path);
   return config;
+}
+
+function withoutKeys(json: Readonly<Record<string, unknown>>, keys: readonly string[]) {
+  return Object.fromEntries(Object.entries(json).filter(([key]) => !keys.includes(key)));
 }
 
 /** @throws UserError for a model of another kind, whose other keys would only be wrong, too */
@@ -209,10 +220,10 @@ export function checkConsistency(config: ModelConfig, path: string): void {
 // --- Writing ---
 
 /** What is written whatever a source had. */
-const ownKeys: ReadonlySet<string> = new Set([
+const ownKeys: readonly string[] = [
   ...Object.keys(configSchema.shape),
   ...["architectures", "attention_bias", "mlp_bias", "attention_dropout", "torch_dtype", "dtype"],
-]);
+];
 
 const dtypeNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 
@@ -222,7 +233,7 @@ export function toHuggingFaceConfig(
   dtype: FloatDtype = "F32",
 ): Record<string, unknown> {
   const scaling = config.ropeScaling === null ? null : writeScaling(config.ropeScaling);
-  const { className, extraKeys } = families[config.modelType];
+  const { className, window, extraKeys } = families[config.modelType];
   return {
     architectures: [`${className}ForCausalLM`],
     model_type: config.modelType,
@@ -235,6 +246,7 @@ export function toHuggingFaceConfig(
     intermediate_size: config.ffnDim,
     hidden_act: "silu",
     ...extraKeys,
+    ...window.write(config.slidingWindow, config.layers),
     attention_dropout: 0,
     rms_norm_eps: config.normEpsilon,
     rope_theta: config.ropeTheta,

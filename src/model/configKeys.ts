@@ -19,12 +19,9 @@ const listOf =
   (value) =>
     Array.isArray(value) && value.every((item) => item === element);
 
-/** A window as long as all positions hides nothing, nor does one that is not used. */
-const isWideWindow: IsNeutral = (value, json) => {
-  const { max_position_embeddings: positions = 2048, use_sliding_window: isUsed } = json;
-  const isWide = typeof value === "number" && typeof positions === "number" && value >= positions;
-  return isWide || isUsed === false;
-};
+/** A window as long as all positions hides nothing. */
+const isWideWindow: IsNeutral = (value, { max_position_embeddings: positions = 2048 }) =>
+  typeof value === "number" && typeof positions === "number" && value >= positions;
 
 export const otherKeys: Readonly<Record<string, IsNeutral>> = {
   // Of LLaMA itself

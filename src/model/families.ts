@@ -1,8 +1,14 @@
 // The families of models that are LLaMAs but for a little: one row each, by the `model_type` of config.json. What a row says becomes plain
 // fields of a ModelConfig, so what computes asks for these and never for a family's name.
 // Reference: transformers 5.23, configuration_<model_type>.py and modeling_<model_type>.py.
+import {
+  noWindow,
+  type WindowKeys,
+  windowInEveryLayer,
+  windowInSomeLayers,
+} from "./slidingWindow.ts";
 
-export const modelTypes = ["llama", "qwen2", "qwen3"] as const;
+export const modelTypes = ["llama", "mistral", "qwen2", "qwen3"] as const;
 export type ModelType = (typeof modelTypes)[number];
 
 /** What becomes of a family's models; the same for each of them. */
@@ -13,6 +19,7 @@ export interface Family {
   readonly qkvBias: boolean;
   /** Whether queries and keys are normed, each head by itself. */
   readonly qkNorm: boolean;
+  readonly window: WindowKeys;
   /** What keys of its config.json mean where they are absent, if not what they mean for a LLaMA. */
   readonly defaults: Readonly<Record<string, unknown>>;
   /** Keys that other tools expect in its config.json, although they say nothing here. */
@@ -22,7 +29,7 @@ export interface Family {
 const qwenDefaults = {
   num_key_value_heads: 32,
   max_position_embeddings: 32_768,
-  use_sliding_window: false,
+  sliding_window: 4096,
   bos_token_id: null,
   eos_token_id: null,
 };
@@ -32,13 +39,23 @@ export const families: Readonly<Record<ModelType, Family>> = {
     className: "Llama",
     qkvBias: false,
     qkNorm: false,
+    window: noWindow,
     defaults: {},
     extraKeys: { attention_bias: false, mlp_bias: false },
+  },
+  mistral: {
+    className: "Mistral",
+    qkvBias: false,
+    qkNorm: false,
+    window: windowInEveryLayer,
+    defaults: { num_key_value_heads: 8, max_position_embeddings: 131_072, sliding_window: 4096 },
+    extraKeys: {},
   },
   qwen2: {
     className: "Qwen2",
     qkvBias: true,
     qkNorm: false,
+    window: windowInSomeLayers,
     defaults: qwenDefaults,
     extraKeys: {},
   },
@@ -46,10 +63,16 @@ export const families: Readonly<Record<ModelType, Family>> = {
     className: "Qwen3",
     qkvBias: false,
     qkNorm: true,
+    window: windowInSomeLayers,
     defaults: { ...qwenDefaults, head_dim: 128 },
     extraKeys: { attention_bias: false },
   },
 };
 
 /** What a LLaMA's configuration has of all that families differ in. */
-export const plainLlama = { modelType: "llama", qkvBias: false, qkNorm: false } as const;
+export const plainLlama = {
+  modelType: "llama",
+  qkvBias: false,
+  qkNorm: false,
+  slidingWindow: null,
+} as const;

@@ -15,7 +15,7 @@ export function sequenceLogits(
     const length = tokens!.shape[0]!;
     const weights = readWeights(model);
     const positions = tf.range(0, length, 1, "int32");
-    const makeAttention = () => causalAttention(config, tf.zeros([1, length], "int32"));
+    const makeAttention = () => causalAttention(config, positions, tf.zeros([1, length], "int32"));
     const hidden = hiddenStates(config, weights, tokens!, positions, makeAttention);
     return [logits(config, weights, hidden)];
   });

@@ -49,7 +49,7 @@ export function predictingStates(
 ): Tensor {
   const makeAttention = () => {
     const [segments, contexts] = tf.unstack(visible);
-    return causalAttention(config, segments!, contexts!);
+    return causalAttention(config, positions, segments!, contexts!);
   };
   return hiddenStates(config, weights, tokens, positions, makeAttention, places);
 }

@@ -16,6 +16,7 @@ import { backend, type Tensor, tf } from "../engine/tf.ts";
 import type { ModelConfig } from "./config.ts";
 import { outputWeightName } from "./model.ts";
 import { ropeInverseFrequencies } from "./ropeFrequencies.ts";
+import { windowOf } from "./slidingWindow.ts";
 import type { Weights } from "./weights.ts";
 
 /**
@@ -106,33 +107,44 @@ export function logits(config: ModelConfig, weights: Weights, hidden: Tensor): T
  * Causal attention among the tokens given, laid out as rows of equal length. A row can hold several segments: a token attends
  * to the tokens before it of its own segment and of its context.
  *
+ * @param positions int32 [rows * rowLength], which a sliding window counts
  * @param segments int32 [rows, rowLength]; the tokens of one stand next to each other, -1 marks empty places
  * @param contexts int32 [rows, rowLength] an earlier segment of the row that a token sees beside its own, or its own
  */
 export function causalAttention(
   config: ModelConfig,
+  positions: Tensor,
   segments: Tensor,
   contexts: Tensor = segments,
 ): Attention {
-  if (backend.isUsingGpuDevice) return batchedAttention(config, segments, contexts);
-  return (queries, keys, values) =>
-    tf.reshape(packedAttention(queries, keys, values, segments, contexts), [
-      queries.shape[0]!,
-      config.heads * config.headDim,
-    ]);
+  if (backend.isUsingGpuDevice) return batchedAttention(config, positions, segments, contexts);
+  return (queries, keys, values, layer) => {
+    const window = windowOf(config.slidingWindow, layer);
+    const mixed = packedAttention(queries, keys, values, segments, contexts, window);
+    return tf.reshape(mixed, [queries.shape[0]!, config.heads * config.headDim]);
+  };
 }
 
 /** As causalAttention, by batched products over whole rows: for GPUs. Empty places attend to each other. */
 export function batchedAttention(
   config: ModelConfig,
+  positions: Tensor,
   segments: Tensor,
   contexts: Tensor,
 ): Attention {
   const [rows, rowLength] = segments.shape as [number, number];
-  const { heads, kvHeads, headDim } = config;
+  const { heads, kvHeads, headDim, layers, slidingWindow } = config;
   const groups = heads / kvHeads;
-  const bias = causalBias(segments, contexts, groups); // [rows, 1, groups * rowLength, rowLength]
-  return (queries, keys, values) => {
+  const windows = new Set(Array.from({ length: layers }, (_, i) => windowOf(slidingWindow, i)));
+  const biases = new Map(
+    [...windows].map((window) => {
+      const allowed = visibleTokens(positions, segments, contexts, window);
+      const bias = tf.reshape(biasWhere(allowed), [rows, 1, rowLength, rowLength]);
+      return [window, groups === 1 ? bias : tf.tile(bias, [1, 1, groups, 1])];
+    }),
+  );
+  return (queries, keys, values, layer) => {
+    const bias = biases.get(windowOf(slidingWindow, layer))!; // [rows, 1, groups * rowLength, rowLength]
     // The query heads that share keys are stacked along the rows of the score matrix.
     const q = tf.reshape(
       tf.transpose(
@@ -154,18 +166,26 @@ export function batchedAttention(
   };
 }
 
-function causalBias(segments: Tensor, contexts: Tensor, groups: number): Tensor {
+/** Which tokens (last axis) each token (second axis) sees: bool [rows, rowLength, rowLength]. */
+function visibleTokens(
+  positions: Tensor,
+  segments: Tensor,
+  contexts: Tensor,
+  window: number | null,
+): Tensor {
   const [rows, rowLength] = segments.shape as [number, number];
   const order = tf.range(0, rowLength, 1, "int32");
   const notLater = tf.greaterEqual(
     tf.reshape(order, [rowLength, 1]),
     tf.reshape(order, [1, rowLength]),
   );
-  const keySegments = tf.reshape(segments, [rows, 1, rowLength]);
-  const isSeen = (of: Tensor) => tf.equal(tf.reshape(of, [rows, rowLength, 1]), keySegments);
+  const ofQueries = (x: Tensor) => tf.reshape(x, [rows, rowLength, 1]);
+  const ofKeys = (x: Tensor) => tf.reshape(x, [rows, 1, rowLength]);
+  const isSeen = (of: Tensor) => tf.equal(ofQueries(of), ofKeys(segments));
   const allowed = tf.logicalAnd(tf.logicalOr(isSeen(segments), isSeen(contexts)), notLater);
-  const bias = tf.reshape(biasWhere(allowed), [rows, 1, rowLength, rowLength]);
-  return groups === 1 ? bias : tf.tile(bias, [1, 1, groups, 1]);
+  if (window === null) return allowed;
+  const distance = tf.sub(ofQueries(positions), ofKeys(positions));
+  return tf.logicalAnd(allowed, tf.less(distance, tf.scalar(window, "int32")));
 }
 
 /** The weights of one layer, by their names in it. */

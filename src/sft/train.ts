@@ -25,6 +25,7 @@ import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts"
 import { checkGold } from "../evaluate/checkGold.ts";
 import { prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { plainLlama } from "../model/families.ts";
 import { createModel, disposeModel, trainedVariables } from "../model/model.ts";
 import {
@@ -188,7 +189,7 @@ function openModel(
       `note: the tokenizer has ${tokenizer.vocabSize} tokens, model.scratch.vocabSize is ${vocabSize}: lower it, or the model will ` +
         "at first write tokens that stand for no text",
     );
-  const modelConfig = {
+  const modelConfig: ModelConfig = {
     ...plainLlama,
     ...shape,
     vocabSize,

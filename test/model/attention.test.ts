@@ -19,24 +19,39 @@ function row(lengths: readonly number[], rowLength: number): number[] {
 
 const rowLength = 160;
 const segments = [row([70, 1, 30, 40], rowLength), row([160], rowLength)];
-/** In the first row segments 1 and 2 see segment 0. */
+/** In the first row segments 1 and 2 see segment 0, and go on from it. */
 const contexts = segments.map((segment, r) =>
   segment.map((s) => (r === 0 && (s === 1 || s === 2) ? 0 : s)),
 );
+const positions = segments.flatMap((segment, r) => {
+  const startOf = (s: number) => segment.indexOf(s);
+  return segment.map((s, i) => {
+    const context = contexts[r]![i]!;
+    const before = context === s ? 0 : segment.filter((other) => other === context).length;
+    return before + i - startOf(s);
+  });
+});
 const isReal = tf.tensor3d(
   segments.flat().map((s) => (s < 0 ? 0 : 1)),
   [2 * rowLength, 1, 1],
 );
 
-// Head sizes: a multiple of a vector, none, and one that needs several blocks.
+// Head sizes: a multiple of a vector, none, and one that needs several blocks. Windows: none, one within a block of queries, one that
+// leaves blocks of keys out.
 describe.skipIf(backend.isUsingGpuDevice).each([
-  { heads: 4, kvHeads: 4, headDim: 32 },
-  { heads: 6, kvHeads: 2, headDim: 10 },
-  { heads: 2, kvHeads: 1, headDim: 80 },
-])("heads $heads, of keys $kvHeads, of size $headDim", ({ heads, kvHeads, headDim }) => {
+  { heads: 4, kvHeads: 4, headDim: 32, window: null },
+  { heads: 6, kvHeads: 2, headDim: 10, window: null },
+  { heads: 2, kvHeads: 1, headDim: 80, window: null },
+  { heads: 6, kvHeads: 2, headDim: 10, window: 7 },
+  { heads: 4, kvHeads: 4, headDim: 32, window: 50 },
+  { heads: 2, kvHeads: 1, headDim: 80, window: 1 },
+])("heads $heads, of keys $kvHeads, of size $headDim, window $window", (sizes) => {
+  const { heads, kvHeads, headDim, window } = sizes;
   test("packed segments see what they see in batched products, and so do their gradients", () => {
     const visible = [segments, contexts].map((x) => tf.tensor2d(x, undefined, "int32"));
-    const config = { heads, kvHeads, headDim } as ModelConfig;
+    const slidingWindow = window === null ? null : { size: window, layers: [0] };
+    const config = { heads, kvHeads, headDim, layers: 1, slidingWindow } as ModelConfig;
+    const places = tf.tensor1d(positions, "int32");
     const inputs = [heads, kvHeads, kvHeads].map((n, i) =>
       random(i + 1, 2 * rowLength, n, headDim),
     );
@@ -49,9 +64,11 @@ describe.skipIf(backend.isUsingGpuDevice).each([
       const { value, grads } = tf.engine().gradients(loss, inputs);
       return take([value, ...grads]);
     };
-    const own = valueAndGradients((q, k, v) => packedAttention(q, k, v, visible[0]!, visible[1]!));
+    const own = valueAndGradients((q, k, v) =>
+      packedAttention(q, k, v, visible[0]!, visible[1]!, window),
+    );
     const batched = valueAndGradients((q, k, v) =>
-      batchedAttention(config, visible[0]!, visible[1]!)(q, k, v, 0),
+      batchedAttention(config, places, visible[0]!, visible[1]!)(q, k, v, 0),
     );
     expect(Math.abs(own[0]![0]! - batched[0]![0]!)).toBeLessThan(1e-3); // a sum of some 10^4 numbers
     for (const i of [1, 2, 3]) expect(largestDifference(own[i]!, batched[i]!)).toBeLessThan(1e-5);

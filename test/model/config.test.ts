@@ -247,6 +247,96 @@ describe("readModelConfig", () => {
   });
 });
 
+describe("readModelConfig of the other families", () => {
+  const windowIn = (...layers: number[]) => ({ size: 6, layers });
+  const qwen2 = readJson("qwen2-window");
+  const { layer_types: _, ...plain } = qwen2;
+
+  test.each<[string, Json, Partial<ModelConfig>]>([
+    ["qwen2", {}, { maxPositions: 32_768, kvHeads: 32, headDim: 2, eosIds: [], qkvBias: true }],
+    ["qwen3", {}, { maxPositions: 32_768, kvHeads: 32, headDim: 128, eosIds: [], qkNorm: true }],
+    [
+      "mistral",
+      {},
+      { maxPositions: 131_072, kvHeads: 8, slidingWindow: { size: 4096, layers: [0, 1] } },
+    ],
+    ["mistral", { sliding_window: null }, { slidingWindow: null }],
+  ])("takes transformers' defaults of %s where keys are absent: %o", (type, keys, expected) => {
+    const sizes = { vocab_size: 9, hidden_size: 64, intermediate_size: 8, num_hidden_layers: 2 };
+    const config = configOf({ model_type: type, ...sizes, num_attention_heads: 32, ...keys });
+    expect(config).toMatchObject(expected);
+  });
+
+  test.each<[string, Json, Partial<ModelConfig>]>([
+    ["the last layers", { ...plain, max_window_layers: 1 }, { slidingWindow: windowIn(1, 2) }],
+    ["no layer, by default", { ...plain, max_window_layers: undefined }, { slidingWindow: null }],
+    ["the layers of a list", qwen2, { slidingWindow: windowIn(2) }],
+    [
+      "layers of a list that max_window_layers contradicts",
+      { ...qwen2, layer_types: ["sliding_attention", "full_attention", "full_attention"] },
+      { slidingWindow: windowIn(0) },
+    ],
+    [
+      "no layer where it is not used",
+      { ...plain, use_sliding_window: false },
+      { slidingWindow: null },
+    ],
+    ["no layer where it hides nothing", { ...qwen2, sliding_window: 256 }, { slidingWindow: null }],
+    [
+      "every layer of a Mistral",
+      { ...readJson("mistral"), sliding_window: 6 },
+      { slidingWindow: windowIn(0, 1) },
+    ],
+  ])("finds a window in %s", (_, json, expected) => {
+    const config = configOf(json);
+    expect(config).toMatchObject(expected);
+    expect(configOf(toHuggingFaceConfig(config))).toEqual(config);
+  });
+
+  test("writes the window where transformers looks for it", () => {
+    expect(toHuggingFaceConfig(configOf({ ...plain, max_window_layers: 1 }))).toMatchObject({
+      ...{ architectures: ["Qwen2ForCausalLM"], model_type: "qwen2" },
+      ...{ use_sliding_window: true, sliding_window: 6, max_window_layers: 1 },
+      layer_types: ["full_attention", "sliding_attention", "sliding_attention"],
+    });
+    expect(toHuggingFaceConfig(configOf(readJson("qwen2")))).toMatchObject({
+      ...{ use_sliding_window: false, sliding_window: null, max_window_layers: 2 },
+      layer_types: ["full_attention", "full_attention"],
+    });
+    const mistral = toHuggingFaceConfig(readModelConfig(goldenPath("models", "mistral")));
+    expect(mistral).toMatchObject({ model_type: "mistral", sliding_window: 5 });
+    expect(mistral).not.toHaveProperty("layer_types");
+  });
+
+  test.each<[string, Json, RegExp]>([
+    [
+      "another family's class",
+      { ...qwen2, architectures: ["LlamaForCausalLM"] },
+      /"Qwen2ForCausalLM"/,
+    ],
+    ["layers without a window", { ...qwen2, use_sliding_window: false }, /no window is used/],
+    [
+      "too few types of layers",
+      { ...qwen2, layer_types: ["full_attention"] },
+      /1 entries.*layers 3/,
+    ],
+    [
+      "a type of layers",
+      { ...qwen2, layer_types: ["chunked_attention"] },
+      /layer_types.*"chunked_/,
+    ],
+    ["biases of Qwen3", { ...readJson("qwen3"), attention_bias: true }, /attention_bias/],
+    ["a window of 0", { ...readJson("mistral"), sliding_window: 0 }, /sliding_window/],
+    [
+      "types of layers in a Mistral",
+      { ...readJson("mistral"), layer_types: ["sliding_attention", "full_attention"] },
+      /layer_types/,
+    ],
+  ])("refuses %s", (_, json, expected) => {
+    expect(() => configOf(json)).toThrow(expected);
+  });
+});
+
 describe("toHuggingFaceConfig", () => {
   test.each(modelVariants)("is read back as it was: %s", (variant) => {
     const config = readModelConfig(goldenPath("models", variant));

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { configSchema } from "../../src/model/config.ts";
 import { describeActiveKeys, otherKeys } from "../../src/model/configKeys.ts";
+import { families, modelTypes } from "../../src/model/families.ts";
 import { goldenPath } from "../support/golden.ts";
 
 // What transformers reads: scripts/golden/config_keys.py.
@@ -9,6 +10,7 @@ const golden: {
   llama: string[];
   generation: string[];
   older: string[];
+  families: Record<string, string[]>;
   sameWeights: Record<string, string[]>;
 } = JSON.parse(readFileSync(goldenPath("configKeys.json"), "utf8"));
 
@@ -16,7 +18,7 @@ const golden: {
 const section = /### Keys of config\.json\n(.*?)\n## /s.exec(
   readFileSync("docs/models.md", "utf8"),
 )![1]!;
-const rows = [...section.matchAll(/^\| (`.*?) +\| (honoured|refused|harmless)/gm)];
+const rows = [...section.matchAll(/^\| (`.*?) +\| (honoured|by family|refused|harmless)/gm)];
 const verdicts = rows.flatMap(([, keys, verdict]) =>
   [...keys!.matchAll(/`(\w+)`/g)].map(([, key]) => [key!, verdict!] as const),
 );
@@ -35,12 +37,22 @@ describe("keys of config.json", () => {
   });
 
   test("that docs/models.md calls refused are those that are looked for", () => {
-    expect(keysThatAre("refused").toSorted()).toEqual(Object.keys(otherKeys).toSorted());
+    const byFamily = keysThatAre("by family").filter((key) => key in otherKeys);
+    const refused = [...keysThatAre("refused"), ...byFamily];
+    expect(refused.toSorted()).toEqual(Object.keys(otherKeys).toSorted());
+  });
+
+  test("that docs/models.md leaves to families are those that some families read", () => {
+    const read = Object.values(families).flatMap(({ window }) => Object.keys(window.schema));
+    expect(keysThatAre("by family").toSorted()).toEqual([...new Set(read)].toSorted());
   });
 
   test("that transformers reads are honoured, refused or harmless, each of them", () => {
     const judged = new Set(verdicts.map(([key]) => key));
-    const relatives = Object.values(golden.sameWeights).flat();
+    expect(["llama", ...Object.keys(golden.families)]).toEqual(modelTypes);
+    const relatives = [golden.families, golden.sameWeights].flatMap((of) =>
+      Object.values(of).flat(),
+    );
     const all = [...golden.llama, ...golden.generation, ...golden.older, ...relatives];
     expect(all.length).toBeGreaterThan(100);
     expect(all.filter((key) => !judged.has(key))).toEqual([]);
@@ -56,7 +68,6 @@ describe("describeActiveKeys", () => {
       { logits_scaling: 1, residual_multiplier: 1.0, partial_rotary_factor: 1 },
       { layer_types: ["full_attention", "full_attention"], no_rope_layers: [1, 1, 1] },
       { sliding_window: 4096, max_position_embeddings: 4096 },
-      { sliding_window: 32, use_sliding_window: false },
       { hidden_activation: "silu", num_experts: 0, is_causal: true, attention_dropout: 0.0 },
       { a_key_that_nobody_knows: 5, unsloth_version: "2024.9" },
     ];

@@ -50,6 +50,10 @@ const configs: Record<string, ModelConfig> = {
     ...{ vocabSize: 90, dim: 32, layers: 2, heads: 4, kvHeads: 2, headDim: 20, ffnDim: 48 },
     ...{ tieEmbeddings: false, ...common, qkNorm: true },
   },
+  windowed: {
+    ...{ vocabSize: 131, dim: 27, layers: 3, heads: 6, kvHeads: 2, headDim: 10, ffnDim: 45 },
+    ...{ tieEmbeddings: true, ...common, slidingWindow: { size: 19, layers: [0, 2] } },
+  },
 };
 
 usePrecision(precision.parse(process.argv[2]));

@@ -13,6 +13,8 @@ export const modelVariants = [
   "sharded-f16",
   "qwen2",
   "qwen3",
+  "mistral",
+  "qwen2-window",
 ];
 
 /** A file of test/golden. */
