@@ -19,11 +19,12 @@ from gguf.quants import quantize
 from safetensors.torch import load_file
 
 sys.path.append(str(Path(__file__).parent / "golden"))
-from llamacpp import gguf_name, interleave  # noqa: E402
+from llamacpp import architecture_of, gguf_name, has_permuted_rows, interleave  # noqa: E402
 
 checkpoint, path = Path(sys.argv[1]), sys.argv[2]
 config = json.loads((checkpoint / "config.json").read_text())
 heads = config["num_attention_heads"]
+architecture = architecture_of(config)
 kv_heads = config.get("num_key_value_heads") or heads
 reader = GGUFReader(path)
 tensors = {tensor.name: tensor for tensor in reader.tensors}
@@ -31,9 +32,9 @@ tensors.pop("rope_freqs.weight", None)
 wrong = []
 for name, weight in load_file(checkpoint / "model.safetensors").items():
     values = weight.float().numpy()
-    if "q_proj" in name or "k_proj" in name:
+    if has_permuted_rows(architecture) and name.endswith(("q_proj.weight", "k_proj.weight")):
         values = interleave(values, heads if "q_proj" in name else kv_heads)
-    tensor = tensors.pop(gguf_name(name))
+    tensor = tensors.pop(gguf_name(name, architecture))
     expected = quantize(values, Type(tensor.tensor_type))
     if tensor.data.tobytes() != expected.tobytes():
         wrong.append(name)

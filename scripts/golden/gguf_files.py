@@ -18,7 +18,7 @@ from gguf.quants import dequantize
 from safetensors.numpy import load_file, save_file
 
 from common import GOLDEN
-from llamacpp import gguf_name, interleave
+from llamacpp import architecture_of, gguf_name, has_permuted_rows, interleave
 
 OUT = GOLDEN / "gguf"
 ROWS, COLUMNS = 3, 512
@@ -115,10 +115,11 @@ def llama3_divisors(rope, head_dim):
 def write_model(variant):
     source = GOLDEN / "models" / variant
     config = json.loads((source / "config.json").read_text())
+    architecture = architecture_of(config)
     rope = config.get("rope_parameters") or {**(config["rope_scaling"] or {}), "rope_theta": config["rope_theta"]}
     heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
-    writer = GGUFWriter(OUT / f"{variant}.gguf", "llama")
+    writer = GGUFWriter(OUT / f"{variant}.gguf", architecture)
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
@@ -127,10 +128,12 @@ def write_model(variant):
     writer.add_head_count_kv(kv_heads)
     writer.add_rope_freq_base(rope["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_vocab_size(config["vocab_size"])
-    writer.add_rope_dimension_count(head_dim)
-    writer.add_key_length(head_dim)
-    writer.add_value_length(head_dim)
+    if architecture == "llama":
+        writer.add_vocab_size(config["vocab_size"])
+        writer.add_rope_dimension_count(head_dim)
+    if architecture == "llama" or "head_dim" in config:
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
     kind = rope.get("rope_type") or rope.get("type")
     if kind == "linear":
         writer.add_string("llama.rope.scaling.type", "linear")
@@ -147,15 +150,15 @@ def write_model(variant):
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
     for name, weights in load_file(source / "model.safetensors").items():
-        if "q_proj" in name or "k_proj" in name:
+        if has_permuted_rows(architecture) and ("q_proj" in name or "k_proj" in name):
             weights = interleave(weights, heads if "q_proj" in name else kv_heads)
-        writer.add_tensor(gguf_name(name), weights)
+        writer.add_tensor(gguf_name(name, architecture), weights)
     write(writer)
 
 
 OUT.mkdir(parents=True, exist_ok=True)
 write_types()
-for model in ["grouped-query", "linear-rope", "llama3-rope", "wide-heads"]:
+for model in ["grouped-query", "linear-rope", "llama3-rope", "wide-heads", "qwen2", "qwen3", "mistral"]:
     write_model(model)
 for path in sorted(OUT.iterdir()):
     print(f"{path.relative_to(GOLDEN)}: {path.stat().st_size:,} bytes")

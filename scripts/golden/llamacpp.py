@@ -1,6 +1,31 @@
-"""How llama.cpp lays a LLaMA out, as its convert_hf_to_gguf.py does."""
+"""How llama.cpp lays a model out, as its convert_hf_to_gguf.py does."""
+
+import functools
 
 import numpy as np
+from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
+
+MOST_LAYERS = 128
+
+
+def architecture_of(config):
+    """What llama.cpp calls a model_type of config.json."""
+    kind = config["model_type"]
+    return "llama" if kind == "mistral" else kind
+
+
+def has_permuted_rows(architecture):
+    return architecture == "llama"
+
+
+@functools.cache
+def names_in(architecture):
+    kind = next(kind for kind, name in MODEL_ARCH_NAMES.items() if name == architecture)
+    return get_tensor_name_map(kind, MOST_LAYERS)
+
+
+def gguf_name(name, architecture="llama"):
+    return names_in(architecture).get_name(name, try_suffixes=(".weight", ".bias"))
 
 
 def interleave(weights, heads):
@@ -8,28 +33,6 @@ def interleave(weights, heads):
     rows, columns = weights.shape
     halves = weights.reshape(heads, 2, rows // heads // 2, columns)
     return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows, columns))
-
-
-LAYER_NAMES = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
-
-
-def gguf_name(name):
-    stem = name.removesuffix(".weight")
-    if stem in NAMES:
-        return NAMES[stem] + ".weight"
-    _, _, layer, rest = stem.split(".", 3)
-    return f"blk.{layer}.{LAYER_NAMES[rest]}.weight"
 
 
 def into_halves(weights, heads):

@@ -5,6 +5,7 @@ import { basename, dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { show, UserError } from "../errors.ts";
+import { say } from "../terminal.ts";
 import { tokenizerFromGguf } from "./ggufTokenizer.ts";
 import { tokenTypes } from "./ggufVocabulary.ts";
 import { wordRules } from "./ggufWordRules.ts";
@@ -66,7 +67,8 @@ export function tokenizerToGguf(tokenizer: Tokenizer, use: VocabularyUse, where:
   const metadata: Metadata = new Map(
     [...own].map(([key, value]) => [`tokenizer.ggml.${key}`, value]),
   );
-  checkRebuilt(json, metadata, where);
+  const pre = own.get("pre");
+  checkRebuilt(pre === qwen2Rule ? withoutNfc(json, where) : json, metadata, where);
   return new Map([...metadata, ...chatTemplates(tokenizer)]);
 }
 
@@ -75,6 +77,18 @@ function cannotExpress(where: string, what: string): UserError {
     `${where}: a GGUF file cannot express its tokenizer: ${what}. llama.cpp would give other tokens than those the model was ` +
       "trained on; export a Hugging Face folder, which has the tokenizer as it is",
   );
+}
+
+const qwen2Rule = "qwen2";
+
+/** Qwen normalises texts to NFC before it cuts them; llama.cpp does not, in any of the files that are published of these models. */
+function withoutNfc(json: TokenizerJson, where: string): TokenizerJson {
+  const all = flatten(json.normalizer, "normalizers");
+  const others = all.filter(({ type }) => type !== "NFC");
+  if (others.length === all.length) return json;
+  say(`note: ${where}: its tokenizer normalises texts (NFC), llama.cpp will not`);
+  const normalizer = others.length === 0 ? null : { type: "Sequence", normalizers: others };
+  return { ...json, normalizer };
 }
 
 function byteLevelKeys(json: TokenizerJson, use: VocabularyUse, where: string): Metadata {

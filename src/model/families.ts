@@ -11,6 +11,23 @@ import {
 export const modelTypes = ["llama", "mistral", "qwen2", "qwen3"] as const;
 export type ModelType = (typeof modelTypes)[number];
 
+/** How llama.cpp has a family's models. Reference: ggml-org/llama.cpp, conversion/llama.py and qwen.py, src/models/. */
+interface GgufFamily {
+  /** `general.architecture`, and the prefix of its keys. */
+  readonly architecture: "llama" | "qwen2" | "qwen3";
+  /** Whether neighbouring rows of queries and keys are rotated together, not rows of a head's halves. */
+  readonly rotatesNeighbours: boolean;
+  /** Whether it reads a table of divisors of the rotary frequencies. */
+  readonly hasRopeDivisors: boolean;
+}
+
+const ggufLlama = {
+  architecture: "llama",
+  rotatesNeighbours: true,
+  hasRopeDivisors: true,
+} as const;
+const ggufQwen = { rotatesNeighbours: false, hasRopeDivisors: false } as const;
+
 /** What becomes of a family's models; the same for each of them. */
 export interface Family {
   /** What the names of transformers' classes begin with. */
@@ -20,6 +37,7 @@ export interface Family {
   /** Whether queries and keys are normed, each head by itself. */
   readonly qkNorm: boolean;
   readonly window: WindowKeys;
+  readonly gguf: GgufFamily;
   /** What keys of its config.json mean where they are absent, if not what they mean for a LLaMA. */
   readonly defaults: Readonly<Record<string, unknown>>;
   /** Keys that other tools expect in its config.json, although they say nothing here. */
@@ -40,6 +58,7 @@ export const families: Readonly<Record<ModelType, Family>> = {
     qkvBias: false,
     qkNorm: false,
     window: noWindow,
+    gguf: ggufLlama,
     defaults: {},
     extraKeys: { attention_bias: false, mlp_bias: false },
   },
@@ -48,6 +67,7 @@ export const families: Readonly<Record<ModelType, Family>> = {
     qkvBias: false,
     qkNorm: false,
     window: windowInEveryLayer,
+    gguf: ggufLlama, // which has no window
     defaults: { num_key_value_heads: 8, max_position_embeddings: 131_072, sliding_window: 4096 },
     extraKeys: {},
   },
@@ -56,6 +76,7 @@ export const families: Readonly<Record<ModelType, Family>> = {
     qkvBias: true,
     qkNorm: false,
     window: windowInSomeLayers,
+    gguf: { ...ggufQwen, architecture: "qwen2" },
     defaults: qwenDefaults,
     extraKeys: {},
   },
@@ -64,6 +85,7 @@ export const families: Readonly<Record<ModelType, Family>> = {
     qkvBias: false,
     qkNorm: true,
     window: windowInSomeLayers,
+    gguf: { ...ggufQwen, architecture: "qwen3" },
     defaults: { ...qwenDefaults, head_dim: 128 },
     extraKeys: { attention_bias: false },
   },

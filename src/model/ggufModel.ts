@@ -1,11 +1,11 @@
-// A LLaMA in a GGUF file as Hugging Face has it: configuration from the metadata, weights under their own names.
+// A model in a GGUF file as Hugging Face has it: configuration from the metadata, weights under their own names.
 // Reference: ggml-org/llama.cpp, convert_hf_to_gguf.py, which this undoes.
 import { z } from "zod";
 import { ggufSpecialTokens } from "../data/ggufVocabulary.ts";
 import { show, UserError } from "../errors.ts";
 import { findMistakes } from "../settings.ts";
 import { checkConsistency, type ModelConfig } from "./config.ts";
-import { plainLlama } from "./families.ts";
+import { families, modelTypes } from "./families.ts";
 import { checkFinite } from "./finite.ts";
 import type { GgufFile } from "./gguf.ts";
 import { modelWeights } from "./modelWeights.ts";
@@ -16,35 +16,44 @@ import { quote } from "./safetensorsHeader.ts";
 
 const size = z.int().positive();
 const positive = z.number().positive();
-const schema = z.looseObject({
-  "general.architecture": z.literal("llama"),
+/** By llama.cpp's architecture the family that it is read as, the first of those that it stands for. */
+const modelTypeOf = new Map(
+  modelTypes.toReversed().map((type) => [families[type].gguf.architecture, type] as const),
+);
+
+const generalKeys = {
+  "general.architecture": z.literal([...modelTypeOf.keys()].toReversed()),
   "general.type": z.literal("model").optional(), // others: adapter, mmproj, imatrix, vocab
   "split.count": z.literal([0, 1]).optional(),
-  "llama.block_count": size,
-  "llama.context_length": size,
-  "llama.embedding_length": size,
-  "llama.feed_forward_length": size,
-  "llama.attention.head_count": size,
-  "llama.attention.head_count_kv": size.optional(),
-  "llama.attention.key_length": size.optional(),
-  "llama.attention.value_length": size.optional(),
-  "llama.attention.layer_norm_rms_epsilon": positive,
-  "llama.rope.dimension_count": size.optional(),
-  "llama.rope.freq_base": positive.default(10_000),
-  "llama.rope.scaling.type": z.enum(["none", "linear"]).default("linear"),
-  "llama.rope.scaling.factor": z.number().nonnegative().optional(),
-  "llama.rope.scale_linear": z.number().nonnegative().optional(),
-  "llama.rope.scaling.attn_factor": z.literal(1).optional(),
-  "llama.attention.causal": z.literal(true).optional(),
-});
-type Metadata = z.infer<typeof schema>;
+};
+/** After the architecture's name and a full stop. */
+const ownKeys = {
+  block_count: size,
+  context_length: size,
+  embedding_length: size,
+  feed_forward_length: size,
+  "attention.head_count": size,
+  "attention.head_count_kv": size.optional(),
+  "attention.key_length": size.optional(),
+  "attention.value_length": size.optional(),
+  "attention.layer_norm_rms_epsilon": positive,
+  "rope.dimension_count": size.optional(),
+  "rope.freq_base": positive.default(10_000),
+  "rope.scaling.type": z.enum(["none", "linear"]).default("linear"),
+  "rope.scaling.factor": z.number().nonnegative().optional(),
+  "rope.scale_linear": z.number().nonnegative().optional(),
+  "rope.scaling.attn_factor": z.literal(1).optional(),
+  "attention.causal": z.literal(true).optional(),
+};
+const ownSchema = z.object(ownKeys);
+type Metadata = z.infer<typeof ownSchema>;
 
-/** Keys of a LLaMA that change nothing: sizes that its tensors have, and what only YaRN reads. */
+/** Keys that change nothing: sizes that the tensors have, and what only YaRN reads. */
 const harmlessKeys: ReadonlySet<string> = new Set([
-  "llama.vocab_size",
-  "llama.rope.scaling.original_context_length",
-  "llama.rope.scaling.finetuned",
-  "llama.tensor_data_layout", // a remark of old converters; rows are as llama.cpp has them whatever it says
+  "vocab_size",
+  "rope.scaling.original_context_length",
+  "rope.scaling.finetuned",
+  "tensor_data_layout", // a remark of old converters; rows are as llama.cpp has them whatever it says
 ]);
 
 /** LLaMA 3.1's scaling of the rotary frequencies, as a divisor of each. */
@@ -54,56 +63,72 @@ export const ropeDivisors = "rope_freqs.weight";
 export type GgufContent = Pick<GgufFile, "path" | "metadata" | "shapes" | "readFloat32">;
 
 /**
- * Reads what llama.cpp reads of a LLaMA, with its defaults; other keys of the architecture must be 0, false or empty.
+ * Reads what llama.cpp reads of a model, with its defaults; other keys of the architecture must be 0, false or empty.
  * Reference: ggml-org/llama.cpp, src/llama-model.cpp, `load_hparams`, and src/models/llama.cpp (a copy of unknown commit).
  *
  * @returns the configuration, without a padding token
- * @throws UserError for another architecture, and for what our LLaMA cannot do, each by its name
+ * @throws UserError for another architecture, and for what our models cannot do, each by its name
  */
 export function ggufConfig(file: GgufContent): ModelConfig {
   const { path, metadata, shapes } = file;
   const values = Object.fromEntries(metadata);
+  const architecture = [...modelTypeOf.keys()].find(
+    (name) => name === values["general.architecture"],
+  );
+  const prefix = `${architecture ?? "llama"}.`; // another one is named with the other mistakes
+  const prefixed = Object.entries(ownKeys).map(([key, schema]) => [prefix + key, schema]);
+  const schema = z.looseObject({ ...generalKeys, ...Object.fromEntries(prefixed) });
   const problems = findMistakes(schema, [], values).map(({ text }) => text);
   if (problems.length > 0)
     throw new UserError(`${path}: cannot use this model:\n${problems.join("\n")}`);
-  const given = schema.parse(values);
-  refuseOtherKeys(file);
-  const heads = given["llama.attention.head_count"];
-  const headDim = given["llama.attention.key_length"] ?? given["llama.embedding_length"] / heads;
-  for (const name of ["llama.attention.value_length", "llama.rope.dimension_count"] as const) {
+  refuseOtherKeys(file, prefix);
+  const own = Object.keys(ownKeys).map((key) => [key, values[prefix + key]]);
+  const given = ownSchema.parse(Object.fromEntries(own));
+  const modelType = modelTypeOf.get(architecture!)!;
+  const { qkvBias, qkNorm, gguf } = families[modelType];
+  const heads = given["attention.head_count"];
+  const headDim = given["attention.key_length"] ?? given.embedding_length / heads;
+  for (const name of ["attention.value_length", "rope.dimension_count"] as const) {
     const found = given[name] ?? headDim;
     if (found === headDim) continue;
-    throw new UserError(`${path}: cannot use this model: ${name} is ${found}, not ${headDim}`);
+    throw new UserError(
+      `${path}: cannot use this model: ${prefix}${name} is ${found}, not ${headDim}`,
+    );
   }
   const vocabSize = shapes.get("token_embd.weight")?.[0];
   if (vocabSize === undefined) throw new UserError(`${path}: has no tensor token_embd.weight`);
-  if (9 * given["llama.block_count"] > shapes.size) {
+  if (9 * given.block_count > shapes.size) {
     throw new UserError(
-      `${path}: says it has ${given["llama.block_count"]} layers (llama.block_count), but has ${shapes.size} tensors`,
+      `${path}: says it has ${given.block_count} layers (${prefix}block_count), but has ${shapes.size} tensors`,
     );
   }
   const { bosId, endIds } = ggufSpecialTokens(metadata, path);
   const config: ModelConfig = {
-    ...plainLlama,
+    ...{ modelType, qkvBias, qkNorm, slidingWindow: null },
     vocabSize,
-    dim: given["llama.embedding_length"],
-    layers: given["llama.block_count"],
+    dim: given.embedding_length,
+    layers: given.block_count,
     heads,
-    kvHeads: given["llama.attention.head_count_kv"] ?? heads,
+    kvHeads: given["attention.head_count_kv"] ?? heads,
     headDim,
-    ffnDim: given["llama.feed_forward_length"],
+    ffnDim: given.feed_forward_length,
     // Metadata are float32: 1e-5 comes out as 9.999999747378752e-6.
-    normEpsilon: shortest(given["llama.attention.layer_norm_rms_epsilon"]),
-    ropeTheta: shortest(given["llama.rope.freq_base"]),
+    normEpsilon: shortest(given["attention.layer_norm_rms_epsilon"]),
+    ropeTheta: shortest(given["rope.freq_base"]),
     ropeScaling: linearScaling(given),
     tieEmbeddings: !shapes.has("output.weight"),
-    maxPositions: given["llama.context_length"],
+    maxPositions: given.context_length,
     initializerStd: 0.02, // for weights that a training adds; not in the file
     ...(bosId !== undefined && { bosId }),
     eosIds: endIds,
   };
   checkConsistency(config, path);
   if (!shapes.has(ropeDivisors)) return config;
+  if (!gguf.hasRopeDivisors) {
+    throw new UserError(
+      `${path}: cannot use this model: it has ${ropeDivisors}, which llama.cpp does not read in the architecture ${gguf.architecture}`,
+    );
+  }
   if (config.ropeScaling !== null) {
     throw new UserError(
       `${path}: cannot use this model: it has both linear scaling of its positions and ${ropeDivisors}`,
@@ -113,13 +138,14 @@ export function ggufConfig(file: GgufContent): ModelConfig {
 }
 
 /** Keys like `llama.logit_scale` would change what is computed, or mean nothing to us, which cannot be told apart. */
-function refuseOtherKeys({ path, metadata }: GgufContent): void {
+function refuseOtherKeys({ path, metadata }: GgufContent, prefix: string): void {
   for (const [key, value] of metadata) {
-    if (!key.startsWith("llama.") || key in schema.shape || harmlessKeys.has(key)) continue;
+    const own = key.startsWith(prefix) ? key.slice(prefix.length) : undefined;
+    if (own === undefined || own in ownKeys || harmlessKeys.has(own)) continue;
     const isInactive = [0, false, ""].some((inactive) => value === inactive);
     if (isInactive || (Array.isArray(value) && value.length === 0)) continue;
     throw new UserError(
-      `${path}: cannot use this model: ${quote(key)} is ${show(value)}; a plain LLaMA has no such key`,
+      `${path}: cannot use this model: ${quote(key)} is ${show(value)}; the models that are supported have no such key`,
     );
   }
 }
@@ -135,8 +161,8 @@ function shortest(value: number): number {
 
 /** The factor has an old and a new key; without a type it counts, too, and 0 is none. */
 function linearScaling(given: Metadata): RopeScaling | null {
-  const factor = given["llama.rope.scaling.factor"] ?? given["llama.rope.scale_linear"] ?? 0;
-  if (given["llama.rope.scaling.type"] === "none" || factor === 0 || factor === 1) return null;
+  const factor = given["rope.scaling.factor"] ?? given["rope.scale_linear"] ?? 0;
+  if (given["rope.scaling.type"] === "none" || factor === 0 || factor === 1) return null;
   return { type: "linear", factor: shortest(factor) };
 }
 
@@ -181,9 +207,9 @@ function scalingBehind(
   return fits ? scaling : undefined;
 }
 
-/** Whether a weight's rows are queries or keys, which llama.cpp has in another order. */
-export function isInterleaved(name: string): boolean {
-  return /\.(q|k)_proj\.weight$/.test(name);
+/** Whether a weight's rows are queries or keys, and llama.cpp has them in another order. */
+export function isInterleaved({ modelType }: ModelConfig, name: string): boolean {
+  return families[modelType].gguf.rotatesNeighbours && /\.(q|k)_proj\.weight$/.test(name);
 }
 
 /**
@@ -211,14 +237,14 @@ export function ggufWeights(file: GgufFile, config: ModelConfig): Map<string, Te
       get data() {
         const values = file.readFloat32(source);
         checkFinite(values, shape, source, path);
-        return isInterleaved(name) ? intoHalves(values, config.headDim, shape[1]!) : values;
+        return isInterleaved(config, name) ? intoHalves(values, config.headDim, shape[1]!) : values;
       },
     });
   }
   const [superfluous] = unused;
   if (superfluous !== undefined) {
     throw new UserError(
-      `${path}: tensor ${quote(superfluous)} is not a weight of a plain LLaMA, so the model cannot be used`,
+      `${path}: tensor ${quote(superfluous)} is not a weight of the model that the metadata describe, so it cannot be used`,
     );
   }
   return weights;

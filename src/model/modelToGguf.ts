@@ -1,7 +1,8 @@
-// A LLaMA as the metadata and tensors of a GGUF file: the inverse of ggufModel.ts.
-// Reference: ggml-org/llama.cpp v0.5.0 (de3ff815), conversion/llama.py and conversion/base.py.
+// A model as the metadata and tensors of a GGUF file: the inverse of ggufModel.ts.
+// Reference: ggml-org/llama.cpp v0.5.0 (de3ff815), conversion/llama.py, qwen.py and base.py.
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "./config.ts";
+import { families } from "./families.ts";
 import { blockFormats } from "./ggufBlocks.ts";
 import { isInterleaved, ropeDivisors } from "./ggufModel.ts";
 import { type GgufDtype, ggufOverflows, ggufTypeId } from "./ggufQuantize.ts";
@@ -14,30 +15,32 @@ import type { TensorToWrite } from "./safetensors.ts";
 /** llama.cpp's numbers for what most of a file's weights are (`llama_ftype`). */
 const fileTypes: Readonly<Record<GgufDtype, number>> = { F32: 0, F16: 1, Q8_0: 7, BF16: 32 };
 
-/** The keys "general." and "llama.". */
+/** The keys "general." and those of the architecture. */
 export function modelToGguf(config: ModelConfig, dtype: GgufDtype): Map<string, GgufWritten> {
   const { ropeScaling } = config;
+  const { architecture } = families[config.modelType].gguf;
+  const own = (key: string) => `${architecture}.${key}`;
   return new Map<string, GgufWritten>([
-    ["general.architecture", "llama"],
+    ["general.architecture", architecture],
     ["general.type", "model"],
     ["general.file_type", fileTypes[dtype]],
     ["general.quantization_version", 2],
-    ["llama.vocab_size", config.vocabSize],
-    ["llama.block_count", config.layers],
-    ["llama.context_length", config.maxPositions],
-    ["llama.embedding_length", config.dim],
-    ["llama.feed_forward_length", config.ffnDim],
-    ["llama.attention.head_count", config.heads],
-    ["llama.attention.head_count_kv", config.kvHeads],
-    ["llama.attention.key_length", config.headDim],
-    ["llama.attention.value_length", config.headDim],
-    ["llama.attention.layer_norm_rms_epsilon", { float32: config.normEpsilon }],
-    ["llama.rope.dimension_count", config.headDim],
-    ["llama.rope.freq_base", { float32: config.ropeTheta }],
+    [own("vocab_size"), config.vocabSize],
+    [own("block_count"), config.layers],
+    [own("context_length"), config.maxPositions],
+    [own("embedding_length"), config.dim],
+    [own("feed_forward_length"), config.ffnDim],
+    [own("attention.head_count"), config.heads],
+    [own("attention.head_count_kv"), config.kvHeads],
+    [own("attention.key_length"), config.headDim],
+    [own("attention.value_length"), config.headDim],
+    [own("attention.layer_norm_rms_epsilon"), { float32: config.normEpsilon }],
+    [own("rope.dimension_count"), config.headDim],
+    [own("rope.freq_base"), { float32: config.ropeTheta }],
     ...(ropeScaling?.type === "linear"
       ? ([
-          ["llama.rope.scaling.type", "linear"],
-          ["llama.rope.scaling.factor", { float32: ropeScaling.factor }],
+          [own("rope.scaling.type"), "linear"],
+          [own("rope.scaling.factor"), { float32: ropeScaling.factor }],
         ] as const)
       : []),
   ]);
@@ -58,7 +61,7 @@ export function tensorsToGguf(
   where: string,
 ): Map<string, GgufTensorToWrite> {
   const tensors = new Map<string, GgufTensorToWrite>();
-  if (config.ropeScaling?.type === "llama3") {
+  if (config.ropeScaling?.type === "llama3" && families[config.modelType].gguf.hasRopeDivisors) {
     const data = llama3Divisors(config, config.ropeScaling);
     tensors.set(ropeDivisors, { dtype: "F32", shape: [data.length], data });
   }
@@ -73,14 +76,16 @@ export function tensorsToGguf(
       get data() {
         const values = weight.data as Float32Array;
         checkRange(values, own, `${where}: ${name}`);
-        return isInterleaved(name) ? intoNeighbours(values, config.headDim, shape[1]!) : values;
+        return isInterleaved(config, name)
+          ? intoNeighbours(values, config.headDim, shape[1]!)
+          : values;
       },
     });
   }
   return tensors;
 }
 
-/** Norms stay float32 whatever the type of the matrices. */
+/** Norms and biases stay float32 whatever the type of the matrices. */
 export function ggufDtypeOf(shape: readonly number[], dtype: GgufDtype): GgufDtype {
   return shape.length === 1 ? "F32" : dtype;
 }

@@ -88,7 +88,7 @@ interface Content {
 function contentOf(source: string, dtype: GgufDtype): Content {
   if (isClassifier(source)) {
     throw new UserError(
-      `${source}: a classifier (train-rerank) cannot be exported as a GGUF file, whose LLaMA writes text; ` +
+      `${source}: a classifier (train-rerank) cannot be exported as a GGUF file, whose models write text; ` +
         "export it as a Hugging Face folder",
     );
   }
@@ -132,9 +132,9 @@ function checkExpressed(
   );
 }
 
-/** What a GGUF file has of a configuration beside special tokens, its numbers in float32. */
+/** What a GGUF file has of a configuration beside special tokens, its numbers in float32. A Mistral without a window is a LLaMA there. */
 function comparable(config: ModelConfig): Record<string, unknown> {
-  const { initializerStd, padId, bosId, eosIds, otherKeys, ...shape } = config; // the first four come from the tokenizer, or not at all
+  const { modelType, initializerStd, padId, bosId, eosIds, otherKeys, ...shape } = config; // the middle four come from the tokenizer, or not at all
   const round = (_: string, value: unknown) =>
     typeof value === "number" ? Math.fround(value) : value;
   return JSON.parse(JSON.stringify(shape, round));

@@ -5,6 +5,7 @@ import { tokenizerFromGguf } from "../../src/data/ggufTokenizer.ts";
 import { createTokenizer, loadTokenizer, trainTokenizer } from "../../src/data/tokenizer.ts";
 import { tokenizerToGguf } from "../../src/data/tokenizerToGguf.ts";
 import { UserError } from "../../src/errors.ts";
+import { observed } from "../../src/observer.ts";
 import { goldenPath } from "../support/golden.ts";
 import { realData } from "../support/realData.ts";
 
@@ -71,6 +72,16 @@ test.each<[string, Json | null, boolean, string]>([
 ])("%s rule has its name in llama.cpp", (_, pre_tokenizer, ignore_merges, pre) => {
   const tokenizer = tokenizerWith({ pre_tokenizer, model: { ...model, ignore_merges } });
   expect(metadataOf(tokenizer).get("tokenizer.ggml.pre")).toBe(pre);
+});
+
+test("Qwen2's normalisation is left out with a note, as in llama.cpp's own files; no other is", () => {
+  const pre_tokenizer = sequence(split(llama3.replace("{1,3}", "")), bytes(false));
+  const convert = (normalizer: Json) => metadataOf(tokenizerWith({ pre_tokenizer, normalizer }));
+  const said: string[] = [];
+  const onMessage = (text: string) => said.push(text);
+  observed({ onMessage }, () => convert({ type: "NFC" }));
+  expect(said).toEqual(["note: folder: its tokenizer normalises texts (NFC), llama.cpp will not"]);
+  expect(() => convert({ type: "Lowercase" })).toThrow(/: normalizer of tokenizer\.json/);
 });
 
 const wordPiece = {

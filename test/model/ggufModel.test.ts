@@ -8,7 +8,7 @@ import { openSafetensors } from "../../src/model/safetensors.ts";
 import { goldenPath } from "../support/golden.ts";
 
 // The models of test/golden/models, written as llama.cpp's converter does: scripts/golden/gguf_files.py.
-const variants = ["grouped-query", "linear-rope", "llama3-rope", "wide-heads"];
+const variants = ["grouped-query", "linear-rope", "llama3-rope", "wide-heads", "qwen2", "qwen3"];
 
 /** The file with other metadata, or with other tensors. */
 function changed(
@@ -49,7 +49,10 @@ test.each(variants)("%s has the weights of that folder, queries and keys in halv
 });
 
 test.each<[Record<string, GgufValue | undefined>, RegExp]>([
-  [{ "general.architecture": "qwen2" }, /general\.architecture: expected "llama", found "qwen2"/],
+  [
+    { "general.architecture": "gemma" },
+    /general\.architecture: expected "llama" or "qwen2" or "qwen3", found "gemma"/,
+  ],
   [{ "llama.expert_count": 8 }, /llama\.expert_count/],
   [{ "split.count": 2 }, /split\.count/],
   [
@@ -64,7 +67,10 @@ test.each<[Record<string, GgufValue | undefined>, RegExp]>([
   [{ "llama.attention.causal": false }, /llama\.attention\.causal/],
   [{ "llama.attention.sliding_window": 4096 }, /"llama\.attention\.sliding_window" is 4096/],
   [{ "llama.attention.scale": 0.5 }, /"llama\.attention\.scale" is 0\.5/],
-  [{ "llama.logit_scale": 2 }, /"llama\.logit_scale" is 2; a plain LLaMA has no such key/],
+  [
+    { "llama.logit_scale": 2 },
+    /"llama\.logit_scale" is 2; the models that are supported have no such key/,
+  ],
   [{ "llama.\u001b[31m": "\u0007" }, /"llama\.\\u001b\[31m" is "\\u0007"/],
   [{ "llama.attention.head_count": [6, 6] }, /llama\.attention\.head_count/],
   [{ "llama.attention.head_count_kv": 4 }, /multiple of num_key_value_heads 4/],
@@ -143,10 +149,27 @@ test.each<[string, readonly number[] | undefined, RegExp]>([
   ],
   ["token_embd.weight", undefined, /has no tensor token_embd\.weight/],
   ["blk.1.ffn_up.weight", [48, 80], /blk\.1\.ffn_up\.weight has the shape \[48,80\], expected/],
-  ["blk.0.attn_q.bias", [48], /"blk\.0\.attn_q\.bias" is not a weight of a plain LLaMA/],
+  ["blk.0.attn_q.bias", [48], /"blk\.0\.attn_q\.bias" is not a weight of the model/],
 ])("a tensor too few, of another shape or too many is named: %s %o", (name, shape, message) => {
   const file = changed({}, { [name]: shape });
   expect(() => ggufWeights(file, ggufConfig(file))).toThrow(message);
+});
+
+test("divisors of the rotary frequencies are refused where llama.cpp would not read them", () => {
+  using file = openGguf(goldenPath("gguf", "qwen3.gguf"));
+  const shapes = new Map(file.shapes).set("rope_freqs.weight", [6]);
+  expect(() => ggufConfig({ ...file, shapes })).toThrow(
+    /rope_freqs\.weight, which llama\.cpp does not read in the architecture qwen3/,
+  );
+});
+
+test("keys and weights of another family than the architecture's are refused", () => {
+  using file = openGguf(goldenPath("gguf", "qwen2.gguf"));
+  const metadata = (changes: object) => new Map([...file.metadata, ...Object.entries(changes)]);
+  const window = { ...file, metadata: metadata({ "qwen2.attention.sliding_window": 8 }) };
+  expect(() => ggufConfig(window)).toThrow(/"qwen2\.attention\.sliding_window" is 8/);
+  const shapes = new Map(file.shapes).set("blk.0.attn_q_norm.weight", [8]);
+  expect(() => ggufWeights({ ...file, shapes }, ggufConfig(file))).toThrow(/attn_q_norm/);
 });
 
 test("divisors of the rotary frequencies that are not LLaMA 3.1's are refused", () => {

@@ -9,7 +9,10 @@ import { modelToGguf, tensorsToGguf } from "../../src/model/modelToGguf.ts";
 import { goldenPath, largestDifference } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
-const variants = ["grouped-query", "linear-rope", "llama3-rope", "wide-heads"];
+const variants = [
+  ...["grouped-query", "linear-rope", "llama3-rope", "wide-heads"],
+  ...["qwen2", "qwen3", "mistral"], // the converter leaves Mistral's window out
+];
 
 test.each(variants)("%s has the metadata and tensors of llama.cpp's converter", (variant) => {
   const folder = goldenPath("models", variant);

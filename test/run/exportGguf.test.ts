@@ -5,8 +5,10 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { loadTokenizer, saveTokenizer } from "../../src/data/tokenizer.ts";
 import { asUserError } from "../../src/errors.ts";
 import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
+import { type ModelConfig, readModelConfig } from "../../src/model/config.ts";
 import { openGguf } from "../../src/model/gguf.ts";
 import { disposeModel, loadModel, saveModel } from "../../src/model/model.ts";
+import type { RopeScaling } from "../../src/model/ropeSettings.ts";
 import { type Disk, nodeDisk } from "../../src/run/disk.ts";
 import { exportGguf, type GgufExportOptions } from "../../src/run/exportGguf.ts";
 import { importModel } from "../../src/tasks/importModel.ts";
@@ -14,6 +16,11 @@ import { failingDisk } from "../support/failingDisk.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { weightsIn, writeTinyData, writeTinyModel } from "../support/tiny.ts";
+
+const llama3: RopeScaling = {
+  type: "llama3",
+  ...{ factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 64 },
+};
 
 let [home, source, output] = ["", "", ""];
 beforeEach(() => {
@@ -49,6 +56,24 @@ test("export and import give the same weights, tokenizer and end tokens", () => 
   expect(after!.files.tokenizerJson).toEqual(before!.files.tokenizerJson);
   expect(after).toMatchObject({ eosId: before!.eosId, padId: before!.padId, bosId: before!.bosId });
   expect(hidden()).toEqual([]);
+});
+
+test.each<[string, Partial<ModelConfig>, string, number]>([
+  ["qwen2", { qkvBias: true }, "qwen2", 14],
+  ["qwen3", { qkNorm: true }, "qwen3", 13],
+  ["mistral", {}, "llama", 11],
+])("a %s comes back with the same weights", (modelType, changes, architecture, tensors) => {
+  const config = { ...changes, modelType: modelType as ModelConfig["modelType"] };
+  writeTinyModel(source, writeTinyData(home), config);
+  expect(exported()).toMatchObject({ maxDifference: 0, tensors });
+  using file = openGguf(join(output, "model.gguf"));
+  expect(file.metadata.get("general.architecture")).toBe(architecture);
+  const again = join(home, "again");
+  importModel(join(output, "model.gguf"), again);
+  const weights = (folder: string) => weightsIn(join(folder, "model.safetensors"));
+  expect(weights(again)).toEqual(weights(source));
+  const { qkvBias, qkNorm } = readModelConfig(source);
+  expect(readModelConfig(again)).toMatchObject({ qkvBias, qkNorm, modelType: architecture });
 });
 
 test("reports what rounding does to a weight, norms left out", () => {
@@ -93,6 +118,18 @@ describe("refuses, and leaves nothing:", () => {
     expect(await userErrorOf(() => exported(options))).toMatch(message);
     expect(readdirSync(home)).toEqual(before);
   });
+
+  test.each([
+    ["mistral", "slidingWindow", { slidingWindow: { size: 8, layers: [0] } }],
+    ["qwen3", "ropeScaling", { qkNorm: true, ropeScaling: llama3 }],
+  ] as const)(
+    "what llama.cpp's architecture of a %s has not: %s",
+    async (modelType, name, changes) => {
+      writeTinyModel(source, writeTinyData(home), { modelType, ...changes });
+      expect(await userErrorOf(() => exported())).toContain(`cannot express its ${name}; export`);
+      expect(hidden()).toEqual([]);
+    },
+  );
 
   test("a classifier", async () => {
     const model = loadModel(source);
