@@ -4,7 +4,7 @@
     python scripts/check_models.py
 
 Run it in the project's folder; REFT may name another way to start `reft`, such as "npx tsx src/cli.ts". Makes a small random
-LLaMA in every spelling of VARIANTS and ends with 1 where one of these fails:
+LLaMA in every spelling of VARIANTS, and one model of each other family, and ends with 1 where one of these fails:
 
 - `reft score` gives transformers' log-probabilities, in float32, within 1e-4
 - `reft generate` gives transformers' greedy tokens up to the end token, which generation_config.json names
@@ -22,7 +22,16 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM, logging
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+    logging,
+)
 
 REFT = os.environ.get("REFT", "npx reft").split()
 GOLDEN = Path(__file__).resolve().parents[1] / "test" / "golden"
@@ -31,7 +40,7 @@ NEW_TOKENS, ENDS_AFTER = 24, 6
 EMBEDDING, OUTPUT = "model.embed_tokens.weight", "lm_head.weight"
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 
-# What differs from an untied model without rotary scaling: keys of config.json (None takes one away), and weights.
+# What differs from an untied LLaMA without rotary scaling: keys of config.json (None takes one away), weights, the family.
 VARIANTS = {
     "untied": ({}, None),
     "tied": ({"tie_word_embeddings": True}, "no output"),
@@ -45,6 +54,11 @@ VARIANTS = {
     "llama3, original positions beside it": ({"rope_parameters": None, "rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", **LLAMA3}, "original_max_position_embeddings": 64}, None),
     "llama3, without original positions": ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5, **LLAMA3}}, None),
     "no theta, swish, a wide window": ({"rope_parameters": None, "hidden_act": "swish", "sliding_window": 256}, None),
+    "qwen2": ({}, None, Qwen2Config),
+    "qwen2, a window in one layer": ({"use_sliding_window": True, "sliding_window": 20, "layer_types": ["sliding_attention", "full_attention"]}, None, Qwen2Config),
+    "qwen3": ({}, None, Qwen3Config),
+    "mistral, a window": ({"sliding_window": 20}, None, MistralConfig),
+    "mistral, no window": ({"sliding_window": 256}, None, MistralConfig),
 }
 
 
@@ -52,13 +66,13 @@ def reft(*arguments):
     subprocess.run([*REFT, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def write_source(folder, changes, weights):
-    config = LlamaConfig(
+def write_source(folder, changes, weights, family=LlamaConfig):
+    config = family(
         vocab_size=500, hidden_size=48, num_hidden_layers=2, intermediate_size=80, num_attention_heads=6,
         num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2,
     )
     torch.manual_seed(0)
-    model = LlamaForCausalLM(config)
+    model = AutoModelForCausalLM.from_config(config)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, 1.0 if parameter.dim() == 1 else 0.0, 0.25)
     model.save_pretrained(folder)
@@ -107,10 +121,10 @@ def until_end(tokens, ends):
     return tokens[: next((i for i, token in enumerate(tokens) if token in ends), None)]
 
 
-def check(home, changes, weights):
+def check(home, *variant):
     """Names of what failed."""
     source, imported, exported = home / "source", home / "imported", home / "exported"
-    write_source(source, changes, weights)
+    write_source(source, *variant)
     model = load(source)
     prompt = torch.randint(3, 500, (8,)).tolist()
     # The token that comes seventh becomes an end token beside EOS.
@@ -150,10 +164,10 @@ def main():
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     failures = 0
-    for name, (changes, weights) in VARIANTS.items():
+    for name, variant in VARIANTS.items():
         home = Path(tempfile.mkdtemp())
         try:
-            failed, apart = check(home, changes, weights)
+            failed, apart = check(home, *variant)
         except subprocess.CalledProcessError as error:
             failed, apart = [error.stderr.decode().strip().splitlines()[-1]], float("nan")
         finally:

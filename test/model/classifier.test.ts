@@ -13,6 +13,7 @@ import {
   createClassifier,
   createClassifierScorer,
   disposeClassifier,
+  isClassifier,
   loadClassifier,
   saveClassifier,
 } from "../../src/model/classifier.ts";
@@ -146,6 +147,18 @@ describe("loadClassifier", () => {
       [...classifierParameters(classifier)].map(([name, variable]) => [name, variable.values()]);
     expect(valuesOf(loaded)).toEqual(valuesOf(made));
     expect(valuesOf(made).map(([name]) => name)).not.toContain("lm_head.weight");
+    for (const classifier of [made, loaded]) disposeClassifier(classifier);
+  });
+
+  test("keeps the family of the model that it was made of", () => {
+    const made = createClassifier(loadModel(goldenPath("models", "qwen2")), 3);
+    saveClassifier(made, join(home, "qwen2"));
+    const json = JSON.parse(readFileSync(join(home, "qwen2", "config.json"), "utf8"));
+    expect(json.architectures).toEqual(["Qwen2ForSequenceClassification"]);
+    expect(isClassifier(join(home, "qwen2"))).toBe(true);
+    const loaded = loadClassifier(join(home, "qwen2"));
+    expect([...loaded.model.parameters.keys()]).toEqual([...made.model.parameters.keys()]);
+    expect(loaded.model.config).toMatchObject({ modelType: "qwen2", qkvBias: true });
     for (const classifier of [made, loaded]) disposeClassifier(classifier);
   });
 
