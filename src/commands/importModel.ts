@@ -6,7 +6,7 @@ import { print } from "../terminal.ts";
 const source = {
   type: "string",
   demandOption: true,
-  describe: "GGUF file, or Hugging Face folder of a LLaMA",
+  describe: "GGUF file, or Hugging Face folder of a model (docs/models.md)",
 } as const;
 const options = {
   output: { type: "string", demandOption: true, describe: "New folder for the model" },

@@ -6,6 +6,7 @@ import { jsonText, reading, writeFileAtomically } from "../data/jsonl.ts";
 import { createTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
+import { families } from "../model/families.ts";
 import { describeOtherKind } from "../model/folderKind.ts";
 import { openGguf } from "../model/gguf.ts";
 import { ggufConfig, ggufWeights } from "../model/ggufModel.ts";
@@ -26,7 +27,7 @@ import {
  * @param source a GGUF file or a Hugging Face folder
  * @param output a folder that is not there yet, or empty
  * @returns what was imported, in one sentence
- * @throws UserError for a model that is not a LLaMA or that cannot be used as it is, and for an output that is in use
+ * @throws UserError for a model of a family that is not supported, or that cannot be used as it is, and for an output that is in use
  */
 export function importModel(source: string, output: string): string {
   if (!existsSync(source)) {
@@ -88,10 +89,10 @@ function withPadding({ padId: _, ...config }: ModelConfig, { padId }: Tokenizer)
 }
 
 function describe(config: ModelConfig, output: string): string {
-  const { layers, dim, vocabSize, maxPositions } = config;
+  const { modelType, layers, dim, vocabSize, maxPositions } = config;
   const millions = (parameterCount(config) / 1e6).toFixed(1);
   return (
-    `${output}: a LLaMA of ${millions} million weights, ${layers} layers of width ${dim}, ` +
+    `${output}: a ${families[modelType].className} of ${millions} million weights, ${layers} layers of width ${dim}, ` +
     `${vocabSize} tokens, ${maxPositions} positions`
   );
 }

@@ -26,7 +26,7 @@ describe("a GGUF file", () => {
     "%s becomes a folder that computes what transformers computes",
     (name) => {
       expect(importModel(gguf(name), output)).toMatch(
-        /new: a LLaMA of 0\.0 million weights, \d lay/,
+        /new: a Llama of 0\.0 million weights, \d lay/,
       );
       const files = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
       expect(readdirSync(output)).toEqual(files);
