@@ -373,6 +373,35 @@ describe("loadConfig", () => {
   });
 
   test.each([
+    [
+      "sft",
+      ["model={init: a, weights: bf16}"],
+      "model.weights: expected float32 without an adapter",
+    ],
+    [
+      "sft",
+      ["adapter={rank: 1, alpha: 1, targets: all}"],
+      "adapter: expected none with model.scratch",
+    ],
+    ["reft", ["model.weights=bf16"], "model.weights: expected float32 without an adapter"],
+    ["reft", ["adapter={rank: 0, alpha: 1, targets: all}"], "adapter.rank: expected at least 1"],
+    [
+      "reft",
+      ["adapter={rank: 1, alpha: 1, targets: most}"],
+      "targets: expected all, or a list of q",
+    ],
+    ["reft", ["adapter={rank: 1, alpha: 1, targets: []}"], "adapter.targets: expected"],
+    [
+      "reft",
+      ["adapter={rank: 1, alpha: 1, targets: [q_proj, q_proj]}"],
+      "adapter.targets: expected each matrix once",
+    ],
+  ] as const)("%s: refuses %j", (stage, settings, expected) => {
+    const file = stage === "sft" ? warmup : reft;
+    expect(mistakeOf(() => loadConfig(stage, file, set(...settings)))).toContain(expected);
+  });
+
+  test.each([
     ["training.microBatchTokens", "1", "expected room for one sequence of"],
     ["training.epochs", "1000", "expected at least training.epochs = 1000"],
     ["sandbox.workers", "2", "sandbox: unknown key"],

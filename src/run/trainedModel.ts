@@ -1,6 +1,6 @@
 // The model that a stage trains, all of it or an adapter beside its frozen weights, and the reference that it is held to.
 import { resolve } from "node:path";
-import type { AdapterConfig, WeightType } from "../config.ts";
+import { type AdapterConfig, adapterTargets, type WeightType } from "../config.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import {
@@ -65,7 +65,8 @@ export function withAdapter(model: Model, folder: string, { adapter, seed }: Tra
 }
 
 function describe({ rank, alpha, targets }: AdapterSettings): string {
-  return `{ rank: ${rank}, alpha: ${alpha}, targets: [${targets.join(", ")}] }`;
+  const chosen = targets.length === adapterTargets.length ? "all" : `[${targets.join(", ")}]`;
+  return `{ rank: ${rank}, alpha: ${alpha}, targets: ${chosen} }`;
 }
 
 /** A frozen model. Whoever opens it disposes it. */

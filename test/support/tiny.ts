@@ -1,20 +1,26 @@
 // A tiny model, data and settings with which both recipes run in seconds.
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import type { ReftConfig, RerankConfig, SftConfig } from "../../src/config.ts";
+import {
+  adapterTargets,
+  type ReftConfig,
+  type RerankConfig,
+  type SftConfig,
+} from "../../src/config.ts";
 import { generateProblems } from "../../src/data/datasets/generated.ts";
 import type { Example } from "../../src/data/examples.ts";
 import { writeJsonl } from "../../src/data/jsonl.ts";
 import { formatPrompt } from "../../src/data/prompt.ts";
 import { trainTokenizer } from "../../src/data/tokenizer.ts";
+import { type AdapterSettings, createAdapter } from "../../src/model/adapter.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { plainLlama } from "../../src/model/families.ts";
-import { createModel, disposeModel } from "../../src/model/model.ts";
+import { createModel, disposeModel, parameterShapes } from "../../src/model/model.ts";
 import { openSafetensors } from "../../src/model/safetensors.ts";
 import { Rng } from "../../src/rng.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
-import { saveModelFolder } from "../../src/run/modelFolder.ts";
+import { loadModelFolder, readAnswerFormat, saveModelFolder } from "../../src/run/modelFolder.ts";
 
 /** Programs as the generated data set has them start. */
 const programPrefix = "def";
@@ -170,6 +176,26 @@ export function writeTinyModel(
   disposeModel(model);
 }
 
+/** Writes an adapter beside a model's folder, as a run saves it, that changes the model; `size` is the standard deviation of B. */
+export function writeTinyAdapter(
+  folder: string,
+  base: string,
+  size: number,
+  settings: AdapterSettings = { rank: 2, alpha: 4, targets: adapterTargets },
+): void {
+  const { model, tokenizer } = loadModelFolder(base);
+  const rng = Rng.named(3, "adapter");
+  const adapter = createAdapter(parameterShapes(model.config), settings, base, rng);
+  for (const [name, variable] of adapter.variables) {
+    const draw = () => size * rng.normal();
+    if (name.endsWith("lora_B.weight"))
+      variable.load(Float32Array.from({ length: variable.size }, draw));
+  }
+  mkdirSync(folder, { recursive: true });
+  saveModelFolder(folder, { ...model, adapter }, tokenizer, readAnswerFormat(base));
+  disposeModel({ ...model, adapter });
+}
+
 /** Sends this process a Ctrl-C as soon as the run has logged a step. */
 export function interruptAfter(folder: string, step: number): void {
   const look = () => {
@@ -209,7 +235,7 @@ export function contentOf(folder: string): Record<string, string> {
   const { folder: best } = loadCheckpoint(folder, "best")!;
   const files = [
     ...filesIn(last).filter((file) => !file.endsWith("checkpoint.json")), // has the hashes
-    join(best, "model.safetensors"),
+    ...filesIn(best).filter((file) => /model\.safetensors$/.test(file)), // or adapter_model.safetensors
     ...["samples", "calibration"].flatMap((name) => filesIn(join(folder, name))),
   ];
   return {
