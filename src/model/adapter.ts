@@ -1,6 +1,6 @@
 // LoRA: beside a frozen matrix W stand two small ones that are trained, and the product is W·x + alpha / rank · B·(A·x).
 // Reference: Hu et al., arXiv 2106.09685. The files are those of Python's peft 0.21.
-import { isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { z } from "zod";
 import { type AdapterConfig, adapterTargets } from "../config.ts";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
@@ -10,7 +10,7 @@ import { isThere } from "../folders.ts";
 import type { Rng } from "../rng.ts";
 import { checkFinite } from "./finite.ts";
 import { openSafetensors } from "./safetensors.ts";
-import { weightName } from "./safetensorsHeader.ts";
+import { quote, weightName } from "./safetensorsHeader.ts";
 
 export type AdapterTarget = (typeof adapterTargets)[number];
 
@@ -144,6 +144,20 @@ export interface AdapterFolder {
   readonly isClassifier: boolean;
 }
 
+/** The folders that a base model's path may begin at: the adapter's, those around it, so that a project can be moved, and the working one. */
+function startsOf(folder: string): string[] {
+  const starts = [resolve(folder)];
+  for (let last = starts[0]!; dirname(last) !== last; last = dirname(last))
+    starts.push(dirname(last));
+  return [...starts, process.cwd()];
+}
+
+/** A base model's path as a user in the working folder writes it; absolute where it lies elsewhere. */
+function baseInFile(base: string): string {
+  const path = relative(process.cwd(), base);
+  return path === "" || path.startsWith("..") || isAbsolute(path) ? base : path;
+}
+
 /**
  * What an adapter's folder says of it, as peft writes it.
  *
@@ -163,12 +177,12 @@ export function readAdapterFolder(folder: string): AdapterFolder | undefined {
     );
   }
   const { base_model_name_or_path: base, r, lora_alpha, target_modules, task_type } = json;
-  const candidates = isAbsolute(base) ? [base] : [join(process.cwd(), base), join(folder, base)];
+  const candidates = isAbsolute(base) ? [base] : startsOf(folder).map((start) => join(start, base));
   const found = candidates.find((candidate) => isThere(join(candidate, "config.json")));
   if (found === undefined) {
     throw new UserError(
-      `${path}: base_model_name_or_path: expected the folder of the base model, found ${show(base)}, where there is no config.json; ` +
-        "fetch that model and write its path there",
+      `${path}: base_model_name_or_path: expected the folder of the base model, found ${quote(base)}, where there is no config.json; ` +
+        "put that model, or a link to it, there; in an adapter that another tool wrote its path can be changed instead",
     );
   }
   const targets = adapterTargets.filter((target) => target_modules.includes(target));
@@ -190,6 +204,11 @@ export function loadAdapter(
   heads: Shapes = new Map(),
 ): Adapter & { readonly heads: ReadonlyMap<string, Variable> } {
   const path = join(folder, weightsName);
+  if (!isThere(path))
+    throw new UserError(
+      `${path}: expected the adapter's weights, found nothing there; where they are adapter_model.bin, ` +
+        "load them in Python with a newer peft and save them again",
+    );
   using file = openSafetensors(path);
   const expected = new Map([...adapterShapes(shapes, settings), ...heads]);
   const superfluous = [...file.tensors.keys()].find(
@@ -232,7 +251,7 @@ export function writeAdapterConfig(
   taskType: "CAUSAL_LM" | "SEQ_CLS",
 ): void {
   const json = {
-    ...{ peft_type: "LORA", task_type: taskType, base_model_name_or_path: base },
+    ...{ peft_type: "LORA", task_type: taskType, base_model_name_or_path: baseInFile(base) },
     ...{ r: rank, lora_alpha: alpha, lora_dropout: 0, target_modules: targets },
     ...{ bias: "none", fan_in_fan_out: false, use_rslora: false, use_dora: false },
     ...{ inference_mode: true, modules_to_save: taskType === "SEQ_CLS" ? ["score"] : null },

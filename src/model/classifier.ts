@@ -28,6 +28,7 @@ import {
   outputWeightName,
   parameterShapes,
   saveVariables,
+  withEndIds,
 } from "./model.ts";
 import type { FloatDtype } from "./safetensorsHeader.ts";
 import { type BatchTensors, batchTensors, predictingStates } from "./score.ts";
@@ -88,7 +89,7 @@ export function headsOf({ head }: Classifier): ReadonlyMap<string, Variable> {
 export function readClassifierConfig(folder: string): ModelConfig {
   const adapted = readAdapterFolder(folder);
   if (!adapted) return readModelConfig(folder, task);
-  if (adapted.isClassifier) return readModelConfig(adapted.base);
+  if (adapted.isClassifier) return withEndIds(readModelConfig(adapted.base), folder);
   throw new UserError(
     `${folder}: expected a classifier (task_type SEQ_CLS), found an adapter of a language model; give a run of train-rerank`,
   );

@@ -155,7 +155,10 @@ function readModelType(file: unknown, path: string): ModelType {
 const defaultEosId = 2;
 
 /** Both files' tokens together: transformers ends a response at those of generation_config.json, where there is one. */
-function readEndIds(eosId: number | number[] | null | undefined, folder: string): number[] {
+export function readEndIds(
+  eosId: number | readonly number[] | null | undefined,
+  folder: string,
+): number[] {
   const path = join(folder, "generation_config.json");
   const generation = isThere(path)
     ? parseJson(readText(path), path, generationSchema).eos_token_id

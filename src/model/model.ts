@@ -12,6 +12,7 @@ import type { Rng } from "../rng.ts";
 import { say } from "../terminal.ts";
 import {
   type Adapter,
+  type AdapterFolder,
   adapterWeights,
   adapterWeightsName,
   disposeAdapter,
@@ -19,7 +20,7 @@ import {
   readAdapterFolder,
   writeAdapterConfig,
 } from "./adapter.ts";
-import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
+import { type ModelConfig, readEndIds, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { checkFinite } from "./finite.ts";
 import { describeOtherKind } from "./folderKind.ts";
 import { float32ToBfloat16 } from "./halfFloats.ts";
@@ -104,19 +105,32 @@ export type HeldAs = "float32" | "bf16" | "stored";
  * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
  */
 export function loadModel(folder: string, weights: HeldAs = "float32"): Model {
-  const adapted = readAdapterFolder(folder);
-  if (adapted) {
-    const base = loadModel(adapted.base, weights);
-    try {
-      const adapter = loadAdapter(folder, adapted, parameterShapes(base.config));
-      return { ...base, adapter };
-    } catch (error) {
-      disposeModel(base);
-      throw error;
-    }
+  const adapted = languageAdapter(folder);
+  const from = adapted?.base ?? folder;
+  const found = openWeights(from);
+  const base = { config: found.config, parameters: toVariables(found.weights, weights, from) };
+  if (!adapted) return base;
+  try {
+    const adapter = loadAdapter(folder, adapted, parameterShapes(base.config));
+    return { ...base, config: withEndIds(base.config, folder), adapter };
+  } catch (error) {
+    disposeModel(base);
+    throw error;
   }
-  const found = openWeights(folder);
-  return { config: found.config, parameters: toVariables(found.weights, weights, folder) };
+}
+
+/** A base model's configuration with what else ends a response by an adapter's folder. */
+export function withEndIds(base: ModelConfig, folder: string): ModelConfig {
+  return { ...base, eosIds: readEndIds(base.eosIds, folder) };
+}
+
+/** @throws UserError for the adapter of a classifier */
+export function languageAdapter(folder: string): AdapterFolder | undefined {
+  const adapted = readAdapterFolder(folder);
+  if (!adapted?.isClassifier) return adapted;
+  throw new UserError(
+    `${folder}: expected a language model, found the adapter of a classifier (task_type SEQ_CLS); give the model that it judges`,
+  );
 }
 
 /**
@@ -157,7 +171,7 @@ function differ(a: StoredWeight, b: StoredWeight): boolean {
  * @throws UserError, sooner than `loadModel`, for a folder without a model of this kind
  */
 export function checkHoldsModel(path: string): void {
-  const folder = readAdapterFolder(path)?.base ?? path;
+  const folder = languageAdapter(path)?.base ?? path;
   readModelConfig(folder);
   weightFiles(folder);
 }

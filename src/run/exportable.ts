@@ -1,7 +1,5 @@
 // What can be exported: a language model or a classifier, as one kind of thing.
-import { join } from "node:path";
-import { z } from "zod";
-import { jsonText, parseJson, withoutByteOrderMark } from "../data/jsonl.ts";
+import { jsonText } from "../data/jsonl.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import {
   generationConfigName,
@@ -17,12 +15,19 @@ import {
   loadClassifier,
   toClassifierConfig,
 } from "../model/classifier.ts";
-import { type ModelConfig, toGenerationConfig, toHuggingFaceConfig } from "../model/config.ts";
+import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
 import { sequenceLogits } from "../model/logits.ts";
 import { mergeAdapter } from "../model/mergeAdapter.ts";
 import { disposeModel } from "../model/model.ts";
 import type { FloatDtype } from "../model/safetensorsHeader.ts";
-import { checkVocabulary, endTokens, loadModelFolder, readAnswerFormat } from "./modelFolder.ts";
+import {
+  checkVocabulary,
+  endTokens,
+  generationConfigOf,
+  loadModelFolder,
+  readAnswerFormat,
+  tokenizerFolderOf,
+} from "./modelFolder.ts";
 
 /** Whoever opens it disposes it. */
 export interface Exportable {
@@ -70,10 +75,7 @@ function openLanguageModel(folder: string): Exportable {
     files: (dtype) => {
       const files = new Map(tokenizerFileContents(tokenizer.files));
       files.set("config.json", jsonText(toHuggingFaceConfig(config, dtype)));
-      const source = files.get(generationConfigName);
-      const settings =
-        source === undefined ? undefined : readGenerationConfig(String(source), folder);
-      const generation = toGenerationConfig(config, endTokens(model, tokenizer), settings);
+      const generation = generationConfigOf(model, tokenizer, folder);
       if (generation) files.set(generationConfigName, jsonText(generation));
       if (format) files.set("reft.json", jsonText(format));
       return files;
@@ -83,10 +85,12 @@ function openLanguageModel(folder: string): Exportable {
 }
 
 function openClassifier(folder: string): Exportable {
-  const tokenizer = loadTokenizer(folder);
+  const tokenizer = loadTokenizer(tokenizerFolderOf(folder));
   let classifier = loadClassifier(folder);
   const { config } = classifier.model;
   checkVocabulary(tokenizer, config, folder);
+  // What is read ends in the tokenizer's EOS, which an adapter's base may not name.
+  const ending = { ...config, eosIds: endTokens(classifier.model, tokenizer) };
   return {
     config,
     tokenizer,
@@ -112,13 +116,8 @@ function openClassifier(folder: string): Exportable {
     files: (dtype) => {
       // A classifier writes nothing, so nothing of how to sample goes along.
       const files = tokenizerFileContents(withoutGenerationConfig(tokenizer.files));
-      return new Map(files).set("config.json", jsonText(toClassifierConfig(config, dtype)));
+      return new Map(files).set("config.json", jsonText(toClassifierConfig(ending, dtype)));
     },
     dispose: () => disposeClassifier(classifier),
   };
-}
-
-function readGenerationConfig(text: string, folder: string): Record<string, unknown> {
-  const path = join(folder, generationConfigName);
-  return parseJson(withoutByteOrderMark(text), path, z.looseObject({}));
 }

@@ -1,15 +1,22 @@
 // A model as it lies on disk: a Hugging Face folder, with `reft.json` beside it saying how it was taught to answer.
 import { join } from "node:path";
 import { z } from "zod";
-import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
+import {
+  jsonText,
+  parseJson,
+  readText,
+  withoutByteOrderMark,
+  writeFileAtomically,
+} from "../data/jsonl.ts";
 import type { SamplingFormat } from "../data/prompt.ts";
 import { templatePromptSchema } from "../data/promptChoice.ts";
 import { endOfTurn, type TemplatePrompt } from "../data/templatePrompt.ts";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { generationConfigName } from "../data/tokenizerFiles.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import { readAdapterFolder } from "../model/adapter.ts";
-import type { ModelConfig } from "../model/config.ts";
+import { type ModelConfig, toGenerationConfig } from "../model/config.ts";
 import { checkHoldsModel, type HeldAs, loadModel, type Model, saveModel } from "../model/model.ts";
 import { type AnswerForm, answerForm } from "../rewardConfig.ts";
 
@@ -45,8 +52,8 @@ export function loadModelFolder(
   return { model, tokenizer };
 }
 
-/** peft writes no tokenizer: then it is the base model's. */
-function tokenizerFolderOf(folder: string): string {
+/** Where a model's tokenizer lies. peft writes none: then it is the base model's. */
+export function tokenizerFolderOf(folder: string): string {
   if (isThere(join(folder, "tokenizer.json"))) return folder;
   return readAdapterFolder(folder)?.base ?? folder;
 }
@@ -78,6 +85,9 @@ export function saveModelFolder(
 ): void {
   saveModel(model, folder);
   saveTokenizer(tokenizer, folder);
+  // config.json, which an adapter has not, would say where a response ends.
+  const generation = model.adapter && generationConfigOf(model, tokenizer, folder);
+  if (generation) writeFileAtomically(join(folder, generationConfigName), jsonText(generation));
   if (!format) return;
   writeFileAtomically(join(folder, "reft.json"), jsonText(format));
 }
@@ -90,6 +100,20 @@ export function endTokens(
   tokenizer: Tokenizer | undefined,
 ): number[] {
   return [...new Set([...config.eosIds, ...(tokenizer ? [tokenizer.eosId] : [])])];
+}
+
+/** What other tools read to end a response where the model does; undefined where the tokenizer's own files say it all. */
+export function generationConfigOf(
+  model: Pick<Model, "config">,
+  tokenizer: Tokenizer,
+  where: string,
+): Record<string, unknown> | undefined {
+  const source = tokenizer.files.asTheyCame?.get(generationConfigName);
+  const path = join(where, generationConfigName);
+  const settings =
+    source &&
+    parseJson(withoutByteOrderMark(Buffer.from(source).toString()), path, z.looseObject({}));
+  return toGenerationConfig(model.config, endTokens(model, tokenizer), settings);
 }
 
 /** The model that also ends where a chat's turn does. It shares the weights. */

@@ -28,7 +28,7 @@ import {
 import type { AnswerForm } from "../rewardConfig.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
-import { readAnswerFormat } from "../run/modelFolder.ts";
+import { readAnswerFormat, tokenizerFolderOf } from "../run/modelFolder.ts";
 import { readSettings, valueAt } from "../settings.ts";
 import { scratchTokenizer } from "../sft/train.ts";
 import { usualPrefix } from "./answering.ts";
@@ -125,7 +125,7 @@ function fromFile(given: CheckDataArguments): Checking {
     rewards: loadRewards(given.reward),
     programPrefix: given.programPrefix ?? saved?.sampling.programPrefix ?? usualPrefix(cotKind),
     prompt: saved?.sampling.prompt,
-    tokenizer: folder === undefined ? undefined : loadTokenizer(folder),
+    tokenizer: folder === undefined ? undefined : loadTokenizer(tokenizerFolderOf(folder)),
     limits: {},
     sandbox: askingDefaults.sandbox,
   };
@@ -161,7 +161,7 @@ function fromConfig(file: string, given: CheckDataArguments): Checking {
 
 function tokenizerOf({ model }: SftConfig | ReftConfig, train: readonly Example[]): Tokenizer {
   if ("scratch" in model && model.scratch) return scratchTokenizer(model.scratch, train);
-  return loadTokenizer(resolveModelFolder(model.init!));
+  return loadTokenizer(tokenizerFolderOf(resolveModelFolder(model.init!)));
 }
 
 async function judge(worked: readonly Example[], checking: Checking): Promise<Verdict[]> {

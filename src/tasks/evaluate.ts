@@ -18,7 +18,7 @@ import { readSampleGroups, type Sample, summariseSamples } from "../reward/sampl
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs } from "../run/inputs.ts";
-import { checkVocabulary } from "../run/modelFolder.ts";
+import { checkVocabulary, tokenizerFolderOf } from "../run/modelFolder.ts";
 import { createProgress } from "../run/progress.ts";
 import {
   type Asking,
@@ -142,7 +142,7 @@ function rerankerIn({ reranker, samples }: EvaluateArguments): string | undefine
   }
   const folder = resolveModelFolder(reranker);
   const config = readClassifierConfig(folder);
-  checkVocabulary(loadTokenizer(folder), config, folder);
+  checkVocabulary(loadTokenizer(tokenizerFolderOf(folder)), config, folder);
   return folder;
 }
 
@@ -155,7 +155,7 @@ async function poolsOfGroups(
   if (reranker === undefined) return poolsOf(groups);
   const output = join(folder, "probabilities.jsonl");
   const inputs = hashInputs({ reranker, samples: samplesIn(folder) });
-  const tokenizer = loadTokenizer(reranker);
+  const tokenizer = loadTokenizer(tokenizerFolderOf(reranker));
   const classifier = loadClassifier(reranker, "stored");
   try {
     await growFile("rerank", output, groups.length, (onBlock) =>

@@ -3,10 +3,12 @@ import { join } from "node:path";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
+import { tokenizerFolderOf } from "../run/modelFolder.ts";
 
 /** The folder's tokenizer; undefined where there is none, which token inputs do not need. */
 export function tokenizerIn(folder: string): Tokenizer | undefined {
-  return isThere(join(folder, "tokenizer.json")) ? loadTokenizer(folder) : undefined;
+  const home = tokenizerFolderOf(folder);
+  return isThere(join(home, "tokenizer.json")) ? loadTokenizer(home) : undefined;
 }
 
 /** Turns text into tokens, or says where a tokenizer is missing. */

@@ -11,6 +11,7 @@ import { loadTokenizer, saveTokenizer } from "../../src/data/tokenizer.ts";
 import { wilsonInterval } from "../../src/evaluate/intervals.ts";
 import { readQuestions } from "../../src/evaluate/report.ts";
 import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
+import { loadModel } from "../../src/model/model.ts";
 import { readProbabilities } from "../../src/rerank/classify.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { readSampleGroups } from "../../src/reward/samples.ts";
@@ -18,7 +19,7 @@ import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { loadModelFolder, readAnswerFormat } from "../../src/run/modelFolder.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
-import { metricsOf, tinyReft, tinySft, writeTinyData } from "../support/tiny.ts";
+import { metricsOf, tinyReft, tinySft, writeTinyAdapter, writeTinyData } from "../support/tiny.ts";
 
 interface AnswerLine {
   readonly id: string;
@@ -195,6 +196,17 @@ describe("train-sft, then train-reft, then evaluate", () => {
     );
     expect(used).toBe(reranker);
     expect(metrics["reranking@7"].accuracy).toBeLessThanOrEqual(metrics["pass@7"].accuracy);
+  });
+
+  test("evaluate --reranker takes a classifier's adapter, whose tokenizer is its base model's", async () => {
+    const [adapted, reranker] = [join(home, "adapted"), join(home, "adaptedReranker")];
+    writeTinyAdapter(adapted, loadCheckpoint(warmup, "best")!.folder, 0.1);
+    const classifier = createClassifier(loadModel(adapted), 1);
+    saveClassifier(classifier, reranker);
+    disposeClassifier(classifier);
+    const flags = ["--max-new-tokens", "60", "--samples", "2", "--reranker", reranker];
+    expect(await evaluate("--model", adapted, ...flags), said.stderr).toBe(0);
+    expect(results().summary.metrics).toHaveProperty("reranking@2");
   });
 
   test("evaluate says how many samples the sandbox could not run", async () => {
