@@ -54,11 +54,12 @@ function writeGguf(args: Placed): void {
       "--gguf: a GGUF file is one file without a value head; leave --value-head and --max-shard-gigabytes out",
     );
   }
-  const { bytes, tensors, maxDifference } = exportCheckpointAsGguf(args);
+  const { bytes, tensors, maxDifference, mergeLoss } = exportCheckpointAsGguf(args);
   print(
     `${args.output}: ${(bytes / 1e6).toFixed(1)} MB, ${tensors} tensors as ${args.dtype} in model.gguf, read back and equal. ` +
       `Rounding moves a weight by at most ${short(maxDifference)}`,
   );
+  printMerge(mergeLoss, args.dtype);
 }
 
 function writeFolder(args: Placed): void {
@@ -75,13 +76,14 @@ function writeFolder(args: Placed): void {
       `Against the checkpoint, over ${positions} positions: logits differ by at most ${short(maxDifference)}, ` +
       `mean KL ${short(meanKl)} nats, same choice at ${(100 * agreement).toFixed(1)} %`,
   );
-  if (mergeLoss !== undefined) {
-    const loss =
-      dtype === "f32"
-        ? ""
-        : `; ${dtype} loses ${percent(mergeLoss)} of what it changes: f32 keeps it`;
-    print(`The adapter is merged into the weights${loss}`);
-  }
+  printMerge(mergeLoss, dtype);
+}
+
+/** @param loss undefined for a model without adapter */
+function printMerge(loss: number | undefined, dtype: string): void {
+  if (loss === undefined) return;
+  const rounding = `rounding to ${dtype} is an error of ${percent(loss)} of what it changes: f32 keeps it`;
+  print(`The adapter is merged into the weights${dtype === "f32" ? "" : `; ${rounding}`}`);
 }
 
 export const exportCommand: CommandModule<object, Arguments> = {

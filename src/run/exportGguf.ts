@@ -8,6 +8,7 @@ import { formatPrompt } from "../data/prompt.ts";
 import { createTokenizer, loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { tokenizerToGguf } from "../data/tokenizerToGguf.ts";
 import { UserError } from "../errors.ts";
+import { type Adapter, disposeAdapter, loadAdapter, readAdapterFolder } from "../model/adapter.ts";
 import { isClassifier } from "../model/classifier.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { type GgufFile, openGguf } from "../model/gguf.ts";
@@ -19,13 +20,20 @@ import {
   readBack,
   writeGguf,
 } from "../model/ggufWriter.ts";
-import { checkHoldsModel, openWeights } from "../model/model.ts";
+import { adapterDelta, createMergeLoss, mergedWeights } from "../model/mergeAdapter.ts";
+import { checkHoldsModel, openWeights, parameterShapes, withEndIds } from "../model/model.ts";
 import { ggufDtypeOf, modelToGguf, tensorsToGguf } from "../model/modelToGguf.ts";
 import type { TensorToWrite } from "../model/safetensors.ts";
 import { type Disk, nodeDisk } from "./disk.ts";
 import { asFailedCheck, checkEqual } from "./export.ts";
 import { writeFreshFolder } from "./freshFolder.ts";
-import { type AnswerFormat, checkVocabulary, endTokens, readAnswerFormat } from "./modelFolder.ts";
+import {
+  type AnswerFormat,
+  checkVocabulary,
+  endTokens,
+  readAnswerFormat,
+  tokenizerFolderOf,
+} from "./modelFolder.ts";
 import { modelfile } from "./modelfile.ts";
 
 export interface GgufExportOptions {
@@ -41,6 +49,8 @@ export interface GgufExportReport {
   readonly tensors: number;
   /** How far rounding moves a weight at most. */
   readonly maxDifference: number;
+  /** Of what an adapter changes, how much rounding loses; undefined without an adapter. */
+  readonly mergeLoss: number | undefined;
 }
 
 /** All of these have one name, so that commands in other tools stay the same. */
@@ -61,31 +71,37 @@ export function exportGguf(
   disk: Disk = nodeDisk,
 ): GgufExportReport {
   return writeFreshFolder(output, disk, (folder) => {
-    const content = contentOf(source, options.dtype);
+    using opened = openMerged(source);
+    const content = contentOf(source, opened, options.dtype);
     const text = options.modelfile ? modelfileOf(source, content) : undefined;
     const path = join(folder, ggufName);
     writeGguf(path, content.metadata, content.tensors);
     if (text !== undefined) disk.write(join(folder, modelfileName), text);
     for (const name of readdirSync(folder)) disk.sync(join(folder, name));
     disk.sync(folder);
-    const maxDifference = asFailedCheck(() => checkFile(path, content, options.dtype));
+    const rounding = asFailedCheck(() => checkFile(path, content, options.dtype));
     const sizes = readdirSync(folder).map((name) => statSync(join(folder, name)).size);
-    return { bytes: sizes.reduce((a, b) => a + b), tensors: content.tensors.size, maxDifference };
+    return { bytes: sizes.reduce((a, b) => a + b), tensors: content.tensors.size, ...rounding };
   });
 }
 
-interface Content {
+/** A model's weights, the adapter added where there is one, each read when its `data` are asked for. */
+interface Opened extends Disposable {
   readonly config: ModelConfig;
+  readonly adapter: Adapter | undefined;
+  /** Under Hugging Face's names. */
+  readonly weights: ReadonlyMap<string, TensorToWrite>;
+}
+
+interface Content extends Pick<Opened, "config" | "adapter" | "weights"> {
   readonly tokenizer: Tokenizer;
   readonly format: AnswerFormat | undefined;
   readonly endIds: readonly number[];
-  /** Under Hugging Face's names. */
-  readonly weights: ReadonlyMap<string, TensorToWrite>;
   readonly metadata: ReadonlyMap<string, GgufWritten>;
   readonly tensors: ReadonlyMap<string, GgufTensorToWrite>;
 }
 
-function contentOf(source: string, dtype: GgufDtype): Content {
+function openMerged(source: string): Opened {
   if (isClassifier(source)) {
     throw new UserError(
       `${source}: a classifier (train-rerank) cannot be exported as a GGUF file, whose models write text; ` +
@@ -93,9 +109,25 @@ function contentOf(source: string, dtype: GgufDtype): Content {
     );
   }
   checkHoldsModel(source);
-  const tokenizer = loadTokenizer(source);
+  const adapted = readAdapterFolder(source);
+  const { config, weights } = openWeights(adapted?.base ?? source);
+  if (!adapted) return { config, weights, adapter: undefined, [Symbol.dispose]: () => {} };
+  const adapter = loadAdapter(source, adapted, parameterShapes(config));
+  return {
+    config: withEndIds(config, source),
+    weights: mergedWeights(weights, adapter),
+    adapter,
+    [Symbol.dispose]: () => disposeAdapter(adapter),
+  };
+}
+
+function contentOf(
+  source: string,
+  { config, weights, adapter }: Opened,
+  dtype: GgufDtype,
+): Content {
+  const tokenizer = loadTokenizer(tokenizerFolderOf(source));
   const format = readAnswerFormat(source);
-  const { config, weights } = openWeights(source);
   checkVocabulary(tokenizer, config, source);
   const endIds = endTokens({ config }, tokenizer);
   const { vocabSize } = config;
@@ -106,7 +138,7 @@ function contentOf(source: string, dtype: GgufDtype): Content {
   ]);
   const tensors = tensorsToGguf(config, weights, dtype, source);
   checkExpressed(config, metadata, tensors, source);
-  return { config, tokenizer, format, endIds, weights, metadata, tensors };
+  return { config, tokenizer, format, endIds, weights, adapter, metadata, tensors };
 }
 
 /** @throws UserError where reading the metadata gives another configuration */
@@ -163,12 +195,12 @@ const texts = [
   "  two  spaces\t and a tab \r\n",
 ];
 
-/** @returns how far rounding moves a weight at most */
+/** @returns what rounding does */
 function checkFile(
   path: string,
-  { config, tokenizer, weights, metadata }: Content,
+  { config, tokenizer, weights, adapter, metadata }: Content,
   dtype: GgufDtype,
-): number {
+): Pick<GgufExportReport, "maxDifference" | "mergeLoss"> {
   using file = openGguf(path);
   checkMetadata(file, metadata);
   const rebuilt = createTokenizer(tokenizerFromGguf(file.metadata, path), path);
@@ -177,14 +209,17 @@ function checkFile(
     throw new Error(`${path}: its tokenizer gives other ids than the source's`);
   }
   let maxDifference = 0;
+  const loss = createMergeLoss();
   const found = ggufWeights(file, config);
   for (const [name, { shape, data }] of weights) {
     const source = data as Float32Array;
     const rounded = roundedToGguf(source, ggufDtypeOf(shape, dtype));
     checkEqual(found.get(name)!.data, rounded, name, path);
     maxDifference = Math.max(maxDifference, largestDifference(source, rounded));
+    const delta = adapter && adapterDelta(adapter, name);
+    if (delta) loss.add(delta, source, rounded);
   }
-  return maxDifference;
+  return { maxDifference, mergeLoss: adapter && loss.value() };
 }
 
 function largestDifference(a: Float32Array, b: Float32Array): number {

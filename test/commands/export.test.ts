@@ -3,12 +3,12 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { main } from "../../src/cli.ts";
-import { saveCheckpoint } from "../../src/run/checkpoint.ts";
+import { resolveModelFolder, saveCheckpoint } from "../../src/run/checkpoint.ts";
 import { openRun } from "../../src/run/run.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { tinyConfig } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
-import { writeTinyData, writeTinyModel } from "../support/tiny.ts";
+import { writeTinyAdapter, writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 const home = temporaryFolder();
 const [run, output] = [join(home, "run"), join(home, "output")];
@@ -74,6 +74,20 @@ test("writes a GGUF file, and a Modelfile beside it", async () => {
   );
   expect(readFileSync(join(output, "Modelfile"), "utf8")).toContain("FROM ./model.gguf");
   expect(readFileSync(join(output, "model.gguf")).subarray(0, 4).toString()).toBe("GGUF");
+});
+
+test.each([
+  [["--dtype", "f32"], /The adapter is merged into the weights$/],
+  [
+    ["--dtype", "bf16"],
+    /merged into the weights; rounding to bf16 is an error of \d+\.\d% of what it changes: f32 keeps it/,
+  ],
+  [["--gguf", "--dtype", "f16"], /merged into the weights; rounding to f16 is an error of \d/],
+])("an adapter, %j: says what merging does", async (flags, text) => {
+  const adapter = join(home, "adapter");
+  writeTinyAdapter(adapter, resolveModelFolder(run), 0.1);
+  expect(await exportOf(adapter, ...flags), said.stderr).toBe(0);
+  expect(said.log).toMatch(text);
 });
 
 test.each([

@@ -21,9 +21,10 @@ import type { FloatDtype } from "../../src/model/safetensorsHeader.ts";
 import { type Disk, nodeDisk } from "../../src/run/disk.ts";
 import { type ExportOptions, exportModel } from "../../src/run/export.ts";
 import { failingDisk } from "../support/failingDisk.ts";
+import { relativeDifference } from "../support/golden.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
-import { weightsIn, writeTinyData, writeTinyModel } from "../support/tiny.ts";
+import { weightsIn, writeTinyAdapter, writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 vi.mock("../../src/model/logits.ts", async (load) => {
   const actual = await load<typeof import("../../src/model/logits.ts")>();
@@ -264,6 +265,92 @@ describe("exportModel of a classifier", () => {
     const disk = damaging("model.safetensors", flipBit(-1));
     expect(await userErrorOf(() => exported({}, disk))).toContain("score.weight: number 31 is not");
     expect(existsSync(output)).toBe(false);
+  });
+});
+
+describe("exportModel of an adapter", () => {
+  let base: string;
+  /** Puts the model under another name, in the type of the release, and an adapter in its place. */
+  function adapt(size: number, dtype: FloatDtype = "BF16"): void {
+    base = join(home, "base");
+    exportModel(source, base, { ...whole, dtype });
+    rmSync(source, { recursive: true });
+    writeTinyAdapter(source, base, size);
+  }
+
+  test("merges it as float32: the folder computes what base and adapter do", () => {
+    adapt(0.1);
+    const live = liveTensors();
+    const report = exported();
+    expect(report.mergeLoss).toBe(0);
+    expect(report.maxDifference).toBeGreaterThan(0); // one product in place of two and a sum
+    expect(report.agreement).toBe(1);
+    expect(liveTensors()).toBe(live);
+    expect(readdirSync(output).filter((name) => name.startsWith("adapter"))).toEqual([]);
+    const tokens = [[5, 6, 7, 8, 9, 10]];
+    const [expected, found, without] = [source, output, base].map((folder) => {
+      const model = loadModel(folder);
+      const logits = sequenceLogits(model, tokens)[0]!;
+      disposeModel(model);
+      return logits;
+    });
+    expect(relativeDifference(found!, expected!)).toBeLessThan(1e-5);
+    expect(relativeDifference(without!, expected!)).toBeGreaterThan(0.01);
+  });
+
+  test("says how much of it 16 bits lose: most of a small one, little of a large one", () => {
+    adapt(3e-4);
+    const small = exported({ dtype: "BF16" });
+    expect(small.mergeLoss).toBeGreaterThan(0.5);
+    rmSync(source, { recursive: true });
+    writeTinyAdapter(source, base, 1);
+    rmSync(output, { recursive: true });
+    const large = exported({ dtype: "BF16" });
+    expect(large.mergeLoss).toBeGreaterThan(0);
+    expect(large.mergeLoss).toBeLessThan(0.02);
+    rmSync(output, { recursive: true });
+    expect(exported({ dtype: "F16" }).mergeLoss).toBeLessThan(large.mergeLoss! / 4);
+  });
+
+  test("has no loss to tell of a model without one", () => {
+    expect(exported({ dtype: "BF16" }).mergeLoss).toBeUndefined();
+  });
+
+  test("leaves its end tokens in the merged model", () => {
+    adapt(0.1);
+    const path = join(source, "generation_config.json");
+    writeFileSync(path, JSON.stringify({ eos_token_id: [2, 7] }));
+    exported();
+    const { eos_token_id } = JSON.parse(readFileSync(join(output, "config.json"), "utf8"));
+    expect(eos_token_id).toEqual([2, 7]);
+  });
+
+  test("finds a merge that is not base and adapter", async () => {
+    adapt(0.1);
+    const asWritten = vi.mocked(sequenceLogits).getMockImplementation()!;
+    vi.mocked(sequenceLogits)
+      .mockImplementationOnce(asWritten)
+      .mockImplementationOnce((...args) => asWritten(...args).map((row) => row.with(3, 99)));
+    expect(await userErrorOf(() => exported())).toContain("logits differ by up to ");
+    expect(existsSync(output)).toBe(false);
+    expect(hidden()).toEqual([]);
+  });
+
+  test("of a classifier gives a classifier without one", () => {
+    adapt(0.1, "F32");
+    const classifier = createClassifier(loadModel(source), 3);
+    rmSync(source, { recursive: true });
+    saveClassifier(classifier, source); // its tokenizer is the base model's
+    disposeClassifier(classifier);
+    const live = liveTensors();
+    const report = exported();
+    expect(report).toMatchObject({ positions: 9, agreement: 1, mergeLoss: 0 });
+    const config = JSON.parse(readFileSync(join(output, "config.json"), "utf8"));
+    expect(config.architectures).toEqual(["LlamaForSequenceClassification"]);
+    expect(weightsIn(join(output, "model.safetensors"))["score.weight"]).toEqual(
+      weightsIn(join(source, "adapter_model.safetensors"))["base_model.model.score.weight"],
+    );
+    expect(liveTensors()).toBe(live);
   });
 });
 

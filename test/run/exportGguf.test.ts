@@ -1,8 +1,9 @@
 // A model leaves as a GGUF file: what is written, that the importer reads the same model, and that nothing half-done is left.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { loadTokenizer, saveTokenizer } from "../../src/data/tokenizer.ts";
+import { liveTensors } from "../../src/engine/tf.ts";
 import { asUserError } from "../../src/errors.ts";
 import { createClassifier, disposeClassifier, saveClassifier } from "../../src/model/classifier.ts";
 import { type ModelConfig, readModelConfig } from "../../src/model/config.ts";
@@ -10,12 +11,13 @@ import { openGguf } from "../../src/model/gguf.ts";
 import { disposeModel, loadModel, saveModel } from "../../src/model/model.ts";
 import type { RopeScaling } from "../../src/model/ropeSettings.ts";
 import { type Disk, nodeDisk } from "../../src/run/disk.ts";
+import { exportModel } from "../../src/run/export.ts";
 import { exportGguf, type GgufExportOptions } from "../../src/run/exportGguf.ts";
 import { importModel } from "../../src/tasks/importModel.ts";
 import { failingDisk } from "../support/failingDisk.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
-import { weightsIn, writeTinyData, writeTinyModel } from "../support/tiny.ts";
+import { weightsIn, writeTinyAdapter, writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 const llama3: RopeScaling = {
   type: "llama3",
@@ -74,6 +76,27 @@ test.each<[string, Partial<ModelConfig>, string, number]>([
   expect(weights(again)).toEqual(weights(source));
   const { qkvBias, qkNorm } = readModelConfig(source);
   expect(readModelConfig(again)).toMatchObject({ qkvBias, qkNorm, modelType: architecture });
+});
+
+test("an adapter is merged into the weights that it stands beside", () => {
+  const base = join(home, "base");
+  cpSync(source, base, { recursive: true });
+  rmSync(source, { recursive: true });
+  writeTinyAdapter(source, base, 0.1);
+  const merged = join(home, "merged");
+  exportModel(source, merged, { dtype: "F32", maxShardBytes: 1e9, valueHead: false });
+  const live = liveTensors();
+  expect(exported()).toMatchObject({ maxDifference: 0, mergeLoss: 0 });
+  expect(liveTensors()).toBe(live);
+  const again = join(home, "again");
+  importModel(join(output, "model.gguf"), again);
+  const [found, expected, before] = [again, merged, base].map((folder) =>
+    weightsIn(join(folder, "model.safetensors")),
+  );
+  expect(found).toEqual(expected);
+  expect(found).not.toEqual(before);
+  rmSync(output, { recursive: true });
+  expect(exported({ dtype: "BF16" }).mergeLoss).toBeGreaterThan(0.001);
 });
 
 test("reports what rounding does to a weight, norms left out", () => {
