@@ -9,7 +9,7 @@ import { suggestion } from "./suggest.ts";
 export interface Override {
   /** Where: `training.epochs`. */
   readonly path: string;
-  /** What. */
+  /** What; undefined leaves the setting out. */
   readonly value: unknown;
   /** What messages call it: how the user wrote it. */
   readonly source: string;
@@ -134,7 +134,7 @@ function readText(file: string): string {
   }
 }
 
-/** A copy of the settings with one value replaced; sections on the way that are not there are made. */
+/** A copy of the settings with one value replaced, or left out; sections on the way that are not there are made. */
 function withOverride(settings: unknown, override: Override): unknown {
   const place = (section: unknown, keys: readonly string[]): unknown => {
     const [key, ...rest] = keys;
@@ -144,9 +144,10 @@ function withOverride(settings: unknown, override: Override): unknown {
         `${override.source}: "${key}" cannot be set because what holds it is a plain value, ${show(section)}`,
       );
     const inner = isSection(section) && Object.hasOwn(section, key) ? section[key] : undefined;
+    const placed = place(inner, rest);
     return Object.fromEntries([
       ...Object.entries(section ?? {}).filter(([name]) => name !== key),
-      [key, place(inner, rest)],
+      ...(placed === undefined ? [] : [[key, placed]]),
     ]);
   };
   return place(settings, override.path.split("."));

@@ -32,7 +32,7 @@ const options = {
   },
   init: {
     type: "string",
-    describe: "Model or run to start from, in place of the file's model section",
+    describe: "Model or run to start from, in place of the file's model",
   },
   epochs: { type: "number", describe: "Passes over the data (training.epochs)" },
   output: {
@@ -46,13 +46,18 @@ const options = {
 function overridesOf(args: TrainArguments): Override[] {
   const { init, epochs, samples, "dev-samples": devSamples, set = [] } = args;
   const flags: Override[] = [
-    // All of the section: a model to start from takes the place of one from scratch.
-    { path: "model", value: init === undefined ? undefined : { init }, source: "--init" },
+    { path: "model.init", value: init, source: "--init" },
     { path: "training.epochs", value: epochs, source: "--epochs" },
     { path: "data.samples", value: samples, source: "--samples" },
     { path: "data.devSamples", value: devSamples, source: "--dev-samples" },
   ];
-  return [...flags.filter(({ value }) => value !== undefined), ...set.map(parseOverride)];
+  // A model to start from takes the place of one from scratch.
+  const without = { path: "model.scratch", value: undefined, source: "--init" };
+  return [
+    ...(init === undefined ? [] : [without]),
+    ...flags.filter(({ value }) => value !== undefined),
+    ...set.map(parseOverride),
+  ];
 }
 
 function report(folder: string, bestAccuracy: number, what = "greedy accuracy"): void {

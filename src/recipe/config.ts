@@ -137,7 +137,7 @@ export function samplesFile({ stages }: Places, split: "trainSamples" | "devSamp
   return join(stages, split, "samples.jsonl");
 }
 
-/** What the recipe itself decides in the stages' settings, by path. A `model` takes the place of the whole section. */
+/** What the recipe itself decides in the stages' settings, by path; undefined leaves a setting out. */
 function filledIn({ precision, data: { reft } }: Recipe, places: Places) {
   const { seed, data, stages } = places;
   const everywhere = { seed, precision };
@@ -146,7 +146,10 @@ function filledIn({ precision, data: { reft } }: Recipe, places: Places) {
     "data.samples": samplesFile(places, "trainSamples"),
     "data.devSamples": samplesFile(places, "devSamples"),
   };
-  const from = (name: StageName) => ({ model: { init: join(stages, name) } });
+  const from = (name: StageName) => ({
+    "model.init": join(stages, name),
+    "model.scratch": undefined,
+  });
   return {
     warmup: { ...everywhere, ...texts },
     sft: { ...everywhere, ...texts, ...from("warmup") },

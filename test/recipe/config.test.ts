@@ -96,6 +96,20 @@ describe("loadRecipe", () => {
 });
 
 describe("loadStages", () => {
+  test("leaves a stage how it holds the weights of the model that it is given", () => {
+    const adapter = { rank: 2, alpha: 4, targets: "all" };
+    const overrides = ["sft", "reft", "rerankSft"].flatMap((name) =>
+      set(
+        `stages.${name}.set.model.weights=bf16`,
+        `stages.${name}.set.adapter=${JSON.stringify(adapter)}`,
+      ),
+    );
+    const { sft, reft, rerankSft } = loadStages(loadRecipe(tiny, overrides), places);
+    expect(sft.model).toEqual({ init: "all/seed-7/warmup", weights: "bf16" });
+    for (const stage of [sft, reft, rerankSft])
+      expect(stage).toMatchObject({ adapter, model: { weights: "bf16" } });
+  });
+
   test("lets every stage start from what the stage before it made, on the recipe's data, seed and precision", () => {
     const gap = "stages.reft.set.alarms.maxLogprobGap=0.05";
     const recipe = loadRecipe(tiny, set("precision=bf16", gap));

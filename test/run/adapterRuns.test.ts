@@ -1,7 +1,9 @@
 // The recipes with an adapter beside frozen weights, held as bf16 or as float32 of the same values.
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { parse, stringify } from "yaml";
+import { main } from "../../src/cli.ts";
 import type { AdapterConfig, ReftConfig, RerankConfig, SftConfig } from "../../src/config.ts";
 import { trainReft } from "../../src/ppo/train.ts";
 import { trainRerank } from "../../src/rerank/train.ts";
@@ -146,6 +148,16 @@ test.each(["gae", "grpo"] as const)(
     expect(kl.at(-1)).toBeGreaterThan(1e-6);
   },
 );
+
+test("--init leaves how the weights are held", async () => {
+  const file = join(home, "flags.yaml");
+  writeFileSync(file, stringify({ ...sft("bf16"), model: { init: "nowhere", weights: "bf16" } }));
+  const output = folderOf("flags");
+  const flags = ["--config", file, "--output", output, "--init", folderOf("bf16"), "--epochs", "1"];
+  expect(await main(["train-sft", ...flags])).toBe(0);
+  const { model } = parse(readFileSync(join(output, "config.yaml"), "utf8"));
+  expect(model).toEqual({ init: folderOf("bf16"), weights: "bf16" });
+});
 
 describe("a run does not go on", () => {
   const more = (config: SftConfig): SftConfig => ({
