@@ -128,13 +128,16 @@ function extrasOf(json: Readonly<Record<string, unknown>>): string[] {
   ];
 }
 
+const mergeInPython =
+  "merge it into its base model in Python (peft: merge_and_unload(), then save_pretrained) and give that folder";
+
 const configSchema = z.looseObject({
   peft_type: z.literal("LORA"),
   task_type: z.enum(["CAUSAL_LM", "SEQ_CLS"]).nullish(),
   base_model_name_or_path: z.string().min(1),
   r: z.int().positive(),
   lora_alpha: z.number().positive(),
-  target_modules: z.array(z.enum(adapterTargets)).min(1),
+  target_modules: z.array(z.string()).min(1),
 });
 
 /** What an adapter's folder says of it. */
@@ -142,6 +145,20 @@ export interface AdapterFolder {
   readonly settings: AdapterSettings;
   readonly base: string;
   readonly isClassifier: boolean;
+}
+
+/**
+ * The matrices that names stand for, which may be whole: of a small model peft writes `model.layers.0.self_attn.q_proj` and so on. Whether
+ * all layers have them shows in the weights.
+ */
+function targetsIn(names: readonly string[], path: string): AdapterTarget[] {
+  const isNamed = (target: AdapterTarget, name: string) => `.${name}`.endsWith(`.${target}`);
+  const other = names.find((name) => !adapterTargets.some((target) => isNamed(target, name)));
+  if (other === undefined)
+    return adapterTargets.filter((target) => names.some((name) => isNamed(target, name)));
+  throw new UserError(
+    `${path}: target_modules: expected names of ${adapterTargets.join(", ")}, found ${quote(other)}; ${mergeInPython}`,
+  );
 }
 
 /** The folders that a base model's path may begin at: the adapter's, those around it, so that a project can be moved, and the working one. */
@@ -172,8 +189,7 @@ export function readAdapterFolder(folder: string): AdapterFolder | undefined {
   if (extras.length > 0) {
     const list = extras.map((key) => `${show(key)}: ${show(json[key])}`).join(", ");
     throw new UserError(
-      `${path}: this adapter is more than LoRA's two matrices per weight (${list}): merge it into its base model in Python ` +
-        "(peft: merge_and_unload(), then save_pretrained) and give that folder",
+      `${path}: this adapter is more than LoRA's two matrices per weight (${list}); ${mergeInPython}`,
     );
   }
   const { base_model_name_or_path: base, r, lora_alpha, target_modules, task_type } = json;
@@ -185,7 +201,7 @@ export function readAdapterFolder(folder: string): AdapterFolder | undefined {
         "put that model, or a link to it, there; in an adapter that another tool wrote its path can be changed instead",
     );
   }
-  const targets = adapterTargets.filter((target) => target_modules.includes(target));
+  const targets = targetsIn(target_modules, path);
   const settings = { rank: r, alpha: lora_alpha, targets };
   return { settings, base: found, isClassifier: task_type === "SEQ_CLS" };
 }

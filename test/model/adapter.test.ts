@@ -162,7 +162,7 @@ describe("an adapter that cannot be used is refused", () => {
     [{ some_future_config: { a: 1 } }, /some_future_config/],
     [{ peft_type: "IA3" }, /peft_type/],
     [{ target_modules: "all-linear" }, /target_modules/],
-    [{ target_modules: ["q_proj", "c_attn"] }, /target_modules/],
+    [{ target_modules: ["q_proj", "c_attn"] }, /target_modules: expected .* found "c_attn"/],
     [{ target_modules: ["q_proj"] }, /belongs to no matrix/],
     [{ r: 5 }, /expected the shape \[5,48\], found \[4,48\]/],
     [{ base_model_name_or_path: "some/where" }, /some\/where.*no config\.json/],

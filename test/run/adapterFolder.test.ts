@@ -117,6 +117,15 @@ test("keeps the tokens that end a response, of which its base model knows nothin
   disposeModel(again.model);
 });
 
+test("takes whole names of matrices, as peft writes them of small models", async () => {
+  const values = loadedValues();
+  const names = Object.keys(values).map((name) => /model\.layers.*(?=\.lora_)/.exec(name)![0]);
+  setConfig({ target_modules: [...new Set(names)] });
+  expect(loadedValues()).toEqual(values);
+  setConfig({ target_modules: ["model.layers.0.self_attn.q_proj"] });
+  expect(await userErrorOf(() => loadModel(folder))).toContain("belongs to no matrix that");
+});
+
 describe("the base model's path", () => {
   test("is relative to the working folder where it lies in it, so that a project can be moved", () => {
     const cwd = vi.spyOn(process, "cwd").mockReturnValue(home);
