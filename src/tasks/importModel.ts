@@ -7,7 +7,7 @@ import { createTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenize
 import { UserError } from "../errors.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
 import { families } from "../model/families.ts";
-import { describeOtherKind } from "../model/folderKind.ts";
+import { describeOtherKind, refuseAdapters } from "../model/folderKind.ts";
 import { openGguf } from "../model/gguf.ts";
 import { ggufConfig, ggufWeights } from "../model/ggufModel.ts";
 import { disposeModel, parameterCount } from "../model/model.ts";
@@ -72,6 +72,7 @@ function importGguf(path: string, folder: string): ModelConfig {
 }
 
 function importFolder(source: string, folder: string): ModelConfig {
+  refuseAdapters(source); // they are used as they are, and have no weights to write
   const { model, tokenizer } = loadModelFolder(source);
   try {
     const config = withPadding(model.config, tokenizer);

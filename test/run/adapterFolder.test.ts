@@ -28,6 +28,7 @@ import {
 } from "../../src/model/safetensors.ts";
 import { resolveModelFolder } from "../../src/run/checkpoint.ts";
 import { loadModelFolder, saveModelFolder } from "../../src/run/modelFolder.ts";
+import { importModel } from "../../src/tasks/importModel.ts";
 import { loadModel as loadForTasks } from "../../src/tasks/loadModel.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -172,6 +173,14 @@ describe("refuses", () => {
     expect(await userErrorOf(() => loadModel(folder))).toContain(message);
     expect(liveTensors()).toBe(live);
   };
+
+  test("to import an adapter, which has no weights of a model", async () => {
+    expect(await userErrorOf(() => importModel(folder, join(home, "imported")))).toBe(
+      `${folder}: cannot use this model: it holds an adapter (adapter_config.json), which is the difference to a base model: ` +
+        "merge it into that, reft export, and give the new folder",
+    );
+    expect(readdirSync(home)).not.toContain("imported");
+  });
 
   test("weights in PyTorch's own format", async () => {
     renameSync(join(folder, weightsFile), join(folder, "adapter_model.bin"));
