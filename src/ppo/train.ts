@@ -291,8 +291,8 @@ export async function trainReft(
     const { generator, policy: scorer, reference: referenceScorer } = parts;
     for (const part of [generator, scorer, referenceScorer, updater, selfTrainer, evaluator, adamW])
       part?.dispose();
-    reference?.[Symbol.dispose]();
     disposeModel(policy);
+    reference?.[Symbol.dispose]();
     for (const variable of valueHead?.values() ?? []) variable.dispose();
   }
   return accuracy.best();
