@@ -169,10 +169,10 @@ function startsOf(folder: string): string[] {
   return [...starts, process.cwd()];
 }
 
-/** A base model's path as a user in the working folder writes it; absolute where it lies elsewhere. */
-function baseInFile(base: string): string {
-  const path = relative(process.cwd(), base);
-  return path === "" || path.startsWith("..") || isAbsolute(path) ? base : path;
+/** A base model's path as a user in the working folder writes it; absolute unless base and adapter both lie there. */
+function baseInFile(base: string, folder: string): string {
+  const paths = [base, resolve(folder)].map((path) => relative(process.cwd(), path));
+  return paths.some((path) => path === "" || path.startsWith("..")) ? base : paths[0]!;
 }
 
 /**
@@ -267,7 +267,11 @@ export function writeAdapterConfig(
   taskType: "CAUSAL_LM" | "SEQ_CLS",
 ): void {
   const json = {
-    ...{ peft_type: "LORA", task_type: taskType, base_model_name_or_path: baseInFile(base) },
+    ...{
+      peft_type: "LORA",
+      task_type: taskType,
+      base_model_name_or_path: baseInFile(base, folder),
+    },
     ...{ r: rank, lora_alpha: alpha, lora_dropout: 0, target_modules: targets },
     ...{ bias: "none", fan_in_fan_out: false, use_rslora: false, use_dora: false },
     ...{ inference_mode: true, modules_to_save: taskType === "SEQ_CLS" ? ["score"] : null },

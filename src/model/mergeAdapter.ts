@@ -71,7 +71,8 @@ export function mergedWeights(
   const merged = [...weights].map(([name, weight]) => {
     const { dtype, shape } = weight;
     const sum = {
-      ...{ dtype, shape },
+      dtype,
+      shape,
       get data() {
         const delta = adapterDelta(adapter, name);
         return delta ? sumOf(weight.data as Float32Array, delta) : weight.data;

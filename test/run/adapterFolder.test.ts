@@ -139,7 +139,11 @@ describe("the base model's path", () => {
     expect(loadedValues(join(moved, "runs", "adapter"))).toEqual(values);
   });
 
-  test("is absolute where it lies elsewhere", () => {
+  test("is absolute where it or the adapter lies elsewhere", () => {
+    expect(configOf(folder).base_model_name_or_path).toBe(base);
+    const cwd = vi.spyOn(process, "cwd").mockReturnValue(join(home, "models"));
+    writeTinyAdapter(folder, base, 0.1);
+    cwd.mockRestore();
     expect(configOf(folder).base_model_name_or_path).toBe(base);
   });
 
