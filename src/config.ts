@@ -40,7 +40,7 @@ export const adapterTargets = [
 const weightType = z
   .enum(["float32", "bf16"])
   .describe(
-    "How frozen matrices are held in memory; bf16 takes half and needs an adapter. float32 unless given.",
+    "How frozen matrices are held in memory; bf16 takes half, and needs an adapter and files of bf16. float32 unless given.",
   );
 export type WeightType = z.infer<typeof weightType>;
 

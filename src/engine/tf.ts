@@ -82,7 +82,6 @@ export interface Backend {
 /** TensorFlow's type numbers (tensorflow/core/framework/types.proto). */
 export const FLOAT = 1;
 export const INT32 = 3;
-export const UINT8 = 4;
 export const BOOL = 10;
 export const BFLOAT16 = 14;
 

@@ -10,7 +10,6 @@ import {
   type Tensor,
   take,
   tf,
-  UINT8,
 } from "./tf.ts";
 
 let created = 0;
@@ -42,14 +41,10 @@ export class Variable {
   readonly handleAttributes;
 
   /**
-   * @param values row-major; zeros when absent; the bits of bf16 numbers, or where a file has them, make a variable of bf16
+   * @param values row-major; zeros when absent; the place of bf16 numbers in a file makes a variable of bf16
    * @throws Error when the file cannot be read, ends early, or has a number that is not finite
    */
-  constructor(
-    name: string,
-    shape: readonly number[],
-    values?: Float32Array | Uint16Array | FilePlace,
-  ) {
+  constructor(name: string, shape: readonly number[], values?: Float32Array | FilePlace) {
     this.name = name;
     this.shape = shape;
     this.type = values === undefined || values instanceof Float32Array ? FLOAT : BFLOAT16;
@@ -64,7 +59,6 @@ export class Variable {
     try {
       if (values === undefined) this.clear();
       else if (values instanceof Float32Array) this.load(values);
-      else if (values instanceof Uint16Array) this.assign(copyOfBits(values, shape));
       else this.assign(readBits(values, shape));
     } catch (error) {
       this.dispose();
@@ -135,7 +129,11 @@ export class Variable {
         `${this.name}: expected ${this.size} values for [${this.shape}], got ${values.length}`,
       );
     }
-    this.assign(copyOf(native.createTensor(this.shape, FLOAT, values), FLOAT));
+    // DeepCopy, because a tensor made from a typed array can share its memory, which JavaScript owns.
+    const shared = native.createTensor(this.shape, FLOAT, values);
+    const [copy] = native.executeOp("DeepCopy", [attribute.type("T", FLOAT)], [shared], 1);
+    native.deleteTensor(shared);
+    this.assign(copy!.id);
   }
 
   /** A copy of the current value as float32, row-major. */
@@ -172,23 +170,6 @@ const widening = [
   attribute.type("DstT", FLOAT),
   attribute.bool("Truncate", false),
 ];
-
-/** A copy that TensorFlow owns, because a tensor made from a typed array can share its memory, which JavaScript owns. */
-function copyOf(shared: number, type: number): number {
-  const [copy] = native.executeOp("DeepCopy", [attribute.type("T", type)], [shared], 1);
-  native.deleteTensor(shared);
-  return copy!.id;
-}
-
-/** The binding takes no bf16, so its bytes go in and are taken for what they are. */
-function copyOfBits(bits: Uint16Array, shape: readonly number[]): number {
-  const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
-  const shared = native.createTensor([...shape, 2], UINT8, bytes);
-  const attributes = [attribute.type("T", UINT8), attribute.type("type", BFLOAT16)];
-  const [seen] = native.executeOp("Bitcast", attributes, [shared], 1);
-  native.deleteTensor(shared);
-  return copyOf(seen!.id, BFLOAT16);
-}
 
 /** By our own op, native/file.cc: from the file into TensorFlow's memory. */
 function readBits({ path, begin }: FilePlace, shape: readonly number[]): number {

@@ -9,7 +9,6 @@ import { type FilePlace, Variable } from "../engine/variable.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import type { Rng } from "../rng.ts";
-import { say } from "../terminal.ts";
 import {
   type Adapter,
   type AdapterFolder,
@@ -23,7 +22,6 @@ import {
 import { type ModelConfig, readEndIds, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { checkFinite } from "./finite.ts";
 import { describeOtherKind } from "./folderKind.ts";
-import { float32ToBfloat16 } from "./halfFloats.ts";
 import { EMBEDDING, modelWeights, OUTPUT } from "./modelWeights.ts";
 import {
   openSafetensors,
@@ -101,7 +99,7 @@ export type HeldAs = "float32" | "bf16" | "stored";
  * Reads a Hugging Face folder: config.json and model.safetensors or its shards, or an adapter and its base model. Vectors are always
  * held as float32.
  *
- * @param weights "bf16" rounds what the files have in other types, and says so
+ * @param weights "bf16" is for files of bf16 alone
  * @throws UserError when a file or weight is missing, superfluous, misshapen or damaged
  */
 export function loadModel(folder: string, weights: HeldAs = "float32"): Model {
@@ -208,7 +206,12 @@ function toVariables(
   const matrices = [...weights.values()].filter(({ shape }) => shape.length === 2);
   const areBf16 = matrices.every(({ bf16 }) => bf16 !== undefined);
   const isBf16 = heldAs === "bf16" || (heldAs === "stored" && areBf16 && !backend.isUsingGpuDevice);
-  if (isBf16 && !areBf16) say(`note: ${folder}: weights that are not bf16 are rounded to it`);
+  if (isBf16 && !areBf16) {
+    throw new UserError(
+      `${folder}: model.weights: expected float32 for files that are not bf16 throughout, found bf16, which would train beside rounded ` +
+        "weights; or export the model as bf16 first, reft export, and start from that folder",
+    );
+  }
   const parameters = new Map<string, Variable>();
   try {
     for (const [name, weight] of weights) {
@@ -231,10 +234,8 @@ function variable(name: string, { shape, data }: StoredWeight): Variable {
 
 /** Straight from the file where that has bf16. */
 function bf16Variable(name: string, weight: StoredWeight): Variable {
-  const { shape, bf16 } = weight;
-  if (!bf16) return new Variable(name, shape, float32ToBfloat16(weight.data as Float32Array));
   try {
-    return new Variable(name, shape, bf16);
+    return new Variable(name, weight.shape, weight.bf16);
   } catch (error) {
     void weight.data; // reads the same bytes, and says what is wrong with them
     throw error;

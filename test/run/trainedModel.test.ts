@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type AdapterConfig, adapterTargets } from "../../src/config.ts";
 import { liveTensors } from "../../src/engine/tf.ts";
-import { disposeModel, loadModel, type Model } from "../../src/model/model.ts";
+import { disposeModel, loadModel, type Model, saveWeights } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
 import { openReference, openTrained, type Training } from "../../src/run/trainedModel.ts";
 import { captureOutput } from "../support/captureOutput.ts";
@@ -18,6 +18,9 @@ beforeEach(() => {
   const home = temporaryFolder();
   [base, warmup] = [join(home, "base"), join(home, "warmup")];
   writeTinyModel(base, writeTinyData(home));
+  const drawn = loadModel(base);
+  saveWeights(drawn.parameters, base, { dtype: "BF16", maxShardBytes: 1e9 });
+  disposeModel(drawn);
   writeTinyAdapter(warmup, base, 0.1);
 });
 

@@ -1,12 +1,15 @@
 // `decodeSteps.ts PRECISION`: prompts read and tokens sampled by our own op for the CPU and by TensorFlow's ops, in a process of
 // its own, because a process keeps to one instruction set. Prints, for models and temperatures, how many of the sequences differ,
-// how far the log-probabilities of the equal ones are apart, whether weights held as bf16 give what they give widened, and the first log-probability of each sequence by our own op.
+// how far the log-probabilities of the equal ones are apart, whether weights held as bf16 give what they give widened, and the first
+// log-probability of each sequence by our own op.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { precision } from "../../src/config.ts";
 import { compile } from "../../src/engine/compile.ts";
 import { usePrecision } from "../../src/engine/products.ts";
 import { tf } from "../../src/engine/tf.ts";
-import { Variable } from "../../src/engine/variable.ts";
 import {
   batchedDecode,
   batchedPrefill,
@@ -18,8 +21,13 @@ import {
 import { createAdapter } from "../../src/model/adapter.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { plainLlama } from "../../src/model/families.ts";
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../src/model/halfFloats.ts";
-import { createModel, type Model, parameterShapes } from "../../src/model/model.ts";
+import {
+  createModel,
+  loadVariables,
+  type Model,
+  parameterShapes,
+  saveWeights,
+} from "../../src/model/model.ts";
 import { Rng } from "../../src/rng.ts";
 import { largestDifference } from "./golden.ts";
 
@@ -111,16 +119,18 @@ function isSameUpToABorder(a: readonly number[], b: readonly number[]): boolean 
   return first === -1 || Math.abs(a[first]! - b[first]!) === 1;
 }
 
-/** The model's weights rounded to bf16, held as such or as float32. */
-function roundedModel({ parameters, ...others }: Model, isBf16: boolean): Model {
-  const rounded = [...parameters].map(([name, variable]) => {
-    const bits = float32ToBfloat16(variable.values());
-    const wide = new Float32Array(bits.length);
-    bfloat16ToFloat32(bits, wide);
-    const values = isBf16 && variable.shape.length === 2 ? bits : wide;
-    return [name, new Variable(name, variable.shape, values)] as const;
-  });
-  return { ...others, parameters: new Map(rounded) };
+/** The model with weights of bf16, held as such and as float32. */
+function roundedModels({ parameters, ...others }: Model): Model[] {
+  const folder = mkdtempSync(join(tmpdir(), "decode-steps-"));
+  const format = { dtype: "BF16", maxShardBytes: Number.POSITIVE_INFINITY } as const;
+  saveWeights(parameters, folder, format);
+  const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
+  const models = (["float32", "bf16"] as const).map((heldAs) => ({
+    ...others,
+    parameters: loadVariables(folder, shapes, heldAs),
+  }));
+  rmSync(folder, { recursive: true });
+  return models;
 }
 
 /** A model as after some training: of a fresh one norms are 1 and biases 0. */
@@ -152,7 +162,7 @@ const models = Object.entries(configs).flatMap(([name, config]) => {
 });
 const results = models.flatMap(([name, model]) => {
   const { config } = model;
-  const rounded = [false, true].map((isBf16) => roundedModel(model, isBf16));
+  const rounded = roundedModels(model);
   return [0, 0.7, 1].map((temperature) => {
     const own = run(model, createCache(config, slots, capacity), temperature, true);
     const batched = run(model, createCache(config, slots, capacity, 1), temperature, false);
