@@ -166,12 +166,15 @@ function differ(a: StoredWeight, b: StoredWeight): boolean {
 }
 
 /**
+ * The configuration of a folder's model, or of the base model of its adapter.
+ *
  * @throws UserError, sooner than `loadModel`, for a folder without a model of this kind
  */
-export function checkHoldsModel(path: string): void {
+export function checkHoldsModel(path: string): ModelConfig {
   const folder = languageAdapter(path)?.base ?? path;
-  readModelConfig(folder);
+  const config = readModelConfig(folder);
   weightFiles(folder);
+  return config;
 }
 
 /** Names of all weights in a folder's files. */

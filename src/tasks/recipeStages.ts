@@ -3,7 +3,7 @@ import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 import { UserError } from "../errors.ts";
-import { readModelConfig } from "../model/config.ts";
+import { checkHoldsModel } from "../model/model.ts";
 import { trainReft } from "../ppo/train.ts";
 import {
   type Places,
@@ -42,7 +42,7 @@ export function dataStage(prepare: NonNullable<Recipe["data"]["prepare"]>): Stag
  */
 export function checkPositions({ stages }: Recipe, configs: StageConfigs): void {
   const { init, scratch } = configs.warmup.model;
-  const { maxPositions } = scratch ?? readModelConfig(resolveModelFolder(init!));
+  const { maxPositions } = scratch ?? checkHoldsModel(resolveModelFolder(init!));
   const { warmup, sft, reft, rerankSft, rerankReft } = configs;
   const taught = ({ data, evaluation }: StageConfigs["sft"]) =>
     data.maxPromptTokens + Math.max(data.maxCompletionTokens, evaluation.maxNewTokens);

@@ -9,6 +9,7 @@ import { createGenerator } from "../../src/generate/generate.ts";
 import { createAdapter } from "../../src/model/adapter.ts";
 import { createResponseBackward } from "../../src/model/backward.ts";
 import {
+  checkHoldsModel,
   disposeModel,
   loadModel,
   type Model,
@@ -117,6 +118,11 @@ describe.each(["all-matrices", "queries-and-values"])("%s", (name) => {
     expect(valuesOf(again)).toEqual(valuesOf(model));
     for (const each of [model, again]) disposeModel(each);
   });
+});
+
+test("the configuration of an adapter's folder is that of its base model", () => {
+  const { maxPositions, dim } = checkHoldsModel(goldenPath("adapter", "all-matrices"));
+  expect({ maxPositions, dim }).toEqual({ maxPositions: 256, dim: 48 });
 });
 
 const valuesOf = ({ adapter }: Model) =>
