@@ -16,7 +16,7 @@ type Save = (tensors: Tensor[]) => void;
  * tf.customGrad with types for tensors of any rank. `gradients` returns one gradient per input; whatever it needs must be
  * saved, constants too, because tensors made during the forward pass are gone by then.
  */
-function differentiable(
+export function differentiable(
   inputs: readonly Tensor[],
   forward: (inputs: Tensor[], save: Save) => Tensor,
   gradients: (upstream: Tensor, saved: Tensor[]) => Tensor[],
@@ -75,7 +75,7 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
 }
 
 /**
- * As linear, with a matrix that is not trained, so only x has a gradient. One of bf16 is widened when its turn comes, and anew in the
+ * This is linear with a matrix that is not trained, so only x has a gradient. One of bf16 is widened when its turn comes, and anew in the
  * backward pass, so that no more than a few matrices are held in float32 at once.
  */
 export function frozenLinear(x: Tensor, weight: Variable): Tensor {

@@ -1,5 +1,6 @@
 // Values that are computed again in the backward pass, so that what they are made of need not be kept until then.
 // Reference: Chen et al., arXiv 1604.06174.
+import { differentiable } from "./ops.ts";
 import { attribute, backend, executeOp, FLOAT, type Tensor, tf } from "./tf.ts";
 
 /** @param isAgain in the backward pass: tensors that were made on the way, but are no inputs, are gone by then */
@@ -7,19 +8,17 @@ type Compute = (inputs: readonly Tensor[], isAgain: boolean) => Tensor;
 
 /** compute(inputs), which the backward pass computes again. Only the inputs have gradients. */
 export function recomputed(inputs: readonly Tensor[], compute: Compute): Tensor {
-  const custom = tf.customGrad((...args: unknown[]) => {
-    const save = args.pop() as (tensors: Tensor[]) => void;
-    const own = args as Tensor[];
-    save(own);
-    const gradFunc = (upstream: Tensor, saved: Tensor[]) =>
-      gradientsOf(
-        compute,
-        saved.map((input) => identityAfter(input, upstream)),
-        upstream,
-      );
-    return { value: compute(own, false), gradFunc };
-  });
-  return custom(...(inputs as Tensor[]));
+  return differentiable(
+    inputs,
+    (own, save) => {
+      save(own);
+      return compute(own, false);
+    },
+    (upstream, saved) => {
+      const again = saved.map((input) => identityAfter(input, upstream));
+      return gradientsOf(compute, again, upstream);
+    },
+  );
 }
 
 /** tfjs ends the tape of a gradient that is taken within another one's backward pass, so the outer tape is put back. */

@@ -80,9 +80,7 @@ export class Variable {
     const id = this.readStored();
     if (this.type === FLOAT)
       return backend.createOutputTensor({ id, shape: [...this.shape], dtype: FLOAT });
-    const [wide] = executeOp("Cast", widening, [id], 1, backend.getInputTensorIds(after));
-    backend.binding.deleteTensor(id);
-    return backend.createOutputTensor(wide!);
+    return widened(id, after);
   }
 
   /** Rows of a matrix of bf16, as float32. @param indices int32 [rows] @returns [rows, columns] */
@@ -95,9 +93,7 @@ export class Variable {
     ];
     const inputs = [this.handle, ...backend.getInputTensorIds([indices])];
     const [rows] = executeOp("ResourceGather", attributes, inputs, 1);
-    const [wide] = executeOp("Cast", widening, [rows!.id], 1);
-    backend.binding.deleteTensor(rows!.id);
-    return backend.createOutputTensor(wide!);
+    return widened(rows!.id);
   }
 
   /**
@@ -165,13 +161,19 @@ export class Variable {
   }
 }
 
-const widening = [
-  attribute.type("SrcT", BFLOAT16),
-  attribute.type("DstT", FLOAT),
-  attribute.bool("Truncate", false),
-];
+/** A tensor of bf16, which is deleted, as one of float32. @param after as of `Variable.read` */
+function widened(id: number, after: readonly Tensor[] = []): Tensor {
+  const attributes = [
+    attribute.type("SrcT", BFLOAT16),
+    attribute.type("DstT", FLOAT),
+    attribute.bool("Truncate", false),
+  ];
+  const [wide] = executeOp("Cast", attributes, [id], 1, backend.getInputTensorIds(after));
+  backend.binding.deleteTensor(id);
+  return backend.createOutputTensor(wide!);
+}
 
-/** By our own op, native/file.cc: from the file into TensorFlow's memory. */
+/** Our own op (native/file.cc) reads from the file into TensorFlow's memory. */
 function readBits({ path, begin }: FilePlace, shape: readonly number[]): number {
   const sizes = native.createTensor([shape.length], INT32, Int32Array.from(shape));
   const attributes = [attribute.string("path", path), attribute.int("begin", begin)];

@@ -12,7 +12,7 @@ import {
 import { roundsToBf16 } from "../engine/products.ts";
 import { attribute, backend, executeOp, type Tensor, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
-import { type Adapter, adapterNames } from "../model/adapter.ts";
+import { type Adapter, adapterNames, adapterScale } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { type Model, outputWeightName } from "../model/model.ts";
 import { EMBEDDING, layerWeights } from "../model/modelWeights.ts";
@@ -175,7 +175,7 @@ function ownDecode(
   return llamaDecode(model, cache, temperature, lastTokens!, slots, positions!, uniforms!);
 }
 
-/** Of all layers, weights with so many axes: a list per role, in the order of the op's inputs. */
+/** Names of all layers' weights that have so many axes: a list per role, in the order of the op's inputs. */
 function weightsWith(axes: number, config: ModelConfig): string[][] {
   return layerWeights(config)
     .filter(({ shape }) => shape.length === axes)
@@ -250,7 +250,7 @@ function llamaDecode(
       "adapted",
       adapted.map(({ place }) => place),
     ),
-    attribute.float("adapter_scale", adapter ? adapter.settings.alpha / adapter.settings.rank : 1),
+    attribute.float("adapter_scale", adapter ? adapterScale(adapter.settings) : 1),
     attribute.type("W", parameters.get(EMBEDDING)!.type),
     attribute.float("temperature", temperature),
     attribute.float("epsilon", config.normEpsilon),

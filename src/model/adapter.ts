@@ -37,6 +37,11 @@ export function adapterOf({ rank, alpha, targets }: AdapterConfig): AdapterSetti
   return { rank, alpha, targets: chosen };
 }
 
+/** What the product of an adapter's two matrices counts. */
+export function adapterScale({ rank, alpha }: AdapterSettings): number {
+  return alpha / rank;
+}
+
 type Shapes = ReadonlyMap<string, readonly number[]>;
 
 /** Names of the two matrices beside the one of this name. */

@@ -1,7 +1,7 @@
 // An adapter added to the weights that it stands beside, for tools that know no adapters.
 import { matMul } from "../engine/products.ts";
 import { take, tf } from "../engine/tf.ts";
-import { type Adapter, adapterNames, disposeAdapter } from "./adapter.ts";
+import { type Adapter, adapterNames, adapterScale, disposeAdapter } from "./adapter.ts";
 import type { Model } from "./model.ts";
 import { roundedTo, type TensorToWrite } from "./safetensors.ts";
 import type { FloatDtype } from "./safetensorsHeader.ts";
@@ -11,7 +11,7 @@ export function adapterDelta({ settings, variables }: Adapter, name: string) {
   const { a, b } = adapterNames(name);
   const [left, right] = [b, a].map((factor) => variables.get(factor));
   if (!left || !right) return undefined;
-  const scale = settings.alpha / settings.rank;
+  const scale = adapterScale(settings);
   const [delta] = take([tf.tidy(() => tf.mul(matMul(left.read(), right.read()), scale))]);
   return delta as Float32Array;
 }

@@ -4,7 +4,7 @@ import { frozenLinear, gatherRows, linear } from "../engine/ops.ts";
 import { recomputed } from "../engine/recompute.ts";
 import { BFLOAT16, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
-import { type Adapter, adapterNames } from "./adapter.ts";
+import { type Adapter, adapterNames, adapterScale } from "./adapter.ts";
 import type { Model } from "./model.ts";
 import { EMBEDDING } from "./modelWeights.ts";
 
@@ -75,9 +75,8 @@ function weightsOf(held: Held): Weights {
       const product = variable ? frozenLinear(x, variable) : linear(x, vector(matrix));
       const { a, b } = adapterNames(matrix);
       if (!adapter?.variables.has(a)) return product;
-      const scale = adapter.settings.alpha / adapter.settings.rank;
       const raised = linear(linear(x, vector(a)), vector(b));
-      return tf.add(product, tf.mul(raised, tf.scalar(scale)));
+      return tf.add(product, tf.mul(raised, tf.scalar(adapterScale(adapter.settings))));
     },
     vector,
     layer: (index, x, compute) => {
