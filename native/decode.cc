@@ -666,7 +666,7 @@ struct Settings {
   const int32_t layers;
   const float temperature, epsilon, adapter_scale;
   const bool is_rounded, is_biased, is_normed;
-  /** Of each adapter, the layer times kAdapted and which of its matrices it belongs to. */
+  /** One number per adapter says where it belongs: its layer times kAdapted, plus its matrix. */
   const std::vector<int32_t> adapted;
 
   explicit Settings(Attributes attributes)

@@ -16,7 +16,7 @@ import { quote } from "./safetensorsHeader.ts";
 
 const size = z.int().positive();
 const positive = z.number().positive();
-/** By llama.cpp's architecture the family that it is read as, the first of those that it stands for. */
+/** The family that each of llama.cpp's architectures is read as: the first of those that it stands for. */
 const modelTypeOf = new Map(
   modelTypes.toReversed().map((type) => [families[type].gguf.architecture, type] as const),
 );

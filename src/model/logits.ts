@@ -33,7 +33,7 @@ export function sequenceLogits(
 export interface LogitComparison {
   /** How many were compared. */
   readonly positions: number;
-  /** Of a logit, at any position. */
+  /** The most that a logit differs, at any position. */
   readonly maxDifference: number;
   /** Kullback-Leibler divergence of the second from the first, mean over positions, in nats. */
   readonly meanKl: number;
