@@ -2,7 +2,7 @@
 // single row, because attention there costs what the sequences ask for; on a GPU it is rows about as long as a few sequences,
 // because attention there costs the square of a row's length.
 // Sizes are rounded up to a few values, because a compiled step is traced once per shape.
-import { backend } from "../engine/tf.ts";
+import { usesNativeOps } from "../engine/tf.ts";
 
 /** A prompt and what follows it. Only the response carries loss. */
 export interface Sequence {
@@ -87,7 +87,7 @@ function groupByPrompt(sequences: readonly Sequence[], isOneRow: boolean): Group
 export function splitByTokens<S extends Sequence>(
   sequences: readonly S[],
   maxTokens: number,
-  isOneRow = !backend.isUsingGpuDevice,
+  isOneRow = usesNativeOps,
 ): S[][] {
   const batches: S[][] = [];
   let current: S[] = [];
@@ -114,7 +114,7 @@ export function splitByTokens<S extends Sequence>(
 export function packSequences(
   sequences: readonly Sequence[],
   maxTokens: number,
-  isOneRow = !backend.isUsingGpuDevice,
+  isOneRow = usesNativeOps,
 ): PackedBatch {
   const layout = assignRows(sequences, maxTokens, isOneRow);
   const { groups, used, assignment } = layout;
@@ -177,7 +177,7 @@ export function withClass({ prompt, response }: Sequence, label: number): Sequen
 export function packClasses(
   sequences: readonly Sequence[],
   maxTokens: number,
-  isOneRow = !backend.isUsingGpuDevice,
+  isOneRow = usesNativeOps,
 ): PackedBatch {
   const batch = packSequences(sequences, maxTokens, isOneRow);
   const quarter = Math.ceil(batch.tokens.length / 4);

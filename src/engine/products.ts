@@ -3,7 +3,17 @@
 import type { Precision } from "../config.ts";
 import { UserError } from "../errors.ts";
 import { say } from "../terminal.ts";
-import { attribute, backend, FLOAT, lacksGpu, native, op, type Tensor, take, tf } from "./tf.ts";
+import {
+  attribute,
+  FLOAT,
+  lacksGpu,
+  native,
+  op,
+  type Tensor,
+  take,
+  tf,
+  usesNativeOps,
+} from "./tf.ts";
 
 const T = attribute.type("T", FLOAT);
 
@@ -42,7 +52,7 @@ export function usePrecision(precision: Precision): void {
   const product = precision === "tf32" ? batchMatMul : roundedMatMul;
   const { bits, where } = roundings[precision];
   // A GPU would leave such a product to the CPU, and copy.
-  const isLeftToCpu = precision === "bf16" && backend.isUsingGpuDevice;
+  const isLeftToCpu = precision === "bf16" && !usesNativeOps;
   const isRounded = !isLeftToCpu && roundsTo(bits, product);
   isBf16 = isRounded && precision === "bf16";
   if (!isRounded)

@@ -1,6 +1,6 @@
 // Values that are computed again in the backward pass, so that what they are made of need not be kept until then.
 // Reference: Chen et al., arXiv 1604.06174.
-import { differentiable } from "./ops.ts";
+import { differentiable } from "./elementary.ts";
 import { attribute, backend, executeOp, FLOAT, type Tensor, tf } from "./tf.ts";
 
 /** @param isAgain in the backward pass: tensors that were made on the way, but are no inputs, are gone by then */

@@ -109,8 +109,10 @@ export const tf = loadTensorFlow();
 export const backend = tf.backend() as unknown as Backend;
 /** The binding that computes; `backend.binding` is another one while a step is traced. */
 export const native: Binding = backend.binding;
+/** Whether this process computes with the native ops of native/, which are for CPUs: asked wherever CPUs and GPUs part. */
+export const usesNativeOps = !backend.isUsingGpuDevice;
 /** Whether the set-up is for GPUs, but none is in use. */
-export const lacksGpu = existsSync(madeBySetup("site/nvidia")) && !backend.isUsingGpuDevice;
+export const lacksGpu = existsSync(madeBySetup("site/nvidia")) && usesNativeOps;
 // TensorFlow's default on a GPU is TF32 where float32 is asked for: errors of 1e-3 where 1e-6 is meant.
 native.setTensorFloat32(false);
 

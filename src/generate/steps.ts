@@ -1,16 +1,16 @@
 // The compiled steps of generation, and the key-value cache that they write in place: prefill reads prompts, copy gives what
 // was read to other slots, decode samples the next few tokens of every slot.
+import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import {
   attend,
   biasWhere,
   gatherWithoutGradient,
   greedyClasses,
-  logProbabilityOf,
   sampleClasses,
   writeRowsInPlace,
 } from "../engine/ops.ts";
 import { roundsToBf16 } from "../engine/products.ts";
-import { attribute, backend, executeOp, type Tensor, tf } from "../engine/tf.ts";
+import { attribute, backend, executeOp, type Tensor, tf, usesNativeOps } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import { type Adapter, adapterNames, adapterScale } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -45,7 +45,7 @@ export function createCache(
   { layers, kvHeads, headDim }: ModelConfig,
   slots: number,
   capacity: number,
-  block = backend.isUsingGpuDevice ? 1 : KEYS,
+  block = usesNativeOps ? KEYS : 1,
 ): Cache {
   const shape = [(slots * kvHeads * capacity) / block, block * headDim];
   const make = (name: string) =>
@@ -92,9 +92,8 @@ function grid(slots: Tensor, count: number): [slots: Tensor, numbers: Tensor] {
  * @returns tensors to fetch, so that the writing happens
  */
 export function prefillStep(model: Model, cache: Cache, inputs: readonly Tensor[]): Tensor[] {
-  return backend.isUsingGpuDevice
-    ? batchedPrefill(model, cache, inputs)
-    : ownPrefill(model, cache, inputs);
+  const prefill = usesNativeOps ? ownPrefill : batchedPrefill;
+  return prefill(model, cache, inputs);
 }
 
 function ownPrefill(model: Model, cache: Cache, [tokens, slots]: readonly Tensor[]): Tensor[] {
@@ -161,7 +160,7 @@ export function decodeStep(
   temperature: number,
   inputs: readonly Tensor[],
 ): Tensor[] {
-  const decode = backend.isUsingGpuDevice ? batchedDecode : ownDecode;
+  const decode = usesNativeOps ? ownDecode : batchedDecode;
   return decode(model, cache, temperature, inputs);
 }
 

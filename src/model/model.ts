@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
-import { backend } from "../engine/tf.ts";
+import { usesNativeOps } from "../engine/tf.ts";
 import { type FilePlace, Variable } from "../engine/variable.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
@@ -208,7 +208,7 @@ function toVariables(
 ): Map<string, Variable> {
   const matrices = [...weights.values()].filter(({ shape }) => shape.length === 2);
   const areBf16 = matrices.every(({ bf16 }) => bf16 !== undefined);
-  const isBf16 = heldAs === "bf16" || (heldAs === "stored" && areBf16 && !backend.isUsingGpuDevice);
+  const isBf16 = heldAs === "bf16" || (heldAs === "stored" && areBf16 && usesNativeOps);
   if (isBf16 && !areBf16) {
     throw new UserError(
       `${folder}: model.weights: expected float32 for files that are not bf16 throughout, found bf16, which would train beside rounded ` +

@@ -7,7 +7,7 @@ import {
   splitPredictions,
 } from "../data/batch.ts";
 import { compileNamed, type Tensors } from "../engine/compile.ts";
-import { logProbabilityOf } from "../engine/ops.ts";
+import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import type { ModelConfig } from "./config.ts";

@@ -3,16 +3,9 @@
 //
 // Activations are matrices of one row per token. What training and generation do differently is only where attention finds its
 // keys and values, so that is a parameter.
-import {
-  attend,
-  biasWhere,
-  gatherRows,
-  packedAttention,
-  rmsNorm,
-  rotate,
-  swiGlu,
-} from "../engine/ops.ts";
-import { backend, type Tensor, tf } from "../engine/tf.ts";
+import { packedAttention, rmsNorm, rotate, swiGlu } from "../engine/kernels/kernels.ts";
+import { gatherRows } from "../engine/ops.ts";
+import { type Tensor, tf } from "../engine/tf.ts";
 import type { ModelConfig } from "./config.ts";
 import { outputWeightName } from "./model.ts";
 import { ropeInverseFrequencies } from "./ropeFrequencies.ts";
@@ -112,80 +105,18 @@ export function logits(config: ModelConfig, weights: Weights, hidden: Tensor): T
  * @param contexts int32 [rows, rowLength] an earlier segment of the row that a token sees beside its own, or its own
  */
 export function causalAttention(
-  config: ModelConfig,
+  { layers, heads, kvHeads, headDim, slidingWindow }: ModelConfig,
   positions: Tensor,
   segments: Tensor,
   contexts: Tensor = segments,
 ): Attention {
-  if (backend.isUsingGpuDevice) return batchedAttention(config, positions, segments, contexts);
+  const windows = Array.from({ length: layers }, (_, layer) => windowOf(slidingWindow, layer));
+  const places = { positions, segments, contexts };
+  const attention = packedAttention(places, windows, heads / kvHeads);
   return (queries, keys, values, layer) => {
-    const window = windowOf(config.slidingWindow, layer);
-    const mixed = packedAttention(queries, keys, values, segments, contexts, window);
-    return tf.reshape(mixed, [queries.shape[0]!, config.heads * config.headDim]);
+    const mixed = attention(queries, keys, values, windows[layer]!);
+    return tf.reshape(mixed, [queries.shape[0]!, heads * headDim]);
   };
-}
-
-/** As causalAttention, by batched products over whole rows: for GPUs. Empty places attend to each other. */
-export function batchedAttention(
-  config: ModelConfig,
-  positions: Tensor,
-  segments: Tensor,
-  contexts: Tensor,
-): Attention {
-  const [rows, rowLength] = segments.shape as [number, number];
-  const { heads, kvHeads, headDim, layers, slidingWindow } = config;
-  const groups = heads / kvHeads;
-  const windows = new Set(Array.from({ length: layers }, (_, i) => windowOf(slidingWindow, i)));
-  const biases = new Map(
-    [...windows].map((window) => {
-      const allowed = visibleTokens(positions, segments, contexts, window);
-      const bias = tf.reshape(biasWhere(allowed), [rows, 1, rowLength, rowLength]);
-      return [window, groups === 1 ? bias : tf.tile(bias, [1, 1, groups, 1])];
-    }),
-  );
-  return (queries, keys, values, layer) => {
-    const bias = biases.get(windowOf(slidingWindow, layer))!; // [rows, 1, groups * rowLength, rowLength]
-    // The query heads that share keys are stacked along the rows of the score matrix.
-    const q = tf.reshape(
-      tf.transpose(
-        tf.reshape(queries, [rows, rowLength, kvHeads, groups, headDim]),
-        [0, 2, 3, 1, 4],
-      ),
-      [rows, kvHeads, groups * rowLength, headDim],
-    );
-    const perHead = (x: Tensor) =>
-      tf.transpose(tf.reshape(x, [rows, rowLength, kvHeads, headDim]), [0, 2, 1, 3]);
-    const mixed = tf.reshape(attend(q, perHead(keys), perHead(values), bias), [
-      rows,
-      kvHeads,
-      groups,
-      rowLength,
-      headDim,
-    ]);
-    return tf.reshape(tf.transpose(mixed, [0, 3, 1, 2, 4]), [rows * rowLength, heads * headDim]);
-  };
-}
-
-/** Which tokens (last axis) each token (second axis) sees: bool [rows, rowLength, rowLength]. */
-function visibleTokens(
-  positions: Tensor,
-  segments: Tensor,
-  contexts: Tensor,
-  window: number | null,
-): Tensor {
-  const [rows, rowLength] = segments.shape as [number, number];
-  const order = tf.range(0, rowLength, 1, "int32");
-  const notLater = tf.greaterEqual(
-    tf.reshape(order, [rowLength, 1]),
-    tf.reshape(order, [1, rowLength]),
-  );
-  const ofQueries = (x: Tensor) => tf.reshape(x, [rows, rowLength, 1]);
-  const ofKeys = (x: Tensor) => tf.reshape(x, [rows, 1, rowLength]);
-  const isSeen = (of: Tensor) => tf.equal(ofQueries(of), ofKeys(segments));
-  const allowed = tf.logicalAnd(tf.logicalOr(isSeen(segments), isSeen(contexts)), notLater);
-  if (window === null) return allowed;
-  const distance = tf.sub(ofQueries(positions), ofKeys(positions));
-  return tf.logicalAnd(allowed, tf.less(distance, tf.scalar(window, "int32")));
 }
 
 /** The weights of one layer, by their names in it. */

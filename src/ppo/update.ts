@@ -9,7 +9,8 @@ import {
   splitByTokens,
 } from "../data/batch.ts";
 import { compileNamed, type Tensors } from "../engine/compile.ts";
-import { entropyOf, logProbabilityOf } from "../engine/ops.ts";
+import { logProbabilityOf } from "../engine/kernels/kernels.ts";
+import { entropyOf } from "../engine/ops.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";

@@ -1,5 +1,5 @@
 // The loss of the correctness classifier.
-import { logProbabilityOf } from "../engine/ops.ts";
+import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import type { Tensor } from "../engine/tf.ts";
 import { crossEntropy } from "../model/backward.ts";
 

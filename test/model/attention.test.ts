@@ -1,12 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { packedAttention } from "../../src/engine/ops.ts";
+import { nativeKernels } from "../../src/engine/kernels/native.ts";
+import { tensorflowKernels } from "../../src/engine/kernels/tensorflow.ts";
 import { backend, type Tensor, take, tf } from "../../src/engine/tf.ts";
-import type { ModelConfig } from "../../src/model/config.ts";
-import { batchedAttention } from "../../src/model/transformer.ts";
 import { largestDifference } from "../support/golden.ts";
 import { relativeDistance, runSftStep } from "../support/runSftStep.ts";
 
-// Our own ops for the CPU against TensorFlow's batched products, which are tested against PyTorch through whole models.
+// Native attention against TensorFlow's batched products, which are tested against PyTorch through whole models.
 
 const random = (seed: number, ...shape: number[]): Tensor =>
   tf.randomNormal(shape, 0, 1, "float32", seed);
@@ -49,9 +48,11 @@ describe.skipIf(backend.isUsingGpuDevice).each([
   const { heads, kvHeads, headDim, window } = sizes;
   test("packed segments see what they see in batched products, and so do their gradients", () => {
     const visible = [segments, contexts].map((x) => tf.tensor2d(x, undefined, "int32"));
-    const slidingWindow = window === null ? null : { size: window, layers: [0] };
-    const config = { heads, kvHeads, headDim, layers: 1, slidingWindow } as ModelConfig;
-    const places = tf.tensor1d(positions, "int32");
+    const places = {
+      positions: tf.tensor1d(positions, "int32"),
+      segments: visible[0]!,
+      contexts: visible[1]!,
+    };
     const inputs = [heads, kvHeads, kvHeads].map((n, i) =>
       random(i + 1, 2 * rowLength, n, headDim),
     );
@@ -59,17 +60,15 @@ describe.skipIf(backend.isUsingGpuDevice).each([
     const valueAndGradients = (f: (q: Tensor, k: Tensor, v: Tensor) => Tensor) => {
       const loss = () => {
         const [q, k, v] = inputs as [Tensor, Tensor, Tensor];
-        return tf.sum(tf.mul(tf.reshape(f(q, k, v), upstream.shape), upstream));
+        return tf.sum(tf.mul(f(q, k, v), upstream));
       };
       const { value, grads } = tf.engine().gradients(loss, inputs);
       return take([value, ...grads]);
     };
-    const own = valueAndGradients((q, k, v) =>
-      packedAttention(q, k, v, visible[0]!, visible[1]!, window),
-    );
-    const batched = valueAndGradients((q, k, v) =>
-      batchedAttention(config, places, visible[0]!, visible[1]!)(q, k, v, 0),
-    );
+    const [own, batched] = [nativeKernels, tensorflowKernels].map(({ packedAttention }) => {
+      const attention = packedAttention(places, [window], heads / kvHeads);
+      return valueAndGradients((q, k, v) => attention(q, k, v, window));
+    }) as [Float32Array[], Float32Array[]];
     expect(Math.abs(own[0]![0]! - batched[0]![0]!)).toBeLessThan(1e-3); // a sum of some 10^4 numbers
     for (const i of [1, 2, 3]) expect(largestDifference(own[i]!, batched[i]!)).toBeLessThan(1e-5);
   });
