@@ -29,6 +29,8 @@ export interface Compiled {
 interface Traced {
   readonly name: string;
   readonly outputs: number;
+  /** The variables that it uses, which follow its inputs. */
+  readonly handles: readonly number[];
 }
 
 let functions = 0;
@@ -57,7 +59,7 @@ export function compile(name: string, step: Step): Compiled {
     const infos = native.executeOp(
       entry.name,
       [],
-      backend.getInputTensorIds(inputs),
+      [...backend.getInputTensorIds(inputs), ...entry.handles],
       entry.outputs,
     );
     return infos.map((info) => backend.createOutputTensor(info));
@@ -120,9 +122,12 @@ function trace(name: string, step: Step, inputs: readonly Tensor[]): Traced {
         const type = attribute.type("T", typeNumber(outputs[i]!.dtype));
         return recorder.binding.executeOp("Identity", [type], [id], 1)[0]!.id;
       });
-      native.graphDefine(graph, name, inputIds, outputIds, recorder.writes);
+      // Variables are inputs, too: XLA compiles no function that looks them up by itself.
+      const { handles, writes } = recorder;
+      const handleIds = [...handles.values()].map(({ id }) => id);
+      native.graphDefine(graph, name, [...inputIds, ...handleIds], outputIds, writes);
       tf.dispose(outputs); // a step may have kept them from an inner tidy
-      return { name, outputs: outputs.length };
+      return { name, outputs: outputs.length, handles: [...handles.keys()] };
     });
   } catch (error) {
     throw new Error(`compiling ${name}: ${error instanceof Error ? error.message : error}`, {
@@ -137,10 +142,26 @@ function trace(name: string, step: Step, inputs: readonly Tensor[]): Traced {
 /** Ops on a variable that leave it as it is. */
 const readingOps = new Set(["ReadVariableOp", "ResourceGather"]);
 
-/** A binding that writes ops into a graph instead of running them. */
-function createRecorder(graph: Graph): { binding: Binding; writes: number[] } {
-  const handles = new Map<number, { id: number; lastWrite: number[]; readsSince: number[] }>();
-  const writes: number[] = []; // control ids of the ops that change a variable
+/** A variable's place in a graph, and the control ids of the ops on it. */
+interface Handle {
+  readonly id: number;
+  lastWrite: number[];
+  readsSince: number[];
+}
+
+/** What writes ops into a graph. */
+interface Recorder {
+  /** Takes the place of the binding that runs them. */
+  readonly binding: Binding;
+  /** By the ids of the variables' handles. */
+  readonly handles: ReadonlyMap<number, Handle>;
+  /** Control ids of the ops that change a variable. */
+  readonly writes: readonly number[];
+}
+
+function createRecorder(graph: Graph): Recorder {
+  const handles = new Map<number, Handle>();
+  const writes: number[] = [];
 
   const handleOf = (id: number) => {
     let handle = handles.get(id);
@@ -204,7 +225,7 @@ function createRecorder(graph: Graph): { binding: Binding; writes: number[] } {
     },
     executeOp,
   } as unknown as Binding;
-  return { binding, writes };
+  return { binding, handles, writes };
 }
 
 /** The tfjs op or kernel on the stack that asked for the data, for the error message. */
