@@ -115,6 +115,11 @@ describe("arithmetic", () => {
     expect(operationsOf("sft", config, [[row], [row]])).toBe(2 * 3 * expected);
   });
 
+  test("frozen weights have no gradients: an adapter's step takes two products for three", () => {
+    const whole = operationsOf("sft", config, [[row]]);
+    expect(operationsOf("sft", config, [[row]], true)).toBe((2 / 3) * whole);
+  });
+
   test("a reranker reads EOS, too, and predicts once, one of 2", () => {
     const [first, last] = [5 * (32 + 52), 5 * 32 + 52];
     const expected = 2 * (first + last + 2 * 2 * 15 * 4 + 4 * 2);
@@ -143,9 +148,10 @@ describe("report", () => {
     };
     const [, , row] = table([result]).split("\n");
     expect(row!.replace(/ +/g, " ")).toContain(
-      "| 1280 | 853 | 1.50 (1.00 to 3.00) | | 1.1 met | 60 | 100 | 0.60 met |",
+      "| 1280 | 853 | 1.50 (1.00 to 3.00) | | 1.1 met | 60 | 100 | 0.60 (goal 0.7, met) |",
     );
     expect(row!.replace(/ +/g, " ")).toContain("| 4 | 15.0 | 25 % | 17 % |");
+    expect(table([{ ...result, work: "sft-lora" }])).toContain("0.60 (goal 0.6, met)");
   });
 
   test("a picture has one panel per axis and quantity, on logarithmic scales", () => {

@@ -13,16 +13,20 @@ const passes: Record<Kind, number> = {
   products: 0,
 };
 
+/** Frozen weights have no gradients: backwards is one product for one, too. The adapter's own arithmetic, some percent, is not counted. */
+const adapterPasses: Partial<Record<Kind, number>> = { sft: 2, reft: 1 + 1 + 2 * 2 };
+
 /** Multiplications and additions that work on these batches needs: real tokens alone, each read once per pass. */
 export function operationsOf(
   kind: Kind,
   config: ModelConfig,
   batches: readonly (readonly Sequence[])[],
+  trainsAdapter = false,
 ): number {
   const forward = batches
     .flat()
     .reduce((sum, row) => sum + forwardOperations(kind, config, row), 0);
-  return passes[kind] * forward;
+  return (trainsAdapter ? adapterPasses[kind]! : passes[kind]) * forward;
 }
 
 /** 2 m k n for each product of [m, k] and [k, n]; of attention's, what lies under the diagonal. */

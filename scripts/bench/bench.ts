@@ -58,7 +58,8 @@ async function measure(work: Work, model: ModelName, options: Options): Promise<
   const loadBefore = load();
   const batches = drawBatches(work, model);
   const arithmetic = work.kind !== "rewards" && {
-    gigaOperations: operationsOf(work.kind as Kind, modelConfig(model), batches) / 1e9,
+    gigaOperations:
+      operationsOf(work.kind as Kind, modelConfig(model), batches, work.trainsAdapter) / 1e9,
     peak: await measurePeak(model, options),
   };
   const jobPath = writeJob(jobOf(work, batches, { model: modelFolder(model), threads, precision }));

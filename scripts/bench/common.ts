@@ -14,7 +14,8 @@ const tsx = [process.execPath, "--import", "tsx"];
 /** The folder of a model, written once. */
 export function modelFolder(name: ModelName): string {
   const folder = join(cache, name);
-  if (!existsSync(folder)) {
+  if (!existsSync(join(folder, "lora"))) {
+    rmSync(folder, { recursive: true, force: true }); // of an older benchmark
     mkdirSync(cache, { recursive: true });
     const temporary = `${folder}.tmp`;
     rmSync(temporary, { recursive: true, force: true });

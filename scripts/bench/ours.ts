@@ -13,7 +13,7 @@ import type { Question } from "../../src/generate/answer.ts";
 import { createGenerator, type Prompt } from "../../src/generate/generate.ts";
 import { createResponseBackward } from "../../src/model/backward.ts";
 import { classifierParameters, loadClassifier } from "../../src/model/classifier.ts";
-import { loadModel } from "../../src/model/model.ts";
+import { loadModel, type Model, trainedVariables } from "../../src/model/model.ts";
 import { openSafetensors } from "../../src/model/safetensors.ts";
 import { createScorer, createValueHead } from "../../src/model/score.ts";
 import { readWeights } from "../../src/model/weights.ts";
@@ -24,6 +24,7 @@ import { createBackward as createRerankBackward } from "../../src/rerank/backwar
 import { createJudge, type Judge } from "../../src/reward/judge.ts";
 import { createSandbox } from "../../src/reward/sandbox/sandbox.ts";
 import { Rng } from "../../src/rng.ts";
+import { openReference } from "../../src/run/trainedModel.ts";
 import { productRows } from "./arithmetic.ts";
 import { type Command, peakMegabytes, type Reply } from "./side.ts";
 import type { Job } from "./workloads.ts";
@@ -41,9 +42,19 @@ interface Worker {
   close?(): Promise<void>;
 }
 
-function startSft({ model: folder, batches, settings }: Job): Worker {
-  const model = loadModel(folder);
-  const adamW = new AdamW([{ variables: [...model.parameters.values()] }], settings);
+/** The folder of the model that is trained. */
+const trainedFolder = ({ model, trainsAdapter }: Job) =>
+  trainsAdapter ? join(model, "lora") : model;
+
+/** What the configurations for adapters do: the frozen weights in bf16. */
+function loadTrained(job: Job): Model {
+  return loadModel(trainedFolder(job), job.trainsAdapter ? "bf16" : "float32");
+}
+
+function startSft(job: Job): Worker {
+  const { batches, settings } = job;
+  const model = loadTrained(job);
+  const adamW = new AdamW([{ variables: [...trainedVariables(model).values()] }], settings);
   const backward = createResponseBackward("sft", model, adamW, { microBatchTokens });
   return { step: () => updateOn(batches, backward, adamW, settings) };
 }
@@ -148,11 +159,11 @@ async function startJudge({ settings }: Job): Promise<{ judge: Judge; close(): P
 async function startReft(job: Job): Promise<Worker> {
   const { model: folder, batches, settings, program } = job;
   const [rows] = batches as [Sequence[]];
-  const policy = loadModel(folder);
+  const policy = loadTrained(job);
   const valueHead = createValueHead(policy.config);
   using file = openSafetensors(join(folder, "value_head.safetensors"));
   for (const [name, variable] of valueHead) variable.load(file.readFloat32(name));
-  const groups = [policy.parameters, valueHead].map((variables) => ({
+  const groups = [trainedVariables(policy), valueHead].map((variables) => ({
     variables: [...variables.values()],
   }));
   const adamW = new AdamW(groups, settings);
@@ -173,7 +184,7 @@ async function startReft(job: Job): Promise<Worker> {
       decode: (tokens: readonly number[]) => withNumber(program, sum(tokens)),
     } as unknown as Tokenizer,
     policy: createScorer(policy, valueHead),
-    reference: createScorer(loadModel(folder)),
+    reference: createScorer(openReference(trainedFolder(job), policy).model),
   };
   const questions = rows.map(
     ({ prompt }, i): Question => ({

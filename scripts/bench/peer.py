@@ -1,5 +1,5 @@
 """The other side of the benchmark: transformers on PyTorch as its users run it, and the structure of the ReFT authors' code
-(lqtrung1998/mwp_ReFT) where that is the measure. float32, or float32 weights under bf16 autocast; padded batches with attention masks, generate
+(lqtrung1998/mwp_ReFT) where that is the measure; adapters as peft has them. float32, or float32 weights under bf16 autocast; padded batches with attention masks, generate
 with its cache, fused AdamW.
 
 Reads a job and then, line by line on standard input, what to do; answers each line with one line of JSON, as ours.ts does:
@@ -21,6 +21,9 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.utils import clip_grad_norm_
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, LogitsProcessor
+
+if JOB.get("trainsAdapter"):
+    from peft import PeftModel
 
 if JOB["kind"] in ("reft", "rewards"):  # elsewhere it would only cost memory
     import math
@@ -48,6 +51,18 @@ def load(folder):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
+def load_trained(job):
+    """The model, or its adapter beside frozen weights: of bf16 in the file, of float32 in memory, as on the other side where they count."""
+    if not job["trainsAdapter"]:
+        return load(job["model"])
+    folder = Path(job["model"])
+    return PeftModel.from_pretrained(load(folder / "bf16"), folder / "lora", is_trainable=True)
+
+
+def trained(model):
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
 def fused_adamw(parameters, settings):
     return torch.optim.AdamW(
         parameters,
@@ -66,7 +81,7 @@ class Training:
         self.settings = job["settings"]
         self.model = model.train()
         self.forward = torch.compile(model) if compiles else model
-        self.parameters = list(model.parameters())
+        self.parameters = trained(model)
         self.optimizer = fused_adamw(self.parameters, self.settings)
 
     def update(self, batch):
@@ -82,7 +97,7 @@ class Training:
 class Sft:
     def __init__(self, job, compiles):
         self.batches = job["batches"]
-        self.training = Training(job, load(job["model"]), compiles)
+        self.training = Training(job, load_trained(job), compiles)
 
     def step(self, _):
         updates = [self.training.update(self.collate(batch)) for batch in self.batches]
@@ -201,13 +216,17 @@ class Reft:
 
     def __init__(self, job, compiles):
         self.rows, self.settings, self.program = job["batches"][0], job["settings"], job["program"]
-        self.model = load(job["model"])
+        self.model = load_trained(job)
         self.model.generation_config.eos_token_id = None
-        self.reference = load(job["model"]).eval()
+        if job["trainsAdapter"]:  # as TRL has it: a frozen copy of the adapter beside the same weights
+            self.model.load_adapter(Path(job["model"]) / "lora", adapter_name="reference")
+            self.reference = self.with_reference_adapter
+        else:
+            self.reference = load(job["model"]).eval()
         head = load_file(Path(job["model"]) / "value_head.safetensors")
         self.value_head = torch.nn.Linear(head["value_head.weight"].shape[1], 1)
         self.value_head.load_state_dict({k.split(".")[1]: v for k, v in head.items()})
-        self.parameters = [*self.model.parameters(), *self.value_head.parameters()]
+        self.parameters = [*trained(self.model), *self.value_head.parameters()]
         self.optimizer = fused_adamw(self.parameters, self.settings)
 
     def forward(self, tokens, mask):
@@ -215,6 +234,12 @@ class Reft:
             output = self.model(tokens, attention_mask=mask, output_hidden_states=True)
             values = self.value_head(output.hidden_states[-1])[:, :, 0]
         return output.logits.float(), values.float()
+
+    def with_reference_adapter(self, *args, **kwargs):
+        self.model.set_adapter("reference", inference_mode=True)
+        output = self.model(*args, **kwargs)
+        self.model.set_adapter("default")
+        return output
 
     def roll_out(self, responses):
         if responses is None:

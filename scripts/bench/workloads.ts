@@ -57,6 +57,8 @@ export interface Job {
   readonly program: string;
   /** Programs per batch, where no model writes them. */
   readonly programs: number;
+  /** Trains the model's adapter beside its weights in bf16: the folders "lora" and "bf16" in the model's. */
+  readonly trainsAdapter: boolean;
   readonly settings: typeof settings;
 }
 
@@ -112,12 +114,16 @@ export interface Work {
   readonly unit: "loss tokens" | "tokens" | "answers" | "programs" | "starts";
   /** Least throughput relative to the peer's, by the peer's variant. */
   readonly goals: { readonly eager: number; readonly compile?: number };
+  /** Most memory relative to the peer's; without it 0.7. */
+  readonly memoryGoal?: number;
+  readonly trainsAdapter?: true;
   readonly usesSympy?: true;
 }
 
 export type Variant = keyof Work["goals"];
 
 const batchOf32 = { batches: 1, batchSize: 32 } as const;
+const adapterAlone = { trainsAdapter: true, memoryGoal: 0.6 } as const;
 
 export const works: readonly Work[] = [
   {
@@ -127,6 +133,10 @@ export const works: readonly Work[] = [
   {
     ...{ name: "sft-svamp", title: "SFT step, SVAMP lengths", kind: "sft", lengths: "svamp" },
     ...{ batches: 2, batchSize: 32, unit: "loss tokens", goals: { eager: 2 } },
+  },
+  {
+    ...{ name: "sft-lora", title: "LoRA SFT step, SVAMP lengths", kind: "sft", lengths: "svamp" },
+    ...{ batches: 2, batchSize: 32, unit: "loss tokens", goals: { eager: 1.2 }, ...adapterAlone },
   },
   {
     ...{ name: "rollout-full", title: "rollouts, full batches", kind: "rollout", lengths: "full" },
@@ -140,6 +150,10 @@ export const works: readonly Work[] = [
   {
     ...{ name: "reft", title: "whole ReFT step, SVAMP lengths", kind: "reft", lengths: "svamp" },
     ...{ ...batchOf32, unit: "tokens", goals: { eager: 3 } },
+  },
+  {
+    ...{ name: "reft-lora", title: "whole LoRA ReFT step, SVAMP lengths", kind: "reft" },
+    ...{ lengths: "svamp", ...batchOf32, unit: "tokens", goals: { eager: 2 }, ...adapterAlone },
   },
   {
     ...{ name: "rerank", title: "rerank training step, SVAMP lengths", kind: "rerank" },
@@ -206,7 +220,8 @@ export function unitsOf(work: Work, batches: readonly (readonly Sequence[])[]): 
 type JobOptions = Pick<Job, "kind" | "model" | "threads" | "batches"> & Partial<Job>;
 
 export function createJob(options: JobOptions): Job {
-  return { precision: "float32", endsAtEos: false, program, programs: 32, settings, ...options };
+  const always = { program, programs: 32, settings };
+  return { precision: "float32", endsAtEos: false, trainsAdapter: false, ...always, ...options };
 }
 
 export function jobOf(
@@ -220,6 +235,7 @@ export function jobOf(
     batches: work.kind === "rewards" ? batches.map(() => []) : batches,
     endsAtEos: work.lengths === "svamp",
     programs: work.batchSize,
+    trainsAdapter: work.trainsAdapter ?? false,
     ...(work.usesSympy && { program: sympyProgram }),
   });
 }
