@@ -6,7 +6,7 @@ import type { Argv, CommandModule } from "yargs";
 import { asUserError, messageOf, show, UserError } from "./errors.ts";
 import { endOnInterrupt } from "./run/interrupts.ts";
 import { suggestion } from "./suggest.ts";
-import { print, visible } from "./terminal.ts";
+import { leaveLine, print, visible } from "./terminal.ts";
 
 interface Entry {
   readonly describe: string;
@@ -304,6 +304,7 @@ function camelCase(option: string): string {
 
 /** Prints what went wrong to standard error. Returns the exit code. */
 function report(error: unknown, name: string, options: readonly string[]): number {
+  leaveLine();
   const expected = asUserError(error);
   if (expected !== undefined) {
     process.stderr.write(visible(`${name}: ${withFlags(expected.message, options)}\n`));

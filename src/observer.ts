@@ -19,6 +19,8 @@ export interface Observer {
   readonly onMessage?: ((text: string) => void) | undefined;
   /** How far it is, after each step. */
   readonly onProgress?: ((progress: ProgressReport) => void) | undefined;
+  /** What it begins to do, where that takes a while: "measuring 200 dev questions". */
+  readonly onActivity?: ((activity: string) => void) | undefined;
   /** Stops the task between two steps, with a checkpoint or whole lines: it throws an InterruptedError. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -15,6 +15,7 @@ import { meanLogs } from "../reward/logs.ts";
 import { Rng } from "../rng.ts";
 import { writeSamples } from "../run/metrics.ts";
 import { endTokens } from "../run/modelFolder.ts";
+import { doing } from "../run/progress.ts";
 import type { Run } from "../run/run.ts";
 import type { Measurement } from "../run/steps.ts";
 
@@ -95,6 +96,7 @@ export function createAccuracyMeasure(
   let best = before;
   return {
     async measure(step) {
+      using _ = doing(`measuring ${questions.length} dev questions`);
       const answers = await evaluator.evaluate(questions);
       writeSamples(run, step, answers.map(answerRecord));
       const figures = evaluationMetrics(answers);

@@ -44,7 +44,7 @@ import {
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun, type Run } from "../run/run.ts";
-import { runSteps } from "../run/steps.ts";
+import { type Figures, runSteps, tokensPerSecond } from "../run/steps.ts";
 import { baseOf, describeSize, openReference, openTrained } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
 import { createAlarms } from "./alarms.ts";
@@ -262,6 +262,10 @@ export async function trainReft(
     };
   };
 
+  const answersPerRound = sampling.questionsPerStep * sampling.samplesPerQuestion;
+  const sampledTokens = (figures: Figures) =>
+    figures["response/lengthTokens"]! * answersPerRound * (figures["rollout/rounds"] ?? 1);
+
   const plan = {
     label: "ReFT",
     totalSteps,
@@ -285,6 +289,7 @@ export async function trainReft(
         correct: percent(figures["reward/correctFraction"]!),
         kl: figures["kl/reference"]?.toFixed(3) ?? "-",
         best: percent(accuracy.best()),
+        ...tokensPerSecond(sampledTokens(figures), figures),
       }),
     });
   } finally {

@@ -24,6 +24,7 @@ import {
 } from "./checkpointFiles.ts";
 import { type Disk, replaceFile } from "./disk.ts";
 import { syncMetrics } from "./metrics.ts";
+import { doing } from "./progress.ts";
 
 export interface Checkpoint {
   readonly folder: string;
@@ -62,6 +63,7 @@ export interface NewCheckpoint {
  */
 export async function saveCheckpoint(run: CheckpointOwner, made: NewCheckpoint): Promise<string> {
   assertJson(made.state, "state");
+  using _ = doing(`checkpoint of step ${made.step}`);
   const { disk } = run;
   const home = checkpointsIn(run.folder);
   const before = namedIn(run.folder);

@@ -3,7 +3,7 @@
 
 import { UserError } from "../errors.ts";
 import { observer } from "../observer.ts";
-import { outliveTerminal } from "../terminal.ts";
+import { aboveLine, clearLine, outliveTerminal } from "../terminal.ts";
 import { endAtSignals } from "./signals.ts";
 
 /**
@@ -81,8 +81,10 @@ export function watchInterrupts(): Interrupts {
       ["SIGINT", "SIGTERM"],
       "\nInterrupted again: ended at once; the same command goes on from what was saved before.\n",
     );
-    process.stderr.write(
-      "\nStopping when this step is done and saved. Ctrl-C again ends at once, without saving it.\n",
+    aboveLine(() =>
+      process.stderr.write(
+        `${process.stderr.isTTY ? clearLine : ""}Stopping when this step is done and saved. Ctrl-C again ends at once, without saving it.\n`,
+      ),
     );
   };
   for (const signal of signals) {

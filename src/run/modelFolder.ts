@@ -19,6 +19,7 @@ import { readAdapterFolder } from "../model/adapter.ts";
 import { type ModelConfig, toGenerationConfig } from "../model/config.ts";
 import { checkHoldsModel, type HeldAs, loadModel, type Model, saveModel } from "../model/model.ts";
 import { type AnswerForm, answerForm } from "../rewardConfig.ts";
+import { doing } from "./progress.ts";
 
 /** How a model was taught to answer: what evaluation needs to ask in the same way. */
 export interface AnswerFormat {
@@ -46,6 +47,7 @@ export function loadModelFolder(
   weights?: HeldAs,
 ): { model: Model; tokenizer: Tokenizer } {
   checkHoldsModel(folder);
+  using _ = doing("loading the model");
   const tokenizer = loadTokenizer(tokenizerFolderOf(folder));
   const model = loadModel(folder, weights);
   checkVocabulary(tokenizer, model.config, folder);

@@ -8,7 +8,7 @@ import { makeFolder } from "../folders.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
 import { InterruptedError, type Interrupts } from "./interrupts.ts";
 import { logMetrics } from "./metrics.ts";
-import { createProgress, type ProgressFields } from "./progress.ts";
+import { createProgress, doing, type ProgressFields } from "./progress.ts";
 import type { Run } from "./run.ts";
 
 /** Figures by their names in metrics.jsonl. */
@@ -79,6 +79,7 @@ export async function runSteps(
       await save(0, true);
     }
     for (let step = firstStep; step < totalSteps; step++) {
+      using _ = step === firstStep ? doing("compiling the first step") : undefined;
       const startedAt = performance.now();
       const taken = await parts.step(step);
       const done = step + 1;
@@ -94,7 +95,7 @@ export async function runSteps(
       const measured = isMeasured ? await parts.measure(done) : undefined;
       const figures = { ...taken, ...costs, ...measured?.figures };
       logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, figures);
-      progress.update(done, parts.shown(figures));
+      progress.update(done, { ...parts.shown(figures), memory: gigabytes(figures) });
       const isDue = saveEverySteps !== null && done % saveEverySteps === 0;
       if (isMeasured || stops || isDue) await save(done, measured?.isBest ?? false);
       if (stops && !isLast)
@@ -105,4 +106,13 @@ export async function runSteps(
   } finally {
     progress.stop();
   }
+}
+
+/** For the progress: so many tokens were learned from, or sampled, in the step of these figures. */
+export function tokensPerSecond(tokens: number, figures: Figures): ProgressFields {
+  return { "tok/s": (tokens / figures["time/stepSeconds"]!).toFixed(0) };
+}
+
+function gigabytes({ "memory/peakMegabytes": megabytes }: Figures): string {
+  return `${(megabytes! / 1000).toFixed(1)}GB`;
 }

@@ -21,6 +21,7 @@ import {
 } from "../model/model.ts";
 import { Rng } from "../rng.ts";
 import { loadModelFolder } from "./modelFolder.ts";
+import { doing } from "./progress.ts";
 
 /** What the settings say about how a model is trained. */
 export interface Training {
@@ -80,6 +81,7 @@ export interface Reference extends Disposable {
  */
 export function openReference(folder: string, policy: Model): Reference {
   if (!policy.adapter) {
+    using _ = doing("loading the reference model");
     const model = loadModel(folder);
     return { model, [Symbol.dispose]: () => disposeModel(model) };
   }

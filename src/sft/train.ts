@@ -44,7 +44,7 @@ import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
 import { createScheduledUpdate } from "../run/scheduledUpdate.ts";
-import { runSteps } from "../run/steps.ts";
+import { runSteps, tokensPerSecond } from "../run/steps.ts";
 import { baseOf, describeSize, openTrained } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
 
@@ -154,6 +154,7 @@ export async function trainSft(
       shown: (figures) => ({
         loss: figures["sft/loss"]!.toFixed(3),
         ...(accuracy.best() >= 0 && { dev: percent(accuracy.best()) }),
+        ...tokensPerSecond(figures["sft/lossTokens"]!, figures),
       }),
     });
   } finally {
