@@ -51,10 +51,12 @@ describe("a task with an observer", () => {
     const [folder, whole] = [join(home, "stopped"), join(home, "whole")];
     const messages: string[] = [];
     const steps: number[] = [];
+    const activities: string[] = [];
     const stop = new AbortController();
     const observer: reft.Observer = {
       signal: stop.signal,
       onMessage: (text) => messages.push(text),
+      onActivity: (activity) => activities.push(activity),
       onProgress: ({ label, done, total, figures }) => {
         expect([label, total, Object.keys(figures)[0]]).toEqual(["SFT", 6, "loss"]);
         steps.push(done);
@@ -67,6 +69,10 @@ describe("a task with an observer", () => {
     await expect(training).rejects.toThrow(reft.InterruptedError);
     expect(steps).toEqual([1, 2, 3]);
     expect(messages[0]).toMatch(/^SFT: 12 examples/);
+    expect(messages[1]).toMatch(/^dev after step 3: .*\nquestion +answer +gold +outcome\n/);
+    expect(activities).toEqual([
+      ...["compiling the first step", "measuring 4 dev questions", "checkpoint of step 3"],
+    ]);
 
     await reft.trainSft(config, folder);
     await reft.trainSft(config, whole);

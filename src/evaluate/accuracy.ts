@@ -15,9 +15,11 @@ import { meanLogs } from "../reward/logs.ts";
 import { Rng } from "../rng.ts";
 import { writeSamples } from "../run/metrics.ts";
 import { endTokens } from "../run/modelFolder.ts";
-import { doing } from "../run/progress.ts";
+import { doing, percent } from "../run/progress.ts";
 import type { Run } from "../run/run.ts";
 import type { Measurement } from "../run/steps.ts";
+import { columnsOf, say } from "../terminal.ts";
+import { answersTable } from "./answersTable.ts";
 
 export interface EvaluationOptions {
   /** Responses generated side by side. */
@@ -79,6 +81,9 @@ export function evaluationMetrics(answers: readonly Answer[]): Record<string, nu
   return Object.fromEntries(entries.map(([name, value]) => [`eval/${name}`, value]));
 }
 
+/** How wide the tables in a log are. */
+const columnsOfLog = 100;
+
 /** Measures the dev accuracy of a run's weights, writes the answers down, and knows the best so far. */
 export interface AccuracyMeasure {
   measure(step: number): Promise<Measurement>;
@@ -101,6 +106,10 @@ export function createAccuracyMeasure(
       writeSamples(run, step, answers.map(answerRecord));
       const figures = evaluationMetrics(answers);
       const accuracy = figures["eval/accuracy"]!;
+      say(
+        `dev after step ${step}: ${percent(accuracy)} of ${answers.length} right, of which some:\n` +
+          answersTable(answers, columnsOf(process.stderr) ?? columnsOfLog),
+      );
       const isBest = accuracy > best;
       best = Math.max(best, accuracy);
       return { isBest, figures };
