@@ -7,6 +7,7 @@ import { readablePointer } from "../run/checkpointFiles.ts";
 import { defaultRunFolder } from "../run/run.ts";
 import { trainSft } from "../sft/train.ts";
 import { print } from "../terminal.ts";
+import { printNext } from "./next.ts";
 import { fromProject } from "./project.ts";
 
 interface TrainArguments {
@@ -76,7 +77,9 @@ export const trainSftCommand: CommandModule<object, TrainArguments> = {
   handler: async (args) => {
     const file = fromProject("config", args.config, ["warmup.yaml"]);
     const folder = args.output ?? defaultRunFolder(file);
-    report(folder, await trainSft(loadConfig("sft", file, overridesOf(args)), folder));
+    const config = loadConfig("sft", file, overridesOf(args));
+    report(folder, await trainSft(config, folder));
+    printNext(file, folder, config);
   },
 };
 
@@ -87,7 +90,9 @@ export const trainReftCommand: CommandModule<object, TrainArguments> = {
   handler: async (args) => {
     const file = fromProject("config", args.config, ["reft.yaml"]);
     const folder = args.output ?? defaultRunFolder(file);
-    report(folder, await trainReft(loadConfig("reft", file, overridesOf(args)), folder));
+    const config = loadConfig("reft", file, overridesOf(args));
+    report(folder, await trainReft(config, folder));
+    printNext(file, folder, config);
   },
 };
 
@@ -106,7 +111,9 @@ export const trainRerankCommand: CommandModule<object, TrainArguments> = {
   handler: async (args) => {
     const file = fromProject("config", args.config, ["rerank.yaml"]);
     const folder = args.output ?? defaultRunFolder(file);
-    const best = await trainRerank(loadConfig("rerank", file, overridesOf(args)), folder);
+    const config = loadConfig("rerank", file, overridesOf(args));
+    const best = await trainRerank(config, folder);
     report(folder, best, "accuracy of the choice among all samples");
+    printNext(file, folder, config);
   },
 };
