@@ -2,9 +2,10 @@
 import { dirname } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { jsonText, writeFileAtomically } from "../data/jsonl.ts";
+import { fitTables } from "../evaluate/fitTables.ts";
 import { tryFolder } from "../folders.ts";
 import { compare, comparisonTable } from "../tasks/compare.ts";
-import { print } from "../terminal.ts";
+import { columnsOf, print } from "../terminal.ts";
 
 const folder = (which: string) =>
   ({
@@ -27,6 +28,6 @@ export const compareCommand: CommandModule<object, Arguments> = {
     if (output !== undefined) tryFolder(dirname(output));
     const comparison = compare(a, b);
     if (output !== undefined) writeFileAtomically(output, jsonText(comparison));
-    print(comparisonTable(comparison));
+    print(fitTables(comparisonTable(comparison), columnsOf(process.stdout)));
   },
 };

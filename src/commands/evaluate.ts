@@ -1,9 +1,10 @@
 // `reft evaluate`: prints the accuracy on a data set, and with samples the table of votes and pass@k.
 import { basename, join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
+import { fitTables } from "../evaluate/fitTables.ts";
 import { methodsTable } from "../evaluate/tables.ts";
 import { evaluate } from "../tasks/evaluate.ts";
-import { print } from "../terminal.ts";
+import { columnsOf, print } from "../terminal.ts";
 import { askingArguments, askingOptions } from "./asking.ts";
 
 const options = {
@@ -40,7 +41,8 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
     print(
       `Top-1 ${(100 * accuracy).toFixed(1)} % (${correct} of ${questions}; 95 % interval ${low} to ${high})`,
     );
-    if (samples !== undefined) print(`\n${methodsTable([metrics])}\n`);
+    if (samples !== undefined)
+      print(`\n${fitTables(methodsTable([metrics]), columnsOf(process.stdout))}\n`);
     print(`Every question in ${join(output, "questions.jsonl")}`);
   },
 };

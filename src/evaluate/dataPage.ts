@@ -1,10 +1,11 @@
-// What `reft check-data` prints: the figures of a data file, and some rows as a model sees them, at 80 columns.
+// What `reft check-data` prints: the figures of a data file, and some rows as a model sees them, in the width of a terminal.
 import { continuationText } from "../data/continuation.ts";
 import type { Example } from "../data/examples.ts";
 import { formatPrompt } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { show } from "../errors.ts";
 import type { Verdict } from "../reward/judge.ts";
+import { columnsOf } from "../terminal.ts";
 import { problemOf } from "./checkGold.ts";
 
 /** Lengths of one part of all rows. */
@@ -56,24 +57,26 @@ export interface DataCheck {
 /** What it takes to show tokens. */
 type TokenTexts = Pick<Tokenizer, "decode" | "encode" | "controlTokens">;
 
-const width = 78;
+/** Longer lines are harder to read. */
+const widestPage = 80;
 const wrongShown = 5;
 
-export function dataPage(check: DataCheck): string {
+export function dataPage(check: DataCheck, columns = columnsOf(process.stdout)): string {
+  const width = Math.min(columns ?? widestPage, widestPage) - 2;
   const { path, rows, judged, warning, shown, decode } = check;
   return [
-    sentence(`${path}: ${rows} rows, ${judged.length} with a chain of thought`),
-    ...(warning === undefined ? [] : [sentence(`warning: ${warning}`)]),
-    rewardSection(check),
-    lengthsSection(check),
-    duplicatesSection(check),
+    sentence(width, `${path}: ${rows} rows, ${judged.length} with a chain of thought`),
+    ...(warning === undefined ? [] : [sentence(width, `warning: ${warning}`)]),
+    rewardSection(check, width),
+    lengthsSection(check, width),
+    duplicatesSection(check, width),
     ...(shown.length === 0 ? [] : [legend(decode !== undefined)]),
-    ...shown.map((row) => rowSection(row, check)),
+    ...shown.map((row) => rowSection(row, check, width)),
   ].join("\n\n");
 }
 
 /** Counts by what came out, and the first rows that are not right. */
-function rewardSection({ judged, isOwn }: DataCheck): string {
+function rewardSection({ judged, isOwn }: DataCheck, width: number): string {
   const counts = new Map<string, number>();
   for (const { verdict } of judged) {
     const kind = verdict.correct ? "right" : kindOf(verdict);
@@ -87,7 +90,7 @@ function rewardSection({ judged, isOwn }: DataCheck): string {
   return [
     "What the reward says of the chains of thought",
     ...[...counts].map(([kind, count]) => `  ${kind.padEnd(16)}${String(count).padStart(7)}`),
-    ...[...problems.slice(0, wrongShown), ...rest].map((line) => sentence(line, "  ")),
+    ...[...problems.slice(0, wrongShown), ...rest].map((line) => sentence(width, line, "  ")),
   ].join("\n");
 }
 
@@ -95,30 +98,33 @@ function kindOf({ outcome }: Verdict): string {
   return outcome.kind === "answer" ? "wrong answer" : outcome.kind;
 }
 
-function lengthsSection({ unit, lengths }: DataCheck): string {
+function lengthsSection({ unit, lengths }: DataCheck, width: number): string {
   const titles = ["median", "95 %", "longest", "limit", "over it"];
-  const line = (name: string, cells: readonly (string | number)[]) =>
-    `${name.padEnd(22)}${cells.map((cell) => String(cell).padStart(9)).join("")}`;
-  return [
-    line(`Lengths in ${unit}`, titles),
-    ...lengths.map(({ name, median, at95, most, limit, over }) =>
-      line(`  ${name}`, [
-        median,
-        at95,
-        most,
-        limit ?? "none",
-        limit === undefined ? "" : over,
-      ]).trimEnd(),
-    ),
-  ].join("\n");
+  const rows = lengths.map(({ name, median, at95, most, limit, over }) => {
+    const cells = [median, at95, most, limit ?? "none", limit === undefined ? "" : over];
+    return [`  ${name}`, ...cells.map(String)];
+  });
+  const table = [[`Lengths in ${unit}`, ...titles], ...rows];
+  const isNarrow = width < 22 + 9 * titles.length;
+  const widths = titles.map((_, c) =>
+    Math.max(isNarrow ? 0 : 9, 1 + Math.max(...table.map((cells) => cells[c + 1]!.length))),
+  );
+  return table
+    .map(([name, ...cells]) =>
+      [name!.padEnd(isNarrow ? 21 : 22), ...cells.map((cell, c) => cell.padStart(widths[c]!))]
+        .join("")
+        .trimEnd(),
+    )
+    .join("\n");
 }
 
-function duplicatesSection({ repeated, others }: DataCheck): string {
+function duplicatesSection({ repeated, others }: DataCheck, width: number): string {
   return [
     "Duplicates",
     `  questions that stand more than once: ${repeated}`,
     ...others.map(({ path, rows, same, variants }) =>
       sentence(
+        width,
         `of ${rows} questions of ${path}: ${same} stand here, too, ${variants} have a variant here`,
         "  ",
       ),
@@ -136,33 +142,37 @@ function legend(hasTokens: boolean): string {
 function rowSection(
   { example, verdict, tokens }: ShownRow,
   { decode, isOwn }: Pick<DataCheck, "decode" | "isOwn">,
+  width: number,
 ): string {
   const { id, question, cot, answer } = example;
   const problem = verdict && problemOf(verdict, answer, isOwn);
   const judged = verdict === undefined ? "no chain of thought" : (problem ?? "right");
-  const title = sentence(`== ${show(id)}, answer ${show(answer)}: ${judged}`);
+  const title = sentence(width, `== ${show(id)}, answer ${show(answer)}: ${judged}`);
   if (tokens === undefined || decode === undefined)
     return [
       title,
-      part("prompt", marked(formatPrompt(question))),
-      ...(cot === undefined ? [] : [part("completion", marked(cot))]),
+      part(width, "prompt", marked(formatPrompt(question))),
+      ...(cot === undefined ? [] : [part(width, "completion", marked(cot))]),
     ].join("\n");
   const { prompt, completion, given } = tokens;
-  const sections = [title, part(`prompt, ${prompt.length} tokens`, tokensText(prompt, decode))];
+  const sections = [
+    title,
+    part(width, `prompt, ${prompt.length} tokens`, tokensText(prompt, decode)),
+  ];
   if (cot !== undefined)
     sections.push(
-      part(`completion, ${completion.length} tokens`, tokensText(completion, decode, given)),
+      part(width, `completion, ${completion.length} tokens`, tokensText(completion, decode, given)),
     );
   return sections.join("\n");
 }
 
-function part(title: string, text: string): string {
+function part(width: number, title: string, text: string): string {
   return [
     `-- ${title}`,
     ...text
       .replace(/\n$/, "")
       .split("\n")
-      .map((line) => wrapped(line, "  ")),
+      .map((line) => wrapped(width, line, "  ")),
   ].join("\n");
 }
 
@@ -193,7 +203,7 @@ function marked(text: string): string {
 }
 
 /** A line of text that may say anything, in pieces that fit a terminal. */
-function wrapped(line: string, indent = ""): string {
+function wrapped(width: number, line: string, indent = ""): string {
   const room = width - indent.length;
   const characters = [...line];
   const pieces: string[] = [];
@@ -203,7 +213,7 @@ function wrapped(line: string, indent = ""): string {
 }
 
 /** A sentence in lines that fit a terminal, broken between words where it can be; all but the first are indented. */
-function sentence(text: string, indent = ""): string {
+function sentence(width: number, text: string, indent = ""): string {
   const room = width - indent.length - 2;
   const lines = text.match(new RegExp(`.{1,${room}}(?:\\s+|$)|.{${room}}`, "gsu")) ?? [];
   return lines.map((line, i) => `${i === 0 ? indent : `${indent}  `}${line.trimEnd()}`).join("\n");
