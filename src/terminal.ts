@@ -1,5 +1,6 @@
 // What reaches a terminal: text out of files and models may hold sequences that move its cursor, set its title or hide what follows.
 // All of it goes through here, because one line stays below everything that is said: it is cleared before and drawn again after.
+import { createInterface } from "node:readline";
 import { eastAsianWidth } from "get-east-asian-width";
 import { isErrno } from "./errors.ts";
 import { observer } from "./observer.ts";
@@ -22,6 +23,14 @@ export function say(text: string): void {
 /** Prints a result, on standard output. */
 export function print(text: string): void {
   aboveLine(() => console.log(visible(text)));
+}
+
+/** Asks in the terminal; anything but a yes is a no. */
+export async function isAgreed(question: string): Promise<boolean> {
+  process.stderr.write(visible(question));
+  for await (const line of createInterface({ input: process.stdin, terminal: false }))
+    return /^y(es)?$/i.test(line.trim());
+  return false;
 }
 
 /** Goes to the begin of the line and erases it. */

@@ -12,6 +12,14 @@ import { takeLock } from "../run/lock.ts";
 import { say } from "../terminal.ts";
 import { checkPositions, dataStage, seedFolder, stagesOf } from "./recipeStages.ts";
 
+export interface RunRecipeOptions {
+  /**
+   * Asked once, before the first finished stages are moved away to be made anew; may throw. It is told their names; those that read
+   * from what they make may follow.
+   */
+  readonly beforeReplacing?: (names: readonly string[]) => Promise<void>;
+}
+
 /**
  * Runs what is not done yet of every stage for every seed, then writes results.md and results.json.
  *
@@ -23,7 +31,44 @@ export async function runRecipe(
   file: string,
   overrides: readonly Override[],
   folder: string,
+  { beforeReplacing }: RunRecipeOptions = {},
 ): Promise<string> {
+  const { recipe, seedStages } = readRecipe(file, overrides, folder);
+  let isAsked = false;
+  const runPlan = async (stages: readonly Stage[]) => {
+    const planned = planStages(folder, stages);
+    say(describePlan(planned));
+    const replaced = planned.filter(({ changes }) => changes.length > 0);
+    if (replaced.length > 0 && !isAsked) {
+      await beforeReplacing?.(replaced.map(({ stage }) => stage.name));
+      isAsked = true;
+    }
+    await runStages(folder, planned, say);
+  };
+  makeFolder(folder);
+  const unlock = takeLock(join(folder, "run.lock"));
+  try {
+    // The data first: what the other stages depend on is its content.
+    if (recipe.data.prepare) await runPlan([dataStage(recipe.data.prepare)]);
+    await runPlan(seedStages());
+    return writeResults(recipe, folder);
+  } finally {
+    unlock();
+  }
+}
+
+/** Says of every stage what runRecipe would do, and why. Changes nothing. @throws UserError as runRecipe */
+export function planRecipe(file: string, overrides: readonly Override[], folder: string): string {
+  const { recipe, seedStages } = readRecipe(file, overrides, folder);
+  const { prepare } = recipe.data;
+  const data = prepare ? planStages(folder, [dataStage(prepare)]) : [];
+  if (data.every(({ state }) => state === "done"))
+    return describePlan([...data, ...planStages(folder, seedStages())]);
+  return `${describePlan(data)}\n  then     the stages that read the data; what is done of them stays where their files come out the same`;
+}
+
+/** A recipe with all that it names, checked. */
+function readRecipe(file: string, overrides: readonly Override[], folder: string) {
   const recipe = loadRecipe(file, overrides);
   const data = recipe.data.folder ?? join(folder, "data");
   const seeds = recipe.seeds.map((seed) => {
@@ -32,25 +77,10 @@ export async function runRecipe(
     checkPositions(recipe, configs);
     return { places, configs };
   });
-  makeFolder(folder);
-  const unlock = takeLock(join(folder, "run.lock"));
-  try {
-    // The data first: what the other stages depend on is its content.
-    if (recipe.data.prepare) await runPlan(folder, [dataStage(recipe.data.prepare)]);
-    await runPlan(
-      folder,
-      seeds.flatMap(({ places, configs }) => stagesOf(recipe, places, configs)),
-    );
-    return writeResults(recipe, folder);
-  } finally {
-    unlock();
-  }
-}
-
-async function runPlan(folder: string, stages: readonly Stage[]): Promise<void> {
-  const planned = planStages(folder, stages);
-  say(describePlan(planned));
-  await runStages(folder, planned, say);
+  /** Reads the data, which has to be there. */
+  const seedStages = () =>
+    seeds.flatMap(({ places, configs }) => stagesOf(recipe, places, configs));
+  return { recipe, seedStages };
 }
 
 /** The rows of the table, each with the stage that measured it. */

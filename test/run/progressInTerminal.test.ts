@@ -66,6 +66,26 @@ describe.skipIf(spawnSync("python3", ["--version"]).status !== 0)("in a terminal
       expect(Math.max(...rows.map((row) => row.length))).toBeLessThanOrEqual(columns);
     },
   );
+
+  test("a question takes a yes for a yes, and anything else, also an end, for a no", () => {
+    const asking = join(temporaryFolder(), "ask.mts");
+    writeFileSync(
+      asking,
+      `import { isAgreed, print } from "${source("terminal.ts")}";
+for (const question of ["first? ", "second? ", "third? ", "fourth? "]) print(String(await isAgreed(question)));
+process.exit(0);
+`,
+    );
+    const typed = [
+      ["first? ", "yes\r"],
+      ["second? ", "\r"],
+      ["third? ", "Y\r"],
+      ["fourth? ", "\x04"],
+    ] as const;
+    expect(runInTerminal([asking], 80, typed).lines).toEqual([
+      ...["first? yes", "true", "second?", "false", "third? Y", "true", "fourth? false", ""],
+    ]);
+  });
 });
 
 test("without a terminal there are lines without control characters, one of them for SIGTERM", async () => {

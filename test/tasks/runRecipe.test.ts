@@ -2,8 +2,9 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
+import { UserError } from "../../src/errors.ts";
 import { parseOverride } from "../../src/settings.ts";
-import { runRecipe } from "../../src/tasks/runRecipe.ts";
+import { planRecipe, runRecipe } from "../../src/tasks/runRecipe.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
@@ -143,6 +144,52 @@ test.each([
   const folder = temporaryFolder();
   await run(folder);
   expect(await run(folder, change)).toEqual(expected);
+});
+
+test("asks once before anything moves, with all that moves then, and leaves it where it is when that throws", async () => {
+  const folder = temporaryFolder();
+  await run(folder);
+  fake.calls.length = 0;
+  const asked: string[][] = [];
+  const again = (isAgreed: boolean, ...set: string[]) =>
+    runRecipe("configs/tiny/recipe.yaml", ["seeds=[1]", ...set].map(parseOverride), folder, {
+      beforeReplacing: async (names) => {
+        asked.push([...names]);
+        if (!isAgreed) throw new UserError("no");
+      },
+    });
+  await expect(again(false, "data.prepare.seed=2")).rejects.toThrow("no");
+  await expect(again(false, "samples.questions=10")).rejects.toThrow("no");
+  expect(existsSync(join(folder, "replaced"))).toBe(false);
+  expect(fake.calls).toEqual([]);
+  await again(true);
+  await again(true, "data.prepare.seed=2"); // all others follow, and are not asked for again
+  const dependent = [
+    "trainSamples",
+    "rerankSft",
+    "rerankReft",
+    "testSftReranked",
+    "testReftReranked",
+  ];
+  expect(asked).toEqual([["data"], dependent.map((stage) => `seed-1/${stage}`), ["data"]]);
+});
+
+test("plans without doing anything", async () => {
+  const folder = temporaryFolder();
+  const plan = (...set: string[]) =>
+    planRecipe("configs/tiny/recipe.yaml", ["seeds=[1]", ...set].map(parseOverride), folder);
+  expect(plan()).toMatch(/^ {2}to do {4}data\n {2}then /);
+  await run(folder);
+  fake.calls.length = 0;
+  expect(plan().match(/^ {2}done /gm)).toHaveLength(all.length);
+  expect(plan("data.prepare.seed=2")).toMatch(
+    /^ {2}anew {5}data {2}seed: was 1, is now 2\n {2}then /,
+  );
+  expect(plan("stages.rerankSft.set.training.epochs=2")).toMatch(
+    /done {5}seed-1\/reft .*\n(.*\n)*.*anew {5}seed-1\/rerankSft +training.epochs: was \d, is now 2\n/,
+  );
+  expect(fake.calls).toEqual([]);
+  expect(existsSync(join(folder, "replaced"))).toBe(false);
 });
 
 test("each seed has stages of its own on the same data, and the table has mean and standard error", async () => {
