@@ -4,7 +4,7 @@
 import { UserError } from "../errors.ts";
 import { observer } from "../observer.ts";
 import { aboveLine, clearLine, outliveTerminal } from "../terminal.ts";
-import { endAtSignals } from "./signals.ts";
+import { announceSignals, endAtSignals } from "./signals.ts";
 
 /**
  * Thrown by a loop that stopped because the user asked; the message says how to go on.
@@ -22,6 +22,13 @@ export interface Interrupts {
 
 /** Ctrl-C, what a system sends before it ends processes, and a terminal or connection that is closed. */
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Those that end the process at once when they come again. */
+const sentTwice = ["SIGINT", "SIGTERM"] as const;
+const stoppingLine =
+  "Stopping when this step is done and saved. Ctrl-C again ends at once, without saving it.\n";
+const endedLine =
+  "\nInterrupted again: ended at once; the same command goes on from what was saved before.\n";
 
 const ignore = () => {};
 
@@ -72,25 +79,21 @@ export function watchInterrupts(): Interrupts {
     for (const signal of signals) process.off(signal, onSignal);
     process.off("SIGHUP", ignore);
   };
-  const onSignal = () => {
+  const onSignal = (signal: NodeJS.Signals) => {
     isRequested = true;
     wasRequested = true;
     stopWatching();
     process.on("SIGHUP", ignore); // a closed terminal sends it, and so does the shell in it
-    endAtSignals(
-      ["SIGINT", "SIGTERM"],
-      "\nInterrupted again: ended at once; the same command goes on from what was saved before.\n",
-    );
-    aboveLine(() =>
-      process.stderr.write(
-        `${process.stderr.isTTY ? clearLine : ""}Stopping when this step is done and saved. Ctrl-C again ends at once, without saving it.\n`,
-      ),
-    );
+    endAtSignals(sentTwice, endedLine);
+    const isSaid = isAnnounced && signal !== "SIGHUP"; // and the line below is erased
+    aboveLine(() => isSaid || process.stderr.write(announcement));
   };
   for (const signal of signals) {
     process.on(signal, onSignal); // first: without any listener a pending signal would be lost
     if (end) process.off(signal, end.listener);
   }
+  const announcement = `${process.stderr.isTTY ? clearLine : ""}${stoppingLine}`;
+  const isAnnounced = announceSignals(sentTwice, announcement, endedLine);
   return {
     requested: async () => {
       await letSignalsIn();

@@ -1,4 +1,4 @@
-// Signals that end the process at once, also while native code keeps JavaScript from running: native/signals.cc.
+// Signals that are answered at once, also while native code keeps JavaScript from running: native/signals.cc.
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { messageOf } from "../errors.ts";
@@ -7,6 +7,7 @@ import { say } from "../terminal.ts";
 
 interface Binding {
   endAtSignal(signal: number, line: string): void;
+  announceSignal(signal: number, announcement: string, last: string): void;
 }
 
 /**
@@ -21,12 +22,29 @@ export function endAtSignals(signals: readonly NodeJS.Signals[], line: string): 
   return binding !== undefined;
 }
 
+/**
+ * From now on the first of the signals, to which JavaScript listens already, also writes the announcement to standard error at once, and
+ * the next one ends the process with the last line and exit code 1.
+ *
+ * @returns false where nothing was changed, as endAtSignals
+ */
+export function announceSignals(
+  signals: readonly NodeJS.Signals[],
+  announcement: string,
+  last: string,
+): boolean {
+  const binding = loadBinding();
+  for (const signal of signals)
+    binding?.announceSignal(constants.signals[signal], announcement, last);
+  return binding !== undefined;
+}
+
 let isReported = false;
 
 function loadBinding(): Binding | undefined {
   try {
     const binding: Partial<Binding> = createRequire(import.meta.url)(madeBySetup("signals.node"));
-    if (binding.endAtSignal === undefined) throw new Error("an older .engine/signals.node");
+    if (binding.announceSignal === undefined) throw new Error("an older .engine/signals.node");
     return binding as Binding;
   } catch (error) {
     const reason = messageOf(error).split("\n")[0];

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
 import { takeInterrupt, watchInterrupts } from "../../src/run/interrupts.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -22,7 +23,7 @@ const loop = (writingMilliseconds: number) => `
   await interrupts[Symbol.asyncDispose]();
 `;
 
-async function runLoop(signals: NodeJS.Signals[], writingMilliseconds = 0) {
+async function runLoop(signals: NodeJS.Signals[], writingMilliseconds = 0, pauseMilliseconds = 0) {
   const script = loop(writingMilliseconds);
   const child = spawn("node", ["--import", "tsx", "--input-type=module", "-e", script]);
   let output = "";
@@ -47,6 +48,7 @@ async function runLoop(signals: NodeJS.Signals[], writingMilliseconds = 0) {
   child.kill(signals[0]);
   if (signals[1] !== undefined) {
     await said("checkpoint");
+    if (pauseMilliseconds > 0) await setTimeout(pauseMilliseconds);
     child.kill(signals[1]);
   }
   return { ...(await closed), output, errors };
@@ -119,6 +121,7 @@ describe("endOnInterrupt", () => {
       while (!(await interrupts.requested())) await setTimeout(10);
       await interrupts[Symbol.asyncDispose]();
       console.log("saved");
+      await setTimeout(600);
       process.kill(process.pid, "SIGINT");
       await setTimeout(60_000);
     `);
@@ -138,10 +141,37 @@ describe("watchInterrupts", () => {
   );
 
   test("ends at once at the second Ctrl-C, even while nothing gives way", async () => {
-    const { code, output, errors } = await runLoop(["SIGINT", "SIGINT"], 100_000);
+    const { code, output, errors } = await runLoop(["SIGINT", "SIGINT"], 100_000, 600);
     expect(code).toBe(1);
     expect(errors).toMatch(/\nInterrupted again: ended at once; .*\n$/);
     expect(output).not.toContain("written");
+  });
+
+  test("takes what npx hands on of the same Ctrl-C for the same", async () => {
+    const { code, output } = await runLoop(["SIGINT", "SIGINT"], 300);
+    expect(code).toBe(0);
+    expect(output).toContain("written");
+  });
+
+  test("says at once in the middle of a step that it will stop, and ends at once at the next SIGTERM", async () => {
+    const child = spawn("node", [
+      "--import",
+      "tsx",
+      "--input-type=module",
+      "-e",
+      loop(0).replace("100", "100_000"),
+    ]);
+    child.stdout.once("data", () => child.kill("SIGTERM"));
+    let errors = "";
+    child.stderr.on("data", async (text) => {
+      if (errors === "") {
+        await setTimeout(600);
+        child.kill("SIGTERM");
+      }
+      errors += text;
+    });
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(1);
+    expect(errors).toMatch(/^Stopping when this step is done .*\n\nInterrupted again: .*\n$/);
   });
 
   test("saves also when a closed terminal and its shell both send SIGHUP", async () => {
