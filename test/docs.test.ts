@@ -178,7 +178,7 @@ describe("names", () => {
     const sections =
       "data|model|rollout|ppo|selfTraining|optimizer|training|evaluation|sandbox|checkpoint|alarms";
     const named = findAll(
-      new RegExp(`\`((?:${sections})\\.(?!(?:ts|md|json|safetensors|gguf)\\b)\\w+)[:\`]`, "g"),
+      new RegExp(`\`((?:${sections})\\.(?!(?:ts|md|jsonl?|safetensors|gguf)\\b)\\w+)[:\`]`, "g"),
     );
     expect(named.length).toBeGreaterThan(20);
     const isKnown = (path: string) =>

@@ -5,6 +5,8 @@ import type { ReftConfig } from "../config.ts";
 export interface StepSigns {
   /** Did all responses of the step score the same? */
   readonly isScoreConstant: boolean;
+  /** Mean over all responses. */
+  readonly score: number;
   /** Share of questions whose responses all scored the same. */
   readonly groupsWithoutSpread: number;
   readonly correctFraction: number;
@@ -28,52 +30,94 @@ export interface Lesson {
   readonly text: string;
 }
 
+/** What is watched: whether a step has a sign, and what is said when so many steps in a row have it. */
+interface Watch {
+  readonly name: string;
+  readonly steps: number;
+  readonly holds: (signs: StepSigns) => boolean;
+  /** What the sign is seen by, as metrics.jsonl names it. */
+  readonly figures: (signs: StepSigns) => Readonly<Record<string, number>>;
+  readonly text: string;
+}
+
+export interface Alarms {
+  /** The warnings after a step: each is given when it begins, not at every step. */
+  after(
+    signs: StepSigns,
+  ): { name: string; figures: Readonly<Record<string, number>>; message: string }[];
+  /** Steps in a row that had each sign up to now, by its name. */
+  counts(): Record<string, number>;
+}
+
 /**
- * Warnings about a run, from its steps so far; each is given when it begins, not at every step.
+ * Warnings about a run, from its steps so far.
  *
  * @param hasKlPenalty whether ppo.klCoefficient can be raised
+ * @param before counts of a run that goes on
  */
 export function createAlarms(
   limits: ReftConfig["alarms"],
   lesson: Lesson,
   hasKlPenalty: boolean,
-): (signs: StepSigns) => string[] {
-  const watches = [
+  before: Readonly<Record<string, number>> = {},
+): Alarms {
+  const watches: readonly Watch[] = [
     {
+      name: "constantScore",
+      figures: ({ score, groupsWithoutSpread }) => ({
+        "reward/score": score,
+        "rollout/groupsWithoutSpread": groupsWithoutSpread,
+      }),
       steps: limits.constantScoreSteps,
       holds: lesson.isMissing,
       text: `${lesson.text}, so there is nothing to learn from: look at samples/ and the outcomes`,
     },
     {
+      name: "negativeKl",
+      figures: ({ klReference }) => ({ "kl/reference": klReference! }),
       steps: limits.negativeKlSteps,
-      holds: ({ klReference }: StepSigns) => klReference !== undefined && klReference < 0,
+      holds: ({ klReference }) => klReference !== undefined && klReference < 0,
       text: "the mean KL to the reference is negative, which sampling from the policy itself cannot give for long: the log-probabilities do not belong to the samples",
     },
     {
+      name: "fewAnswers",
+      figures: (signs) => ({ "reward/extractedFraction": signs.extractedFraction }),
       steps: 1,
-      holds: (signs: StepSigns) => signs.extractedFraction < limits.minExtractedFraction,
+      holds: (signs) => signs.extractedFraction < limits.minExtractedFraction,
       text: `fewer than ${100 * limits.minExtractedFraction} % of the responses give an answer: warm up longer if it was so from the start, else the policy collapses: lower the learning rate${hasKlPenalty ? " or raise ppo.klCoefficient" : ""}`,
     },
     {
+      name: "manyTruncated",
+      figures: (signs) => ({ "response/truncatedFraction": signs.truncatedFraction }),
       steps: 1,
-      holds: (signs: StepSigns) => signs.truncatedFraction > limits.maxTruncatedFraction,
+      holds: (signs) => signs.truncatedFraction > limits.maxTruncatedFraction,
       text: `more than ${100 * limits.maxTruncatedFraction} % of the responses end without EOS: raise rollout.maxNewTokens, or the policy has forgotten how to stop`,
     },
     {
+      name: "manyTimeouts",
+      figures: (signs) => ({ timeoutFraction: signs.timeoutFraction }),
       steps: 1,
-      holds: (signs: StepSigns) => signs.timeoutFraction > maxTimeoutFraction,
+      holds: (signs) => signs.timeoutFraction > maxTimeoutFraction,
       text: `more than ${100 * maxTimeoutFraction} % of the programs run into sandbox.timeoutSeconds: look at samples/ whether they loop; if not, raise it`,
     },
     {
+      name: "fewQuestions",
+      figures: (signs) => ({ "rollout/groupsWithoutSpread": signs.groupsWithoutSpread }),
       steps: 1,
-      holds: (signs: StepSigns) => !signs.isFull,
+      holds: (signs) => !signs.isFull,
       text: "ppo.dynamicSampling.maxRounds is reached, or all questions are asked, before enough of them have responses that score differently; the updates learn from those that have: raise it or rollout.samplesPerQuestion, or take other questions",
     },
   ];
-  const running = watches.map(() => 0);
-  return (signs) =>
-    watches.flatMap(({ steps, holds, text }, i) => {
-      running[i] = holds(signs) ? running[i]! + 1 : 0;
-      return running[i] === steps ? [steps > 1 ? `for ${steps} steps, ${text}` : text] : [];
-    });
+  const counts = new Map(watches.map(({ name }) => [name, before[name] ?? 0]));
+  return {
+    after: (signs) =>
+      watches.flatMap(({ name, steps, holds, figures, text }) => {
+        const count = holds(signs) ? counts.get(name)! + 1 : 0;
+        counts.set(name, count);
+        if (count !== steps) return [];
+        const message = steps > 1 ? `for ${steps} steps, ${text}` : text;
+        return [{ name, figures: figures(signs), message }];
+      }),
+    counts: () => Object.fromEntries(counts),
+  };
 }

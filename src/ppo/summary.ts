@@ -17,6 +17,7 @@ export function summariseRollout({ answers, experiences, isFull }: SummarisedRol
   const kl = hasReference ? estimateKl(experiences) : undefined;
   const signs = {
     isScoreConstant: !differ(answers),
+    score: mean(({ verdict }) => verdict.score),
     groupsWithoutSpread: groups.filter((group) => !differ(group)).length / groups.length,
     correctFraction: mean(({ verdict }) => Number(verdict.correct)),
     extractedFraction: mean(({ verdict }) => Number(verdict.extracted)),
@@ -26,7 +27,7 @@ export function summariseRollout({ answers, experiences, isFull }: SummarisedRol
     isFull,
   };
   const metrics: Record<string, number> = {
-    "reward/score": mean(({ verdict }) => verdict.score),
+    "reward/score": signs.score,
     "reward/correctFraction": signs.correctFraction,
     "reward/extractedFraction": signs.extractedFraction,
     ...(kl && {

@@ -30,7 +30,8 @@ import {
   type TrainOptions,
 } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
-import { notFinite, resolveModelFolder, whatIsSafe } from "../run/checkpoint.ts";
+import { raiseAlarm, stopsRun } from "../run/alarms.ts";
+import { notFinite, resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import {
@@ -66,6 +67,8 @@ const valueHeadFile = "value_head.safetensors";
 /** What the recipe remembers between checkpoints. */
 interface ReftState {
   readonly bestAccuracy: number;
+  /** Steps in a row with each sign that is watched; absent in checkpoints from before they were kept. */
+  readonly alarms?: Readonly<Record<string, number>>;
   /** Of the data and of the frozen reference. */
   readonly inputs: InputHashes;
 }
@@ -182,7 +185,8 @@ export async function trainReft(
     selfTraining &&
     createSelfTrainer(policy, adamW, { ...selfTraining, microBatchTokens, recompute });
   const evaluator = createEvaluator(policy, tokenizer, judge, data.maxPromptTokens, evaluation);
-  const alarm = createAlarms(alarms, objective?.lesson ?? rightLesson, ppo !== undefined);
+  const lesson = objective?.lesson ?? rightLesson;
+  const watch = createAlarms(alarms, lesson, ppo !== undefined, resumed?.alarms);
 
   const stepsPerEpoch = Math.floor(questions.length / sampling.questionsPerStep);
   const questionsOf = createEpochs(
@@ -247,7 +251,7 @@ export async function trainReft(
 
     // 7. say what happened
     const summary = summariseRollout(rollout);
-    for (const warning of alarm(summary.signs)) say(`warning: step ${step + 1}: ${warning}`);
+    for (const alarm of watch.after(summary.signs)) raiseAlarm(run, step + 1, alarm);
     return {
       ...summary.metrics,
       ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
@@ -284,7 +288,10 @@ export async function trainReft(
         if (valueHead) saveVariables(valueHead, join(trainingFolder, valueHeadFile));
         saveOptimizer(adamW, trainingFolder);
       },
-      state: () => ({ bestAccuracy: accuracy.best(), inputs }) satisfies ReftState,
+      state: () => {
+        const alarms = watch.counts();
+        return { bestAccuracy: accuracy.best(), alarms, inputs } satisfies ReftState;
+      },
       shown: (figures) => ({
         correct: percent(figures["reward/correctFraction"]!),
         kl: figures["kl/reference"]?.toFixed(3) ?? "-",
@@ -343,16 +350,19 @@ function checkRollout(
   limits: ReftConfig["alarms"],
 ): void {
   if (failures === requested || failures / requested > limits.maxInfrastructureFraction) {
-    throw new UserError(
-      `step ${step}: the sandbox could not run ${failures} of ${requested} programs (alarms.maxInfrastructureFraction is ` +
-        `${limits.maxInfrastructureFraction}); see docs/sandbox.md. ${whatIsSafe(run.folder)}`,
-    );
+    const message =
+      `the sandbox could not run ${failures} of ${requested} programs (alarms.maxInfrastructureFraction is ` +
+      `${limits.maxInfrastructureFraction})`;
+    const figures = { "rollout/infrastructureFailures": failures };
+    throw stopsRun(run, step, { name: "infrastructure", figures, message }, "See docs/sandbox.md");
   }
   if (!(logprobGap <= limits.maxLogprobGap)) {
-    throw new UserError(
-      `step ${step}: log-probabilities when sampled and when recomputed differ by ${logprobGap} on average ` +
-        `(alarms.maxLogprobGap is ${limits.maxLogprobGap}): PPO would learn from wrong ratios. ${whatIsSafe(run.folder)}. ` +
-        "With precision bf16 rounding makes such a gap: raise the limit (docs/recipe.md)",
-    );
+    const message =
+      `log-probabilities when sampled and when recomputed differ by ${logprobGap} on average ` +
+      `(alarms.maxLogprobGap is ${limits.maxLogprobGap}): PPO would learn from wrong ratios`;
+    const figures = { "rollout/logprobGap": logprobGap };
+    const advice =
+      "With precision bf16 rounding makes such a gap: raise the limit (docs/recipe.md)";
+    throw stopsRun(run, step, { name: "logprobGap", figures, message }, advice);
   }
 }

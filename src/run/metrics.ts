@@ -1,4 +1,4 @@
-// What a run writes down as it goes: one line of figures per step, and samples of what the model wrote.
+// What a run writes down as it goes: one line of figures per step, one per alarm, and samples of what the model wrote.
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { UserError, withPath } from "../errors.ts";
@@ -27,10 +27,26 @@ export function logMetrics(
   metrics: Readonly<Record<string, number>>,
 ): void {
   const time = new Date().toISOString();
+  run.disk.append(metricsIn(run.folder), lineOf({ step, epoch, time, ...metrics }));
+}
+
+/** Something that a run warns of, or stops for. */
+export interface Alarm {
+  readonly name: string;
+  /** What it was raised for. */
+  readonly figures: Readonly<Record<string, number>>;
+  readonly message: string;
+}
+
+/** Appends `{step, name, figures, message}` to alarms.jsonl, under the same rules as logMetrics. */
+export function logAlarm(run: Recorder, step: number, { name, figures, message }: Alarm): void {
+  run.disk.append(alarmsIn(run.folder), lineOf({ step, name, figures, message }));
+}
+
+function lineOf(record: object): string {
   const plain = (_: string, value: unknown) =>
     typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
-  const line = `${JSON.stringify({ step, epoch, time, ...metrics }, plain)}\n`;
-  run.disk.append(metricsIn(run.folder), line);
+  return `${JSON.stringify(record, plain)}\n`;
 }
 
 /**
@@ -63,13 +79,14 @@ function writeRecords(
 }
 
 /**
- * Checks the lines of metrics.jsonl that a run keeps when it goes on. What comes after them may be anything, as a crash leaves it.
+ * Checks the lines of metrics.jsonl and alarms.jsonl that a run keeps when it goes on. What comes after them may be anything, as a crash leaves it.
  *
  * @param step of the checkpoint that it goes on from
  * @throws UserError when one of them is damaged or not there
  */
 export function checkMetrics(runFolder: string, step: number): void {
-  const steps = linesOf(runFolder).map(stepOf);
+  checkAlarms(runFolder, step);
+  const steps = linesOf(metricsIn(runFolder)).map(stepOf);
   // A file that the user has moved away begins anew after the checkpoint from which the run went on.
   const isNew = steps.length === 0 || steps[0] === step + 1;
   const kept = steps.slice(0, 1 + steps.findLastIndex((other) => other <= step));
@@ -84,16 +101,28 @@ export function checkMetrics(runFolder: string, step: number): void {
   );
 }
 
+/** An alarm may be missing where there was none, but what stands before a later one has to be whole. */
+function checkAlarms(runFolder: string, step: number): void {
+  const steps = linesOf(alarmsIn(runFolder)).map(stepOf);
+  const wrong = steps.findIndex((other) => other > step);
+  if (wrong === -1 || !steps.slice(wrong).some((other) => other <= step)) return;
+  throw new UserError(
+    `${alarmsIn(runFolder)}:${wrong + 1}: expected an alarm of step ${step} or before, because one follows, found none that is whole; ` +
+      "put the file back, or move it away to go on without the alarms so far",
+  );
+}
+
 /**
  * Drops the records of steps after the checkpoint that a run resumes from, which will be made again: the files then
  * end up as those of a run that was never stopped. A line cut off by a crash is such a record.
  */
 export function dropRecordsAfter(run: Recorder, step: number): void {
-  const path = metricsIn(run.folder);
-  const lines = linesOf(run.folder);
-  const kept = lines.filter((line) => stepOf(line) <= step);
-  if (kept.length < lines.length - 1 || (lines.at(-1) ?? "") !== "")
-    replaceFile(run.disk, path, kept.map((line) => `${line}\n`).join(""));
+  for (const path of logsIn(run.folder)) {
+    const lines = linesOf(path);
+    const kept = lines.filter((line) => stepOf(line) <= step);
+    if (kept.length < lines.length - 1 || (lines.at(-1) ?? "") !== "")
+      replaceFile(run.disk, path, kept.map((line) => `${line}\n`).join(""));
+  }
   for (const kind of recordFolders) {
     const folder = join(run.folder, kind);
     for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
@@ -105,7 +134,7 @@ export function dropRecordsAfter(run: Recorder, step: number): void {
 
 /** Waits until the device has the lines logged so far. */
 export function syncMetrics(run: Recorder): void {
-  if (fs.existsSync(metricsIn(run.folder))) run.disk.sync(metricsIn(run.folder));
+  for (const path of logsIn(run.folder)) if (fs.existsSync(path)) run.disk.sync(path);
 }
 
 /** The step of a line; a line that is not whole belongs to no step that was completed. */
@@ -118,12 +147,19 @@ function stepOf(line: string): number {
   }
 }
 
-/** The lines of metrics.jsonl, the last one empty where it ends as it should; none where there is no file. */
-function linesOf(runFolder: string): string[] {
-  const path = metricsIn(runFolder);
+/** The lines of a file, the last one empty where it ends as it should; none where there is no file. */
+function linesOf(path: string): string[] {
   return fs.existsSync(path) ? withPath(path, () => fs.readFileSync(path, "utf8")).split("\n") : [];
 }
 
 export function metricsIn(runFolder: string): string {
   return join(runFolder, "metrics.jsonl");
+}
+
+function alarmsIn(runFolder: string): string {
+  return join(runFolder, "alarms.jsonl");
+}
+
+function logsIn(runFolder: string): string[] {
+  return [metricsIn(runFolder), alarmsIn(runFolder)];
 }

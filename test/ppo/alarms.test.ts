@@ -3,6 +3,7 @@ import { createAlarms, type Lesson, type StepSigns } from "../../src/ppo/alarms.
 
 const healthy: StepSigns = {
   isScoreConstant: false,
+  score: 0.3,
   groupsWithoutSpread: 0.5,
   correctFraction: 0.3,
   klReference: 0.01,
@@ -28,8 +29,8 @@ const lesson: Lesson = {
 
 /** The warnings of each step of a run. */
 function warnings(signs: readonly Partial<StepSigns>[], hasKlPenalty = true): string[][] {
-  const alarm = createAlarms(limits, lesson, hasKlPenalty);
-  return signs.map((sign) => alarm({ ...healthy, ...sign }));
+  const { after } = createAlarms(limits, lesson, hasKlPenalty);
+  return signs.map((sign) => after({ ...healthy, ...sign }).map(({ message }) => message));
 }
 
 describe("createAlarms", () => {
@@ -87,5 +88,23 @@ describe("createAlarms", () => {
     const collapse = [{ extractedFraction: 0 }];
     expect(warnings(collapse).flat()[0]).toContain("or raise ppo.klCoefficient");
     expect(warnings(collapse, false).flat()[0]).not.toContain("klCoefficient");
+  });
+
+  test("names what it saw, with its figures", () => {
+    const { after } = createAlarms(limits, lesson, true);
+    const [alarm] = after({ ...healthy, extractedFraction: 0.25 });
+    expect(alarm).toMatchObject({
+      name: "fewAnswers",
+      figures: { "reward/extractedFraction": 0.25 },
+    });
+  });
+
+  test("goes on counting where it was stopped", () => {
+    const constant = { ...healthy, isScoreConstant: true };
+    const stopped = createAlarms(limits, lesson, true);
+    for (const signs of [constant, constant]) expect(stopped.after(signs)).toEqual([]);
+    const resumed = createAlarms(limits, lesson, true, stopped.counts());
+    expect(resumed.after(constant)).toHaveLength(1);
+    expect(resumed.after(constant)).toEqual([]);
   });
 });

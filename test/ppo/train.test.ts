@@ -508,4 +508,8 @@ test("alarms are said once, with the step", async () => {
   expect(said).toHaveLength(2);
   expect(said[0]).toMatch(/^warning: step 1: fewer than 100 % of the responses give an answer/);
   expect(said[1]).toMatch(/^warning: step 1: more than 1 % of the responses end without EOS/);
+  const kept = readFileSync(join(folderOf("alarms"), "alarms.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n");
+  expect(kept.map((line) => `warning: step 1: ${JSON.parse(line).message}`)).toEqual(said);
 });

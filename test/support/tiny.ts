@@ -241,6 +241,9 @@ export function contentOf(folder: string): Record<string, string> {
   return {
     state: JSON.stringify(state),
     metrics: JSON.stringify(metricsOf(folder)),
+    alarms: existsSync(join(folder, "alarms.jsonl"))
+      ? readFileSync(join(folder, "alarms.jsonl"), "utf8")
+      : "",
     ...Object.fromEntries(
       files.map((file) => [
         relative(folder, file),
