@@ -167,6 +167,13 @@ export const sandbox = z.strictObject({
   memoryMegabytes: z.int().min(64).describe("Python's memory for one program."),
 });
 
+const maxSkippedSteps = countOrZero
+  .optional()
+  .describe(
+    "Most steps in a row that are skipped because a number in them is not finite; one more stops the run. 3 unless given.",
+  );
+const skipAlarms = z.strictObject({ maxSkippedSteps }).optional();
+
 const sftSchema = z.strictObject({
   stage: z.literal("sft").describe("What this file is for: train-sft."),
   seed,
@@ -201,6 +208,7 @@ const sftSchema = z.strictObject({
       .nullable()
       .describe("Steps between two checkpoints; null: at each evaluation only."),
   }),
+  alarms: skipAlarms,
 });
 
 /** Settings of the clipped objective, whatever the advantages. */
@@ -375,6 +383,7 @@ const reftSchema = z.strictObject({
       "Warns of collapse when fewer responses give an answer.",
     ),
     maxTruncatedFraction: fraction.describe("Warns when more responses end without EOS."),
+    maxSkippedSteps,
   }),
 });
 
@@ -402,6 +411,7 @@ const rerankSchema = z.strictObject({
       .nullable()
       .describe("Steps between two checkpoints; null: at each evaluation only."),
   }),
+  alarms: skipAlarms,
 });
 
 export const schemas = { sft: sftSchema, reft: reftSchema, rerank: rerankSchema };

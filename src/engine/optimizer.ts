@@ -25,6 +25,31 @@ interface Slot {
   readonly secondMoment: Variable;
 }
 
+/** What came of an update that is made only with finite numbers. */
+export interface GuardedUpdate {
+  readonly gradNorm: number;
+  /** The figures that are not finite, if the update was left out because of them: one record or none. */
+  readonly skipped: readonly Readonly<Record<string, number>>[];
+}
+
+/**
+ * One update with the gathered gradients, unless a figure of their losses or their norm is not finite: weights, moments and step counts
+ * then stay as they are, to the last bit, and the gradients are cleared.
+ */
+export function updateIfFinite(
+  optimizer: AdamW,
+  learningRates: readonly (number | null)[],
+  figures: Readonly<Record<string, number>>,
+): GuardedUpdate {
+  const notFinite = Object.entries(figures).filter(([, figure]) => !Number.isFinite(figure));
+  if (notFinite.length > 0) {
+    optimizer.discard();
+    return { gradNorm: Number.NaN, skipped: [Object.fromEntries(notFinite)] };
+  }
+  const gradNorm = optimizer.update(learningRates);
+  return { gradNorm, skipped: Number.isFinite(gradNorm) ? [] : [{ gradNorm }] };
+}
+
 /**
  * AdamW as PyTorch's, for variables that TensorFlow owns. Reference: Loshchilov and Hutter, arXiv 1711.05101.
  * Call `accumulate` inside a compiled step once per microbatch, then `update` once per global batch.
@@ -64,12 +89,15 @@ export class AdamW {
    * One update with the gathered gradients, which are then cleared.
    *
    * @param learningRates one per group; null leaves the group, its moments and its step count as they are
-   * @returns the global norm of the gradients before clipping; where it is not finite, nothing was changed
+   * @returns the global norm of the gradients before clipping; where it is not finite, nothing else was changed
    */
   update(learningRates: readonly (number | null)[]): number {
     const active = learningRates.flatMap((rate, group) => (rate === null ? [] : [group]));
     const norm = this.gradientNorm(active);
-    if (!Number.isFinite(norm)) return norm;
+    if (!Number.isFinite(norm)) {
+      this.discard();
+      return norm;
+    }
 
     for (const group of active) this.steps[group]!++;
     const { beta1, beta2, epsilon, maxGradNorm } = this.options;
@@ -90,6 +118,11 @@ export class AdamW {
     take(apply(input));
     input.dispose();
     return norm;
+  }
+
+  /** Clears the gathered gradients without an update. */
+  discard(): void {
+    for (const { gradient } of this.slots.values()) gradient.clear();
   }
 
   /** Updates made so far, per group. */

@@ -38,6 +38,20 @@ export function comparedInGroups(
   });
 }
 
+const learnedFrom = ["logprobs", "referenceLogprobs", "values", "advantages", "returns"] as const;
+
+/** Of what the objective learns from, a number of each kind that is not finite; undefined where all are. */
+export function notFiniteIn(
+  experiences: readonly CreditedExperience[],
+): Readonly<Record<string, number>> | undefined {
+  const found = learnedFrom.flatMap((kind) => {
+    const rows = experiences.flatMap((experience) => experience[kind] ?? []);
+    const wrong = rows.flatMap((row) => row.find((number) => !Number.isFinite(number)) ?? []);
+    return wrong.length > 0 ? [[kind, wrong[0]!] as const] : [];
+  });
+  return found.length > 0 ? Object.fromEntries(found) : undefined;
+}
+
 /** Comparing the responses to a question teaches nothing where all of them score the same. */
 export const spreadLesson: Lesson = {
   isMissing: ({ groupsWithoutSpread }) => groupsWithoutSpread === 1,

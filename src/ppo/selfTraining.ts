@@ -5,7 +5,7 @@ import type { Sequence } from "../data/batch.ts";
 import { encodeExample } from "../data/prompt.ts";
 import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import type { AdamW } from "../engine/optimizer.ts";
+import { type AdamW, type GuardedUpdate, updateIfFinite } from "../engine/optimizer.ts";
 import type { Question } from "../generate/answer.ts";
 import { type BackwardOptions, createResponseBackward } from "../model/backward.ts";
 import type { Model } from "../model/model.ts";
@@ -58,8 +58,8 @@ export const rightLesson: Lesson = {
   text: "no response of a step is right",
 };
 
-/** Means over the updates of one rollout; 0 when nothing was right, and no update was made. */
-export interface SelfTrainingMetrics {
+/** Means over the updates of one rollout; 0 when no update was made. */
+export interface SelfTrainingMetrics extends Pick<GuardedUpdate, "skipped"> {
   /** Distinct responses of the rollout that were learned. */
   readonly keptResponses: number;
   readonly goldAnswers: number;
@@ -86,9 +86,14 @@ export function createSelfTrainer(
       const updates = Math.ceil(answers.length / options.miniBatchSize);
       const size = Math.ceil(answers.length / updates);
       let [loss, gradNorm, count] = [0, 0, 0];
+      const skipped: SelfTrainingMetrics["skipped"][number][] = [];
       for (const miniBatch of miniBatches(answers, options.epochs, size, rng)) {
-        loss += backward(miniBatch);
-        gradNorm += optimizer.update([rates.policy]);
+        const ofBatch = backward(miniBatch);
+        const made = updateIfFinite(optimizer, [rates.policy], { loss: ofBatch });
+        skipped.push(...made.skipped);
+        if (made.skipped.length > 0) continue;
+        loss += ofBatch;
+        gradNorm += made.gradNorm;
         count++;
       }
       const gold = answers.filter(({ isGold }) => isGold).length;
@@ -97,6 +102,7 @@ export function createSelfTrainer(
         goldAnswers: gold,
         loss: loss / Math.max(1, count),
         gradNorm: gradNorm / Math.max(1, count),
+        skipped,
       };
     },
     dispose: () => backward.dispose(),

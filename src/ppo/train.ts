@@ -30,8 +30,8 @@ import {
   type TrainOptions,
 } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
-import { raiseAlarm, stopsRun } from "../run/alarms.ts";
-import { notFinite, resolveModelFolder } from "../run/checkpoint.ts";
+import { createSkips, raiseAlarm, stopsRun } from "../run/alarms.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import {
@@ -49,18 +49,13 @@ import { type Figures, runSteps, tokensPerSecond } from "../run/steps.ts";
 import { baseOf, describeSize, openReference, openTrained } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
 import { createAlarms } from "./alarms.ts";
+import { notFiniteIn } from "./credit.ts";
 import { questionRounds } from "./dynamicSampling.ts";
 import { objectiveOf } from "./objectives/choose.ts";
 import { collectRollout, groupByQuestion } from "./rollout.ts";
-import {
-  createSelfTrainer,
-  goldAnswers,
-  rightAnswers,
-  rightLesson,
-  type SelfTrainingMetrics,
-} from "./selfTraining.ts";
+import { createSelfTrainer, goldAnswers, rightAnswers, rightLesson } from "./selfTraining.ts";
 import { summariseRollout } from "./summary.ts";
-import { createUpdater, type UpdateMetrics } from "./update.ts";
+import { createUpdater } from "./update.ts";
 
 const valueHeadFile = "value_head.safetensors";
 
@@ -69,6 +64,7 @@ interface ReftState {
   readonly bestAccuracy: number;
   /** Steps in a row with each sign that is watched; absent in checkpoints from before they were kept. */
   readonly alarms?: Readonly<Record<string, number>>;
+  readonly skippedSteps?: number;
   /** Of the data and of the frozen reference. */
   readonly inputs: InputHashes;
 }
@@ -186,6 +182,7 @@ export async function trainReft(
     createSelfTrainer(policy, adamW, { ...selfTraining, microBatchTokens, recompute });
   const evaluator = createEvaluator(policy, tokenizer, judge, data.maxPromptTokens, evaluation);
   const lesson = objective?.lesson ?? rightLesson;
+  const skips = createSkips(run, alarms.maxSkippedSteps, resumed?.skippedSteps);
   const watch = createAlarms(alarms, lesson, ppo !== undefined, resumed?.alarms);
 
   const stepsPerEpoch = Math.floor(questions.length / sampling.questionsPerStep);
@@ -244,12 +241,13 @@ export async function trainReft(
       valueHead: valueHeadLearningRate === undefined ? null : valueHeadLearningRate * factor,
     };
     const rng = Rng.named(config.seed, `step ${step} minibatches`);
-    const update = credited
-      ? updater!.update(credited, rates, rng)
+    const broken = notFiniteIn(credited ?? []); // nothing is learned from such a rollout
+    const { skipped, ...update } = credited
+      ? updater!.update(broken ? [] : credited, rates, rng)
       : selfTrainer!.update(right!, rates, rng);
-    if (!Number.isFinite(update.gradNorm)) throw notFinite(run, step + 1, describeUpdate(update));
 
     // 7. say what happened
+    const leftOut = skips.after(step + 1, broken ? [broken] : skipped);
     const summary = summariseRollout(rollout);
     for (const alarm of watch.after(summary.signs)) raiseAlarm(run, step + 1, alarm);
     return {
@@ -261,6 +259,7 @@ export async function trainReft(
         "rollout/rounds": rollout.rounds,
         "rollout/learnedQuestions": groupByQuestion(experiences).length,
       }),
+      ...leftOut,
       ...named(ppo ? "ppo" : "selfTraining", { ...update, learningRate: rates.policy ?? 0 }),
       "time/rolloutSeconds": rolloutSeconds,
     };
@@ -290,7 +289,8 @@ export async function trainReft(
       },
       state: () => {
         const alarms = watch.counts();
-        return { bestAccuracy: accuracy.best(), alarms, inputs } satisfies ReftState;
+        const skippedSteps = skips.inARow();
+        return { bestAccuracy: accuracy.best(), alarms, skippedSteps, inputs } satisfies ReftState;
       },
       shown: (figures) => ({
         correct: percent(figures["reward/correctFraction"]!),
@@ -314,11 +314,6 @@ export async function trainReft(
 function named(prefix: string, figures: object): Record<string, number> {
   const entries = Object.entries(figures) as [string, number][];
   return Object.fromEntries(entries.map(([name, figure]) => [`${prefix}/${name}`, figure]));
-}
-
-function describeUpdate(update: UpdateMetrics | SelfTrainingMetrics): string {
-  const losses = Object.entries(update).filter(([name]) => /loss$/i.test(name));
-  return `${losses.map(([name, loss]) => `${name} ${loss}`).join(", ")}, gradient norm ${update.gradNorm}`;
 }
 
 /** @throws UserError when the model was taught to answer in another way than this run asks */
@@ -356,7 +351,7 @@ function checkRollout(
     const figures = { "rollout/infrastructureFailures": failures };
     throw stopsRun(run, step, { name: "infrastructure", figures, message }, "See docs/sandbox.md");
   }
-  if (!(logprobGap <= limits.maxLogprobGap)) {
+  if (Number.isFinite(logprobGap) && logprobGap > limits.maxLogprobGap) {
     const message =
       `log-probabilities when sampled and when recomputed differ by ${logprobGap} on average ` +
       `(alarms.maxLogprobGap is ${limits.maxLogprobGap}): PPO would learn from wrong ratios`;

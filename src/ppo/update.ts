@@ -11,7 +11,7 @@ import {
 import { compileNamed, type Tensors } from "../engine/compile.ts";
 import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import { entropyOf } from "../engine/ops.ts";
-import type { AdamW } from "../engine/optimizer.ts";
+import { type AdamW, type GuardedUpdate, updateIfFinite } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import type { BackwardOptions } from "../model/backward.ts";
@@ -43,8 +43,8 @@ type UpdateOptions = Pick<
   | "miniBatchSize"
 > & { readonly maxNewTokens: number } & BackwardOptions;
 
-/** Means over the rollout's updates; 0 when there was none, because all of it is masked. */
-export interface UpdateMetrics {
+/** Means over the rollout's updates; 0 when there was none, because all of it is masked or skipped. */
+export interface UpdateMetrics extends Pick<GuardedUpdate, "skipped"> {
   /** With the advantages "gae"; of the values at the time of sampling. */
   readonly explainedVariance?: number;
   readonly policyLoss: number;
@@ -104,11 +104,12 @@ export function createUpdater(
 
   return {
     update(experiences, rates, rng) {
-      const sums = {
+      let sums = {
         ...{ policyLoss: 0, termLoss: 0, entropy: 0, gradNorm: 0 },
         ...{ clipped: 0, k3: 0, ratio: 0 },
       };
       let [updates, tokens, firstClipFraction] = [0, 0, 0];
+      const skipped: UpdateMetrics["skipped"][number][] = [];
       const step = rates.policy === null ? valueWarmup : ppo;
       const rolloutTokens = countTokens(experiences.filter(isLearned));
       for (const miniBatch of miniBatches(experiences, ppoEpochs, miniBatchSize, rng)) {
@@ -119,6 +120,7 @@ export function createUpdater(
           miniBatchTokens: countTokens(learned),
           rolloutTokensPerMiniBatch: (rolloutTokens * miniBatchSize) / experiences.length,
         };
+        const before = { ...sums };
         for (const part of splitByTokens(learned, microBatchTokens)) {
           const inputs = microBatchTensors(part, objective, options, sizes);
           const figures = read(step(inputs));
@@ -126,9 +128,15 @@ export function createUpdater(
           for (const [name, figure] of Object.entries(figures))
             sums[name as keyof typeof sums] += figure;
         }
+        const made = updateIfFinite(optimizer, [rates.policy, rates.valueHead], sums);
+        if (made.skipped.length > 0) {
+          skipped.push(...made.skipped);
+          sums = before;
+          continue;
+        }
         tokens += sizes.miniBatchTokens;
         if (updates === 0) firstClipFraction = sums.clipped / tokens;
-        sums.gradNorm += optimizer.update([rates.policy, rates.valueHead]);
+        sums.gradNorm += made.gradNorm;
         updates++;
       }
       const perUpdate = (sum: number) => sum / Math.max(1, updates);
@@ -143,6 +151,7 @@ export function createUpdater(
         approxKl: perToken(sums.k3),
         meanRatio: perToken(sums.ratio),
         firstClipFraction,
+        skipped,
       };
     },
     dispose() {

@@ -25,7 +25,8 @@ import {
 } from "../model/classifier.ts";
 import { trainedVariables } from "../model/model.ts";
 import { readSampleGroups } from "../reward/samples.ts";
-import { notFinite, resolveModelFolder } from "../run/checkpoint.ts";
+import { createSkips, notFinite } from "../run/alarms.ts";
+import { resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import { writeCalibration, writeSamples } from "../run/metrics.ts";
@@ -50,6 +51,8 @@ import { type LabelledSamples, labelSamples, spreadProbabilities } from "./input
 interface RerankState {
   /** null before the first measurement. */
   readonly best: { readonly accuracy: number; readonly loss: number } | null;
+  /** Steps in a row; absent in checkpoints from before there were such steps. */
+  readonly skippedSteps?: number;
   readonly inputs: InputHashes;
 }
 
@@ -104,7 +107,8 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   const stepsPerEpoch = Math.ceil(train.sequences.length / training.batchSize);
   const batchOf = createEpochs(train.sequences, training.batchSize, stepsPerEpoch, config.seed);
   const horizon = stepsPerEpoch * training.scheduleEpochs;
-  const update = createScheduledUpdate(run, adamW, optimizer, horizon);
+  const update = createScheduledUpdate(adamW, optimizer, horizon);
+  const skips = createSkips(run, config.alarms?.maxSkippedSteps, resumed?.skippedSteps);
   let best = resumed?.best ?? null;
 
   const measure = (step: number) => {
@@ -119,7 +123,7 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
       logits,
       predictions.map(({ correct }) => correct),
     );
-    if (!Number.isFinite(loss)) throw notFinite(run, step, `the dev loss is ${loss}`);
+    if (!Number.isFinite(loss)) throw notFinite(run, step, { "eval/loss": loss });
     writeSamples(run, step, predictions);
     writeCalibration(run, step, table);
     const choices = measureChoices(
@@ -143,12 +147,13 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
   const takeStep = (step: number) => {
     const batch = batchOf(step);
     const loss = backward(batch);
-    const { learningRate, gradNorm } = update(step, loss);
+    const { learningRate, gradNorm, skipped } = update(step, loss);
     return {
       "rerank/loss": loss,
       "rerank/learningRate": learningRate,
       "rerank/gradNorm": gradNorm,
       "rerank/correctFraction": correctFraction(batch),
+      ...skips.after(step + 1, skipped),
     };
   };
 
@@ -169,7 +174,7 @@ export async function trainRerank(config: RerankConfig, folder: string): Promise
         saveTokenizer(tokenizer, target);
         saveOptimizer(adamW, trainingFolder);
       },
-      state: () => ({ best, inputs }) satisfies RerankState,
+      state: () => ({ best, skippedSteps: skips.inARow(), inputs }) satisfies RerankState,
       shown: (figures) => ({
         loss: figures["rerank/loss"]!.toFixed(3),
         ...(best && { dev: percent(best.accuracy) }),

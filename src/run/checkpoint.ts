@@ -106,14 +106,6 @@ export function whatIsSafe(runFolder: string): string {
     : "There is no checkpoint of this run yet";
 }
 
-/** The error of a step whose figures are not finite. @param found says which, and what they are */
-export function notFinite(run: CheckpointOwner, step: number, found: string): UserError {
-  return new UserError(
-    `step ${step}: ${found}, expected finite numbers; the step is not kept. ${whatIsSafe(run.folder)}. ` +
-      "Lower optimizer.learningRate and start again in another folder",
-  );
-}
-
 /** Makes a folder of a checkpoint the last or the best one. */
 export function writePointer({ folder, disk }: CheckpointOwner, which: Which, name: string): void {
   const target = join(checkpointsIn(folder), name);

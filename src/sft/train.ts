@@ -36,6 +36,7 @@ import {
   type TrainOptions,
 } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
+import { createSkips } from "../run/alarms.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
@@ -51,6 +52,8 @@ import { say } from "../terminal.ts";
 /** What the recipe remembers between checkpoints. */
 interface SftState {
   readonly bestAccuracy: number;
+  /** Steps in a row; absent in checkpoints from before there were such steps. */
+  readonly skippedSteps?: number;
   readonly inputs: InputHashes;
 }
 
@@ -113,7 +116,8 @@ export async function trainSft(
   const stepsPerEpoch = Math.ceil(sequences.length / training.batchSize);
   const batchOf = createEpochs(sequences, training.batchSize, stepsPerEpoch, config.seed);
   const horizon = stepsPerEpoch * training.scheduleEpochs;
-  const update = createScheduledUpdate(run, adamW, optimizer, horizon);
+  const update = createScheduledUpdate(adamW, optimizer, horizon);
+  const skips = createSkips(run, config.alarms?.maxSkippedSteps, resumed?.skippedSteps);
   const accuracy = createAccuracyMeasure(run, evaluator, dev.questions, resumed?.bestAccuracy);
 
   const tokensOf =
@@ -124,12 +128,13 @@ export async function trainSft(
     const batch = batchOf(step);
     const lossTokens = batch.reduce((sum, { response }) => sum + response.length, 0);
     const loss = backward(batch);
-    const { learningRate, gradNorm } = update(step, loss);
+    const { learningRate, gradNorm, skipped } = update(step, loss);
     return {
       "sft/loss": loss,
       "sft/learningRate": learningRate,
       "sft/gradNorm": gradNorm,
       "sft/lossTokens": lossTokens,
+      ...skips.after(step + 1, skipped),
     };
   };
 
@@ -150,7 +155,10 @@ export async function trainSft(
         saveModelFolder(target, model, tokenizer, format);
         saveOptimizer(adamW, trainingFolder);
       },
-      state: () => ({ bestAccuracy: accuracy.best(), inputs }) satisfies SftState,
+      state: () => {
+        const skippedSteps = skips.inARow();
+        return { bestAccuracy: accuracy.best(), skippedSteps, inputs } satisfies SftState;
+      },
       shown: (figures) => ({
         loss: figures["sft/loss"]!.toFixed(3),
         ...(accuracy.best() >= 0 && { dev: percent(accuracy.best()) }),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { compile } from "../../src/engine/compile.ts";
-import { AdamW } from "../../src/engine/optimizer.ts";
+import { AdamW, updateIfFinite } from "../../src/engine/optimizer.ts";
 import { constantSchedule, linearSchedule } from "../../src/engine/schedule.ts";
 import { tf } from "../../src/engine/tf.ts";
 import { Variable } from "../../src/engine/variable.ts";
@@ -90,6 +90,24 @@ describe("AdamW", () => {
     expect(variable.values()[0]).toBe(1);
     expect(optimizer.updates()).toEqual([0]);
     expect(optimizer.moments().get("w.exp_avg")!.values()[0]).toBe(0);
+    accumulate(optimizer, { w: of(3) }); // nothing of it is left over
+    expect(optimizer.update([0.1])).toBe(3);
+  });
+
+  test.each([
+    ["a loss", { loss: Number.POSITIVE_INFINITY }, 1, { loss: Number.POSITIVE_INFINITY }],
+    ["a gradient", { loss: 1 }, Number.NaN, { gradNorm: Number.NaN }],
+  ])("an update with %s that is not finite is left out", (_, figures, gradient, notFinite) => {
+    const variable = new Variable("w", [1], Float32Array.from([1]));
+    const optimizer = new AdamW([{ variables: [variable] }], options);
+    accumulate(optimizer, { w: of(gradient) });
+    const update = updateIfFinite(optimizer, [0.1], figures);
+    expect(update).toEqual({ gradNorm: Number.NaN, skipped: [notFinite] });
+    expect(variable.values()[0]).toBe(1);
+    expect(optimizer.updates()).toEqual([0]);
+    accumulate(optimizer, { w: of(3) });
+    expect(updateIfFinite(optimizer, [0.1], { loss: 1 })).toEqual({ gradNorm: 3, skipped: [] });
+    expect(variable.values()[0]).not.toBe(1);
   });
 
   test("goes on from a saved state as if it had not stopped", () => {

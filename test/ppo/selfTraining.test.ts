@@ -129,7 +129,13 @@ describe("createSelfTrainer", () => {
     const state = () => [...optimizer.moments().values()].map((moment) => moment.values());
     const before = [state(), optimizer.updates()];
     const figures = trainer.update([], { policy: 1, valueHead: null }, Rng.named(1, "x"));
-    expect(figures).toEqual({ keptResponses: 0, goldAnswers: 0, loss: 0, gradNorm: 0 });
+    expect(figures).toEqual({
+      keptResponses: 0,
+      goldAnswers: 0,
+      loss: 0,
+      gradNorm: 0,
+      skipped: [],
+    });
     expect([state(), optimizer.updates()]).toEqual(before);
     trainer.dispose();
   });

@@ -493,12 +493,32 @@ test("stops when recomputed log-probabilities are further off than the limit", a
 });
 
 test("numbers that are not finite stop the run; the warm-up checkpoint is intact", async () => {
-  const config = { ...base, optimizer: { ...base.optimizer, learningRate: 1e30 } };
+  const strict = { ...alarms, maxSkippedSteps: 0 };
+  const config = {
+    ...{ ...base, alarms: strict },
+    optimizer: { ...base.optimizer, learningRate: 1e30 },
+  };
   expect(await userErrorOf(() => train("exploding", config))).toMatch(
-    /^step 1: .*, gradient norm NaN, expected finite numbers; .*Lower optimizer.learningRate/,
+    /^step 1: .* is NaN.*, expected finite numbers \(alarms.*Lower optimizer.learningRate/,
   );
   expect(loadCheckpoint(folderOf("exploding"), "last")!.step).toBe(0);
   expect(lastWeights("exploding").policy).toEqual(warmupWeights);
+});
+
+test("a rollout of numbers that are not finite is skipped, and the run stops after a few", async () => {
+  const config = {
+    ...{ ...base, alarms: { ...alarms, maxSkippedSteps: 1 } },
+    evaluation: { ...evaluation, everySteps: 1 },
+  };
+  // 1e300 is infinite in the float32 of advantages.
+  const run = trainReft(config, folderOf("infinite"), { reward: () => 1e300 });
+  expect(await userErrorOf(() => run)).toMatch(
+    /^step 2: advantages is NaN, .* in 2 steps in a row \(alarms.maxSkippedSteps is 1\).*step 1 is/,
+  );
+  expect(metricsOf(folderOf("infinite")).at(-1)).toMatchObject({
+    ...{ step: 1, "train/skippedUpdates": 1, "ppo/policyLoss": 0, "ppo/gradNorm": 0 },
+  });
+  expect(lastWeights("infinite").policy).toEqual(warmupWeights);
 });
 
 test("alarms are said once, with the step", async () => {

@@ -66,6 +66,41 @@ describe("createUpdater without a value head", () => {
     expect(metrics).not.toHaveProperty("explainedVariance");
   });
 
+  test.each([1000, 20])(
+    "an update that is not finite leaves nothing, %d tokens at once",
+    (tokens) => {
+      const ppo = {
+        ...{ advantages: "grpo" as const, ppoEpochs: 1, miniBatchSize: 2, clipRange: 0.2 },
+        ...{ klCoefficient: 0.05, partialReward: 0.1 },
+      };
+      const objective = objectiveOf(ppo);
+      const credited = objective.credit(experiences);
+      const broken = credited.map((experience, i) => ({
+        ...experience,
+        advantages: i === 1 ? experience.advantages.map(() => Number.NaN) : experience.advantages,
+      }));
+      /** What the updates lead to, from the same weights and moments. */
+      const outcomeOf = (learned: typeof credited) => {
+        const model = loadModel(goldenPath("models", "multi-head"));
+        const optimizer = new AdamW([{ variables: [...model.parameters.values()] }], adamW);
+        const options = { ...ppo, microBatchTokens: tokens, maxNewTokens: 8 };
+        const updater = createUpdater(model, undefined, optimizer, objective, options);
+        const rates = { policy: 1e-3, valueHead: null };
+        const { skipped, ...figures } = updater.update(learned, rates, Rng.named(1, "x"));
+        const variables = [...model.parameters, ...optimizer.moments()];
+        const values = variables.map(([name, variable]) => [name, variable.values()]);
+        for (const part of [updater, optimizer]) part.dispose();
+        disposeModel(model);
+        return { skipped, figures, values };
+      };
+      const { skipped, ...left } = outcomeOf(broken);
+      expect(skipped).toEqual([{ policyLoss: Number.NaN }]);
+      const { skipped: none, ...without } = outcomeOf(credited.slice(2));
+      expect(none).toEqual([]);
+      expect(left).toEqual(without);
+    },
+  );
+
   test.each([1000, 20])("rloo sums over a response's tokens, in batches of %d tokens", (tokens) => {
     const { credited, metrics } = updateOnce("rloo", tokens);
     const summed = credited.map(({ advantages }) => advantages[0]! * advantages.length);
