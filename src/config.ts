@@ -174,6 +174,17 @@ const maxSkippedSteps = countOrZero
   );
 const skipAlarms = z.strictObject({ maxSkippedSteps }).optional();
 
+const keep = z
+  .strictObject({
+    last: count.optional().describe("The newest so many, the last one included."),
+    every: count
+      .optional()
+      .describe("Those of every so many steps, a multiple of checkpoint.everySteps."),
+  })
+  .refine((rules) => Object.keys(rules).length > 0, { error: 'expected "last" or "every"' })
+  .optional()
+  .describe("Which checkpoints stay besides the best and the last one.");
+
 const sftSchema = z.strictObject({
   stage: z.literal("sft").describe("What this file is for: train-sft."),
   seed,
@@ -207,6 +218,7 @@ const sftSchema = z.strictObject({
     everySteps: count
       .nullable()
       .describe("Steps between two checkpoints; null: at each evaluation only."),
+    keep,
   }),
   alarms: skipAlarms,
 });
@@ -365,6 +377,7 @@ const reftSchema = z.strictObject({
   sandbox,
   checkpoint: z.strictObject({
     everySteps: count.describe("Steps between two checkpoints, besides those at evaluations."),
+    keep,
   }),
   alarms: z.strictObject({
     maxLogprobGap: positive.describe(
@@ -410,6 +423,7 @@ const rerankSchema = z.strictObject({
     everySteps: count
       .nullable()
       .describe("Steps between two checkpoints; null: at each evaluation only."),
+    keep,
   }),
   alarms: skipAlarms,
 });
@@ -467,8 +481,21 @@ const weightsRule: Rule<Config> = {
       : undefined,
 };
 
+const keepRule: Rule<Config> = {
+  reads: ["checkpoint.keep.every", "checkpoint.everySteps"],
+  breach: ({ checkpoint: { keep, everySteps } }) => {
+    if (keep?.every === undefined) return undefined;
+    if (everySteps === null)
+      return `expected none with checkpoint.everySteps null, since nothing says at which steps there are checkpoints, found ${keep.every}`;
+    return keep.every % everySteps !== 0
+      ? `expected a multiple of checkpoint.everySteps = ${everySteps}, at which there are checkpoints, found ${keep.every}`
+      : undefined;
+  },
+};
+
 const sftRules: readonly Rule<SftConfig>[] = [
   weightsRule,
+  keepRule,
   {
     reads: ["adapter", "model.scratch"],
     breach: ({ model: { scratch }, adapter }) =>
@@ -527,6 +554,7 @@ const leastBf16Gap = 0.01;
 
 const reftRules: readonly Rule<ReftConfig>[] = [
   weightsRule,
+  keepRule,
   programPrefixRule,
   rewardRule,
   {
@@ -609,6 +637,7 @@ const reftRules: readonly Rule<ReftConfig>[] = [
 
 const rerankRules: readonly Rule<RerankConfig>[] = [
   weightsRule,
+  keepRule,
   scheduleRule,
   {
     reads: ["training.microBatchTokens", "data.maxTokens"],

@@ -18,11 +18,13 @@ import {
   readablePointer,
   readManifest,
   readPointer,
+  type StepFolder,
   stepFolders,
   unfinishedIn,
   type Which,
 } from "./checkpointFiles.ts";
 import { type Disk, replaceFile } from "./disk.ts";
+import { keptBy } from "./keep.ts";
 import { syncMetrics } from "./metrics.ts";
 import { doing } from "./progress.ts";
 
@@ -56,7 +58,8 @@ export interface NewCheckpoint {
 }
 
 /**
- * Writes a checkpoint and makes it the last one, and the best one if it is; of the earlier ones only the best is kept.
+ * Writes a checkpoint and makes it the last one, and the best one if it is; of the earlier ones the best is kept, and what
+ * `checkpoint.keep` names.
  *
  * @returns its folder
  * @throws UserError when the disk is full or cannot be written; earlier checkpoints are then as they were
@@ -80,7 +83,7 @@ export async function saveCheckpoint(run: CheckpointOwner, made: NewCheckpoint):
     // The best first: a crash between the two then resumes before this step, and comes to it again.
     if (made.isBest) writePointer(run, "best", name);
     writePointer(run, "last", name);
-    removeUnnamed(run, before);
+    removeUnnamed(run, [...before, ...olderThan(run, name)]);
     return join(home, name);
   };
   try {
@@ -138,9 +141,21 @@ function namedIn(runFolder: string): string[] {
   return pointers.flatMap((pointer) => (pointer ? [pointer.folder] : []));
 }
 
-/** Removes those of the folders that no pointer names; the best one stays also where its pointer was lost meanwhile. */
+/** Checkpoints before the last one, which a rule may have kept up to now; none without a rule. */
+function olderThan({ folder, config }: CheckpointOwner, last: string): string[] {
+  if (config.checkpoint.keep === undefined) return [];
+  const isOlder = (other: StepFolder) => compareAge(other, parseName(last)!) < 0;
+  return stepFolders(folder)
+    .filter(isOlder)
+    .map(({ name }) => name);
+}
+
+/** Removes those of the folders that no pointer and no rule names; the best one stays also where its pointer was lost meanwhile. */
 function removeUnnamed(run: CheckpointOwner, names: readonly string[]): void {
-  const named = namedIn(run.folder);
+  const last = readablePointer(run.folder, "last");
+  const { keep } = run.config.checkpoint;
+  const ruled = last ? keptBy(keep, stepFolders(run.folder), parseName(last.folder)!) : [];
+  const named = [...namedIn(run.folder), ...ruled];
   const isLost = readablePointer(run.folder, "best") === undefined;
   const best = isLost ? bestStepIn(run.folder) : undefined;
   for (const name of new Set(names))

@@ -25,6 +25,7 @@ import {
   stepFolders,
   unfinishedIn,
 } from "./checkpointFiles.ts";
+import { keptBy } from "./keep.ts";
 
 /** What a run goes on from, and what has to be put right for that. */
 export interface Resumption {
@@ -133,18 +134,21 @@ export function settleCheckpoints(run: CheckpointOwner, resumption: Resumption |
   if (best === null) run.disk.remove(pointerIn(run.folder, "best"));
   else if (best !== undefined) writePointer(run, "best", best);
   if (isFound) writePointer(run, "last", basename(checkpoint.folder));
-  remove(supersededIn(run.folder, resumption));
+  remove(supersededIn(run, resumption));
 }
 
-/** Checkpoints older than the last one, if the best one is known and whole, and one whose save was cut off. */
-function supersededIn(runFolder: string, resumption: Resumption): string[] {
+/** Checkpoints older than the last one that no rule keeps, if the best one is known and whole, and one whose save was cut off. */
+function supersededIn(run: CheckpointOwner, resumption: Resumption): string[] {
+  const { folder: runFolder, config } = run;
   const { checkpoint, manifest, cutOff } = resumption;
   const last = parseName(basename(checkpoint.folder))!;
   const best = readablePointer(runFolder, "best");
-  const others = stepFolders(runFolder)
+  const all = stepFolders(runFolder);
+  const kept = keptBy(config.checkpoint.keep, all, last);
+  const others = all
     .filter((folder) => compareAge(folder, last) < 0 || folder.name === cutOff)
     .map(({ name }) => name)
-    .filter((name) => name !== best?.folder);
+    .filter((name) => name !== best?.folder && !kept.includes(name));
   if (others.length === 0 || manifest.best === null) return others;
   if (best === undefined || parseName(best.folder)!.step !== (manifest.best ?? best.step))
     return [];

@@ -100,11 +100,12 @@ export function describeDifference({ path, before, now }: Difference): string {
 
 /**
  * Lists the settings that keep a run from going on: all that differ, except that a run may become longer
- * (`training.epochs`, `training.maxSteps`) and its evaluations larger or rarer (`evaluation.*`). null is no limit.
+ * (`training.epochs`, `training.maxSteps`) and its evaluations larger or rarer (`evaluation.*`), null being no limit, and that
+ * other checkpoints may be kept (`checkpoint.keep`).
  */
 export function blockingDifferences(before: unknown, now: unknown): string[] {
   return differences(before, now)
-    .filter((difference) => !hasGrown(difference))
+    .filter((difference) => !hasGrown(difference) && !/^checkpoint\.keep\b/.test(difference.path))
     .map(describeDifference);
 }
 
