@@ -21,6 +21,7 @@ import type { SandboxOptions } from "./reward/sandbox/sandbox.ts";
 import type { AnswerForm } from "./rewardConfig.ts";
 import type { ExportReport } from "./run/export.ts";
 import type { GgufExportReport } from "./run/exportGguf.ts";
+import type { ForkOptions } from "./run/fork.ts";
 import * as sft from "./sft/train.ts";
 import * as asking from "./tasks/ask.ts";
 import { type AskingArguments, askingDefaults } from "./tasks/asking.ts";
@@ -61,6 +62,7 @@ export type {
   CheckDataArguments,
   ConfigOf,
   ExportReport,
+  ForkOptions,
   GgufExportReport,
   JsonValue,
   Outcome,
@@ -90,14 +92,14 @@ export type WithDefaults<A extends AskingArguments> = Omit<A, keyof typeof askin
  *
  * @param config of parseConfig or loadConfig
  * @param folder of the run: checkpoints, metrics, samples
- * @param by hears of the run, and may give its reward
+ * @param by hears of the run, and may give its reward and where it begins
  * @returns the best accuracy on the dev questions, in 0..1
  * @throws UserError for bad settings or data, a loss that is not finite, a full disk; InterruptedError after the signal
  */
 export function trainSft(
   config: SftConfig,
   folder: string,
-  by: Observer & TrainOptions = {},
+  by: Observer & TrainOptions & ForkOptions = {},
 ): Promise<number> {
   return observed(by, () => sft.trainSft(config, folder, by));
 }
@@ -106,7 +108,7 @@ export function trainSft(
 export function trainReft(
   config: ReftConfig,
   folder: string,
-  by: Observer & TrainOptions = {},
+  by: Observer & TrainOptions & ForkOptions = {},
 ): Promise<number> {
   return observed(by, () => reft.trainReft(config, folder, by));
 }
@@ -119,9 +121,9 @@ export function trainReft(
 export function trainRerank(
   config: RerankConfig,
   folder: string,
-  by: Observer = {},
+  by: Observer & ForkOptions = {},
 ): Promise<number> {
-  return observed(by, () => rerank.trainRerank(config, folder));
+  return observed(by, () => rerank.trainRerank(config, folder, by));
 }
 
 /**

@@ -1,6 +1,7 @@
 // `train-sft`, `train-reft` and `train-rerank`: a config, flags that override it, a run's folder.
 import type { CommandModule } from "yargs";
 import { loadConfig, type Override, parseOverride } from "../config.ts";
+import { UserError } from "../errors.ts";
 import { trainReft } from "../ppo/train.ts";
 import { trainRerank } from "../rerank/train.ts";
 import { readablePointer } from "../run/checkpointFiles.ts";
@@ -18,6 +19,7 @@ interface TrainArguments {
   readonly samples?: string | undefined;
   readonly "dev-samples"?: string | undefined;
   readonly output?: string | undefined;
+  readonly fork?: string | undefined;
 }
 
 const options = {
@@ -41,6 +43,11 @@ const options = {
     describe:
       "The run's folder; the same command goes on where it was stopped [default: runs/<experiment>-<stage>]",
   },
+  fork: {
+    type: "string",
+    describe:
+      "Begin where another run was, with these settings: RUN@STEP, RUN@best or RUN@last; needs --output",
+  },
 } as const;
 
 /** Flags with names of their own, then `--set`, later ones winning. */
@@ -61,6 +68,15 @@ function overridesOf(args: TrainArguments): Override[] {
   ];
 }
 
+/** A fork has to be told its folder: the usual one is most often that of the run that it begins from. */
+function folderOf({ output, fork }: TrainArguments, file: string): string {
+  if (fork !== undefined && output === undefined)
+    throw new UserError(
+      "--output: expected a folder for the run that --fork begins, found none; give one",
+    );
+  return output ?? defaultRunFolder(file);
+}
+
 function report(folder: string, bestAccuracy: number, what = "greedy accuracy"): void {
   const best = readablePointer(folder, "best");
   const which =
@@ -76,9 +92,9 @@ export const trainSftCommand: CommandModule<object, TrainArguments> = {
   builder: (yargs) => yargs.options(options),
   handler: async (args) => {
     const file = fromProject("config", args.config, ["warmup.yaml"]);
-    const folder = args.output ?? defaultRunFolder(file);
+    const folder = folderOf(args, file);
     const config = loadConfig("sft", file, overridesOf(args));
-    report(folder, await trainSft(config, folder));
+    report(folder, await trainSft(config, folder, { fork: args.fork }));
     printNext(file, folder, config);
   },
 };
@@ -89,9 +105,9 @@ export const trainReftCommand: CommandModule<object, TrainArguments> = {
   builder: (yargs) => yargs.options(options),
   handler: async (args) => {
     const file = fromProject("config", args.config, ["reft.yaml"]);
-    const folder = args.output ?? defaultRunFolder(file);
+    const folder = folderOf(args, file);
     const config = loadConfig("reft", file, overridesOf(args));
-    report(folder, await trainReft(config, folder));
+    report(folder, await trainReft(config, folder, { fork: args.fork }));
     printNext(file, folder, config);
   },
 };
@@ -110,9 +126,9 @@ export const trainRerankCommand: CommandModule<object, TrainArguments> = {
     }),
   handler: async (args) => {
     const file = fromProject("config", args.config, ["rerank.yaml"]);
-    const folder = args.output ?? defaultRunFolder(file);
+    const folder = folderOf(args, file);
     const config = loadConfig("rerank", file, overridesOf(args));
-    const best = await trainRerank(config, folder);
+    const best = await trainRerank(config, folder, { fork: args.fork });
     report(folder, best, "accuracy of the choice among all samples");
     printNext(file, folder, config);
   },

@@ -32,6 +32,7 @@ import {
 import { Rng } from "../rng.ts";
 import { createSkips, raiseAlarm, stopsRun } from "../run/alarms.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
+import type { ForkOptions } from "../run/fork.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import {
@@ -79,9 +80,9 @@ interface ReftState {
 export async function trainReft(
   config: ReftConfig,
   folder: string,
-  { reward: own }: TrainOptions = {},
+  { reward: own, fork }: TrainOptions & ForkOptions = {},
 ): Promise<number> {
-  using run = openRun(folder, config);
+  using run = openRun(folder, config, undefined, fork);
   await using interrupts = watchInterrupts();
   usePrecision(config.precision);
   const { data, optimizer, ppo, selfTraining, training, evaluation, alarms } = config;
@@ -278,7 +279,7 @@ export async function trainReft(
     saveEverySteps: config.checkpoint.everySteps,
   };
   try {
-    if (!resume) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
+    if (!resumed) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
     await runSteps(run, interrupts, plan, {
       step: takeStep,
       measure: accuracy.measure,

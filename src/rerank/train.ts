@@ -27,6 +27,7 @@ import { trainedVariables } from "../model/model.ts";
 import { readSampleGroups } from "../reward/samples.ts";
 import { createSkips, notFinite } from "../run/alarms.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
+import type { ForkOptions } from "../run/fork.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import { writeCalibration, writeSamples } from "../run/metrics.ts";
@@ -62,8 +63,12 @@ interface RerankState {
  * @returns the best accuracy on the dev questions, when of all samples the one that the classifier likes best is taken
  * @throws UserError for bad settings or data, a loss that is not finite, a full disk; InterruptedError after Ctrl-C
  */
-export async function trainRerank(config: RerankConfig, folder: string): Promise<number> {
-  using run = openRun(folder, config);
+export async function trainRerank(
+  config: RerankConfig,
+  folder: string,
+  { fork }: ForkOptions = {},
+): Promise<number> {
+  using run = openRun(folder, config, undefined, fork);
   await using interrupts = watchInterrupts();
   usePrecision(config.precision);
   const { data, optimizer, training, evaluation } = config;

@@ -29,7 +29,8 @@ export function notFinite(
   where = "",
 ): UserError {
   const message = `${describeFigures(figures)}, expected finite numbers${where}; the step is not kept`;
-  const advice = "Lower optimizer.learningRate and start again in another folder";
+  const advice =
+    "Lower optimizer.learningRate and start again in another folder, from a checkpoint of this run (option fork) or from the start";
   return stopsRun(run, step, { name: "notFinite", figures, message }, advice);
 }
 

@@ -41,6 +41,8 @@ export interface CheckpointOwner {
   readonly folder: string;
   readonly config: Config;
   readonly disk: Disk;
+  /** Of a run that began where another one was. */
+  readonly forkedFrom?: Manifest["forkedFrom"];
 }
 
 export interface NewCheckpoint {
@@ -226,7 +228,9 @@ function writeManifest(run: CheckpointOwner, made: NewCheckpoint, folder: string
   const { step, state, isBest } = made;
   const best = isBest ? step : (bestStepIn(run.folder) ?? null);
   const previous = readablePointer(run.folder, "last")?.manifestSha256 ?? null;
-  const manifest: Manifest = { step, best, previous, config: run.config, state, files };
+  const { config, forkedFrom } = run;
+  const origin = forkedFrom && { forkedFrom };
+  const manifest: Manifest = { step, best, previous, ...origin, config, state, files };
   run.disk.write(join(folder, manifestName), `${JSON.stringify(manifest, null, 1)}\n`);
   for (const inner of foldersIn(folder)) run.disk.sync(inner);
 }

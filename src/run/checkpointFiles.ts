@@ -14,6 +14,10 @@ const manifestSchema = z.object({
   // The step of the best checkpoint so far, and the hash of the list of the one before; null where there is none. Older files lack them.
   best: z.int().nullable().optional(),
   previous: z.string().nullable().optional(),
+  // Another run's checkpoint that the run began from, and the hash of its list.
+  forkedFrom: z
+    .strictObject({ run: z.string(), step: z.int(), manifestSha256: z.string() })
+    .optional(),
   config: z.unknown(),
   state: z.unknown(),
   files: z.record(z.string(), fileSchema),

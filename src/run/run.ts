@@ -7,8 +7,9 @@ import { show, UserError } from "../errors.ts";
 import { readSettings } from "../settings.ts";
 import { say } from "../terminal.ts";
 import type { Checkpoint, CheckpointOwner } from "./checkpoint.ts";
-import { checkpointsIn } from "./checkpointFiles.ts";
+import { checkpointsIn, stepFolders } from "./checkpointFiles.ts";
 import { type Disk, nodeDisk, replaceFile } from "./disk.ts";
+import { checkOrigin, findFork, type Origin } from "./fork.ts";
 import { takeLock } from "./lock.ts";
 import { checkMetrics, dropRecordsAfter, metricsIn } from "./metrics.ts";
 import { findResumption, type Resumption, settleCheckpoints } from "./resume.ts";
@@ -17,8 +18,11 @@ export interface Run<C extends Config = Config> {
   readonly folder: string;
   readonly config: C;
   readonly disk: Disk;
-  /** Where to go on; undefined at the start. */
+  /** Where to go on; undefined at the start. At the start of a fork another run's checkpoint, without that one's state. */
   readonly resumeFrom: Checkpoint | undefined;
+  /** Whether resumeFrom is another run's. */
+  readonly startsFork: boolean;
+  readonly forkedFrom?: Origin | undefined;
   /** Gives the folder back to other processes. */
   [Symbol.dispose](): void;
 }
@@ -27,6 +31,7 @@ export interface Run<C extends Config = Config> {
  * Makes a run's folder, or opens it to go on from its newest whole checkpoint: records of later steps are dropped, so that
  * the files end up as those of a run that was never stopped. Hold it with `using`.
  *
+ * @param fork of ForkOptions; where the folder has a checkpoint already, the run goes on from that
  * @throws UserError when another process uses the folder, when it holds something else, when it was made with other
  * settings, or when something is damaged or missing and the user has to decide; nothing in the folder is then changed
  */
@@ -34,25 +39,33 @@ export function openRun<C extends Config>(
   folder: string,
   config: C,
   disk: Disk = nodeDisk,
+  fork?: string,
 ): Run<C> {
   assertRunOrEmpty(folder);
+  const isNew = stepFolders(folder).length === 0;
+  const source = fork !== undefined && isNew ? findFork(fork, config) : undefined;
   disk.makeFolder(checkpointsIn(folder));
   const unlock = takeLock(join(folder, "run.lock"));
   try {
-    const run = { folder, config, disk };
     const resumption = findResumption(folder);
-    const resumeFrom = resumption?.checkpoint;
+    const forkedFrom = resumption?.manifest.forkedFrom ?? source?.origin;
+    const run = { folder, config, disk, ...(forkedFrom && { forkedFrom }) };
+    const resumeFrom = resumption?.checkpoint ?? source?.checkpoint;
     if (resumption !== undefined) {
+      if (fork !== undefined) checkOrigin(folder, forkedFrom, fork);
       checkSettings(run, resumption);
       checkMetrics(folder, resumption.checkpoint.step);
     }
     for (const note of resumption?.notes ?? []) say(note);
     if (resumption === undefined && existsSync(metricsIn(folder)))
       say(`${checkpointsIn(folder)} holds no checkpoint: starting at the first step again`);
+    if (resumption === undefined && source)
+      say(`forked from ${source.origin.run}, after step ${source.origin.step}`);
     settleCheckpoints(run, resumption);
     writeConfig(run);
-    dropRecordsAfter(run, resumeFrom?.step ?? -1);
-    return { ...run, resumeFrom, [Symbol.dispose]: unlock };
+    dropRecordsAfter(run, resumption?.checkpoint.step ?? -1);
+    const startsFork = resumption === undefined && source !== undefined;
+    return { ...run, resumeFrom, startsFork, [Symbol.dispose]: unlock };
   } catch (error) {
     unlock();
     throw error;
@@ -161,10 +174,13 @@ function checkSettings(
     );
 }
 
-function writeConfig({ folder, config, disk }: CheckpointOwner): void {
+function writeConfig({ folder, config, disk, forkedFrom }: CheckpointOwner): void {
+  const origin = forkedFrom
+    ? `# Forked from ${forkedFrom.run}, after step ${forkedFrom.step}.\n`
+    : "";
   replaceFile(
     disk,
     join(folder, "config.yaml"),
-    `# Every setting of this run, as resolved from its file and flags.\n${stringify(config)}`,
+    `# Every setting of this run, as resolved from its file and flags.\n${origin}${stringify(config)}`,
   );
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { JsonValue } from "../data/json.ts";
 import { tracedFunctions } from "../engine/compile.ts";
 import { liveTensors } from "../engine/tf.ts";
+import { UserError } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
 import { InterruptedError, type Interrupts } from "./interrupts.ts";
@@ -71,12 +72,17 @@ export async function runSteps(
       },
     });
   const firstStep = run.resumeFrom?.step ?? 0;
+  if (run.startsFork && firstStep >= totalSteps)
+    throw new UserError(
+      `fork: expected a checkpoint from before step ${totalSteps}, with which this run ends, found one of step ${firstStep}; ` +
+        "raise training.epochs or training.maxSteps, or take an earlier one",
+    );
   const progress = createProgress(plan.label, totalSteps, { start: firstStep });
   try {
-    if (plan.measuresStart && !run.resumeFrom) {
-      const { figures } = await parts.measure(0);
-      logMetrics(run, { step: 0, epoch: 0 }, figures);
-      await save(0, true);
+    if (run.startsFork || (plan.measuresStart && !run.resumeFrom)) {
+      const { figures } = await parts.measure(firstStep);
+      logMetrics(run, { step: firstStep, epoch: firstStep / stepsPerEpoch }, figures);
+      await save(firstStep, true);
     }
     for (let step = firstStep; step < totalSteps; step++) {
       using _ = step === firstStep ? doing("compiling the first step") : undefined;

@@ -38,6 +38,7 @@ import {
 import { Rng } from "../rng.ts";
 import { createSkips } from "../run/alarms.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
+import type { ForkOptions } from "../run/fork.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import { checkRoom, endingTurns, saveModelFolder } from "../run/modelFolder.ts";
@@ -66,9 +67,9 @@ interface SftState {
 export async function trainSft(
   config: SftConfig,
   folder: string,
-  { reward: own }: TrainOptions = {},
+  { reward: own, fork }: TrainOptions & ForkOptions = {},
 ): Promise<number> {
-  using run = openRun(folder, config);
+  using run = openRun(folder, config, undefined, fork);
   await using interrupts = watchInterrupts();
   usePrecision(config.precision);
   const { data, optimizer, training, evaluation } = config;
@@ -147,7 +148,7 @@ export async function trainSft(
     saveEverySteps: config.checkpoint.everySteps,
   };
   try {
-    if (!resume) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
+    if (!resumed) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
     await runSteps(run, interrupts, plan, {
       step: takeStep,
       measure: accuracy.measure,

@@ -61,7 +61,7 @@ test("counts steps in a row, warns of each and stops after too many", async () =
   skips.after(8, [loss]);
   expect(await userErrorOf(() => skips.after(9, [loss]))).toBe(
     "step 9: loss is NaN, expected finite numbers in 3 steps in a row (alarms.maxSkippedSteps is 2); the step is not kept. " +
-      "There is no checkpoint of this run yet. Lower optimizer.learningRate and start again in another folder",
+      "There is no checkpoint of this run yet. Lower optimizer.learningRate and start again in another folder, from a checkpoint of this run (option fork) or from the start",
   );
   const alarms = readFileSync(join(run.folder, "alarms.jsonl"), "utf8").trimEnd().split("\n");
   expect(alarms.map((line) => JSON.parse(line).step)).toEqual([5, 7, 8, 9]);
