@@ -14,7 +14,7 @@ export default defineConfig({
       "test/evaluate/*.test.ts",
       "test/generate/slots.test.ts",
       "test/model/{config,configKeys,finite,gguf,halfFloats,safetensors}.test.ts",
-      "test/ppo/{advantages,alarms,dynamicSampling,rewards,summary}.test.ts",
+      "test/ppo/{advantages,alarms,collapse,dynamicSampling,rewards,summary}.test.ts",
       "test/recipe/config.test.ts",
       "test/rerank/{calibration,input}.test.ts",
       "test/reward/*.test.ts",

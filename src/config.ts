@@ -397,6 +397,21 @@ const reftSchema = z.strictObject({
     ),
     maxTruncatedFraction: fraction.describe("Warns when more responses end without EOS."),
     maxSkippedSteps,
+    onCollapse: z
+      .enum(["warn", "stop"])
+      .optional()
+      .describe("Stop saves, and ends the run with the way back. warn unless given."),
+    collapseSteps: count
+      .optional()
+      .describe(
+        "Steps in a row with a sign of collapse: all score 0, entropy, KL, answers or EOS beyond the limits. 5 unless given.",
+      ),
+    minEntropy: notNegative
+      .optional()
+      .describe("Less response/entropyEstimate is a sign of collapse. 0.001 unless given."),
+    maxKl: positive
+      .optional()
+      .describe("More kl/reference is a sign of collapse. None is, unless given."),
   }),
 });
 

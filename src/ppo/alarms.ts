@@ -12,6 +12,8 @@ export interface StepSigns {
   readonly correctFraction: number;
   /** Mean k1 per token; undefined without a reference. */
   readonly klReference: number | undefined;
+  /** Nats per token; undefined without anything to learn from. */
+  readonly entropy: number | undefined;
   readonly extractedFraction: number;
   readonly truncatedFraction: number;
   /** Share of programs that ran into `sandbox.timeoutSeconds`. */

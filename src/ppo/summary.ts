@@ -23,6 +23,7 @@ export function summariseRollout({ answers, experiences, isFull }: SummarisedRol
     extractedFraction: mean(({ verdict }) => Number(verdict.extracted)),
     truncatedFraction: mean(({ response }) => Number(response.isTruncated)),
     klReference: kl?.k1,
+    entropy: experiences.length > 0 ? entropyEstimate(experiences) : undefined,
     timeoutFraction: mean(({ verdict }) => Number(verdict.outcome.kind === "timeout")),
     isFull,
   };
@@ -37,7 +38,7 @@ export function summariseRollout({ answers, experiences, isFull }: SummarisedRol
     }),
     "response/lengthTokens": mean(({ response }) => response.tokens.length),
     "response/truncatedFraction": signs.truncatedFraction,
-    ...(experiences.length > 0 && { "response/entropyEstimate": entropyEstimate(experiences) }),
+    ...(signs.entropy !== undefined && { "response/entropyEstimate": signs.entropy }),
     "rollout/groupsWithoutSpread": signs.groupsWithoutSpread,
     ...meanLogs(answers.map(({ verdict }) => verdict)),
   };

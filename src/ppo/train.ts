@@ -50,6 +50,7 @@ import { type Figures, runSteps, tokensPerSecond } from "../run/steps.ts";
 import { baseOf, describeSize, openReference, openTrained } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
 import { createAlarms } from "./alarms.ts";
+import { type Collapse, createCollapseWatch } from "./collapse.ts";
 import { notFiniteIn } from "./credit.ts";
 import { questionRounds } from "./dynamicSampling.ts";
 import { objectiveOf } from "./objectives/choose.ts";
@@ -185,6 +186,8 @@ export async function trainReft(
   const lesson = objective?.lesson ?? rightLesson;
   const skips = createSkips(run, alarms.maxSkippedSteps, resumed?.skippedSteps);
   const watch = createAlarms(alarms, lesson, ppo !== undefined, resumed?.alarms);
+  const collapseWatch = createCollapseWatch(alarms, resumed?.alarms);
+  let collapse: Collapse | undefined;
 
   const stepsPerEpoch = Math.floor(questions.length / sampling.questionsPerStep);
   const questionsOf = createEpochs(
@@ -251,6 +254,8 @@ export async function trainReft(
     const leftOut = skips.after(step + 1, broken ? [broken] : skipped);
     const summary = summariseRollout(rollout);
     for (const alarm of watch.after(summary.signs)) raiseAlarm(run, step + 1, alarm);
+    collapse = collapseWatch.after(summary.signs);
+    if (collapse) raiseAlarm(run, step + 1, { name: "collapse", ...collapse });
     return {
       ...summary.metrics,
       ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
@@ -289,10 +294,11 @@ export async function trainReft(
         saveOptimizer(adamW, trainingFolder);
       },
       state: () => {
-        const alarms = watch.counts();
+        const alarms = { ...watch.counts(), ...collapseWatch.counts() };
         const skippedSteps = skips.inARow();
         return { bestAccuracy: accuracy.best(), alarms, skippedSteps, inputs } satisfies ReftState;
       },
+      pauses: () => (alarms.onCollapse === "stop" ? collapse : undefined),
       shown: (figures) => ({
         correct: percent(figures["reward/correctFraction"]!),
         kl: figures["kl/reference"]?.toFixed(3) ?? "-",

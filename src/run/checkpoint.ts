@@ -50,6 +50,8 @@ export interface NewCheckpoint {
   readonly step: number;
   /** Is this the best one so far? */
   readonly isBest: boolean;
+  /** Do all earlier ones stay until the run goes on, for the user to go back to? */
+  readonly keepsAll?: boolean;
   /** Everything an exact resume needs beside the files: random streams, position in the data, best score. */
   readonly state: JsonValue;
   /**
@@ -85,7 +87,7 @@ export async function saveCheckpoint(run: CheckpointOwner, made: NewCheckpoint):
     // The best first: a crash between the two then resumes before this step, and comes to it again.
     if (made.isBest) writePointer(run, "best", name);
     writePointer(run, "last", name);
-    removeUnnamed(run, [...before, ...olderThan(run, name)]);
+    if (!made.keepsAll) removeUnnamed(run, [...before, ...olderThan(run, name)]);
     return join(home, name);
   };
   try {

@@ -7,7 +7,12 @@ import { show, UserError } from "../errors.ts";
 import { adapterOf } from "../model/adapter.ts";
 import { readClassifierConfig } from "../model/classifier.ts";
 import { checkHoldsModel } from "../model/model.ts";
-import { type Checkpoint, loadCheckpoint, resolveModelFolder } from "./checkpoint.ts";
+import {
+  type Checkpoint,
+  type CheckpointOwner,
+  loadCheckpoint,
+  resolveModelFolder,
+} from "./checkpoint.ts";
 import {
   checkpointsIn,
   damageOf,
@@ -122,6 +127,32 @@ function checkTrains(fork: string, folder: string, before: Config, now: Config):
   const found = now.stage === "rerank" ? readClassifierConfig(folder) : checkHoldsModel(folder);
   for (const size of ["vocabSize", "dim", "layers", "heads", "kvHeads", "ffnDim"] as const)
     if (wanted[size] !== found[size]) refuse(`a model of ${size}`, found[size], wanted[size]);
+}
+
+/** How to go back to before something went wrong. @param step the last one before it */
+export function wayBack({ folder, config }: CheckpointOwner, step: number): string {
+  const lower = "a lower optimizer.learningRate";
+  const home = checkpointsIn(folder);
+  const from = stepFolders(folder)
+    .filter((other) => other.step <= step)
+    .find(({ name }) => damageOf(join(home, name)) === undefined);
+  if (from === undefined)
+    return `No checkpoint from before it is kept (checkpoint.keep): start again with ${lower}`;
+  const flags = {
+    config: join(folder, "config.yaml"),
+    fork: `${folder}@${from.step}`,
+    output: `${folder}-from-${from.step}`,
+    set: `optimizer.learningRate=${config.optimizer.learningRate / 2}`,
+  };
+  const typed = Object.entries(flags).map(([name, value]) => `--${name} ${shellWord(value)}`);
+  return (
+    `Step ${from.step} is the newest checkpoint from before it; from there with ${lower}: ` +
+    `npx train-${config.stage} ${typed.join(" ")}`
+  );
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** @throws UserError when a run that goes on did not begin where it is said to have begun */

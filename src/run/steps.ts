@@ -7,6 +7,7 @@ import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
+import { wayBack } from "./fork.ts";
 import { InterruptedError, type Interrupts } from "./interrupts.ts";
 import { logMetrics } from "./metrics.ts";
 import { createProgress, doing, type ProgressFields } from "./progress.ts";
@@ -34,6 +35,13 @@ export interface Measurement {
   readonly isBest: boolean;
 }
 
+/** Something for the user to decide on. */
+export interface Pause {
+  readonly message: string;
+  /** Steps in a row for which it was so. */
+  readonly steps: number;
+}
+
 /** What a stage brings to the frame. */
 export interface StepParts {
   /** Takes one step, counted from 0. */
@@ -44,6 +52,8 @@ export interface StepParts {
   save(folder: string, training: string): void;
   /** What a checkpoint remembers beside its files. Plain data. */
   state(): JsonValue;
+  /** Why the run should pause after the step just taken; undefined where it should not. */
+  pauses?(): Pause | undefined;
   /** Short figures beside the progress, after a step. */
   shown(figures: Figures): ProgressFields;
 }
@@ -51,7 +61,7 @@ export interface StepParts {
 /**
  * Takes the steps that a run has not taken yet.
  *
- * @throws UserError where a step or a file fails; InterruptedError after Ctrl-C, with a checkpoint of the step that was under way
+ * @throws UserError where a step or a file fails, or a step that has been saved asks for a pause; InterruptedError after Ctrl-C, with a checkpoint of the step that was under way
  */
 export async function runSteps(
   run: Run,
@@ -60,10 +70,11 @@ export async function runSteps(
   parts: StepParts,
 ): Promise<void> {
   const { totalSteps, stepsPerEpoch, measureEverySteps, saveEverySteps } = plan;
-  const save = (step: number, isBest: boolean) =>
+  const save = (step: number, isBest: boolean, keepsAll = false) =>
     saveCheckpoint(run, {
       step,
       isBest,
+      keepsAll,
       state: parts.state(),
       writeFiles: (folder) => {
         const training = join(folder, "training");
@@ -95,7 +106,8 @@ export async function runSteps(
         "memory/numTensors": liveTensors(),
         "memory/tracedFunctions": tracedFunctions(),
       };
-      const stops = await interrupts.requested();
+      const pause = parts.pauses?.();
+      const stops = (await interrupts.requested()) || pause !== undefined;
       const isLast = done === totalSteps;
       const isMeasured = isLast || done % measureEverySteps === 0;
       const measured = isMeasured ? await parts.measure(done) : undefined;
@@ -103,7 +115,12 @@ export async function runSteps(
       logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, figures);
       progress.update(done, { ...parts.shown(figures), memory: gigabytes(figures) });
       const isDue = saveEverySteps !== null && done % saveEverySteps === 0;
-      if (isMeasured || stops || isDue) await save(done, measured?.isBest ?? false);
+      if (isMeasured || stops || isDue)
+        await save(done, measured?.isBest ?? false, pause !== undefined);
+      if (pause)
+        throw new UserError(
+          `step ${done}: ${pause.message}. ${wayBack(run, done - pause.steps)}. The step is saved: the same command goes on after it`,
+        );
       if (stops && !isLast)
         throw new InterruptedError(
           `stopped after step ${done}; the same command goes on from there`,

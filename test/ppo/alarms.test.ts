@@ -4,6 +4,7 @@ import { createAlarms, type Lesson, type StepSigns } from "../../src/ppo/alarms.
 const healthy: StepSigns = {
   isScoreConstant: false,
   score: 0.3,
+  entropy: 1,
   groupsWithoutSpread: 0.5,
   correctFraction: 0.3,
   klReference: 0.01,

@@ -128,7 +128,14 @@ test("grpo ignores the reference, rloo takes the summed penalty off the reward",
 // In `flatGroups` each question has its own score, the same for all of its responses: value heads learn from it, groups do not.
 const signs: StepSigns = {
   ...{ isScoreConstant: false, groupsWithoutSpread: 0.5, correctFraction: 0.3, klReference: 0 },
-  ...{ score: 0.3, extractedFraction: 1, truncatedFraction: 0, timeoutFraction: 0, isFull: true },
+  ...{
+    score: 0.3,
+    entropy: 1,
+    extractedFraction: 1,
+    truncatedFraction: 0,
+    timeoutFraction: 0,
+    isFull: true,
+  },
 };
 const flatGroups = { groupsWithoutSpread: 1 };
 const constant = { isScoreConstant: true, groupsWithoutSpread: 1, correctFraction: 1 };

@@ -521,6 +521,28 @@ test("a rollout of numbers that are not finite is skipped, and the run stops aft
   expect(lastWeights("infinite").policy).toEqual(warmupWeights);
 });
 
+testEqualRuns(
+  "a collapse stops the run after it is saved, if told so, and the same command goes on",
+  async () => {
+    outcomeOf = () => ({ kind: "error", message: "NameError" }); // earns 0
+    const collapse = { ...alarms, onCollapse: "stop" as const, collapseSteps: 2 };
+    const config = { ...base, alarms: collapse, training: steps(3) };
+    const folder = folderOf("collapsed");
+    expect(await userErrorOf(() => train("collapsed", config))).toMatch(
+      /^step 2: the policy has collapsed, for 2 steps: reward\/score is 0, of all responses\. Step 0 is the newest .*--fork \S+collapsed@0 /,
+    );
+    expect(loadCheckpoint(folder, "last")!.step).toBe(2);
+    expect(readFileSync(join(folder, "alarms.jsonl"), "utf8")).toContain(
+      '{"step":2,"name":"collapse"',
+    );
+    await trainReft({ ...config, alarms: { ...collapse, collapseSteps: 1 } }, folder);
+    expect(loadCheckpoint(folder, "last")!.step).toBe(3);
+    await trainReft({ ...config, alarms: { ...alarms, collapseSteps: 2 } }, folderOf("warned"));
+    expect(errors).toContain("warning: step 2: the policy has collapsed");
+    expect(contentOf(folder)).toEqual(contentOf(folderOf("warned")));
+  },
+);
+
 test("alarms are said once, with the step", async () => {
   const touchy = { ...alarms, maxTruncatedFraction: 0.01, minExtractedFraction: 1 };
   await train("alarms", { ...base, alarms: touchy, training: steps(3) });

@@ -127,12 +127,7 @@ describe("a fork is refused, and nothing is made,", () => {
   writeTinyModel(folderOf("other"), problems, { ffnDim: 48 });
   test.each<[string, string, Partial<ReftConfig>, string]>([
     ["for text that names no checkpoint", "first", {}, "fork: expected RUN@STEP, RUN@best or"],
-    [
-      "for a step that is not kept",
-      "7",
-      {},
-      "found none. It keeps those of steps ",
-    ],
+    ["for a step that is not kept", "7", {}, "found none. It keeps those of steps "],
     ["at the end of the run", "4", {}, "expected a checkpoint from before step 4"],
     [
       "without the value head",

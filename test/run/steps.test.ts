@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
+import { UserError } from "../../src/errors.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
 import { openRun } from "../../src/run/run.ts";
@@ -21,7 +22,12 @@ const plan: StepPlan = {
 };
 
 /** Runs the plan in a folder, with Ctrl-C after a step; returns what was called, in order. */
-async function steps(folder: string, changed: Partial<StepPlan> = {}, stopAfter = Infinity) {
+async function steps(
+  folder: string,
+  changed: Partial<StepPlan> = {},
+  stopAfter = Infinity,
+  pauseAfter = Infinity,
+) {
   using run = openRun(folder, tinyConfig);
   const calls: string[] = [];
   let taken = run.resumeFrom?.step ?? 0;
@@ -49,6 +55,7 @@ async function steps(folder: string, changed: Partial<StepPlan> = {}, stopAfter 
         writeFileSync(join(training, "step"), String(taken));
       },
       state: () => ({ taken }),
+      pauses: () => (taken === pauseAfter ? { message: "it is odd", steps: 2 } : undefined),
       shown: () => ({}),
     },
   );
@@ -91,6 +98,30 @@ test("saves the step under way after Ctrl-C, and goes on from there", async () =
   const { calls } = await steps(folder);
   expect(calls).toEqual(["step 5", "measure 6", "save 6", "step 6", "measure 7", "save 7"]);
   expect(metricsOf(folder).map(({ step }) => step)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+});
+
+test("a pause saves its step, keeps what is before it, names the way back, and the run goes on", async () => {
+  const folder = temporaryFolder();
+  const { calls, error } = await steps(folder, {}, Infinity, 5);
+  expect(calls.slice(-2)).toEqual(["step 4", "save 5"]);
+  expect(readdirSync(join(folder, "checkpoints")).toSorted().slice(2)).toEqual([
+    ...["step-000003", "step-000004", "step-000005"],
+  ]);
+  expect(error).toBeInstanceOf(UserError);
+  expect((error as Error).message).toBe(
+    "step 5: it is odd. Step 3 is the newest checkpoint from before it; from there with a lower optimizer.learningRate: " +
+      `npx train-reft --config ${folder}/config.yaml --fork ${folder}@3 --output ${folder}-from-3 ` +
+      "--set optimizer.learningRate=0.0001. The step is saved: the same command goes on after it",
+  );
+  const onward = await steps(folder, {}, Infinity, 5);
+  expect(onward.calls.at(-1)).toBe("save 7");
+  expect(onward.error).toBeUndefined();
+});
+
+test("a pause without an earlier checkpoint says so", async () => {
+  const plan = { measuresStart: false, saveEverySteps: null };
+  const { error } = await steps(temporaryFolder(), plan, Infinity, 2);
+  expect((error as Error).message).toContain("No checkpoint from before it is kept");
 });
 
 test("Ctrl-C in the last step stops nothing any more", async () => {
