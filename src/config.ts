@@ -184,6 +184,14 @@ const keep = z
   .refine((rules) => Object.keys(rules).length > 0, { error: 'expected "last" or "every"' })
   .optional()
   .describe("Which checkpoints stay besides the best and the last one.");
+const tensorboard = z
+  .boolean()
+  .optional()
+  .describe("True writes figures and samples for TensorBoard, too; false unless given.");
+const logging = z
+  .strictObject({ tensorboard })
+  .optional()
+  .describe("What is written down besides; it changes nothing in the run.");
 
 const sftSchema = z.strictObject({
   stage: z.literal("sft").describe("What this file is for: train-sft."),
@@ -221,6 +229,7 @@ const sftSchema = z.strictObject({
     keep,
   }),
   alarms: skipAlarms,
+  logging,
 });
 
 /** Settings of the clipped objective, whatever the advantages. */
@@ -413,6 +422,7 @@ const reftSchema = z.strictObject({
       .optional()
       .describe("More kl/reference is a sign of collapse. None is, unless given."),
   }),
+  logging,
 });
 
 const rerankSchema = z.strictObject({
@@ -441,6 +451,7 @@ const rerankSchema = z.strictObject({
     keep,
   }),
   alarms: skipAlarms,
+  logging,
 });
 
 export const schemas = { sft: sftSchema, reft: reftSchema, rerank: rerankSchema };

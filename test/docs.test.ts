@@ -176,7 +176,7 @@ describe("names", () => {
 
   test("every setting that is named exists", () => {
     const sections =
-      "data|model|rollout|ppo|selfTraining|optimizer|training|evaluation|sandbox|checkpoint|alarms";
+      "data|model|rollout|ppo|selfTraining|optimizer|training|evaluation|sandbox|checkpoint|alarms|logging";
     const named = findAll(
       new RegExp(`\`((?:${sections})\\.(?!(?:ts|md|jsonl?|safetensors|gguf)\\b)\\w+)[:\`]`, "g"),
     );

@@ -260,8 +260,9 @@ export function loadStages(recipe: Recipe, places: Places): StageConfigs {
 
 const places = /^(data\.(train|dev|test|samples|devSamples|prompt\.file)|model\.init)$/;
 
-/** A stage's settings by path, without the places of what it reads. */
+/** A stage's settings by path, without the places of what it reads and what it writes down besides: it comes out the same. */
 export function settingsWithoutPlaces(config: Config): Record<string, unknown> {
   const settings = [...settingsByPath(config)];
-  return Object.fromEntries(settings.filter(([path]) => !places.test(path)));
+  const matters = (path: string) => !places.test(path) && !path.startsWith("logging.");
+  return Object.fromEntries(settings.filter(([path]) => matters(path)));
 }

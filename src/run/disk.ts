@@ -9,7 +9,7 @@ export interface Disk {
   makeFolder(path: string): void;
   /** Writes a whole file and waits until the device has it. */
   write(path: string, content: string | Uint8Array): void;
-  append(path: string, text: string): void;
+  append(path: string, content: string | Uint8Array): void;
   /** Waits until the device has a file's content, or a folder's list of names. */
   sync(path: string): void;
   rename(from: string, to: string): void;
@@ -20,7 +20,7 @@ export interface Disk {
 export const nodeDisk: Disk = {
   makeFolder,
   write: (path, content) => withPath(path, () => fs.writeFileSync(path, content, { flush: true })),
-  append: (path, text) => withPath(path, () => fs.appendFileSync(path, text)),
+  append: (path, content) => withPath(path, () => fs.appendFileSync(path, content)),
   sync: (path) => {
     const descriptor = fs.openSync(path, "r");
     try {

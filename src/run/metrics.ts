@@ -17,17 +17,36 @@ export interface StepPosition {
   readonly epoch: number;
 }
 
+/** A line of metrics.jsonl. */
+export interface MetricsRecord {
+  readonly step: number;
+  /** ISO 8601. */
+  readonly time: string;
+  /** Text where a figure is not finite. */
+  readonly [name: string]: number | string;
+}
+
 /**
  * Appends `{step, epoch, time, ...metrics}` to metrics.jsonl. Call it before the step's checkpoint is saved.
  * JSON has no NaN and no infinities: they are written as text.
+ *
+ * @returns what the line says
  */
 export function logMetrics(
   run: Recorder,
   { step, epoch }: StepPosition,
   metrics: Readonly<Record<string, number>>,
-): void {
-  const time = new Date().toISOString();
-  run.disk.append(metricsIn(run.folder), lineOf({ step, epoch, time, ...metrics }));
+): MetricsRecord {
+  const record = { step, epoch, time: new Date().toISOString(), ...metrics };
+  run.disk.append(metricsIn(run.folder), lineOf(record));
+  return record;
+}
+
+/** The lines of metrics.jsonl of a run that is open. */
+export function readMetrics(runFolder: string): MetricsRecord[] {
+  return linesOf(metricsIn(runFolder))
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
 }
 
 /** Something that a run warns of, or stops for. */
@@ -65,17 +84,26 @@ export function writeCalibration(run: Recorder, step: number, bins: readonly obj
 
 /** Folders of a run with one file per measured step. */
 const recordFolders = ["samples", "calibration"] as const;
+type RecordKind = (typeof recordFolders)[number];
 
 function writeRecords(
   run: Recorder,
-  kind: (typeof recordFolders)[number],
+  kind: RecordKind,
   step: number,
   records: readonly object[],
 ): void {
-  const name = `step-${String(step).padStart(6, "0")}.jsonl`;
   const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
   run.disk.makeFolder(join(run.folder, kind));
-  replaceFile(run.disk, join(run.folder, kind, name), text);
+  replaceFile(run.disk, recordsIn(run.folder, kind, step), text);
+}
+
+/** The file of a measurement's samples, which is there where something was measured. */
+export function samplesIn(runFolder: string, step: number): string {
+  return recordsIn(runFolder, "samples", step);
+}
+
+function recordsIn(runFolder: string, kind: RecordKind, step: number): string {
+  return join(runFolder, kind, `step-${String(step).padStart(6, "0")}.jsonl`);
 }
 
 /**

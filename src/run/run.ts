@@ -114,13 +114,13 @@ export function describeDifference({ path, before, now }: Difference): string {
 /**
  * Lists the settings that keep a run from going on: all that differ, except that a run may become longer
  * (`training.epochs`, `training.maxSteps`) and its evaluations larger or rarer (`evaluation.*`), null being no limit, and that
- * other checkpoints may be kept (`checkpoint.keep`) and other things warned of (`alarms`).
+ * other checkpoints may be kept (`checkpoint.keep`), other things warned of (`alarms`) and written down besides (`logging`).
  */
 export function blockingDifferences(before: unknown, now: unknown): string[] {
   return differences(before, now)
     .filter(
       (difference) =>
-        !hasGrown(difference) && !/^(checkpoint\.keep|alarms)\b/.test(difference.path),
+        !hasGrown(difference) && !/^(checkpoint\.keep|alarms|logging)\b/.test(difference.path),
     )
     .map(describeDifference);
 }

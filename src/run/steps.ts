@@ -9,9 +9,10 @@ import { makeFolder } from "../folders.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
 import { wayBack } from "./fork.ts";
 import { InterruptedError, type Interrupts } from "./interrupts.ts";
-import { logMetrics } from "./metrics.ts";
+import { logMetrics, type StepPosition } from "./metrics.ts";
 import { createProgress, doing, type ProgressFields } from "./progress.ts";
 import type { Run } from "./run.ts";
+import { openBoard } from "./tensorboard.ts";
 
 /** Figures by their names in metrics.jsonl. */
 export type Figures = Readonly<Record<string, number>>;
@@ -82,6 +83,11 @@ export async function runSteps(
         parts.save(folder, training);
       },
     });
+  const board = run.config.logging?.tensorboard ? openBoard(run) : undefined;
+  const log = (position: StepPosition, figures: Figures) => {
+    const record = logMetrics(run, position, figures);
+    board?.add(record);
+  };
   const firstStep = run.resumeFrom?.step ?? 0;
   if (run.startsFork && firstStep >= totalSteps)
     throw new UserError(
@@ -92,7 +98,7 @@ export async function runSteps(
   try {
     if (run.startsFork || (plan.measuresStart && !run.resumeFrom)) {
       const { figures } = await parts.measure(firstStep);
-      logMetrics(run, { step: firstStep, epoch: firstStep / stepsPerEpoch }, figures);
+      log({ step: firstStep, epoch: firstStep / stepsPerEpoch }, figures);
       await save(firstStep, true);
     }
     for (let step = firstStep; step < totalSteps; step++) {
@@ -112,7 +118,7 @@ export async function runSteps(
       const isMeasured = isLast || done % measureEverySteps === 0;
       const measured = isMeasured ? await parts.measure(done) : undefined;
       const figures = { ...taken, ...costs, ...measured?.figures };
-      logMetrics(run, { step: done, epoch: done / stepsPerEpoch }, figures);
+      log({ step: done, epoch: done / stepsPerEpoch }, figures);
       progress.update(done, { ...parts.shown(figures), memory: gigabytes(figures) });
       const isDue = saveEverySteps !== null && done % saveEverySteps === 0;
       if (isMeasured || stops || isDue)

@@ -162,7 +162,11 @@ describe("a run of 200 steps", () => {
   });
 });
 
-const fiveSteps = { ...base, training: steps(5), evaluation: { ...evaluation, everySteps: 5 } };
+const logging = { tensorboard: true };
+const fiveSteps = {
+  ...base,
+  ...{ training: steps(5), evaluation: { ...evaluation, everySteps: 5 }, logging },
+};
 beforeAll(async () => {
   const lines = await train("full", fiveSteps);
   expect(lines.map((line) => line.step)).toEqual([0, 1, 2, 3, 4, 5]);

@@ -2,7 +2,13 @@ import { cpSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { loadRecipe, loadStages, settingsWithoutPlaces } from "../../src/recipe/config.ts";
+import {
+  loadRecipe,
+  loadStages,
+  type Places,
+  type Recipe,
+  settingsWithoutPlaces,
+} from "../../src/recipe/config.ts";
 import { parseOverride } from "../../src/settings.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -182,12 +188,14 @@ describe("loadStages", () => {
   });
 });
 
-test("a stage's settings do not depend on where the recipe's folder is", () => {
-  const recipe = loadRecipe(tiny);
+test("a stage's settings do not depend on where the recipe's folder is, nor on what is written down besides", () => {
+  const logs = { path: "stages.sft.set", value: { logging: { tensorboard: true } }, source: "" };
+  const [plain, recipe] = [loadRecipe(tiny), loadRecipe(tiny, [logs])];
+  expect(loadStages(recipe, places).sft.logging).toEqual({ tensorboard: true });
   const elsewhere = { ...places, data: "other/data", stages: "other/seed-7" };
-  const [here, there] = [places, elsewhere].map((at) =>
-    Object.values(loadStages(recipe, at)).map(settingsWithoutPlaces),
-  );
+  const settingsOf = (recipe: Recipe, at: Places) =>
+    Object.values(loadStages(recipe, at)).map(settingsWithoutPlaces);
+  const [here, there] = [settingsOf(plain, places), settingsOf(recipe, elsewhere)];
   expect(here).toEqual(there);
   expect(here![2]).toMatchObject({ "optimizer.learningRate": 2e-4, seed: 7 });
   expect(here!.flatMap((settings) => Object.values(settings))).not.toContain("all/data");
