@@ -188,10 +188,8 @@ const tensorboard = z
   .boolean()
   .optional()
   .describe("True writes figures and samples for TensorBoard, too; false unless given.");
-const logging = z
-  .strictObject({ tensorboard })
-  .optional()
-  .describe("What is written down besides; it changes nothing in the run.");
+const logged = "What is written down besides; it changes nothing in the run.";
+const logging = z.strictObject({ tensorboard }).optional().describe(logged);
 
 const sftSchema = z.strictObject({
   stage: z.literal("sft").describe("What this file is for: train-sft."),
@@ -422,7 +420,19 @@ const reftSchema = z.strictObject({
       .optional()
       .describe("More kl/reference is a sign of collapse. None is, unless given."),
   }),
-  logging,
+  logging: z
+    .strictObject({
+      tensorboard,
+      rollouts: z
+        .strictObject({
+          everySteps: count.describe("Steps between two rollouts that are kept."),
+          questions: count.describe("The first so many questions of the step."),
+        })
+        .optional()
+        .describe("Keeps sampled responses with the score of each reward, in rollouts/."),
+    })
+    .optional()
+    .describe(logged),
 });
 
 const rerankSchema = z.strictObject({

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { ReftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
+import { groupBy } from "../data/groupBy.ts";
 import { checkSamplingPrefix, completionTokens, findSamplingFormat } from "../data/prompt.ts";
 import { choosePrompt } from "../data/promptChoice.ts";
 import { describePrompt, isSamePrompt, type TemplatePrompt } from "../data/templatePrompt.ts";
@@ -17,7 +18,13 @@ import { constantSchedule } from "../engine/schedule.ts";
 import { UserError } from "../errors.ts";
 import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
-import { longestPrompt, prepareQuestions, type Question } from "../generate/answer.ts";
+import {
+  type Answer,
+  answerRecord,
+  longestPrompt,
+  prepareQuestions,
+  type Question,
+} from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, saveVariables, trainedVariables } from "../model/model.ts";
 import { openSafetensors } from "../model/safetensors.ts";
@@ -35,6 +42,7 @@ import { resolveModelFolder } from "../run/checkpoint.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
+import { writeRollouts } from "../run/metrics.ts";
 import {
   type AnswerFormat,
   checkRoom,
@@ -88,6 +96,7 @@ export async function trainReft(
   usePrecision(config.precision);
   const { data, optimizer, ppo, selfTraining, training, evaluation, alarms } = config;
   const sampling = config.rollout;
+  const kept = config.logging?.rollouts;
 
   // 1. the warm-up model, as policy and, unless nothing holds the policy to it, as frozen reference; a value head that says 0, where the advantages come from one
   const warmupFolder = resolveModelFolder(config.model.init);
@@ -229,6 +238,8 @@ export async function trainReft(
     const { experiences, answers, infrastructureFailures, logprobGap } = rollout;
     const requested = answers.length + infrastructureFailures;
     checkRollout(run, step + 1, requested, infrastructureFailures, logprobGap, alarms);
+    if (kept && (step + 1) % kept.everySteps === 0)
+      writeRollouts(run, step + 1, rolloutRecords(answers, kept.questions));
     const rolloutSeconds = (performance.now() - startedAt) / 1000;
 
     // 5. credit each token with its advantage; in self-training, find what is right instead
@@ -315,6 +326,12 @@ export async function trainReft(
     for (const variable of valueHead?.values() ?? []) variable.dispose();
   }
   return accuracy.best();
+}
+
+/** The responses to the first so many questions, as lines of a file, with what the rewards say of each. */
+function rolloutRecords(answers: readonly Answer[], questions: number) {
+  const groups = groupBy(answers, ({ question }) => question).slice(0, questions);
+  return groups.flat().map((answer) => ({ ...answerRecord(answer), logs: answer.verdict.logs }));
 }
 
 /** Figures under names with a prefix. */

@@ -75,6 +75,11 @@ export function writeSamples(run: Recorder, step: number, samples: readonly obje
   writeRecords(run, "samples", step, samples);
 }
 
+/** Writes rollouts/step-000123.jsonl: responses that a step has learned from, with the figures of their rewards. */
+export function writeRollouts(run: Recorder, step: number, responses: readonly object[]): void {
+  writeRecords(run, "rollouts", step, responses);
+}
+
 /**
  * Writes calibration/step-000123.jsonl: a reliability table, one bin per line.
  */
@@ -82,8 +87,8 @@ export function writeCalibration(run: Recorder, step: number, bins: readonly obj
   writeRecords(run, "calibration", step, bins);
 }
 
-/** Folders of a run with one file per measured step. */
-const recordFolders = ["samples", "calibration"] as const;
+/** Folders of a run with one file per step, for some of the steps. */
+const recordFolders = ["samples", "rollouts", "calibration"] as const;
 type RecordKind = (typeof recordFolders)[number];
 
 function writeRecords(

@@ -1,5 +1,5 @@
 // Training with rewards of a user's own, from a model from scratch to reinforced steps.
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
@@ -77,12 +77,25 @@ test("ReFT learns from a reward in TypeScript, and does not go on with another c
     ...fileReward("letters.ts"),
     { use: "length", maxTokens: 8, weight: 0.5 },
   ];
-  await trainReft(reft(reward, 1), at("typescript"));
+  const logging = { rollouts: { everySteps: 1, questions: 3 } };
+  await trainReft({ ...reft(reward, 1), logging }, at("typescript"));
   const [, step] = metricsOf(at("typescript"));
   const sum = step!["reward/letters.ts"]! + 0.5 * step!["reward/length"]!;
   expect(step!["reward/score"]).toBeCloseTo(sum, 12);
   expect(step!["reward/letters"]).toBeGreaterThanOrEqual(0);
+  const path = join(at("typescript"), "rollouts", "step-000001.jsonl");
+  const kept = readFileSync(path, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(kept.map(({ id }) => id)).toEqual([0, 2, 4].flatMap((i) => [kept[i]!.id, kept[i]!.id]));
+  expect(new Set(kept.map(({ id }) => id)).size).toBe(3);
+  for (const { text, score, logs } of kept) {
+    expect(logs.letters).toBe(text.split("e").length - 1);
+    expect(score).toBeCloseTo(logs["letters.ts"] + 0.5 * logs.length, 12);
+  }
   await trainReft(reft(reward, 2), at("typescript"));
+  expect(readdirSync(join(at("typescript"), "rollouts"))).toEqual(["step-000001.jsonl"]);
   expect(metricsOf(at("typescript"))).toHaveLength(3);
   writeFileSync(at("letters.ts"), `${letters} // changed`);
   await expect(trainReft(reft(reward, 3), at("typescript"))).rejects.toThrow(

@@ -162,7 +162,7 @@ describe("a run of 200 steps", () => {
   });
 });
 
-const logging = { tensorboard: true };
+const logging = { tensorboard: true, rollouts: { everySteps: 2, questions: 2 } };
 const fiveSteps = {
   ...base,
   ...{ training: steps(5), evaluation: { ...evaluation, everySteps: 5 }, logging },

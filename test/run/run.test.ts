@@ -305,7 +305,7 @@ describe("blockingDifferences", () => {
     ["data.prompt", "chat", ['data.prompt: was not set, is now "chat"']],
     ["precision", "bf16", ['precision: was not set, is now "bf16"']],
     ["model", {}, ['model.init: was "a", is now not set']],
-    ["logging", { tensorboard: true }, []],
+    ["logging", { tensorboard: true, rollouts: { everySteps: 2, questions: 1 } }, []],
   ])("of %s changed to %j", (section, value, expected) => {
     expect(blockingDifferences(before, { ...before, [section]: value })).toEqual(expected);
   });

@@ -236,7 +236,7 @@ export function contentOf(folder: string): Record<string, string> {
   const files = [
     ...filesIn(last).filter((file) => !file.endsWith("checkpoint.json")), // has the hashes
     ...filesIn(best).filter((file) => /model\.safetensors$/.test(file)), // or adapter_model.safetensors
-    ...["samples", "calibration"].flatMap((name) => filesIn(join(folder, name))),
+    ...["samples", "rollouts", "calibration"].flatMap((name) => filesIn(join(folder, name))),
   ];
   return {
     state: JSON.stringify(state),
