@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     ...whole.test,
     include: [
-      "test/{config,rng}.test.ts",
+      "test/{config,rng,settingsSchema}.test.ts",
       "test/data/**/*.test.ts",
       "test/evaluate/*.test.ts",
       "test/generate/slots.test.ts",

@@ -1,151 +1,28 @@
 // docs/settings.md, made of the schemas that check the settings: every setting with what it may be and what it means.
-import { z } from "zod";
-import { schemas } from "../src/config.ts";
 import { markdownTable } from "../src/evaluate/tables.ts";
-import { recipeSchema } from "../src/recipe/config.ts";
+import { type SettingsKind, settingRows, settingsKinds } from "../src/tasks/settingRows.ts";
 
-/** The part of a JSON schema that the settings use. */
-interface Schema {
-  readonly type?: string;
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly required?: readonly string[];
-  readonly items?: Schema;
-  readonly const?: unknown;
-  readonly enum?: readonly unknown[];
-  readonly anyOf?: readonly Schema[];
-  readonly oneOf?: readonly Schema[];
-  readonly not?: Schema;
-  readonly minimum?: number;
-  readonly exclusiveMinimum?: number;
-  readonly maximum?: number;
-  readonly exclusiveMaximum?: number;
-}
-
-interface Row {
-  readonly path: string;
-  readonly value: string;
-  /** When it may, or has to, be left out; empty: never. */
-  readonly when: string;
-  readonly meaning: string;
-}
-
-const stages = {
+const commands: Readonly<Record<SettingsKind, string>> = {
   sft: "`train-sft`",
   reft: "`train-reft`",
   rerank: "`train-rerank`",
-} as const;
+  recipe: "`reft run`",
+};
 
 export function settingsPage(): string {
-  const sections = Object.entries(stages).map(([stage, command]) =>
-    section(command, schemas[stage as keyof typeof schemas]),
-  );
   return [
     "# Settings",
     "",
-    "Every setting of every configuration, made from what checks them (`npx tsx scripts/settings-page.ts`). A setting that is not optional has to be there: one file says all of a run. Paths start at the working directory.",
-    ...sections,
-    section("`reft run`", recipeSchema),
+    "Every setting of every configuration, made from what checks them (`npx tsx scripts/settings-page.ts`). A setting that is not optional has to be there: one file says all of a run. Paths start at the working directory. `npx reft settings reft` prints the same, beside the values of three configurations that are here.",
+    ...settingsKinds.map(section),
   ].join("\n");
 }
 
-function section(command: string, schema: z.ZodType): string {
-  const rows = rowsOf("", z.toJSONSchema(schema, { unrepresentable: "any" }) as Schema, "");
-  const cells = rows.map(({ path, value, when, meaning }) => [
+function section(kind: SettingsKind): string {
+  const cells = settingRows(kind).map(({ path, value, when, meaning }) => [
     `\`${path}\``,
     when === "" ? value : `${value}; ${when}`,
     meaning.replaceAll("|", "\\|"),
   ]);
-  return `\n## ${command}\n\n${markdownTable([["setting", "value", "meaning"], ...cells])}\n`;
-}
-
-/**
- * A setting, or a section with all that are in it.
- *
- * @param when it may be left out, or has to be
- */
-function rowsOf(path: string, schema: Schema, when: string): Row[] {
-  const { description: meaning = "" } = schema;
-  const variants = variantsOf(schema);
-  if (variants.length === 0) return [{ path, value: describeValue(schema), when, meaning }];
-  const inner = variants.flatMap(({ properties = {}, required = [] }, _, all) =>
-    Object.entries(properties)
-      .filter(([, property]) => !property.not)
-      .flatMap(([name, property]) => {
-        const owners = all.filter((variant) => isSetting(variant.properties?.[name]));
-        const only = owners.length < all.length ? `with ${owners.map(markOf).join(" or ")}` : "";
-        const isOptional = only === "" && !required.includes(name);
-        return rowsOf(join(path, name), property, isOptional ? "optional" : only);
-      }),
-  );
-  const own = when === "" ? [] : [{ path, value: "section", when, meaning }];
-  return [...own, ...mergeByPath(inner)];
-}
-
-/** The kinds of a section; none where it is a setting, or may be one. */
-function variantsOf(schema: Schema): readonly Schema[] {
-  if (schema.properties) return [schema];
-  const kinds = schema.oneOf ?? schema.anyOf ?? [];
-  return kinds.every((kind) => kind.properties && hasMark(kind)) ? kinds : [];
-}
-
-function isSetting(schema: Schema | undefined): boolean {
-  return schema !== undefined && !schema.not;
-}
-
-/** What tells one kind of a section from the others: its first setting with few values. */
-function markOf({ properties = {} }: Schema): string {
-  const [name, schema] = Object.entries(properties).find(isMark)!;
-  return `${name} ${describeValue(schema)}`;
-}
-
-function isMark([, { const: only, enum: values }]: [name: string, Schema]): boolean {
-  return Boolean(only ?? values);
-}
-
-function hasMark({ properties = {} }: Schema): boolean {
-  return Object.entries(properties).some(isMark);
-}
-
-function join(path: string, name: string): string {
-  return path === "" ? name : `${path}.${name}`;
-}
-
-/** One row for a setting that several kinds of a section have, with all its values. */
-function mergeByPath(rows: readonly Row[]): Row[] {
-  const merged = new Map<string, Row>();
-  for (const row of rows) {
-    const before = merged.get(row.path);
-    if (before === undefined) merged.set(row.path, row);
-    else if (!before.value.includes(row.value))
-      merged.set(row.path, { ...before, value: `${before.value}, ${row.value}` });
-  }
-  return [...merged.values()];
-}
-
-function describeValue(schema: Schema): string {
-  const { anyOf, oneOf, type, minimum, exclusiveMinimum, exclusiveMaximum } = schema;
-  if (schema.properties) return `\`{ ${Object.keys(schema.properties).join(", ")} }\``;
-  const alternatives = anyOf ?? oneOf;
-  if (alternatives) return alternatives.map(describeValue).join(" or ");
-  if (schema.const !== undefined) return `\`${schema.const}\``;
-  if (schema.enum) return schema.enum.map((value) => `\`${value}\``).join(", ");
-  const maximum =
-    (schema.maximum ?? Number.MAX_SAFE_INTEGER) < 2 ** 31 ? schema.maximum : undefined;
-  const limits = [
-    minimum === undefined ? "" : `from ${minimum}`,
-    exclusiveMinimum === undefined ? "" : `above ${exclusiveMinimum}`,
-    maximum === undefined ? "" : `to ${maximum}`,
-    exclusiveMaximum === undefined ? "" : `below ${exclusiveMaximum}`,
-  ].filter((limit) => limit !== "");
-  const names: Readonly<Record<string, string>> = {
-    integer: "whole number",
-    number: "number",
-    string: "text",
-    boolean: "true or false",
-    null: "null",
-    array: `list of ${schema.items ? describeValue(schema.items) : "values"}`,
-    object: "section",
-  };
-  return [names[type ?? ""] ?? "any value", ...limits].join(" ");
+  return `\n## ${commands[kind]}\n\n${markdownTable([["setting", "value", "meaning"], ...cells])}\n`;
 }

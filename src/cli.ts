@@ -37,6 +37,14 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "settings",
+    {
+      group: "Set up",
+      describe: "Every setting of a stage, with its meaning; as a JSON schema with --json",
+      load: async () => register((await import("./commands/settings.ts")).settingsCommand),
+    },
+  ],
+  [
     "prepare-data",
     {
       group: "Data",

@@ -37,12 +37,14 @@ export const adapterTargets = [
   ...(["gate_proj", "up_proj", "down_proj"] as const),
 ];
 
-const weightType = z
-  .enum(["float32", "bf16"])
-  .describe(
-    "How frozen matrices are held in memory; bf16 takes half, and needs an adapter and files of bf16. float32 unless given.",
-  );
+const weightType = z.enum(["float32", "bf16"]);
 export type WeightType = z.infer<typeof weightType>;
+const weights = weightType
+  .optional()
+  .meta({ default: "float32" })
+  .describe(
+    "How frozen matrices are held in memory; bf16 takes half, and needs an adapter and files of bf16.",
+  );
 
 const adapterTargetList = z
   .array(z.enum(adapterTargets))
@@ -113,7 +115,10 @@ const texts = {
   programPrefix: z
     .enum(["docstring", "def", "none"])
     .describe("Given to the model as the start of its answer."),
-  prompt: promptSetting.optional().describe('Without it "paper".'),
+  prompt: promptSetting
+    .optional()
+    .meta({ default: "paper" })
+    .describe("How a question is put to the model (docs/prompts.md)."),
   maxPromptTokens: count.describe(
     "Longest prompt in tokens; questions with a longer one are left out and counted.",
   ),
@@ -139,6 +144,7 @@ const scheduled = {
 const recompute = z
   .boolean()
   .optional()
+  .meta({ default: false })
   .describe(
     "True computes layers again in the backward pass, for a third more time, instead of keeping what they are made of.",
   );
@@ -187,7 +193,8 @@ const keep = z
 const tensorboard = z
   .boolean()
   .optional()
-  .describe("True writes figures and samples for TensorBoard, too; false unless given.");
+  .meta({ default: false })
+  .describe("True writes figures and samples for TensorBoard, too.");
 const logged = "What is written down besides; it changes nothing in the run.";
 const logging = z.strictObject({ tensorboard }).optional().describe(logged);
 
@@ -199,7 +206,7 @@ const sftSchema = z.strictObject({
     // exactly one of the two
     init: path.optional().describe("A Hugging Face folder, a run's folder or a checkpoint."),
     scratch: scratch.optional().describe("A new model in place of one that is there."),
-    weights: weightType.optional(),
+    weights,
   }),
   adapter: adapterSetting,
   data: z.strictObject({
@@ -244,6 +251,7 @@ const clippedObjective = {
   maskTruncated: z
     .boolean()
     .optional()
+    .meta({ default: false })
     .describe("True keeps responses that ran into maxNewTokens out of the loss."),
 };
 
@@ -307,11 +315,13 @@ const ppo = z.discriminatedUnion("advantages", [
     scaleAdvantages: z
       .enum(["group", "rollout", "none"])
       .optional()
-      .describe("By whose deviation: group unless given."),
+      .meta({ default: "group" })
+      .describe("By whose deviation."),
     ratio: z
       .enum(["token", "response"])
       .optional()
-      .describe("Of each token unless given, or one for a whole response."),
+      .meta({ default: "token" })
+      .describe("Of each token, or one for a whole response."),
     ...withoutValueHead,
   }),
   z.strictObject({
@@ -339,7 +349,7 @@ const reftSchema = z.strictObject({
   model: z
     .strictObject({
       init: path.describe("The warm-up model: first policy and frozen reference."),
-      weights: weightType.optional(),
+      weights,
     })
     .describe("The warm-up model: first policy and frozen reference."),
   adapter: adapterSetting,
@@ -442,7 +452,7 @@ const rerankSchema = z.strictObject({
   model: z
     .strictObject({
       init: path.describe("The model whose answers it will judge."),
-      weights: weightType.optional(),
+      weights,
     })
     .describe("The policy whose answers it will judge."),
   adapter: adapterSetting,

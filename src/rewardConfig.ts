@@ -37,12 +37,21 @@ export function isWritten(form: AnswerForm): boolean {
 const expectedForms = `expected ${namedForms.map((form) => `"${form}"`).join(", ")} or a regular expression like "/Final answer: (.*)/"`;
 const formNames: readonly string[] = namedForms;
 
-export const answerForm = z.custom<AnswerForm>(
-  (form) => typeof form === "string" && (formNames.includes(form) || patternOf(form) !== undefined),
-  { error: expectedForms },
-);
+export const answerForm = z
+  .custom<AnswerForm>(
+    (form) =>
+      typeof form === "string" && (formNames.includes(form) || patternOf(form) !== undefined),
+    { error: expectedForms },
+  )
+  .meta({
+    anyOf: [
+      { enum: namedForms },
+      { type: "string", pattern: "^/.+/[a-z]*$", title: "a regular expression between slashes" },
+    ],
+  });
 
-const weight = z.number().optional(); // what its score counts in the sum; default 1
+const weight = z.number().optional().meta({ default: 1 }); // what its score counts in the sum
+const ignoreCase = z.boolean().optional().meta({ default: false });
 const tokens = z.int().min(1);
 const expression = z.string().refine(isExpression, { error: "expected a regular expression" });
 const fileName = /\.(ts|mts|js|mjs|py)$/;
@@ -53,7 +62,7 @@ const rewardFile = z
 const entry = z.discriminatedUnion("use", [
   z.strictObject({ use: z.literal("program"), weight }), // what the program returns is the gold answer, as number or choice
   z.strictObject({ use: z.literal("written"), weight }), // the same for a written answer
-  z.strictObject({ use: z.literal("exact"), ignoreCase: z.boolean().optional(), weight }), // the same text
+  z.strictObject({ use: z.literal("exact"), ignoreCase, weight }), // the same text
   z.strictObject({ use: z.literal("json"), weight }), // the same JSON value
   z.strictObject({ use: z.literal("regex"), weight }), // the gold answer is an expression that the answer matches
   z.strictObject({ use: z.literal("format"), pattern: expression, weight }), // the whole text matches
@@ -76,6 +85,15 @@ const expectedNames = `expected ${readyMadeNames.map((use) => `"${use}"`).join("
 export type RewardEntry = Readonly<z.infer<typeof entry>>;
 export type RewardSettings = readonly RewardEntry[];
 
+const { $schema: _, ...entrySchema } = z.toJSONSchema(entry, { target: "draft-7" });
+const oneReward = {
+  anyOf: [
+    { enum: readyMadeNames },
+    { type: "string", pattern: fileName.source, title: "a file" },
+    { ...entrySchema, title: "a section with `use`" },
+  ],
+};
+
 /** One reward or a list of them; a text is the name of a ready-made one, or a file. Becomes a list of sections. */
 export const reward = z
   .unknown()
@@ -96,7 +114,13 @@ export const reward = z
     else for (const [i, one] of value.entries()) report(one, [i]);
   })
   // An unknown key, which has been reported, does not keep zod from coming here.
-  .transform((value) => [value].flat().map(inFull) as RewardSettings);
+  .transform((value) => [value].flat().map(inFull) as RewardSettings)
+  .meta({
+    anyOf: [
+      ...oneReward.anyOf,
+      { type: "array", items: oneReward, minItems: 1, title: "a list of them" },
+    ],
+  });
 
 /** The list that a setting stands for; undefined where there is none, or one that is wrong, which is reported as such. */
 export function readRewards(setting: unknown): RewardSettings | undefined {

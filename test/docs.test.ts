@@ -17,6 +17,7 @@ import { prepareDataCommand } from "../src/commands/prepareData.ts";
 import { runCommand } from "../src/commands/run.ts";
 import { sampleCommand } from "../src/commands/sample.ts";
 import { scoreCommand } from "../src/commands/score.ts";
+import { settingsCommand } from "../src/commands/settings.ts";
 import { trainReftCommand, trainRerankCommand, trainSftCommand } from "../src/commands/train.ts";
 import { loadConfig, parseOverride, type Stage } from "../src/config.ts";
 import { messageOf } from "../src/errors.ts";
@@ -78,6 +79,7 @@ describe("commands", () => {
   const handlers = new Map(
     [
       initCommand,
+      settingsCommand,
       prepareDataCommand,
       checkDataCommand,
       importModelCommand,

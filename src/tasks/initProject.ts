@@ -1,8 +1,8 @@
 // A folder for one's own project: a complete configuration for each stage, every setting with its meaning, and a README.
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { Document, isMap, isScalar } from "yaml";
 import { z } from "zod";
-import { loadConfig, type Stage, schemas } from "../config.ts";
+import { loadConfig, type Stage, schemas as stageSchemas } from "../config.ts";
 import { writeFileAtomically } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
 import { loadRecipe, recipeSchema } from "../recipe/config.ts";
@@ -10,6 +10,7 @@ import { resolveModelFolder } from "../run/checkpoint.ts";
 import { nodeDisk } from "../run/disk.ts";
 import { writeFreshFolder } from "../run/freshFolder.ts";
 import { projectReadme } from "./projectReadme.ts";
+import type { SettingsKind } from "./settingRows.ts";
 
 export const projectTasks = ["generated", "svamp", "gsm8k", "own"] as const;
 export type ProjectTask = (typeof projectTasks)[number];
@@ -23,7 +24,7 @@ export interface InitArguments {
 }
 
 /** The shipped configurations, beside src/ and dist/ alike. */
-const shipped = resolve(import.meta.dirname, "..", "..", "configs");
+export const shipped = resolve(import.meta.dirname, "..", "..", "configs");
 
 type Values = Record<string, unknown>;
 
@@ -39,7 +40,8 @@ export function initProject({ folder, task, model }: InitArguments): void {
       "model: expected a pretrained model's folder, found none: a tiny one from scratch learns nothing from gsm8k",
     );
   }
-  const files = configurations(task, init);
+  const schemas = relative(resolve(folder), join(shipped, "schema"));
+  const files = configurations(task, init, schemas);
   writeFreshFolder(folder, nodeDisk, (aside) => {
     for (const [name, text] of Object.entries({ ...files, "README.md": projectReadme(task) })) {
       const path = join(aside, name);
@@ -49,8 +51,16 @@ export function initProject({ folder, task, model }: InitArguments): void {
   });
 }
 
-/** The text of each configuration by its file's name. */
-function configurations(task: ProjectTask, init: string | undefined): Record<string, string> {
+/**
+ * The text of each configuration by its file's name.
+ *
+ * @param schemas path of the JSON schemas from the project's folder, for editors
+ */
+function configurations(
+  task: ProjectTask,
+  init: string | undefined,
+  schemas: string,
+): Record<string, string> {
   const base = join(shipped, baseOf(task, init));
   const data = { train: "data/train.jsonl", dev: "data/dev.jsonl" };
   const questions = task === "generated" ? { ...data, train: "data/answers.jsonl" } : data;
@@ -59,7 +69,7 @@ function configurations(task: ProjectTask, init: string | undefined): Record<str
     for (const [section, changed] of Object.entries(changes))
       values[section] =
         section === "model" ? changed : { ...(values[section] as Values), ...changed };
-    return explained(values, schemas[name]);
+    return forEditors(name, schemas) + explained(values, stageSchemas[name]);
   };
   const warmup = { model: { init: "runs/warmup" } };
   return {
@@ -70,8 +80,13 @@ function configurations(task: ProjectTask, init: string | undefined): Record<str
       model: { init: "runs/reft" },
       data: { samples: "samples/train.jsonl", devSamples: "samples/dev.jsonl" },
     }),
-    "recipe.yaml": recipe(task, base),
+    "recipe.yaml": forEditors("recipe", schemas) + recipe(task, base),
   };
+}
+
+/** The line from which editors with YAML's language server know what a file may say. */
+function forEditors(kind: SettingsKind, schemas: string): string {
+  return `# yaml-language-server: $schema=${join(schemas, `${kind}.json`)}\n`;
 }
 
 /** The folder of shipped configurations whose values fit best. */

@@ -52,7 +52,7 @@ describe("loadRecipe", () => {
   test("says in one line that a file is for one stage alone", async () => {
     expect(await userErrorOf(() => loadRecipe("configs/tiny/rerank.yaml"))).toBe(
       "1 mistake in the settings of this run:\n" +
-        '  configs/tiny/rerank.yaml:4: stage: expected none, found "rerank": this file is for one stage alone',
+        '  configs/tiny/rerank.yaml:5: stage: expected none, found "rerank": this file is for one stage alone',
     );
   });
 

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { main } from "../../src/cli.ts";
@@ -24,6 +24,13 @@ test.each(kinds)("$task, model $model: every file is a whole configuration", ({ 
   const folder = join(home, `${task}${model === undefined ? "" : "-pretrained"}`);
   initProject({ folder, task, model });
   const file = (name: string) => join(folder, `${name}.yaml`);
+  for (const name of ["warmup", "sft", "reft", "rerank", "recipe"]) {
+    const [, schema] = /^# yaml-language-server: \$schema=(.*)\n/.exec(
+      readFileSync(file(name), "utf8"),
+    )!;
+    const kind = name === "warmup" ? "sft" : name;
+    expect(resolve(folder, schema!)).toBe(resolve("configs", "schema", `${kind}.json`));
+  }
   expect(loadConfig("sft", file("warmup")).model.init).toBe(model);
   expect(loadConfig("sft", file("sft")).model).toEqual({ init: "runs/warmup" });
   expect(loadConfig("reft", file("reft")).model.init).toBe("runs/warmup");
