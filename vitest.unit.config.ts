@@ -19,6 +19,7 @@ export default defineConfig({
       "test/rerank/{calibration,input}.test.ts",
       "test/reward/*.test.ts",
       "test/run/{inputs,progress,resume}.test.ts",
+      "test/tasks/machine.test.ts",
     ],
     exclude: [
       "test/data/batch.test.ts", // packs with TensorFlow

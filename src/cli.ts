@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 // The `reft` command: knows the commands, loads the chosen one, turns what goes wrong into a message and an exit code.
-import { readFileSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Argv, CommandModule } from "yargs";
 import { asUserError, messageOf, show, UserError } from "./errors.ts";
 import { endOnInterrupt } from "./run/interrupts.ts";
+import { version } from "./setup.ts";
 import { suggestion } from "./suggest.ts";
 import { leaveLine, print, visible } from "./terminal.ts";
 
@@ -26,6 +27,14 @@ const commands: ReadonlyMap<string, Entry> = new Map([
       group: "Set up",
       describe: "Fetch TensorFlow and compile its binding: once, and after an update",
       load: async () => register((await import("./commands/setup.ts")).setupCommand),
+    },
+  ],
+  [
+    "doctor",
+    {
+      group: "Set up",
+      describe: "Look whether all that training needs works here",
+      load: async () => register((await import("./commands/doctor.ts")).doctorCommand),
     },
   ],
   [
@@ -323,11 +332,6 @@ function report(error: unknown, name: string, options: readonly string[]): numbe
     visible(`${name}: an error of the program itself, not of its input:\n${stack}\n`),
   );
   return 2;
-}
-
-function version(): string {
-  const file = new URL("../package.json", import.meta.url); // beside src/ and dist/ alike
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 /**

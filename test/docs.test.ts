@@ -7,6 +7,7 @@ import { main } from "../src/cli.ts";
 import { askCommand } from "../src/commands/ask.ts";
 import { checkDataCommand } from "../src/commands/checkData.ts";
 import { compareCommand } from "../src/commands/compare.ts";
+import { doctorCommand } from "../src/commands/doctor.ts";
 import { evaluateCommand } from "../src/commands/evaluate.ts";
 import { executeCommand } from "../src/commands/execute.ts";
 import { exportCommand } from "../src/commands/export.ts";
@@ -78,6 +79,7 @@ const commandLines = codeLines
 describe("commands", () => {
   const handlers = new Map(
     [
+      doctorCommand,
       initCommand,
       settingsCommand,
       prepareDataCommand,

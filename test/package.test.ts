@@ -83,6 +83,8 @@ test("says how to set it up before that is done, in one message", () => {
   const { status, stderr } = npx("train-sft", "--help");
   expect(status).toBe(1);
   expect(stderr).toMatch(advice);
+  const asked = npx("reft", "doctor");
+  expect(asked).toMatchObject({ status: 1, stdout: "", stderr: expect.stringMatching(advice) });
   const listed = npx("reft");
   expect(listed).toMatchObject({ status: 0, stderr: "" });
   expect(listed.stdout).toContain("reft setup");

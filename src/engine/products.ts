@@ -49,11 +49,8 @@ export function usePrecision(precision: Precision): void {
     say("note: the set-up is for GPUs, but none is in use; TF_CPP_MIN_LOG_LEVEL=0 says why");
   if (precision === "float32") return;
   if (precision === "tf32") native.setTensorFloat32(true);
-  const product = precision === "tf32" ? batchMatMul : roundedMatMul;
   const { bits, where } = roundings[precision];
-  // A GPU would leave such a product to the CPU, and copy.
-  const isLeftToCpu = precision === "bf16" && !usesNativeOps;
-  const isRounded = !isLeftToCpu && roundsTo(bits, product);
+  const isRounded = precision === "bf16" ? roundsProductsToBf16() : roundsTo(bits, batchMatMul);
   isBf16 = isRounded && precision === "bf16";
   if (!isRounded)
     say(`precision ${precision} brings nothing here: products stay float32. It takes ${where}`);
@@ -68,6 +65,11 @@ export function currentPrecision(): Precision {
 export function roundsToBf16(): boolean {
   chosen ??= "float32";
   return isBf16;
+}
+
+/** Whether products can round to bf16 here. A GPU would leave such a product to the CPU, and copy. */
+export function roundsProductsToBf16(): boolean {
+  return usesNativeOps && roundsTo(roundings.bf16.bits, roundedMatMul);
 }
 
 /** Whether a factor of one bit more loses that bit. */
