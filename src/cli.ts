@@ -126,6 +126,14 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "report",
+    {
+      group: "Measure",
+      describe: "Show runs in one page: curves, alarms, completions, evaluations, settings",
+      load: async () => register((await import("./commands/report.ts")).reportCommand),
+    },
+  ],
+  [
     "ask",
     {
       group: "Use",
@@ -180,8 +188,8 @@ function register<A>(command: CommandModule<object, A>): Register {
   return (cli, rename) => cli.command({ ...command, command: rename(String(command.command)) });
 }
 
-/** Options that may be given more than once. */
-const repeatable = ["set", "column", "against"];
+/** Options that may be given more than once, and positional arguments that are lists. */
+const repeatable = ["set", "column", "against", "folders"];
 
 /**
  * Runs a command line.

@@ -15,6 +15,7 @@ import { generateCommand } from "../src/commands/generate.ts";
 import { importModelCommand } from "../src/commands/importModel.ts";
 import { initCommand } from "../src/commands/init.ts";
 import { prepareDataCommand } from "../src/commands/prepareData.ts";
+import { reportCommand } from "../src/commands/report.ts";
 import { runCommand } from "../src/commands/run.ts";
 import { sampleCommand } from "../src/commands/sample.ts";
 import { scoreCommand } from "../src/commands/score.ts";
@@ -91,6 +92,7 @@ describe("commands", () => {
       sampleCommand,
       evaluateCommand,
       compareCommand,
+      reportCommand,
       askCommand,
       generateCommand,
       scoreCommand,

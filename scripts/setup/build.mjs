@@ -36,6 +36,11 @@ function isStale(root, file) {
   return !candidates.some((name) => fs.existsSync(path.join(root, "src", name)));
 }
 
+/** What the compiler leaves: files of other kinds, and the script of the report's page, which is a browser's. */
+function isCopied(file) {
+  return !/\.m?[jt]s$/.test(file) || file.startsWith(path.join("report", "page", path.sep));
+}
+
 /** npx looks in node_modules/.bin first; without a link it would ask the registry for the name. */
 function linkCommands(root) {
   for (const [name, target] of Object.entries(manifestOf(root).bin)) {
@@ -61,7 +66,7 @@ export async function buildDist(root) {
   const compiler = path.join("node_modules", "typescript", "bin", "tsc");
   const args = [compiler, "-p", "tsconfig.build.json"];
   await runTool("Compiling src/", process.execPath, args, { cwd: root });
-  for (const file of filesBelow(source).filter((name) => !/\.m?[jt]s$/.test(name))) {
+  for (const file of filesBelow(source).filter(isCopied)) {
     fs.mkdirSync(path.dirname(path.join(dist, file)), { recursive: true });
     fs.copyFileSync(path.join(source, file), path.join(dist, file));
   }
