@@ -156,7 +156,8 @@ export const figureGroups: readonly FigureGroup[] = [
         name: "reward/extractedFraction",
         meaning: "share from which an answer came out",
         normal: "near 1",
-        otherwise: "alarm, see below",
+        otherwise:
+          "alarm: the warm-up was too short if it was so from the start, else the policy collapses",
         band: [0.95, 1],
         limit: "alarms.minExtractedFraction",
       },
@@ -173,7 +174,7 @@ export const figureGroups: readonly FigureGroup[] = [
         normal:
           "0 while the policy has not moved (so at step 1), then small, positive on average, growing slowly",
         otherwise:
-          "grows fast: lower `optimizer.learningRate`, raise `ppo.klCoefficient`. Negative for long: alarm, see below",
+          "grows fast: lower `optimizer.learningRate`, raise `ppo.klCoefficient`. Negative for long: alarm, the log-probabilities do not belong to the samples",
       },
       {
         name: "kl/referenceK3",
@@ -200,7 +201,7 @@ export const figureGroups: readonly FigureGroup[] = [
         name: "response/truncatedFraction",
         meaning: "share that ran into `rollout.maxNewTokens` before EOS",
         normal: "near 0",
-        otherwise: "alarm, see below",
+        otherwise: "alarm: raise `rollout.maxNewTokens`, or the policy has forgotten how to stop",
         band: [0, 0.05],
         limit: "alarms.maxTruncatedFraction",
       },
@@ -240,13 +241,13 @@ export const figureGroups: readonly FigureGroup[] = [
         meaning:
           "only with `ppo.dynamicSampling`: rounds of `rollout.questionsPerStep` questions that were asked",
         normal: "1 or 2",
-        otherwise: "`maxRounds` at most steps: alarm, see below",
+        otherwise: "`maxRounds` at most steps: alarm, raise it or `rollout.samplesPerQuestion`",
       },
       {
         name: "rollout/learnedQuestions",
         meaning: "only with `ppo.dynamicSampling`: questions that the updates learn from",
         normal: "`rollout.questionsPerStep`",
-        otherwise: "below it: alarm, see below",
+        otherwise: "below it: alarm, as `rollout/rounds`",
       },
       {
         name: "time/rolloutSeconds",
@@ -357,7 +358,7 @@ export const figureGroups: readonly FigureGroup[] = [
         name: "selfTraining/keptResponses",
         meaning: "responses learned: right, each text once per question",
         normal: "rises, with `reward/correctFraction`; falls when the right ones become alike",
-        otherwise: "0: there was nothing of its own to learn; alarm, see below",
+        otherwise: "0: there was nothing of its own to learn; alarm where it stays so",
       },
       {
         name: "selfTraining/goldAnswers",

@@ -97,6 +97,7 @@ describe("the script", () => {
     const line = { run: 0, x: [0, 1], y: [0, 0.1], low: undefined, high: undefined };
     expect(spanOf([line], [0, 0.2], [])[1]).toBeGreaterThan(0.2);
     expect(spanOf([line], [0, 100], [])[1]).toBeLessThan(0.2);
+    expect(spanOf([line], undefined, [])[0]).toBe(0);
     expect(spanOf([], undefined, [])).toEqual([0, 1]);
     expect([0.9, 2.4, 99].map((x) => nearest([0, 1, 2, 3], x))).toEqual([1, 2, 3]);
   });

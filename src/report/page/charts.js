@@ -12,6 +12,7 @@ import { plain, short, svg } from "./text.js";
 
 /**
  * @typedef {object} Mark
+ * @property {number} run as a line's
  * @property {number} x
  * @property {"alarm" | "best" | "last" | "notFinite"} kind
  * @property {string} text
@@ -66,7 +67,8 @@ export function spanOf(lines, band, limits) {
     if (bound > high && bound - high <= 3 * range) high = bound;
   }
   const margin = low === high ? range : 0.05 * (high - low);
-  return [low - margin, high + margin];
+  // Counts and shares do not go below 0, so their charts do not, either.
+  return [low >= 0 ? Math.max(0, low - margin) : low - margin, high + margin];
 }
 
 /** @param {readonly [number, number]} domain @param {number} value */
@@ -168,14 +170,18 @@ function linePicture({ run, x, y, low, high }, px, py) {
 }
 
 /** @param {Mark} mark @param {number} x @param {number} floor */
-function markPicture({ kind, text }, x, floor) {
+function markPicture({ run, kind, text }, x, floor) {
   const shapes = {
     alarm: `M${x} ${floor}V${size.top - 2}m-4 -8h8l-4 8z`,
     notFinite: `M${x - 4} ${floor - 10}l8 8m0 -8l-8 8`,
     best: `M${x} ${floor - 1}l-5 -8h10z`,
     last: `M${x} ${floor - 1}l-3.5 -6h7z`,
   };
-  return svg("path", { class: `mark ${kind}`, d: shapes[kind] }, svg("title", {}, plain(text)));
+  return svg(
+    "path",
+    { class: `mark ${kind} run${run % 8}`, d: shapes[kind] },
+    svg("title", {}, plain(text)),
+  );
 }
 
 /** @param {SVGSVGElement} picture @param {number} x in the picture's units */
@@ -197,6 +203,7 @@ export function sharesPicture(labels, counts, names) {
   const step = width / counts.length;
   const gap = step > 6 ? 1 : 0;
   const picture = svg("svg", {
+    class: "shares",
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
     "aria-label": `Shares of ${names.join(", ")} over the steps; the table below has the numbers`,

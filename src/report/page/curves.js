@@ -130,7 +130,9 @@ export function curvesSection(data) {
     const lines = data.runs.flatMap((run, i) =>
       state.hidden.has(i) ? [] : linesOf(run, i, figure),
     );
-    const marks = data.runs.flatMap((run, i) => (state.hidden.has(i) ? [] : marksOf(run, figure)));
+    const marks = data.runs.flatMap((run, i) =>
+      state.hidden.has(i) ? [] : marksOf(run, i, figure),
+    );
     const limits = [...new Set(data.runs.flatMap(({ limits }) => limits[figure.name] ?? []))];
     const { name, meaning, normal, otherwise, band, limit } = figure;
     const xName = axisNames.find(([axis]) => axis === state.axis)?.[1] ?? "";
@@ -196,19 +198,21 @@ export function curvesSection(data) {
     return [{ run: place, x, y: curve.value, low: curve.low, high: curve.high }];
   }
 
-  /** @param {RunData} run @param {Figure} figure @returns {Mark[]} */
-  function marksOf({ name, axes, curves, alarms, checkpoints }, figure) {
+  /** @param {RunData} run @param {number} place @param {Figure} figure @returns {Mark[]} */
+  function marksOf({ name, axes, curves, alarms, checkpoints }, place, figure) {
     const curve = curves.find((other) => other.name === figure.name);
     if (curve === undefined) return [];
     const xOf = (/** @type {number} */ step) => axes[state.axis][nearest(axes.step, step)] ?? 0;
     const alarmSteps = [...new Set(alarms.map(({ step }) => step))].slice(0, 200);
     return [
       ...checkpoints.map(({ step, isBest, isLast }) => ({
+        run: place,
         x: xOf(step),
         kind: isBest ? /** @type {const} */ ("best") : /** @type {const} */ ("last"),
         text: `${name}: ${[isBest ? "best" : "", isLast ? "last" : ""].filter(Boolean).join(" and ")} checkpoint, step ${step}`,
       })),
       ...alarmSteps.map((step) => ({
+        run: place,
         x: xOf(step),
         kind: /** @type {const} */ ("alarm"),
         text: `${name}, step ${step}: ${alarms
@@ -217,6 +221,7 @@ export function curvesSection(data) {
           .join("; ")}`,
       })),
       ...curve.notFinite.map((step) => ({
+        run: place,
         x: xOf(step),
         kind: /** @type {const} */ ("notFinite"),
         text: `${name}, step ${step}: not a finite number`,
