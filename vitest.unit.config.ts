@@ -16,7 +16,7 @@ export default defineConfig({
       "test/model/{config,configKeys,finite,gguf,halfFloats,safetensors}.test.ts",
       "test/ppo/{advantages,alarms,collapse,dynamicSampling,rewards,summary}.test.ts",
       "test/recipe/config.test.ts",
-      "test/report/{completions,figures,page,read,thin}.test.ts",
+      "test/report/{completions,figures,page,read,serve,thin}.test.ts",
       "test/rerank/{calibration,input}.test.ts",
       "test/reward/*.test.ts",
       "test/run/{inputs,progress,resume}.test.ts",

@@ -134,6 +134,14 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "watch",
+    {
+      group: "Measure",
+      describe: "Follow runs that go on in a page of this machine",
+      load: async () => register((await import("./commands/watch.ts")).watchCommand),
+    },
+  ],
+  [
     "ask",
     {
       group: "Use",

@@ -21,6 +21,7 @@ import { sampleCommand } from "../src/commands/sample.ts";
 import { scoreCommand } from "../src/commands/score.ts";
 import { settingsCommand } from "../src/commands/settings.ts";
 import { trainReftCommand, trainRerankCommand, trainSftCommand } from "../src/commands/train.ts";
+import { watchCommand } from "../src/commands/watch.ts";
 import { loadConfig, parseOverride, type Stage } from "../src/config.ts";
 import { messageOf } from "../src/errors.ts";
 import { trainReft } from "../src/ppo/train.ts";
@@ -93,6 +94,7 @@ describe("commands", () => {
       evaluateCommand,
       compareCommand,
       reportCommand,
+      watchCommand,
       askCommand,
       generateCommand,
       scoreCommand,

@@ -1,12 +1,15 @@
 // The page as a browser shows it: Chromium of the system (or what REFT_CHROMIUM names). Without one these tests are skipped, and say so.
+import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import axe, { type AxeResults } from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chromiumPath, openChromium } from "../../scripts/chromium.ts";
+import { writeJsonl } from "../../src/data/jsonl.ts";
 import { writeReport } from "../../src/evaluate/report.ts";
 import { report } from "../../src/tasks/report.ts";
+import { watch } from "../../src/tasks/watch.ts";
 import { completion, makeCheckpoint, makeRun } from "../support/reportRun.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
@@ -73,7 +76,11 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
   afterAll(() => browser?.close());
 
   /** The page, with everything written down that must not happen. */
-  async function open(colorScheme: "light" | "dark", width = 1280): Promise<Page> {
+  async function open(
+    colorScheme: "light" | "dark",
+    width = 1280,
+    url = String(pathToFileURL(file)),
+  ): Promise<Page> {
     const context = await browser.newContext({ colorScheme, viewport: { width, height: 900 } });
     const opened = await context.newPage();
     opened.on("console", (message) => {
@@ -85,9 +92,10 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
       await dialog.dismiss();
     });
     opened.on("request", (request) => {
-      if (!/^(file|data):/.test(request.url())) problems.push(`request: ${request.url()}`);
+      if (!/^(file|data):/.test(request.url()) && !request.url().startsWith(url))
+        problems.push(`request: ${request.url()}`);
     });
-    await opened.goto(String(pathToFileURL(file)));
+    await opened.goto(url);
     await opened.waitForSelector("html[data-ready]", { state: "attached" });
     return opened;
   }
@@ -190,6 +198,31 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
     expect(await phone.locator(".toolbar").first().isVisible()).toBe(false);
     expect((await phone.pdf()).length).toBeGreaterThan(10_000);
     await phone.context().close();
+  });
+
+  test("follows a run that goes on, and keeps what was chosen and opened", async () => {
+    const run = makeRun(join(temporaryFolder(), "going"), {
+      figures: [{ "kl/reference": 0 }, { "kl/reference": 0.25 }],
+      completions: { 0: [completion("asked", program, { kind: "answer", value: 8 })] },
+    });
+    const server = await watch([run], 0);
+    const following = await open("light", 1280, server.url);
+    await following.getByLabel("Against", { exact: true }).selectOption("samples");
+    await following.locator("summary", { hasText: "What is asked?" }).click();
+    await following.locator("h1").click(); // the focus is elsewhere
+    const line = { step: 2, epoch: 1, time: "2026-01-01T00:02:00Z", "kl/reference": 0.75 };
+    writeJsonl(join(run, "samples", "step-000002.jsonl"), [
+      completion("asked", "return 7", { kind: "answer", value: 7 }),
+    ]);
+    appendFileSync(join(run, "metrics.jsonl"), `${JSON.stringify(line)}\n`);
+    await following.locator(".reading", { hasText: "0.75" }).waitFor();
+    expect(await following.locator("output.place").textContent()).toBe("64 samples");
+    await following.locator(".ended b", { hasText: "step 2" }).waitFor();
+    expect(await following.locator("#runs tbody td").nth(1).textContent()).toBe("2");
+    server.close();
+    await following.getByText("The server does not answer").waitFor();
+    await following.context().close();
+    problems.splice(0, problems.length, ...problems.filter((text) => !text.includes("REFUSED")));
   });
 
   test("asks for nothing, and can ask for nothing", async () => {

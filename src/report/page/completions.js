@@ -74,18 +74,27 @@ export function filtered(set, { change, result, text }) {
   });
 }
 
-/** @param {readonly CompletionSet[]} sets */
-export function completionsSection(sets) {
-  if (sets.length === 0)
-    return el(
+/**
+ * The section of completions, and how it gets new ones of the same runs.
+ *
+ * @param {readonly CompletionSet[]} first
+ */
+export function completionsSection(first) {
+  let sets = first;
+  if (sets.length === 0) {
+    const section = el(
       "section",
       { id: "completions" },
       el("h2", {}, "Completions"),
       el("p", {}, "No file of completions was found."),
     );
+    return { section, isEmpty: true, update: () => {} };
+  }
   let set = /** @type {CompletionSet} */ (sets[0]);
   /** @type {Filter & { page: number }} */
   const state = { change: "any", result: "any", text: "", page: 0 };
+  /** Questions that are opened, by their texts. @type {Set<string>} */
+  const opened = new Set();
   const overview = el("div", {});
   const list = el("ul", { class: "trails" });
   const found = el("p", { role: "status", class: "found" });
@@ -115,7 +124,7 @@ export function completionsSection(sets) {
         : `Questions ${begin + 1} to ${begin + part.length} of ${trails.length} found, ${set.questions.length} in all.`;
     back.disabled = state.page === 0;
     on.disabled = state.page === pages - 1;
-    list.replaceChildren(...part.map((trail) => el("li", {}, trailView(set, trail))));
+    list.replaceChildren(...part.map((trail) => el("li", {}, trailView(set, trail, opened))));
   }
   function change(/** @type {Partial<Filter>} */ by) {
     Object.assign(state, by, { page: 0 });
@@ -131,9 +140,9 @@ export function completionsSection(sets) {
     oninput: () => change({ text: search.value.trim().toLowerCase() }),
   });
   const setChoice = choice(
-    sets.map(({ title }, i) => [String(i), title]),
+    sets.map(({ title }) => [title, title]),
     (value) => {
-      set = sets[Number(value)] ?? set;
+      set = sets.find(({ title }) => title === value) ?? set;
       state.page = 0;
       drawAll();
     },
@@ -147,7 +156,7 @@ export function completionsSection(sets) {
     (value) => change({ result: value }),
   );
   drawAll();
-  return el(
+  const section = el(
     "section",
     { id: "completions" },
     el("h2", {}, "Completions"),
@@ -164,6 +173,17 @@ export function completionsSection(sets) {
     list,
     el("div", { class: "pages" }, back, on),
   );
+  /** @param {readonly CompletionSet[]} latest */
+  function update(latest) {
+    sets = latest;
+    set = sets.find(({ title }) => title === set.title) ?? set;
+    const known = [...setChoice.options].map(({ value }) => value);
+    for (const { title } of sets)
+      if (!known.includes(title)) setChoice.append(el("option", { value: title }, plain(title)));
+    overview.replaceChildren(...overviewOf(set));
+    if (!list.contains(document.activeElement)) draw();
+  }
+  return { section, isEmpty: false, update };
 }
 
 /** Shares of the results over the steps, as a picture and in numbers. @param {CompletionSet} set */
@@ -197,8 +217,14 @@ function overviewOf({ steps, counts }) {
   ];
 }
 
-/** One question, closed: its text and how each step ended. Opened, it has the completions. @param {CompletionSet} set @param {Trail} trail */
-function trailView(set, trail) {
+/**
+ * One question, closed: its text and how each step ended. Opened, it has the completions.
+ *
+ * @param {CompletionSet} set
+ * @param {Trail} trail
+ * @param {Set<string>} open the questions that are, by their texts
+ */
+function trailView(set, trail, open) {
   const { rows, steps, questions } = set;
   const { id, question, answer } = questions[trail.question] ?? {
     id: "",
@@ -217,7 +243,10 @@ function trailView(set, trail) {
   const view = el(
     "details",
     {
+      open: open.has(question),
       ontoggle: () => {
+        if (view.open) open.add(question);
+        else open.delete(question);
         if (view.open && body.childElementCount === 0) body.append(...opened());
       },
     },

@@ -69,13 +69,14 @@ function swatch(run) {
 }
 
 /**
- * The section of curves, and how others move its cursor.
+ * The section of curves, and how others move its cursor and give it new figures of the same runs.
  *
- * @param {ReportData} data
+ * @param {ReportData} first
  */
-export function curvesSection(data) {
-  /** @type {{ axis: keyof Axes, hidden: Set<number>, filter: string, at: number | undefined }} */
-  const state = { axis: "step", hidden: new Set(), filter: "", at: undefined };
+export function curvesSection(first) {
+  let data = first;
+  /** @type {{ axis: keyof Axes, hidden: Set<number>, opened: Set<string>, filter: string, at: number | undefined }} */
+  const state = { axis: "step", hidden: new Set(), opened: new Set(), filter: "", at: undefined };
   const body = el("div", { class: "figures" });
   const slider = el("input", {
     type: "range",
@@ -175,7 +176,13 @@ export function curvesSection(data) {
         ? undefined
         : el(
             "details",
-            {},
+            {
+              open: state.opened.has(name),
+              ontoggle: (/** @type {Event} */ { target }) => {
+                if (/** @type {HTMLDetailsElement} */ (target).open) state.opened.add(name);
+                else state.opened.delete(name);
+              },
+            },
             el(
               "summary",
               {},
@@ -240,7 +247,9 @@ export function curvesSection(data) {
       return [el("h3", {}, title), el("div", { class: "cards" }, ...matching.map(card))];
     });
     const none = el("p", {}, "No figure has this in its name or meaning.");
+    const focused = document.activeElement?.closest(".card")?.id ?? "";
     body.replaceChildren(...(groups.length > 0 ? groups : [none]));
+    document.getElementById(focused)?.querySelector("summary")?.focus();
     moveTo(state.at === undefined ? domain()[1] : Math.min(state.at, domain()[1]));
   }
 
@@ -298,7 +307,14 @@ export function curvesSection(data) {
     moveTo(axes[state.axis][nearest(axes.step, step)] ?? 0);
     section.scrollIntoView();
   }
-  return { section, showStep };
+  /** @param {ReportData} latest */
+  function update(latest) {
+    const wasAtEnd = state.at === undefined || state.at >= domain()[1];
+    data = latest;
+    if (wasAtEnd) state.at = undefined;
+    draw();
+  }
+  return { section, showStep, update };
 }
 
 /** @param {string} name */

@@ -8,7 +8,7 @@ import {
   runsSection,
   settingsSection,
 } from "./tables.js";
-import { el } from "./text.js";
+import { el, plain } from "./text.js";
 
 /** @typedef {import("../data.ts").ReportData} ReportData */
 /** @typedef {import("../data.ts").CompletionSet} CompletionSet */
@@ -21,21 +21,24 @@ async function unpack(id) {
   return JSON.parse(await new Response(stream).text());
 }
 
-const data = /** @type {ReportData} */ (await unpack("data"));
+let data = /** @type {ReportData} */ (await unpack("data"));
 const curves = data.runs.length > 0 ? curvesSection(data) : undefined;
 const completions = el(
   "div",
   {},
   el("section", { id: "completions" }, el("h2", {}, "Completions")),
 );
+/** The parts that are made anew of new data. @param {ReportData} from */
+const partsOf = (from) => ({
+  runs: runsSection(from),
+  alarms: from.runs.length > 0 ? alarmsSection(from, curves?.showStep ?? (() => {})) : undefined,
+  evaluations: evaluationsSection(from),
+  data: dataSection(from),
+});
+const parts = partsOf(data);
 const sections = [
-  runsSection(data),
-  data.runs.length > 0 ? alarmsSection(data, curves?.showStep ?? (() => {})) : undefined,
-  evaluationsSection(data),
-  curves?.section,
-  completions,
-  settingsSection(data),
-  dataSection(data),
+  ...[parts.runs, parts.alarms, parts.evaluations, curves?.section, completions],
+  ...[settingsSection(data), parts.data],
 ].filter((section) => section !== undefined);
 
 const links = sections.map((section) => {
@@ -43,12 +46,14 @@ const links = sections.map((section) => {
   const title = owner?.querySelector("h2")?.textContent ?? "";
   return el("li", {}, el("a", { href: `#${owner?.id}` }, title));
 });
+const state = el("p", { class: "note" });
 document.body.prepend(
   el(
     "header",
     {},
     el("a", { class: "skip", href: "#main" }, "To the report"),
     el("h1", {}, document.title),
+    state,
     el("nav", { "aria-label": "Parts of the report" }, el("ul", {}, ...links)),
   ),
   el("main", { id: "main" }, ...sections),
@@ -62,6 +67,46 @@ addEventListener("beforeprint", () => {
 });
 
 await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
-const sets = /** @type {CompletionSet[]} */ (await unpack("completions"));
-completions.replaceChildren(completionsSection(sets));
+const first = /** @type {CompletionSet[]} */ (await unpack("completions"));
+let browser = completionsSection(first);
+completions.replaceChildren(browser.section);
 document.documentElement.dataset.ready = "true";
+const followSeconds = Number(document.body.dataset.follow ?? 0);
+if (followSeconds > 0) void follow();
+
+/** Asks the server again and again, and shows what is new; what has the focus stays as it is. */
+async function follow() {
+  let version = "";
+  for (;;) {
+    try {
+      const answer = await fetch(`data?version=${encodeURIComponent(version)}`);
+      if (!answer.ok) throw new Error(await answer.text());
+      const latest = /** @type {{ version?: string, data?: ReportData }} */ (await answer.json());
+      if (latest.data !== undefined) {
+        version = latest.version ?? "";
+        show(latest.data);
+        const sets = /** @type {CompletionSet[]} */ (await (await fetch("completions")).json());
+        if (browser.isEmpty) {
+          browser = completionsSection(sets);
+          completions.replaceChildren(browser.section);
+        } else browser.update(sets);
+      }
+      state.textContent = `Follows the runs; asked at ${new Date().toLocaleTimeString()}.`;
+    } catch (error) {
+      state.textContent = `The server does not answer, so this is as it was last: ${plain(String(error))}`;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000 * followSeconds));
+  }
+}
+
+/** @param {ReportData} latest */
+function show(latest) {
+  const names = (/** @type {ReportData} */ { runs }) => runs.map(({ folder }) => folder).join("\n");
+  if (names(latest) !== names(data)) location.reload();
+  data = latest;
+  curves?.update(latest);
+  for (const [id, section] of Object.entries(partsOf(latest))) {
+    const shown = document.getElementById(id);
+    if (section && shown && !shown.contains(document.activeElement)) shown.replaceWith(section);
+  }
+}
