@@ -35,13 +35,25 @@ struct Matrix {
 
 /** The upper half of a float32. */
 typedef uint16_t Bfloat16;
+typedef Bfloat16 Bfloat16Lanes __attribute__((vector_size(2 * kLanes), aligned(2), may_alias));
 
-INLINE float Widened(float weight) { return weight; }
-INLINE float Widened(Bfloat16 weight) {
-  const uint32_t bits = uint32_t(weight) << 16;
+INLINE float Widened(float number) { return number; }
+INLINE float Widened(Bfloat16 number) {
+  const uint32_t bits = uint32_t(number) << 16;
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
+}
+INLINE Lanes Load(const Bfloat16 *at) {
+  return (Lanes)(__builtin_convertvector(*reinterpret_cast<const Bfloat16Lanes *>(at), IntLanes) << 16);
+}
+
+INLINE void Keep(float value, float *to) { *to = value; }
+/** Rounds to the nearest number of bf16, of two that are as near to the even one; NaN stays NaN. */
+INLINE void Keep(float value, Bfloat16 *to) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  *to = value != value ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
 /** How a copy of the code multiplies: rows and vectors together, numbers rounded to bf16 or not, and what weights are made of. */
@@ -65,8 +77,8 @@ struct Layer {
   const float *attention_norm, *ffn_norm;
   const float *query_bias, *key_bias, *value_bias, *query_norm, *key_norm;  // nullptr: none
   Matrix queries, keys, values, output, gate, up, down;
-  float *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
-  float *cached_values;  // [slots, kv_heads, capacity, head_dim]
+  void *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
+  void *cached_values;  // [slots, kv_heads, capacity, head_dim]
   int64_t window;        // positions that a token sees, its own included
   Adapter adapters[kAdapted];
 };
@@ -87,6 +99,7 @@ struct Model {
   int64_t most_rank;  // of all adapters, 0 where there is none
   bool is_rounded;  // products of numbers rounded to bf16
   bool is_bfloat16;  // the matrices
+  bool caches_bfloat16;  // what cached keys and values are made of
 
   /** Multiplications per token of all layers. */
   double products() const {
@@ -393,7 +406,8 @@ INLINE void Rotate(int64_t head_dim, const float *cosines, const float *sines, f
 }
 
 /** Scores of the kKeys keys of a block [head_dim, kKeys]; asks for the next block's keys and for this one's values. */
-INLINE Lanes Scores(const float *query, const float *keys, const float *values, int64_t head_dim) {
+template <class Cached>
+INLINE Lanes Scores(const float *query, const Cached *keys, const Cached *values, int64_t head_dim) {
   Lanes sums[4] = {};  // one sum alone would have to wait for itself
   int64_t i = 0;
   for (; i + 4 <= head_dim; i += 4) {
@@ -408,8 +422,8 @@ INLINE Lanes Scores(const float *query, const float *keys, const float *values, 
 }
 
 /** The weighted mean of neighbouring vectors, some lanes of it. */
-template <int kWidth>
-INLINE void Mix(const float *weights, const float *vectors, int64_t step, int64_t count, float scale, float *mixed) {
+template <int kWidth, class Cached>
+INLINE void Mix(const float *weights, const Cached *vectors, int64_t step, int64_t count, float scale, float *mixed) {
   Lanes even[kWidth] = {}, odd[kWidth] = {};
   for (int64_t i = 0; i + 1 < count; i += 2) {
     for (int x = 0; x < kWidth; x++) {
@@ -424,7 +438,8 @@ INLINE void Mix(const float *weights, const float *vectors, int64_t step, int64_
 }
 
 /** Attention of one query to some of the first keys and values of a slot. */
-INLINE void Attend(const float *query, const float *keys, const float *values, Range seen, int64_t head_dim, float *scores,
+template <class Cached>
+INLINE void Attend(const float *query, const Cached *keys, const Cached *values, Range seen, int64_t head_dim, float *scores,
                    float *mixed) {
   const int64_t padded = RoundedUp(seen.end, kKeys), count = seen.end - seen.begin;
   const float scale = 1 / std::sqrt(float(head_dim));
@@ -440,7 +455,7 @@ INLINE void Attend(const float *query, const float *keys, const float *values, R
   for (; i + kLanes <= head_dim; i += kLanes) Mix<1>(scores, values + i, head_dim, count, inverse, mixed + i);
   for (; i < head_dim; i++) {
     float sum = 0;
-    for (int64_t key = 0; key < count; key++) sum += scores[key] * values[key * head_dim + i];
+    for (int64_t key = 0; key < count; key++) sum += scores[key] * Widened(values[key * head_dim + i]);
     mixed[i] = sum * inverse;
   }
 }
@@ -451,6 +466,7 @@ INLINE int64_t PlaceOf(int64_t lane, int64_t head, int64_t heads, int64_t head_d
 }
 
 /** Attention of one token: the query heads of one head of keys and values. */
+template <class Cached>
 INLINE void AttendLane(const Batch &b, const Layer &layer, int64_t step, int64_t lane, int64_t kv_head, float *scratch) {
   const Model &m = b.model;
   const int64_t groups = m.heads / m.kv_heads, size = m.head_dim;
@@ -458,13 +474,29 @@ INLINE void AttendLane(const Batch &b, const Layer &layer, int64_t step, int64_t
   const int64_t count = position + step + 1, hidden = std::max<int64_t>(0, count - layer.window);
   const int64_t begin = hidden / kKeys * kKeys;  // blocks that are hidden as a whole are not read
   const int64_t cached = (slot * m.kv_heads + kv_head) * m.capacity * size + begin * size;
+  const Cached *keys = static_cast<const Cached *>(layer.cached_keys) + cached;
+  const Cached *values = static_cast<const Cached *>(layer.cached_values) + cached;
   float *query = scratch, *mixed = scratch + size, *scores = scratch + 2 * size;
   for (int64_t head = kv_head * groups; head < (kv_head + 1) * groups; head++) {
     const int64_t at = PlaceOf(lane, head, m.heads, size);
     for (int64_t i = 0; i < size; i++) query[i] = b.queries[at + i * kPanel];
-    Attend(query, layer.cached_keys + cached, layer.cached_values + cached, {hidden - begin, count - begin}, size, scores,
-           mixed);
+    Attend(query, keys, values, {hidden - begin, count - begin}, size, scores, mixed);
     for (int64_t i = 0; i < size; i++) b.mixed[at + i * kPanel] = mixed[i];
+  }
+}
+
+/** Writes one head's keys or values of every lane [panels, head_dim, kPanel] to the cache. */
+template <class Cached>
+INLINE void Cache(const Batch &b, const Layer &layer, int64_t step, int64_t head, bool is_value, const float *vectors) {
+  const Model &m = b.model;
+  const int64_t size = m.head_dim;
+  for (int64_t lane = 0; lane < b.used(); lane++) {
+    const auto [slot, token, first, index] = b.lanes[lane];
+    const int64_t position = first + step, cached = (slot * m.kv_heads + head) * m.capacity * size;
+    const float *from = vectors + PlaceOf(lane, 0, 1, size);
+    Cached *value = static_cast<Cached *>(layer.cached_values) + cached + position * size;
+    Cached *key = static_cast<Cached *>(layer.cached_keys) + cached + position / kKeys * kKeys * size + position % kKeys;
+    for (int64_t i = 0; i < size; i++) Keep(from[i * kPanel], is_value ? value + i : key + i * kKeys);
   }
 }
 
@@ -490,14 +522,9 @@ INLINE void Project(const Batch &b, const Layer &layer, int64_t step, int64_t un
     if (norm != nullptr) NormPanel(size, m.epsilon, norm, vectors, vectors);
     if (!is_value) Rotate(size, cosines + panel * panel_size, sines + panel * panel_size, vectors);
   }
-  for (int64_t lane = 0; lane < b.used() && !is_query; lane++) {
-    const auto [slot, token, first, index] = b.lanes[lane];
-    const int64_t position = first + step, cached = (slot * m.kv_heads + head) * m.capacity * size;
-    const float *from = projected + PlaceOf(lane, 0, 1, size);
-    float *value = layer.cached_values + cached + position * size;
-    float *key = layer.cached_keys + cached + position / kKeys * kKeys * size + position % kKeys;
-    for (int64_t i = 0; i < size; i++) (is_value ? value[i] : key[i * kKeys]) = from[i * kPanel];
-  }
+  if (is_query) return;
+  if (m.caches_bfloat16) Cache<Bfloat16>(b, layer, step, head, is_value, projected);
+  else Cache<float>(b, layer, step, head, is_value, projected);
 }
 
 /** The likeliest token of each lane of a vector, the first of equals. */
@@ -584,8 +611,11 @@ INLINE void Run(Batch &b, int64_t member, int64_t count) {
         Project<F>(b, layer, step, unit, attention_input, cosines, sines, projected);
       if (b.steps == 0 && &layer == &m.layers.back()) return;
       b.team.Wait(count);
-      for (int64_t task = member; task < b.used() * m.kv_heads; task += count)
-        AttendLane(b, layer, step, task / m.kv_heads, task % m.kv_heads, scratch);
+      for (int64_t task = member; task < b.used() * m.kv_heads; task += count) {
+        const int64_t lane = task / m.kv_heads, head = task % m.kv_heads;
+        if (m.caches_bfloat16) AttendLane<Bfloat16>(b, layer, step, lane, head, scratch);
+        else AttendLane<float>(b, layer, step, lane, head, scratch);
+      }
       b.team.Wait(count);
       Lower<F>(b, layer, {kOutput}, attended, b.mixed, member, count);
       Product<F>(b, layer.output.As<Weight>(), features, attended, RightOf<F>(b, attended, b.mixed, tiles), b.x, m.dim, true);
@@ -665,7 +695,7 @@ void RunBatch(Batch &batch) {
 struct Settings {
   const int32_t layers;
   const float temperature, epsilon, adapter_scale;
-  const bool is_rounded, is_biased, is_normed;
+  const bool is_rounded, is_biased, is_normed, caches_bfloat16;
   /** One number per adapter says where it belongs: its layer times kAdapted, plus its matrix. */
   const std::vector<int32_t> adapted;
 
@@ -677,6 +707,7 @@ struct Settings {
         is_rounded(attributes.Bool("rounded")),
         is_biased(attributes.Bool("biased")),
         is_normed(attributes.Bool("normed")),
+        caches_bfloat16(attributes.Bool("cached_bfloat16")),
         adapted(attributes.Ints("adapted")) {}
 };
 
@@ -746,7 +777,7 @@ Model ModelOf(const Inputs &in, const Settings &settings) {
                         OptionalOf(in.key_biases, i), OptionalOf(in.value_biases, i), OptionalOf(in.query_norms, i),
                         OptionalOf(in.key_norms, i), MatrixOf(in.queries[i]), MatrixOf(in.keys[i]), MatrixOf(in.values[i]),
                         MatrixOf(in.outputs[i]), MatrixOf(in.gates[i]), MatrixOf(in.ups[i]), MatrixOf(in.downs[i]),
-                        FloatsOf(in.cached_keys[i]), FloatsOf(in.cached_values[i]), windows[i], {}});
+                        TF_TensorData(in.cached_keys[i]), TF_TensorData(in.cached_values[i]), windows[i], {}});
   m.most_rank = 0;
   for (size_t i = 0; i < settings.adapted.size(); i++) {
     const int32_t place = settings.adapted[i];
@@ -762,6 +793,7 @@ Model ModelOf(const Inputs &in, const Settings &settings) {
   m.temperature = settings.temperature;
   m.epsilon = settings.epsilon;
   m.is_rounded = settings.is_rounded && MayUseTiles();
+  m.caches_bfloat16 = settings.caches_bfloat16;
   return m;
 }
 
@@ -773,11 +805,12 @@ void ComputeDecode(const Settings &settings, TF_OpKernelContext *context) {
   const int32_t *tokens = IntsOf(in.tokens, inputs, "tokens"), *slots = IntsOf(in.slots, inputs, "slots");
   const int32_t *positions = IntsOf(in.positions, inputs, "positions");
   if (model.capacity == 0 || model.capacity % kKeys != 0) throw std::invalid_argument("a capacity that blocks of keys do not fill");
-  const int64_t size = TF_TensorElementCount(in.cached_keys[0]);
+  const int64_t bytes = TF_TensorByteSize(in.cached_keys[0]);
   for (const Inputs::List &list : {in.cached_keys, in.cached_values})
     for (TF_Tensor *cached : list)
-      if (TF_TensorElementCount(cached) != size) throw std::invalid_argument("caches of different sizes");
-  const int64_t cached = size / (model.kv_heads * model.capacity * model.head_dim);  // slots
+      if (int64_t(TF_TensorByteSize(cached)) != bytes) throw std::invalid_argument("caches of different sizes");
+  const int64_t number = model.caches_bfloat16 ? sizeof(Bfloat16) : sizeof(float);
+  const int64_t cached = bytes / (model.kv_heads * model.capacity * model.head_dim * number);  // slots
   std::vector<Lane> lanes;
   for (int64_t i = 0; i < inputs; i++) {
     if (tokens[i] < 0) continue;
@@ -805,7 +838,7 @@ const bool registered = [] {
              "positions: int32", "uniforms: float", "cosines: float", "sines: float"},
             {"sampled: int32", "logprobs: float"},
             {"L: int >= 1", "V: int >= 1", "M: int >= 0", "W: {float, bfloat16}", "adapted: list(int) >= 0", "adapter_scale: float",
-             "temperature: float", "epsilon: float", "rounded: bool", "biased: bool", "normed: bool"},
+             "temperature: float", "epsilon: float", "rounded: bool", "biased: bool", "normed: bool", "cached_bfloat16: bool"},
             true},
            [](TF_ShapeInferenceContext *context, TF_Status *status) {
              const int uniforms = TF_ShapeInferenceContextNumInputs(context) - 3;

@@ -31,6 +31,13 @@ export const precision = z
   .describe("Of matrix products; everything else is float32.");
 export type Precision = z.infer<typeof precision>;
 
+export const kvCacheDtype = z
+  .enum(["float32", "bf16"])
+  .describe(
+    "Of cached keys and values; bf16 takes half the memory, and rounds. float32 unless given.",
+  );
+export type KvCacheDtype = z.infer<typeof kvCacheDtype>;
+
 /** The matrices of a layer that can have an adapter. */
 export const adapterTargets = [
   ...(["q_proj", "k_proj", "v_proj", "o_proj"] as const),
@@ -164,6 +171,7 @@ const epochs = {
 const evaluation = {
   questions: count.nullable().describe("The first so many of the dev set; null takes all."),
   slots: count.describe("Responses generated side by side."),
+  kvCacheDtype: kvCacheDtype.optional(),
   maxNewTokens: count.describe("Longest answer, in tokens."),
 };
 
@@ -368,6 +376,7 @@ const reftSchema = z.strictObject({
     samplesPerQuestion: count.describe("Responses to each of them."),
     maxNewTokens: count.describe("Longest response, in tokens."),
     slots: count.describe("Responses generated side by side."),
+    kvCacheDtype: kvCacheDtype.optional(),
   }),
   // How to learn from a rollout: exactly one of the two.
   ppo: ppo.optional().describe("Learn by the clipped objective; this or selfTraining."),
@@ -595,7 +604,10 @@ const sftRules: readonly Rule<SftConfig>[] = [
   },
 ];
 
-/** Between sampled and recomputed log-probabilities: with bf16 0.001 were measured for 0.7 M weights and 0.013 for 135 M. */
+/**
+ * Between sampled and recomputed log-probabilities: with products of bf16 0.001 were measured for 0.7 M weights and 0.013 for 135 M, with
+ * a cache of bf16 0.005 for 135 M.
+ */
 const leastBf16Gap = 0.01;
 
 const reftRules: readonly Rule<ReftConfig>[] = [
@@ -673,11 +685,16 @@ const reftRules: readonly Rule<ReftConfig>[] = [
       tooSmallMicroBatch(microBatchTokens, maxPromptTokens + rollout.maxNewTokens),
   },
   {
-    reads: ["alarms.maxLogprobGap", "precision"],
-    breach: ({ alarms: { maxLogprobGap }, precision }) =>
-      precision === "bf16" && maxLogprobGap < leastBf16Gap
-        ? `expected at least ${leastBf16Gap}, or 0.05 to be sure, because precision "bf16" makes such gaps by rounding alone, found ${maxLogprobGap}`
-        : undefined,
+    reads: ["alarms.maxLogprobGap", "precision", "rollout.kvCacheDtype"],
+    breach: ({ alarms: { maxLogprobGap }, precision, rollout: { kvCacheDtype } }) => {
+      const rounding = [
+        ...(precision === "bf16" ? ['precision "bf16"'] : []),
+        ...(kvCacheDtype === "bf16" ? ['rollout.kvCacheDtype "bf16"'] : []),
+      ].join(" with ");
+      return rounding && maxLogprobGap < leastBf16Gap
+        ? `expected at least ${leastBf16Gap}, or 0.05 to be sure, because ${rounding} makes such gaps by rounding alone, found ${maxLogprobGap}`
+        : undefined;
+    },
   },
 ];
 

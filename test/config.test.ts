@@ -251,6 +251,16 @@ describe("loadConfig", () => {
       "bf16",
       'alarms.maxLogprobGap: expected at least 0.01, or 0.05 to be sure, because precision "bf16"',
     ],
+    [
+      "rollout.kvCacheDtype",
+      "bf16",
+      'alarms.maxLogprobGap: expected at least 0.01, or 0.05 to be sure, because rollout.kvCacheDtype "bf16"',
+    ],
+    [
+      "evaluation.kvCacheDtype",
+      "fp8",
+      'evaluation.kvCacheDtype: expected "float32" or "bf16", found "fp8"',
+    ],
     ["ppo.gamma", "1.1", "ppo.gamma: expected at most 1, found 1.1"],
     [
       "reward",

@@ -2,7 +2,14 @@
 import type { InferredOptionTypes } from "yargs";
 import { precision } from "../config.ts";
 import { type AskingArguments, askingDefaults } from "../tasks/asking.ts";
-import { formatFlags, maxNewTokensFlag, modelFlag, rewardFlag, toldFormat } from "./flags.ts";
+import {
+  formatFlags,
+  kvCacheDtypeFlag,
+  maxNewTokensFlag,
+  modelFlag,
+  rewardFlag,
+  toldFormat,
+} from "./flags.ts";
 import { fromProject, projectModels } from "./project.ts";
 
 export const askingOptions = {
@@ -18,6 +25,7 @@ export const askingOptions = {
     default: askingDefaults.slots,
     describe: "Answers in the making at once",
   },
+  "kv-cache-dtype": kvCacheDtypeFlag,
   precision: {
     choices: precision.options,
     default: askingDefaults.precision,
@@ -55,6 +63,7 @@ export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>
     data: fromProject("data", data, ["data/test.jsonl"]),
     questions,
     slots,
+    kvCacheDtype: flags["kv-cache-dtype"],
     precision,
     maxNewTokens: flags["max-new-tokens"],
     ...toldFormat(flags),

@@ -2,7 +2,7 @@
 import { parseDocument } from "yaml";
 import type { InferredOptionTypes } from "yargs";
 import { z } from "zod";
-import { type PromptSetting, parseOverride, promptSetting } from "../config.ts";
+import { kvCacheDtype, type PromptSetting, parseOverride, promptSetting } from "../config.ts";
 import { UserError } from "../errors.ts";
 import { answerForm, type RewardSettings, reward } from "../rewardConfig.ts";
 import { findMistakes } from "../settings.ts";
@@ -13,6 +13,12 @@ export const maxNewTokensFlag = {
   type: "number",
   describe: "Longest answer",
   defaultDescription: `${usualLength}, or as many as the model's positions leave`,
+} as const;
+
+export const kvCacheDtypeFlag = {
+  choices: kvCacheDtype.options,
+  describe: "Of cached keys and values; bf16 takes half the memory, and rounds them",
+  defaultDescription: "float32",
 } as const;
 
 export const modelFlag = {

@@ -1,7 +1,7 @@
 // `reft generate`: responses to the prompts of a file.
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { generateToFile } from "../tasks/generate.ts";
-import { maxNewTokensFlag } from "./flags.ts";
+import { kvCacheDtypeFlag, maxNewTokensFlag } from "./flags.ts";
 
 const options = {
   model: { type: "string", demandOption: true, describe: "Model or run" },
@@ -20,6 +20,7 @@ const options = {
   samples: { type: "number", default: 1, describe: "Responses per prompt" },
   seed: { type: "number", default: 0, describe: "Chooses the samples" },
   slots: { type: "number", default: 32, describe: "Responses in the making at once" },
+  "kv-cache-dtype": kvCacheDtypeFlag,
 } as const;
 
 type Arguments = InferredOptionTypes<typeof options>;
@@ -28,5 +29,10 @@ export const generateCommand: CommandModule<object, Arguments> = {
   command: "generate",
   describe: "Write responses to prompts",
   builder: (yargs) => yargs.options(options),
-  handler: (args) => generateToFile({ ...args, maxNewTokens: args["max-new-tokens"] }),
+  handler: (args) =>
+    generateToFile({
+      ...args,
+      maxNewTokens: args["max-new-tokens"],
+      kvCacheDtype: args["kv-cache-dtype"],
+    }),
 };

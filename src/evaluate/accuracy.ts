@@ -1,4 +1,5 @@
 // Greedy accuracy on a set of questions, with its uncertainty.
+import type { KvCacheDtype } from "../config.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import {
   type Answer,
@@ -25,6 +26,8 @@ export interface EvaluationOptions {
   /** Responses generated side by side. */
   readonly slots: number;
   readonly maxNewTokens: number;
+  /** float32 unless given. */
+  readonly kvCacheDtype?: KvCacheDtype | undefined;
 }
 
 /** Asks every question once, greedily. */
@@ -40,10 +43,10 @@ export function createEvaluator(
   tokenizer: Tokenizer,
   judge: Judge,
   maxPromptTokens: number,
-  { slots, maxNewTokens }: EvaluationOptions,
+  { slots, maxNewTokens, kvCacheDtype }: EvaluationOptions,
 ): Evaluator {
   const maxTokens = maxPromptTokens + maxNewTokens;
-  const generator = createGenerator(model, { slots, maxTokens, temperature: 0 });
+  const generator = createGenerator(model, { slots, maxTokens, temperature: 0, kvCacheDtype });
   const rng = Rng.named(0, "greedy"); // drawn from, never used
   return {
     async evaluate(questions) {

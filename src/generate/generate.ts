@@ -7,6 +7,7 @@
 //
 // Sequences with one prompt, the same array, share its keys and values: they stay in a slot when a sequence ends, so the next
 // sample of this prompt begins there at once or copies them, and the prompt is read once for all of its samples.
+import type { KvCacheDtype } from "../config.ts";
 import { bucketSize } from "../data/batch.ts";
 import { type Compiled, compile } from "../engine/compile.ts";
 import { type Tensor, tf } from "../engine/tf.ts";
@@ -39,6 +40,8 @@ export interface GeneratorOptions {
   readonly maxTokens: number;
   /** Logits are divided by it; 0 is greedy. */
   readonly temperature: number;
+  /** Of cached keys and values; float32 unless given. */
+  readonly kvCacheDtype?: KvCacheDtype | undefined;
 }
 
 export interface GenerateOptions {
@@ -73,6 +76,7 @@ interface Slot {
   readonly logprobs: number[];
 }
 
+/** @throws UserError for keys and values of bf16 on a GPU */
 export function createGenerator(model: Model, options: GeneratorOptions): Generator {
   const { slots: slotCount, temperature } = options;
   // A few places more than a sequence needs: the last call decodes up to DECODE_STEPS - 1 tokens too many.
@@ -80,6 +84,7 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
     model.config,
     slotCount,
     bucketSize(options.maxTokens + DECODE_STEPS, LENGTH_UNIT),
+    options.kvCacheDtype,
   );
   const prefill = compile("prefill", (...inputs) => prefillStep(model, cache, inputs));
   const copy = compile("copy", (...inputs) => copyStep(model.config, cache, inputs));

@@ -1,4 +1,5 @@
 // Many answers to each question at temperature 1, judged and written as they come, resumable.
+import type { KvCacheDtype } from "../config.ts";
 import { type Manifest, openBlockFile } from "../data/blockFile.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { Model } from "../model/model.ts";
@@ -31,6 +32,8 @@ export interface SampleOptions {
   readonly eosIds: readonly number[];
   /** Answers in the making at once. */
   readonly slots: number;
+  /** float32 unless given. */
+  readonly kvCacheDtype?: KvCacheDtype | undefined;
 }
 
 /**
@@ -47,7 +50,7 @@ export async function sampleToFile(
   inputs: Manifest,
   onBlock: (questionsDone: number) => void | Promise<void>,
 ): Promise<void> {
-  const { samples, seed, maxNewTokens, eosIds, slots } = options;
+  const { samples, seed, maxNewTokens, eosIds, slots, kvCacheDtype = "float32" } = options;
   const manifest = {
     ...inputs,
     questions: questions.length,
@@ -55,6 +58,7 @@ export async function sampleToFile(
     seed,
     maxNewTokens,
     temperature: 1,
+    ...(kvCacheDtype !== "float32" && { kvCacheDtype }), // so that files from before there was a choice stay of use
   };
   // Enough to keep the slots full. The blocks do not depend on where an earlier run stopped, so neither does any batch.
   const blockQuestions = Math.ceil((8 * slots) / samples);
@@ -66,7 +70,7 @@ export async function sampleToFile(
   await onBlock(done);
   if (done === questions.length) return;
   const maxTokens = longestPrompt(questions) + maxNewTokens;
-  const generator = createGenerator(model, { slots, maxTokens, temperature: 1 });
+  const generator = createGenerator(model, { slots, maxTokens, temperature: 1, kvCacheDtype });
   try {
     for (let begin = done; begin < questions.length; begin += blockQuestions) {
       const block = questions.slice(begin, begin + blockQuestions);

@@ -1,5 +1,6 @@
 // The compiled steps of generation, and the key-value cache that they write in place: prefill reads prompts, copy gives what
 // was read to other slots, decode samples the next few tokens of every slot.
+import type { KvCacheDtype } from "../config.ts";
 import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import {
   attend,
@@ -12,6 +13,7 @@ import {
 import { roundsToBf16 } from "../engine/products.ts";
 import { attribute, backend, executeOp, type Tensor, tf, usesNativeOps } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
+import { UserError } from "../errors.ts";
 import { type Adapter, adapterNames, adapterScale } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { type Model, outputWeightName } from "../model/model.ts";
@@ -28,11 +30,13 @@ import { readWeights, type Weights } from "../model/weights.ts";
 
 /**
  * Keys and values of all slots: per layer one matrix [slots * kvHeads * capacity / block, block * headDim]. A block of keys is
- * [headDim, block], one of values [block, headDim].
+ * [headDim, block], one of values [block, headDim]. Numbers of bf16 are held two to a float32: the matrix has half the columns, and its
+ * floats mean nothing by themselves. Our own op knows what they are, and blocks are copied whole.
  */
 export interface Cache {
   readonly slots: number;
   readonly capacity: number;
+  readonly dtype: KvCacheDtype;
   readonly block: number;
   readonly keys: readonly Variable[];
   readonly values: readonly Variable[];
@@ -41,16 +45,23 @@ export interface Cache {
 /** Positions whose keys stand together on the CPU: kKeys in native/decode.cc. */
 const KEYS = 16;
 
+/** @throws UserError for bf16 on a GPU */
 export function createCache(
   { layers, kvHeads, headDim }: ModelConfig,
   slots: number,
   capacity: number,
+  dtype: KvCacheDtype = "float32",
   block = usesNativeOps ? KEYS : 1,
 ): Cache {
-  const shape = [(slots * kvHeads * capacity) / block, block * headDim];
+  if (dtype === "bf16" && !usesNativeOps)
+    throw new UserError(
+      "kvCacheDtype: expected float32, because keys and values of bf16 are for CPUs alone, found bf16 on a GPU",
+    );
+  const columns = block * headDim;
+  const shape = [(slots * kvHeads * capacity) / block, dtype === "bf16" ? columns / 2 : columns];
   const make = (name: string) =>
     Array.from({ length: layers }, (_, i) => new Variable(`cache.${i}.${name}`, shape));
-  return { slots, capacity, block, keys: make("keys"), values: make("values") };
+  return { slots, capacity, dtype, block, keys: make("keys"), values: make("values") };
 }
 
 /**
@@ -256,6 +267,7 @@ function llamaDecode(
     attribute.bool("rounded", roundsToBf16()),
     attribute.bool("biased", config.qkvBias),
     attribute.bool("normed", config.qkNorm),
+    attribute.bool("cached_bfloat16", cache.dtype === "bf16"),
   ];
   return executeOp("LlamaDecode", attributes, inputs, 2).map((info) =>
     backend.createOutputTensor(info),

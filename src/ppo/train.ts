@@ -174,6 +174,7 @@ export async function trainReft(
       slots: sampling.slots,
       maxTokens: longestPrompt(questions) + sampling.maxNewTokens,
       temperature: 1,
+      kvCacheDtype: sampling.kvCacheDtype,
     }),
     judge,
     tokenizer,
@@ -381,7 +382,7 @@ function checkRollout(
       `(alarms.maxLogprobGap is ${limits.maxLogprobGap}): PPO would learn from wrong ratios`;
     const figures = { "rollout/logprobGap": logprobGap };
     const advice =
-      "With precision bf16 rounding makes such a gap: raise the limit (docs/recipe.md)";
+      "With precision bf16 or rollout.kvCacheDtype bf16 rounding makes such a gap: raise the limit (docs/recipe.md)";
     throw stopsRun(run, step, { name: "logprobGap", figures, message }, advice);
   }
 }

@@ -1,5 +1,5 @@
 // What the tasks that ask questions share: a model, questions, how to ask, where programs run.
-import type { Precision } from "../config.ts";
+import type { KvCacheDtype, Precision } from "../config.ts";
 import { readExamples } from "../data/examples.ts";
 import { usePrecision } from "../engine/products.ts";
 import { show } from "../errors.ts";
@@ -34,6 +34,8 @@ export interface AskingArguments extends ToldFormat {
   readonly maxNewTokens?: number | undefined;
   /** Answers in the making at once. */
   readonly slots: number;
+  /** Of cached keys and values: bf16 takes half the memory, and rounds them. float32 unless given. */
+  readonly kvCacheDtype?: KvCacheDtype | undefined;
   /** Of the matrix products of the whole process. */
   readonly precision: Precision;
   /** Limits of the programs that are run. */
@@ -93,7 +95,7 @@ export async function sampleWithProgress(
   judge: Judge,
   args: AskingArguments & Pick<SampleOptions, "samples" | "seed">,
 ): Promise<void> {
-  const { data, samples, seed, slots, precision, reward } = args;
+  const { data, samples, seed, slots, kvCacheDtype, precision, reward } = args;
   const { cotKind, sampling } = format;
   const { prompt, ...begin } = sampling;
   const inputs = {
@@ -104,7 +106,8 @@ export async function sampleWithProgress(
     ...rewards.hashes,
     ...(precision !== "float32" && { precision }), // so that files from before there was a choice stay of use
   };
-  const options = { samples, seed, maxNewTokens, slots, eosIds: endTokens(model, tokenizer) };
+  const eosIds = endTokens(model, tokenizer);
+  const options = { samples, seed, maxNewTokens, slots, kvCacheDtype, eosIds };
   const parts = { model, tokenizer, judge, questions };
   await growFile("sample", output, questions.length, (onBlock) =>
     sampleToFile(output, parts, options, inputs, onBlock),

@@ -84,6 +84,7 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
     model: asking.folder,
     data: args.data,
     precision: args.precision,
+    ...(args.kvCacheDtype !== undefined && { kvCacheDtype: args.kvCacheDtype }),
     maxNewTokens: asking.maxNewTokens,
     ...(samples !== undefined && {
       samples,
@@ -117,12 +118,13 @@ async function answerAll(args: EvaluateArguments, asking: Asking, seed: number):
 }
 
 async function answerGreedily(
-  { slots }: EvaluateArguments,
+  { slots, kvCacheDtype }: EvaluateArguments,
   { model, tokenizer, questions, maxNewTokens }: Asking,
   judge: Judge,
 ): Promise<Answer[]> {
   const maxPrompt = longestPrompt(questions);
-  const evaluator = createEvaluator(model, tokenizer, judge, maxPrompt, { slots, maxNewTokens });
+  const options = { slots, maxNewTokens, kvCacheDtype };
+  const evaluator = createEvaluator(model, tokenizer, judge, maxPrompt, options);
   const progress = createProgress("evaluate", questions.length);
   const answers = [];
   for (let begin = 0; begin < questions.length; begin += chunkQuestions) {

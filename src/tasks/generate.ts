@@ -1,6 +1,7 @@
 // Prompts in, responses with their log-probabilities out: in memory, or from one file of JSON lines into another.
 import { dirname } from "node:path";
 import { z } from "zod";
+import type { KvCacheDtype } from "../config.ts";
 import { continuationText } from "../data/continuation.ts";
 import { appendJsonl, readJsonl } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
@@ -27,6 +28,8 @@ export interface GenerateOptions {
   readonly seed?: number | undefined;
   /** Responses in the making at once; 32 without it. */
   readonly slots?: number | undefined;
+  /** Of cached keys and values: bf16 takes half the memory, and rounds them. Default float32. */
+  readonly kvCacheDtype?: KvCacheDtype | undefined;
 }
 
 /** One response, as it is written into a file. */
@@ -153,6 +156,7 @@ function createResponder(
     slots: Math.min(slots, all.length * samples),
     maxTokens: lengths.reduce((most, { tokens }) => Math.max(most, tokens), 0) + maxNewTokens,
     temperature,
+    kvCacheDtype: given.kvCacheDtype,
   });
   const eosIds = endTokens(model, tokenizer);
   return {

@@ -95,7 +95,8 @@ describe("train-sft, then train-reft, then evaluate", () => {
   });
 
   test("evaluate writes every answer with its outcome, and their share with Wilson's interval", async () => {
-    expect(await evaluate("--model", warmup, "--max-new-tokens", "60"), said.stderr).toBe(0);
+    const flags = ["--max-new-tokens", "60", "--kv-cache-dtype", "bf16"];
+    expect(await evaluate("--model", warmup, ...flags), said.stderr).toBe(0);
     const { summary, answers } = results();
     const ids = readFileSync(data, "utf8").match(/generated-\w+-\d/g);
     expect(answers.map(({ id }) => id)).toEqual(ids);
@@ -108,6 +109,7 @@ describe("train-sft, then train-reft, then evaluate", () => {
     expect(answers[7]).toMatchObject({ outcome: { kind: "answer" }, correct: false });
     expect(summary).toMatchObject({
       data,
+      kvCacheDtype: "bf16",
       questions: 8,
       correct,
       metrics: { top1: { accuracy: correct / 8, confidence95: wilsonInterval(correct, 8) } },

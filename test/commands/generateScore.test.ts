@@ -111,6 +111,15 @@ describe("reft generate", () => {
     expect(tokensOf(other)).not.toEqual(tokensOf(first));
   });
 
+  test("keeps keys and values as bf16 when told to", async () => {
+    const wide = await run<Generated>("generate", golden, prompts, ...short);
+    const flags = [...short, "--kv-cache-dtype", "bf16"];
+    const narrow = await run<Generated>("generate", golden, prompts, ...flags);
+    const first = (lines: readonly Generated[]) => lines[0]!.responses[0]!.logprobs[0]!;
+    expect(first(narrow)).not.toBe(first(wide));
+    expect(first(narrow)).toBeCloseTo(first(wide), 1);
+  });
+
   test("keeps a response's first space, which a decoder takes away from the start of a text", async () => {
     const stripping = join(home, "stripping");
     cpSync(withTokenizer, stripping, { recursive: true });

@@ -159,6 +159,8 @@ test("samples of another kind never get into one file", async () => {
   const before = textOf("whole");
   expect(await sample("whole", "--seed", "2")).toBe(1);
   expect(said.stderr).toContain("seed: was 1, is now 2");
+  expect(await sample("whole", "--kv-cache-dtype", "bf16")).toBe(1);
+  expect(said.stderr).toContain("--kv-cache-dtype: was not set, is now bf16");
   expect(textOf("whole")).toBe(before);
 });
 

@@ -496,6 +496,17 @@ test("stops when recomputed log-probabilities are further off than the limit", a
   );
 });
 
+test("rollouts that round what they cache are told from scoring by the gap", async () => {
+  const config = {
+    ...base,
+    rollout: { ...base.rollout, kvCacheDtype: "bf16" as const },
+    alarms: { ...alarms, maxLogprobGap: 0.05 },
+    training: steps(1),
+  };
+  await train("bf16-cache", config);
+  expect(metricsOf(folderOf("bf16-cache")).at(-1)!["rollout/logprobGap"]).toBeGreaterThan(1e-5);
+});
+
 test("numbers that are not finite stop the run; the warm-up checkpoint is intact", async () => {
   const strict = { ...alarms, maxSkippedSteps: 0 };
   const config = {

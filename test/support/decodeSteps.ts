@@ -165,7 +165,12 @@ const results = models.flatMap(([name, model]) => {
   const rounded = roundedModels(model);
   return [0, 0.7, 1].map((temperature) => {
     const own = run(model, createCache(config, slots, capacity), temperature, true);
-    const batched = run(model, createCache(config, slots, capacity, 1), temperature, false);
+    const batched = run(
+      model,
+      createCache(config, slots, capacity, "float32", 1),
+      temperature,
+      false,
+    );
     const same = own.filter(({ tokens }, i) => tokens.join() === batched[i]!.tokens.join());
     const differences = same.map(({ slot, logprobs }) =>
       largestDifference(logprobs, batched.find((other) => other.slot === slot)!.logprobs),
