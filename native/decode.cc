@@ -80,6 +80,7 @@ struct Layer {
   void *cached_keys;    // [slots, kv_heads, capacity / kKeys, head_dim, kKeys]
   void *cached_values;  // [slots, kv_heads, capacity, head_dim]
   int64_t window;        // positions that a token sees, its own included
+  bool is_rotated;       // queries and keys
   Adapter adapters[kAdapted];
 };
 
@@ -520,7 +521,7 @@ INLINE void Project(const Batch &b, const Layer &layer, int64_t step, int64_t un
     float *vectors = out + panel * height * kPanel;
     if (bias != nullptr) AddBias(size, bias + head * size, vectors);
     if (norm != nullptr) NormPanel(size, m.epsilon, norm, vectors, vectors);
-    if (!is_value) Rotate(size, cosines + panel * panel_size, sines + panel * panel_size, vectors);
+    if (!is_value && layer.is_rotated) Rotate(size, cosines + panel * panel_size, sines + panel * panel_size, vectors);
   }
   if (is_query) return;
   if (m.caches_bfloat16) Cache<Bfloat16>(b, layer, step, head, is_value, projected);
@@ -698,6 +699,8 @@ struct Settings {
   const bool is_rounded, is_biased, is_normed, caches_bfloat16;
   /** One number per adapter says where it belongs: its layer times kAdapted, plus its matrix. */
   const std::vector<int32_t> adapted;
+  /** Numbers of the layers whose queries and keys are not rotated. */
+  const std::vector<int32_t> unrotated;
 
   explicit Settings(Attributes attributes)
       : layers(attributes.Int("L")),
@@ -708,7 +711,8 @@ struct Settings {
         is_biased(attributes.Bool("biased")),
         is_normed(attributes.Bool("normed")),
         caches_bfloat16(attributes.Bool("cached_bfloat16")),
-        adapted(attributes.Ints("adapted")) {}
+        adapted(attributes.Ints("adapted")),
+        unrotated(attributes.Ints("unrotated")) {}
 };
 
 /**
@@ -777,7 +781,8 @@ Model ModelOf(const Inputs &in, const Settings &settings) {
                         OptionalOf(in.key_biases, i), OptionalOf(in.value_biases, i), OptionalOf(in.query_norms, i),
                         OptionalOf(in.key_norms, i), MatrixOf(in.queries[i]), MatrixOf(in.keys[i]), MatrixOf(in.values[i]),
                         MatrixOf(in.outputs[i]), MatrixOf(in.gates[i]), MatrixOf(in.ups[i]), MatrixOf(in.downs[i]),
-                        TF_TensorData(in.cached_keys[i]), TF_TensorData(in.cached_values[i]), windows[i], {}});
+                        TF_TensorData(in.cached_keys[i]), TF_TensorData(in.cached_values[i]), windows[i], true, {}});
+  for (const int32_t layer : settings.unrotated) m.layers.at(layer).is_rotated = false;
   m.most_rank = 0;
   for (size_t i = 0; i < settings.adapted.size(); i++) {
     const int32_t place = settings.adapted[i];
@@ -838,7 +843,8 @@ const bool registered = [] {
              "positions: int32", "uniforms: float", "cosines: float", "sines: float"},
             {"sampled: int32", "logprobs: float"},
             {"L: int >= 1", "V: int >= 1", "M: int >= 0", "W: {float, bfloat16}", "adapted: list(int) >= 0", "adapter_scale: float",
-             "temperature: float", "epsilon: float", "rounded: bool", "biased: bool", "normed: bool", "cached_bfloat16: bool"},
+             "temperature: float", "epsilon: float", "rounded: bool", "biased: bool", "normed: bool", "cached_bfloat16: bool",
+             "unrotated: list(int) >= 0"},
             true},
            [](TF_ShapeInferenceContext *context, TF_Status *status) {
              const int uniforms = TF_ShapeInferenceContextNumInputs(context) - 3;

@@ -12,6 +12,7 @@ LLaMA in every spelling of VARIANTS, and one model of each other family, and end
   settings as from the source
 """
 
+import functools
 import json
 import os
 import shutil
@@ -30,6 +31,7 @@ from transformers import (
     MistralConfig,
     Qwen2Config,
     Qwen3Config,
+    SmolLM3Config,
     logging,
 )
 
@@ -39,6 +41,8 @@ TOLERANCE = 1e-4
 NEW_TOKENS, ENDS_AFTER = 24, 6
 EMBEDDING, OUTPUT = "model.embed_tokens.weight", "lm_head.weight"
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+
+SMOLLM3 = functools.partial(SmolLM3Config, pad_token_id=0)  # its own is beyond the small vocabulary
 
 # What differs from an untied LLaMA without rotary scaling: keys of config.json (None takes one away), weights, the family.
 VARIANTS = {
@@ -59,6 +63,8 @@ VARIANTS = {
     "qwen3": ({}, None, Qwen3Config),
     "mistral, a window": ({"sliding_window": 20}, None, MistralConfig),
     "mistral, no window": ({"sliding_window": 256}, None, MistralConfig),
+    "smollm3": ({"no_rope_layers": [0, 1]}, None, SMOLLM3),
+    "smollm3, a window": ({"no_rope_layers": None, "no_rope_layer_interval": 2, "use_sliding_window": True, "sliding_window": 20, "layer_types": None}, None, SMOLLM3),
 }
 
 

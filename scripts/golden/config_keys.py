@@ -121,7 +121,7 @@ golden = {
     "rope": sorted(modeling_rope_utils.RopeParameters.__annotations__),
     "generation": sorted(GenerationConfig._get_default_generation_params()),
     "older": sorted(older_keys()),
-    "families": {kind: sorted(family_keys(kind)) for kind in ["mistral", "qwen2", "qwen3"]},
+    "families": {kind: sorted(family_keys(kind)) for kind in ["mistral", "qwen2", "qwen3", "smollm3"]},
     "sameWeights": same_weights(),
 }
 path = GOLDEN / "configKeys.json"

@@ -128,10 +128,10 @@ def write_model(variant):
     writer.add_head_count_kv(kv_heads)
     writer.add_rope_freq_base(rope["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    if architecture == "llama":
+    if has_permuted_rows(architecture):  # those that LlamaModel of convert_hf_to_gguf.py converts
         writer.add_vocab_size(config["vocab_size"])
         writer.add_rope_dimension_count(head_dim)
-    if architecture == "llama" or "head_dim" in config:
+    if has_permuted_rows(architecture) or "head_dim" in config:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     kind = rope.get("rope_type") or rope.get("type")
@@ -158,7 +158,7 @@ def write_model(variant):
 
 OUT.mkdir(parents=True, exist_ok=True)
 write_types()
-for model in ["grouped-query", "linear-rope", "llama3-rope", "wide-heads", "qwen2", "qwen3", "mistral"]:
+for model in ["grouped-query", "linear-rope", "llama3-rope", "wide-heads", "qwen2", "qwen3", "mistral", "smollm3"]:
     write_model(model)
 for path in sorted(OUT.iterdir()):
     print(f"{path.relative_to(GOLDEN)}: {path.stat().st_size:,} bytes")

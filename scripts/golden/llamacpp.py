@@ -15,7 +15,7 @@ def architecture_of(config):
 
 
 def has_permuted_rows(architecture):
-    return architecture == "llama"
+    return architecture in ("llama", "smollm3")
 
 
 @functools.cache

@@ -12,7 +12,14 @@ import json
 import shutil
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+    SmolLM3Config,
+)
 
 from common import GOLDEN, deterministic, right_pad, save
 
@@ -96,6 +103,19 @@ VARIANTS = {
         "shape": dict(vocab_size=59, hidden_size=32, num_hidden_layers=3, intermediate_size=48,
                       num_attention_heads=4, num_key_value_heads=4, use_sliding_window=True,
                       sliding_window=6, max_window_layers=2),
+        "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": False, "spelling": 5,
+    },
+    "smollm3": {  # without rotation in its last layer
+        "config": SmolLM3Config,
+        "shape": dict(vocab_size=65, hidden_size=32, num_hidden_layers=4, intermediate_size=48,
+                      num_attention_heads=4, num_key_value_heads=2, pad_token_id=None),
+        "rope": {**DEFAULT_ROPE, "rope_theta": 5e6}, "tied": True, "spelling": 4,
+    },
+    "smollm3-window": {  # without rotation in its second layer, and with a window there
+        "config": SmolLM3Config,
+        "shape": dict(vocab_size=69, hidden_size=32, num_hidden_layers=3, intermediate_size=48,
+                      num_attention_heads=4, num_key_value_heads=4, pad_token_id=None,
+                      no_rope_layer_interval=2, use_sliding_window=True, sliding_window=6),
         "rope": {**DEFAULT_ROPE, "rope_theta": 1e6}, "tied": False, "spelling": 5,
     },
 }

@@ -268,6 +268,7 @@ function llamaDecode(
     attribute.bool("biased", config.qkvBias),
     attribute.bool("normed", config.qkNorm),
     attribute.bool("cached_bfloat16", cache.dtype === "bf16"),
+    attribute.int("unrotated", config.noRopeLayers),
   ];
   return executeOp("LlamaDecode", attributes, inputs, 2).map((info) =>
     backend.createOutputTensor(info),

@@ -30,6 +30,8 @@ export interface ModelConfig {
   readonly qkNorm: boolean;
   /** Null: tokens see all that come before, in every layer. */
   readonly slidingWindow: SlidingWindow | null;
+  /** Numbers of the layers whose queries and keys are not rotated, ascending. */
+  readonly noRopeLayers: readonly number[];
   readonly ffnDim: number;
   /** Epsilon of the RMS norms. */
   readonly normEpsilon: number;
@@ -92,15 +94,16 @@ export function readModelConfig(
   const path = join(folder, "config.json");
   const file = readJson(path);
   const modelType = readModelType(file, path);
-  const { className, qkvBias, qkNorm, window, defaults } = families[modelType];
+  const { className, qkvBias, qkNorm, window, noRope, ropeTheta, defaults } = families[modelType];
   const architectures = z.tuple([z.literal(`${className}${task}`)]).nullish();
-  const schema = configSchema.extend({ architectures, ...window.schema });
-  const windowKeys = Object.keys(window.schema);
+  const familySchema = { ...window.schema, ...noRope.schema };
+  const schema = configSchema.extend({ architectures, ...familySchema });
+  const familyKeys = Object.keys(familySchema);
   const given = z.looseObject({}).safeParse(file).data;
   const values = given && { ...defaults, ...given };
   const problems = [
     ...findMistakes(schema, [], values ?? file).map(({ text }) => text),
-    ...describeActiveKeys(withoutKeys(values ?? {}, windowKeys)),
+    ...describeActiveKeys(withoutKeys(values ?? {}, familyKeys)),
   ];
   if (problems.length > 0) {
     throw new UserError(`${path}: cannot use this model:\n${problems.join("\n")}`);
@@ -120,16 +123,17 @@ export function readModelConfig(
     qkvBias,
     qkNorm,
     slidingWindow: isWide ? null : slidingWindow, // one as long as all positions hides nothing
+    noRopeLayers: noRope.read(json, json.num_hidden_layers, path),
     ffnDim: json.intermediate_size,
     normEpsilon: json.rms_norm_eps,
-    ...readRope(json, path),
+    ...readRope(json, path, ropeTheta),
     tieEmbeddings: json.tie_word_embeddings,
     maxPositions: json.max_position_embeddings,
     initializerStd: json.initializer_range,
     ...optionalId("bosId", json.bos_token_id),
     eosIds: readEndIds(json.eos_token_id, folder),
     ...optionalId("padId", json.pad_token_id),
-    otherKeys: withoutKeys(json, [...ownKeys, ...windowKeys]),
+    otherKeys: withoutKeys(json, [...ownKeys, ...familyKeys]),
   };
   checkConsistency(config, path);
   return config;
@@ -236,7 +240,7 @@ export function toHuggingFaceConfig(
   dtype: FloatDtype = "F32",
 ): Record<string, unknown> {
   const scaling = config.ropeScaling === null ? null : writeScaling(config.ropeScaling);
-  const { className, window, extraKeys } = families[config.modelType];
+  const { className, window, noRope, extraKeys } = families[config.modelType];
   return {
     architectures: [`${className}ForCausalLM`],
     model_type: config.modelType,
@@ -250,6 +254,7 @@ export function toHuggingFaceConfig(
     hidden_act: "silu",
     ...extraKeys,
     ...window.write(config.slidingWindow, config.layers),
+    ...noRope.write(config.noRopeLayers, config.layers),
     attention_dropout: 0,
     rms_norm_eps: config.normEpsilon,
     rope_theta: config.ropeTheta,

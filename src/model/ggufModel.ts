@@ -9,6 +9,7 @@ import { families, modelTypes } from "./families.ts";
 import { checkFinite } from "./finite.ts";
 import type { GgufFile } from "./gguf.ts";
 import { modelWeights } from "./modelWeights.ts";
+import { everyNthLayer } from "./noRope.ts";
 import { ropeInverseFrequencies } from "./ropeFrequencies.ts";
 import type { Llama3RopeScaling, RopeScaling } from "./ropeSettings.ts";
 import type { TensorToWrite } from "./safetensors.ts";
@@ -105,6 +106,8 @@ export function ggufConfig(file: GgufContent): ModelConfig {
   const { bosId, endIds } = ggufSpecialTokens(metadata, path);
   const config: ModelConfig = {
     ...{ modelType, qkvBias, qkNorm, slidingWindow: null },
+    noRopeLayers:
+      gguf.noRopeInterval === null ? [] : everyNthLayer(gguf.noRopeInterval, given.block_count),
     vocabSize,
     dim: given.embedding_length,
     layers: given.block_count,

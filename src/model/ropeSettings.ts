@@ -59,8 +59,10 @@ type HuggingFaceRope = NonNullable<z.infer<typeof ropeSchema>>;
 /**
  * transformers 5 has both in `rope_parameters`, 4 has `rope_theta` and `rope_scaling`. Where a file has both spellings, they must
  * agree, because tools differ in which they prefer.
+ *
+ * @param usualTheta where there is none
  */
-export function readRope(json: RopeSettings, path: string): Rope {
+export function readRope(json: RopeSettings, path: string, usualTheta: number): Rope {
   const { rope_theta: theta4, rope_scaling: scaling4, rope_parameters: rope5 } = json;
   const thetas = [
     ["rope_theta", theta4],
@@ -82,7 +84,7 @@ export function readRope(json: RopeSettings, path: string): Rope {
   if (at4 !== undefined && at5 !== undefined && JSON.stringify(at4) !== JSON.stringify(at5)) {
     throw disagreement(path, "rope_scaling", at4, "rope_parameters", at5);
   }
-  return { ropeTheta: first?.[1] ?? 10_000, ropeScaling: at5 ?? at4 ?? null };
+  return { ropeTheta: first?.[1] ?? usualTheta, ropeScaling: at5 ?? at4 ?? null };
 }
 
 function disagreement(path: string, a: string, atA: unknown, b: string, atB: unknown): UserError {

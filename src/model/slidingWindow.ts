@@ -1,7 +1,8 @@
 // Attention within a sliding window, and the keys of config.json that say where there is one.
-// Reference: transformers 5.23, masking_utils.py, `sliding_window_overlay`, and the configurations of Mistral and Qwen.
+// Reference: transformers 5.23, masking_utils.py, `sliding_window_overlay`, and the configurations of Mistral, Qwen and SmolLM3.
 import { z } from "zod";
 import { UserError } from "../errors.ts";
+import { noRopeInSomeLayers } from "./noRope.ts";
 
 /** In some layers a token sees itself and the `size - 1` tokens before it, counted by their positions in the sequence. */
 export interface SlidingWindow {
@@ -42,20 +43,21 @@ const [full, sliding] = ["full_attention", "sliding_attention"] as const;
 const someLayersSchema = {
   use_sliding_window: z.boolean().default(false),
   sliding_window: size,
-  max_window_layers: z.int().nonnegative().default(28),
   layer_types: z.array(z.enum([full, sliding])).nullish(),
 };
 
-export const windowInSomeLayers: WindowKeys = {
+/** @param usualLayers those with the window where layer_types is not there */
+const windowInSomeLayers = (
+  usualLayers: (json: unknown, layers: number, path: string) => readonly number[],
+): WindowKeys => ({
   schema: someLayersSchema,
   read(json, layers, path) {
     const given = z.object(someLayersSchema).parse(json);
     const size = given.use_sliding_window ? given.sliding_window : null;
+    const usual = size == null ? [] : usualLayers(json, layers, path);
     const types =
       given.layer_types ??
-      Array.from({ length: layers }, (_, layer) =>
-        size != null && layer >= given.max_window_layers ? sliding : full,
-      );
+      Array.from({ length: layers }, (_, layer) => (usual.includes(layer) ? sliding : full));
     if (types.length !== layers) {
       throw new UserError(
         `${path}: layer_types has ${types.length} entries, expected one for each of num_hidden_layers ${layers}`,
@@ -71,9 +73,25 @@ export const windowInSomeLayers: WindowKeys = {
   write: (window, layers) => ({
     use_sliding_window: window !== null,
     sliding_window: window?.size ?? null,
-    max_window_layers: window?.layers[0] ?? layers,
     layer_types: Array.from({ length: layers }, (_, layer) =>
       windowOf(window, layer) === null ? full : sliding,
     ),
   }),
+});
+
+const lastLayersSchema = { max_window_layers: z.int().nonnegative().default(28) };
+const byLayer = windowInSomeLayers((json, layers) => {
+  const first = z.object(lastLayersSchema).parse(json).max_window_layers;
+  return [...Array(layers).keys()].slice(first);
+});
+
+export const windowInLastLayers: WindowKeys = {
+  schema: { ...byLayer.schema, ...lastLayersSchema },
+  read: byLayer.read,
+  write: (window, layers) => ({
+    ...byLayer.write(window, layers),
+    max_window_layers: window?.layers[0] ?? layers,
+  }),
 };
+
+export const windowWithoutRope = windowInSomeLayers(noRopeInSomeLayers.read);

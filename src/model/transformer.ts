@@ -82,7 +82,8 @@ function layerStates(
     rmsNorm(x, vector(`${name}.weight`), config.normEpsilon);
   const pick = (x: Tensor) => (places ? gatherRows(x, places) : x);
   const attentionInput = norm(x, "input_layernorm");
-  const heads = projectHeads(config, { project, vector }, attentionInput, rotation);
+  const own = config.noRopeLayers.includes(layer) ? undefined : rotation;
+  const heads = projectHeads(config, { project, vector }, attentionInput, own);
   const [queries, keys, values] = heads;
   const attended = pick(attention(queries, keys, values, layer));
   const mixed = tf.add(pick(x), project(attended, "self_attn.o_proj"));
@@ -129,7 +130,7 @@ function projectHeads(
   config: ModelConfig,
   { project, vector }: LayerWeights,
   x: Tensor,
-  { cos, signedSin }: Rotation,
+  rotation: Rotation | undefined,
 ): [queries: Tensor, keys: Tensor, values: Tensor] {
   const tokens = x.shape[0]!;
   const perHead = (name: string, heads: number) => {
@@ -143,9 +144,10 @@ function projectHeads(
     const norm = rmsNorm(rows, vector(`self_attn.${name}.weight`), config.normEpsilon);
     return tf.reshape(norm, x.shape);
   };
+  const rotated = (x: Tensor) => (rotation ? rotate(x, rotation.cos, rotation.signedSin) : x);
   return [
-    rotate(normed(perHead("q_proj", config.heads), "q_norm"), cos, signedSin),
-    rotate(normed(perHead("k_proj", config.kvHeads), "k_norm"), cos, signedSin),
+    rotated(normed(perHead("q_proj", config.heads), "q_norm")),
+    rotated(normed(perHead("k_proj", config.kvHeads), "k_norm")),
     perHead("v_proj", config.kvHeads),
   ];
 }

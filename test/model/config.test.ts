@@ -251,6 +251,7 @@ describe("readModelConfig of the other families", () => {
   const windowIn = (...layers: number[]) => ({ size: 6, layers });
   const qwen2 = readJson("qwen2-window");
   const { layer_types: _, ...plain } = qwen2;
+  const llama = { model_type: "llama", architectures: ["LlamaForCausalLM"] };
 
   test.each<[string, Json, Partial<ModelConfig>]>([
     ["qwen2", {}, { maxPositions: 32_768, kvHeads: 32, headDim: 2, eosIds: [], qkvBias: true }],
@@ -261,6 +262,15 @@ describe("readModelConfig of the other families", () => {
       { maxPositions: 131_072, kvHeads: 8, slidingWindow: { size: 4096, layers: [0, 1] } },
     ],
     ["mistral", { sliding_window: null }, { slidingWindow: null }],
+    [
+      "smollm3",
+      { num_hidden_layers: 9, vocab_size: 128_256 },
+      {
+        ...{ maxPositions: 32_768, kvHeads: 4, tieEmbeddings: true, ropeTheta: 2_000_000 },
+        ...{ bosId: 128_000, eosIds: [128_001], padId: 128_004 },
+        ...{ slidingWindow: null, noRopeLayers: [3, 7] },
+      },
+    ],
   ])("takes transformers' defaults of %s where keys are absent: %o", (type, keys, expected) => {
     const sizes = { vocab_size: 9, hidden_size: 64, intermediate_size: 8, num_hidden_layers: 2 };
     const config = configOf({ model_type: type, ...sizes, num_attention_heads: 32, ...keys });
@@ -288,6 +298,33 @@ describe("readModelConfig of the other families", () => {
       { slidingWindow: windowIn(0, 1) },
     ],
   ])("finds a window in %s", (_, json, expected) => {
+    const config = configOf(json);
+    expect(config).toMatchObject(expected);
+    expect(configOf(toHuggingFaceConfig(config))).toEqual(config);
+  });
+
+  const smollm3 = readJson("smollm3-window"); // of 3 layers
+  const { no_rope_layers: _list, layer_types: _types, ...everySecond } = smollm3;
+
+  test.each<[string, Json, Partial<ModelConfig>]>([
+    ["every second layer", everySecond, { noRopeLayers: [1], slidingWindow: windowIn(1) }],
+    [
+      "layers of a list",
+      { ...everySecond, no_rope_layers: [0, 1, 0, 0] },
+      { noRopeLayers: [0, 2] },
+    ],
+    ["no layer", { ...everySecond, no_rope_layers: [1, 1, 1] }, { noRopeLayers: [] }],
+    [
+      "other layers than those with a window",
+      { ...smollm3, layer_types: ["sliding_attention", "full_attention", "full_attention"] },
+      { noRopeLayers: [1], slidingWindow: windowIn(0) },
+    ],
+    [
+      "the last of four layers, as transformers 4 writes it",
+      readJson("smollm3"),
+      { noRopeLayers: [3], slidingWindow: null, ropeTheta: 5_000_000 },
+    ],
+  ])("leaves the rotation out in %s of a SmolLM3", (_, json, expected) => {
     const config = configOf(json);
     expect(config).toMatchObject(expected);
     expect(configOf(toHuggingFaceConfig(config))).toEqual(config);
@@ -326,6 +363,14 @@ describe("readModelConfig of the other families", () => {
       /layer_types.*"chunked_/,
     ],
     ["biases of Qwen3", { ...readJson("qwen3"), attention_bias: true }, /attention_bias/],
+    ["too few rotations", { ...smollm3, no_rope_layers: [1] }, /1 entries.*layers 3/],
+    ["half a rotation", { ...smollm3, no_rope_layers: [1, 0.5, 1] }, /no_rope_layers/],
+    ["an interval of 0", { ...smollm3, no_rope_layer_interval: 0 }, /no_rope_layer_interval/],
+    [
+      "layers without rotation in a LLaMA",
+      { ...smollm3, ...llama },
+      /"no_rope_layers" is \[1,0,1\]/,
+    ],
     ["a window of 0", { ...readJson("mistral"), sliding_window: 0 }, /sliding_window/],
     [
       "types of layers in a Mistral",

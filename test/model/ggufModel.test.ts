@@ -8,7 +8,10 @@ import { openSafetensors } from "../../src/model/safetensors.ts";
 import { goldenPath } from "../support/golden.ts";
 
 // The models of test/golden/models, written as llama.cpp's converter does: scripts/golden/gguf_files.py.
-const variants = ["grouped-query", "linear-rope", "llama3-rope", "wide-heads", "qwen2", "qwen3"];
+const variants = [
+  ...["grouped-query", "linear-rope", "llama3-rope", "wide-heads"],
+  ...["qwen2", "qwen3", "smollm3"],
+];
 
 /** The file with other metadata, or with other tensors. */
 function changed(
@@ -51,7 +54,7 @@ test.each(variants)("%s has the weights of that folder, queries and keys in halv
 test.each<[Record<string, GgufValue | undefined>, RegExp]>([
   [
     { "general.architecture": "gemma" },
-    /general\.architecture: expected "llama" or "qwen2" or "qwen3", found "gemma"/,
+    /general\.architecture: expected "llama" or "qwen2" or "qwen3" or "smollm3", found "gemma"/,
   ],
   [{ "llama.expert_count": 8 }, /llama\.expert_count/],
   [{ "split.count": 2 }, /split\.count/],

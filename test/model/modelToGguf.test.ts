@@ -11,7 +11,7 @@ import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const variants = [
   ...["grouped-query", "linear-rope", "llama3-rope", "wide-heads"],
-  ...["qwen2", "qwen3", "mistral"], // the converter leaves Mistral's window out
+  ...["qwen2", "qwen3", "smollm3", "mistral"], // the converter leaves Mistral's window out
 ];
 
 test.each(variants)("%s has the metadata and tensors of llama.cpp's converter", (variant) => {

@@ -38,6 +38,7 @@ test.each([
   ["an adapter", goldenPath("adapter", "all-matrices")],
   ["biases, and a window in one layer", goldenPath("models", "qwen2-window")],
   ["norms of queries and keys", goldenPath("models", "qwen3")],
+  ["a layer without rotation", goldenPath("models", "smollm3-window")],
 ])("%s has the same loss and gradients, bit for bit", (_, folder) => {
   const live = liveTensors();
   const [kept, again] = [backwardOf(folder, false), backwardOf(folder, true)];

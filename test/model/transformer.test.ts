@@ -127,6 +127,7 @@ test.each([
   "grouped-query",
   "mistral", // whose window leaves out the start of the prompts
   "qwen2-window",
+  "smollm3-window",
 ])("responses of %s that share a prompt have the log-probabilities that each has alone", (name) => {
   const model = loadModel(goldenPath("models", name));
   const scorer = createScorer(model);

@@ -63,6 +63,7 @@ test("export and import give the same weights, tokenizer and end tokens", () => 
 test.each<[string, Partial<ModelConfig>, string, number]>([
   ["qwen2", { qkvBias: true }, "qwen2", 14],
   ["qwen3", { qkNorm: true }, "qwen3", 13],
+  ["smollm3", {}, "smollm3", 11], // of one layer
   ["mistral", {}, "llama", 11],
 ])("a %s comes back with the same weights", (modelType, changes, architecture, tensors) => {
   const config = { ...changes, modelType: modelType as ModelConfig["modelType"] };
@@ -145,6 +146,7 @@ describe("refuses, and leaves nothing:", () => {
   test.each([
     ["mistral", "slidingWindow", { slidingWindow: { size: 8, layers: [0] } }],
     ["qwen3", "ropeScaling", { qkNorm: true, ropeScaling: llama3 }],
+    ["smollm3", "noRopeLayers", { noRopeLayers: [0] }],
   ] as const)(
     "what llama.cpp's architecture of a %s has not: %s",
     async (modelType, name, changes) => {

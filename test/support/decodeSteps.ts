@@ -60,7 +60,12 @@ const configs: Record<string, ModelConfig> = {
   },
   windowed: {
     ...{ vocabSize: 131, dim: 27, layers: 3, heads: 6, kvHeads: 2, headDim: 10, ffnDim: 45 },
-    ...{ tieEmbeddings: true, ...common, slidingWindow: { size: 19, layers: [0, 2] } },
+    ...{
+      tieEmbeddings: true,
+      ...common,
+      slidingWindow: { size: 19, layers: [0, 2] },
+      noRopeLayers: [1, 2],
+    },
   },
 };
 

@@ -15,6 +15,8 @@ export const modelVariants = [
   "qwen3",
   "mistral",
   "qwen2-window",
+  "smollm3",
+  "smollm3-window",
 ];
 
 /** A file of test/golden. */
