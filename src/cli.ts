@@ -3,11 +3,11 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Argv, CommandModule } from "yargs";
-import { asUserError, messageOf, show, UserError } from "./errors.ts";
+import { asUserError, messageOf, show, UserError, visible } from "./errors.ts";
 import { endOnInterrupt } from "./run/interrupts.ts";
 import { version } from "./setup.ts";
 import { suggestion } from "./suggest.ts";
-import { leaveLine, print, visible } from "./terminal.ts";
+import { leaveLine, print } from "./terminal.ts";
 
 interface Entry {
   readonly describe: string;

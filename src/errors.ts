@@ -8,11 +8,39 @@ import { setupAdvice } from "./setup.ts";
  */
 export class UserError extends Error {
   override readonly name = "UserError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(shortened(visible(message)), options); // here, since a program that called the library may print it, too
+  }
+}
+
+/** A screen full of text; beyond that it is a file that speaks. The begin says where and what, the end what to do. */
+const [longestBegin, longestEnd] = [3000, 900];
+
+function shortened(message: string): string {
+  const left = message.length - longestBegin - longestEnd;
+  if (left <= 0) return message;
+  const [begin, end] = [message.slice(0, longestBegin), message.slice(-longestEnd)];
+  return `${begin} [... ${left} characters ...] ${end}`.toWellFormed();
+}
+
+/** Control characters but newline and tab, what is invisible or changes the direction of writing, and halves of characters. */
+const unsafe = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** Writes what a terminal would not show as it is by its number: ESC is \u{1b}. Newlines and tabs stay. */
+export function visible(text: string): string {
+  return text.replace(unsafe, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
 /** Narrows an unknown thrown value to the text that a user can read. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** The first of many problems for a message, and how many more there are. */
+export function firstOf(problems: readonly string[], separator: string, most = 20): string {
+  const rest = problems.length > most ? [`and ${problems.length - most} more`] : [];
+  return [...problems.slice(0, most), ...rest].join(separator);
 }
 
 /** A value out of a file, for a message: as JSON, cut short. */

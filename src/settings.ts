@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Document, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
-import { messageOf, show, UserError } from "./errors.ts";
+import { firstOf, messageOf, show, UserError } from "./errors.ts";
 import { suggestion } from "./suggest.ts";
 
 /** One setting that takes the place of a file's. */
@@ -43,7 +43,7 @@ export interface Settings {
  * @throws UserError when there is no `=`, no key, or the value is not YAML
  */
 export function parseOverride(text: string): Override {
-  const source = `--set ${text}`;
+  const source = `--set ${text.replaceAll("\n", "\\n")}`;
   const equals = text.indexOf("=");
   if (equals < 1)
     throw new UserError(`${source}: expected key=value, for example training.epochs=3`);
@@ -111,7 +111,7 @@ export function findMistakes<C>(
 export function mistakesError(settings: Settings, mistakes: readonly Mistake[]): UserError {
   const found = mistakes.map(({ path, text }) => `  ${origin(path, settings)}: ${text}`);
   const title = mistakes.length === 1 ? "1 mistake" : `${mistakes.length} mistakes`;
-  return new UserError(`${title} in the settings of this run:\n${found.join("\n")}`);
+  return new UserError(`${title} in the settings of this run:\n${firstOf(found, "\n")}`);
 }
 
 function parseYaml(text: string, file: string, lineCounter: LineCounter): Document {
@@ -121,7 +121,7 @@ function parseYaml(text: string, file: string, lineCounter: LineCounter): Docume
     const list = problems.map(
       (problem) => `  ${file}:${problem.linePos?.[0].line ?? 1}: ${firstLine(problem.message)}`,
     );
-    throw new UserError(`this file is not YAML:\n${list.join("\n")}`);
+    throw new UserError(`this file is not YAML:\n${firstOf(list, "\n")}`);
   }
   return document;
 }
@@ -162,7 +162,7 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, settings: unk
   const path = issue.path.map(String);
   const named = (keys: readonly string[], text: string): Mistake => ({
     path: keys,
-    text: keys.length === 0 ? text : `${keys.join(".")}: ${text}`,
+    text: keys.length === 0 ? text : `${settingName(keys)}: ${text}`,
   });
   if (issue.code === "unrecognized_keys")
     return issue.keys.map((key) =>
@@ -171,6 +171,12 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, settings: unk
   const found = valueAt(settings, path);
   const what = expectation(issue);
   return [named(path, found === undefined ? `missing, ${what}` : `${what}, found ${show(found)}`)];
+}
+
+/** As it is where it looks like a setting's name, else quoted and cut short. */
+function settingName(keys: readonly string[]): string {
+  const name = keys.join(".");
+  return /^[\x20-\x7e]{1,100}$/.test(name) ? name : show(name);
 }
 
 /** The keys that the section at a path may have, by any of its variants. */

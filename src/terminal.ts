@@ -2,16 +2,8 @@
 // All of it goes through here, because one line stays below everything that is said: it is cleared before and drawn again after.
 import { createInterface } from "node:readline";
 import { eastAsianWidth } from "get-east-asian-width";
-import { isErrno } from "./errors.ts";
+import { isErrno, visible } from "./errors.ts";
 import { observer } from "./observer.ts";
-
-/** Control characters but newline and tab, what is invisible or changes the direction of writing, and halves of characters. */
-const unsafe = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
-
-/** Writes what a terminal would not show as it is by its number: ESC is \u{1b}. Newlines and tabs stay. */
-export function visible(text: string): string {
-  return text.replace(unsafe, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
-}
 
 /** Says something to the user, on standard error, or to the observer of the task that is under way. */
 export function say(text: string): void {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { loadConfig, type Override, parseOverride } from "../src/config.ts";
+import { loadConfig, type Override, parseConfig, parseOverride } from "../src/config.ts";
 import { UserError } from "../src/errors.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
 
@@ -439,6 +439,14 @@ describe("loadConfig", () => {
     expect(message).toContain(`${file}:5: `);
     const alias = written("alias.yaml", "stage: sft\nseed: *nope\n");
     expect(mistakeOf(() => loadConfig("sft", alias))).toContain(`${alias}: the value is not YAML`);
+  });
+
+  test("lists the first of many mistakes, and quotes what looks like no name", () => {
+    const keys = Array.from({ length: 50 }, (_, i) => `"a${i}\\nreft: forged": 1\n`).join("");
+    const message = mistakeOf(() => parseConfig("sft", keys));
+    expect(message).toContain('"a0\\nreft: forged": unknown key');
+    expect(message.split("\n")).toHaveLength(22);
+    expect(message).toMatch(/\nand \d+ more$/);
   });
 
   test("says that a file is not there, or is empty", () => {

@@ -2,8 +2,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { main } from "../src/cli.ts";
+import { UserError, visible } from "../src/errors.ts";
 import { comparisonTable } from "../src/tasks/compare.ts";
-import { print, say, visible } from "../src/terminal.ts";
+import { print, say } from "../src/terminal.ts";
 import { captureOutput } from "./support/captureOutput.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
 
@@ -34,6 +35,10 @@ describe("visible", () => {
     "leaves ordinary text as it is: %j",
     (text) => expect(visible(text)).toBe(text),
   );
+});
+
+test("an error's message is safe for whoever prints it", () => {
+  expect(new UserError(hostile).message).toBe(visible(hostile));
 });
 
 test("say and print make text safe", () => {

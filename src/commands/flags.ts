@@ -3,7 +3,7 @@ import { parseDocument } from "yaml";
 import type { InferredOptionTypes } from "yargs";
 import { z } from "zod";
 import { kvCacheDtype, type PromptSetting, parseOverride, promptSetting } from "../config.ts";
-import { UserError } from "../errors.ts";
+import { firstOf, UserError } from "../errors.ts";
 import { answerForm, type RewardSettings, reward } from "../rewardConfig.ts";
 import { findMistakes } from "../settings.ts";
 import type { ToldFormat } from "../tasks/answering.ts";
@@ -71,5 +71,6 @@ export function flagValue<T>(name: "cot" | "reward", schema: z.ZodType<T>, text:
   const values = { [name]: document.errors.length === 0 ? document.toJS() : text };
   const mistakes = findMistakes(z.object({ [name]: schema }), [], values);
   if (mistakes.length === 0) return schema.parse(values[name]);
-  throw new UserError(mistakes.map(({ text }) => `--${text}`).join("\n"));
+  const problems = mistakes.map(({ text }) => `--${text}`);
+  throw new UserError(firstOf(problems, "\n"));
 }

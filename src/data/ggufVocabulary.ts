@@ -1,7 +1,7 @@
 // What a GGUF file says of its tokens, checked and completed as llama.cpp does when it loads one.
 // Reference: ggml-org/llama.cpp 00ad355e, src/llama-vocab.cpp, `llama_vocab::impl::load`; ggml-org/ggml, docs/gguf.md.
 import { z } from "zod";
-import { show, UserError } from "../errors.ts";
+import { firstOf, show, UserError } from "../errors.ts";
 import { findMistakes } from "../settings.ts";
 import { wordRules } from "./ggufWordRules.ts";
 
@@ -81,7 +81,7 @@ export function readVocabulary(metadata: ReadonlyMap<string, unknown>, where: st
   const problems = findMistakes(schema, [], values).map(({ text }) => text);
   if (problems.length > 0) {
     throw new UserError(
-      `${where}: its metadata "${prefix}" make no tokenizer:\n${problems.join("\n")}`,
+      `${where}: its metadata "${prefix}" make no tokenizer:\n${firstOf(problems, "\n")}`,
     );
   }
   const given = schema.parse(values);

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type { ZodError, ZodType, z } from "zod";
-import { asUserError, isErrno, messageOf, show, UserError, withPath } from "../errors.ts";
+import { asUserError, firstOf, isErrno, messageOf, show, UserError, withPath } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import { findDuplicateKey } from "./duplicateKey.ts";
 
@@ -156,15 +156,14 @@ function parseJsonText(text: string, where: string): unknown {
 }
 
 function describeIssues(error: ZodError): string {
-  return error.issues
-    .map((issue) => {
-      const problem = inOneLine(expectation(issue)); // it may name a key
-      if (issue.path.length === 0) return problem;
-      const name = show(issue.path.join("."));
-      const [, missing] = /^(expected .*), found undefined$/.exec(problem) ?? [];
-      return missing === undefined ? `${name}: ${problem}` : `${name} is missing, ${missing}`;
-    })
-    .join("; ");
+  const problems = error.issues.map((issue) => {
+    const problem = inOneLine(expectation(issue)); // it may name a key
+    if (issue.path.length === 0) return problem;
+    const name = show(issue.path.join("."));
+    const [, missing] = /^(expected .*), found undefined$/.exec(problem) ?? [];
+    return missing === undefined ? `${name}: ${problem}` : `${name} is missing, ${missing}`;
+  });
+  return firstOf(problems, "; ", 8);
 }
 
 /** JSON's types in plain words. */

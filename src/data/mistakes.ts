@@ -1,5 +1,5 @@
 // Mistakes in files, gathered so that one message names them all.
-import { UserError } from "../errors.ts";
+import { firstOf, UserError } from "../errors.ts";
 
 /** Runs a reader; what the user can repair is added to the mistakes. @returns what was read, or undefined */
 export function gather<T>(mistakes: string[], read: () => T): T | undefined {
@@ -12,15 +12,11 @@ export function gather<T>(mistakes: string[], read: () => T): T | undefined {
   }
 }
 
-const shown = 20;
-
 /** @throws UserError that lists the mistakes, where there are any: the first of them, and how many more */
 export function refuse(mistakes: readonly string[]): void {
   if (mistakes.length === 0) return;
   if (mistakes.length === 1) throw new UserError(mistakes[0]!);
-  const rest = mistakes.length > shown ? [`and ${mistakes.length - shown} more`] : [];
-  const lines = [...mistakes.slice(0, shown), ...rest].map((text) => `\n  ${text}`);
   throw new UserError(
-    `${mistakes.length} mistakes in the data; nothing was written:${lines.join("")}`,
+    `${mistakes.length} mistakes in the data; nothing was written:\n  ${firstOf(mistakes, "\n  ")}`,
   );
 }

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { parseJson, readText, withoutByteOrderMark } from "../data/jsonl.ts";
-import { messageOf, show, UserError } from "../errors.ts";
+import { firstOf, messageOf, show, UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import { findMistakes, valueAt } from "../settings.ts";
 import { describeActiveKeys } from "./configKeys.ts";
@@ -106,7 +106,7 @@ export function readModelConfig(
     ...describeActiveKeys(withoutKeys(values ?? {}, familyKeys)),
   ];
   if (problems.length > 0) {
-    throw new UserError(`${path}: cannot use this model:\n${problems.join("\n")}`);
+    throw new UserError(`${path}: cannot use this model:\n${firstOf(problems, "\n")}`);
   }
   const json = configSchema.parse(values);
   const heads = json.num_attention_heads;

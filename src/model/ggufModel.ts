@@ -2,7 +2,7 @@
 // Reference: ggml-org/llama.cpp, convert_hf_to_gguf.py, which this undoes.
 import { z } from "zod";
 import { ggufSpecialTokens } from "../data/ggufVocabulary.ts";
-import { show, UserError } from "../errors.ts";
+import { firstOf, show, UserError } from "../errors.ts";
 import { findMistakes } from "../settings.ts";
 import { checkConsistency, type ModelConfig } from "./config.ts";
 import { families, modelTypes } from "./families.ts";
@@ -81,7 +81,7 @@ export function ggufConfig(file: GgufContent): ModelConfig {
   const schema = z.looseObject({ ...generalKeys, ...Object.fromEntries(prefixed) });
   const problems = findMistakes(schema, [], values).map(({ text }) => text);
   if (problems.length > 0)
-    throw new UserError(`${path}: cannot use this model:\n${problems.join("\n")}`);
+    throw new UserError(`${path}: cannot use this model:\n${firstOf(problems, "\n")}`);
   refuseOtherKeys(file, prefix);
   const own = Object.keys(ownKeys).map((key) => [key, values[prefix + key]]);
   const given = ownSchema.parse(Object.fromEntries(own));

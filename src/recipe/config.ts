@@ -18,7 +18,7 @@ import {
   seed,
 } from "../config.ts";
 import { gather } from "../data/mistakes.ts";
-import { show, UserError } from "../errors.ts";
+import { firstOf, show, UserError } from "../errors.ts";
 import { settingsByPath } from "../run/run.ts";
 import {
   findMistakes,
@@ -245,7 +245,7 @@ export function loadStages(recipe: Recipe, places: Places): StageConfigs {
     rerankSft: load("rerank", "rerankSft"),
     rerankReft: load("rerank", "rerankReft"),
   };
-  if (mistakes.length > 0) throw new UserError([...new Set(mistakes)].join("\n"));
+  if (mistakes.length > 0) throw new UserError(firstOf([...new Set(mistakes)], "\n"));
   const { cot } = recipe.data.prepare ?? {};
   for (const name of ["warmup", "sft", "reft"] as const) {
     const { cotKind } = configs[name].data;

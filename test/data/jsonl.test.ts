@@ -36,6 +36,12 @@ describe("readJsonl", () => {
     expect(() => readJsonl(path, z.strictObject({}))).toThrow('key: "a\\nreft: done"');
   });
 
+  test("names the first of many mistakes, and how many more there are", () => {
+    writeFileSync(path, `[${"0,".repeat(999)}0]`);
+    const numbers = z.array(z.string());
+    expect(() => readJsonl(path, numbers)).toThrow(/"7": expected a text, found 0; and 992 more$/);
+  });
+
   test("ignores a byte order mark", () => {
     writeFileSync(path, '\uFEFF{"a":1}\n');
     expect(readJsonl(path, schema)).toHaveLength(1);
@@ -72,7 +78,7 @@ describe("readJsonl", () => {
     ["Latin-1", '{"a":1}\n{"a":2}\n{"text":"caf\xe9"}\n', 3, '{"text":"caf\uFFFD"}'],
     ["half a character at the end", '{"a":1}\n"\xe2\x82', 2, '"\uFFFD'],
     ["half a character at a line's end", '{"a":1}\n"\xc3\n\xa9"', 2, '"\uFFFD'],
-    ["UTF-16", "\xff\xfe{\0}\0\n\0", 1, "\uFFFD\uFFFD{\0}\0"],
+    ["UTF-16", "\xff\xfe{\0}\0\n\0", 1, "\uFFFD\uFFFD{\\u{0}}"],
     ["half a pair of UTF-16", '"\xed\xa0\x80"', 1, '"\uFFFD'],
   ])("%s is a user's error that names the line", (_, bytes, line, found) => {
     writeFileSync(path, bytes, "latin1");

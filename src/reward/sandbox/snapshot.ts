@@ -4,9 +4,8 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { messageOf } from "../../errors.ts";
+import { messageOf, visible } from "../../errors.ts";
 import { makeFolder } from "../../folders.ts";
-import { visible } from "../../terminal.ts";
 import { type GuestSettings, guestFile, makeSnapshot, pyodideVersion } from "./guestProcess.ts";
 
 /** The project's cache; src/ and dist/ lie equally deep. */
