@@ -58,6 +58,16 @@ function jsonOf(value: unknown): string {
   }
 }
 
+/** Levels of lists and objects in each other. Nobody writes more, and more would exhaust the stack somewhere. */
+const deepest = 128;
+
+/** @throws UserError for a value out of a file that is nested deeper than anybody writes, or without end, as YAML's aliases can be */
+export function checkDepth(value: unknown, where: string, level = 1): void {
+  if (typeof value !== "object" || value === null) return;
+  if (level > deepest) throw new UserError(`${where}: nested deeper than ${deepest} levels`);
+  for (const inner of Object.values(value)) checkDepth(inner, where, level + 1);
+}
+
 const space = "free some space and try again";
 const permission = "give another path, or the permission";
 const fileInTheWay = "a file stands where a folder is expected; give another path";

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Document, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
-import { firstOf, messageOf, show, UserError } from "./errors.ts";
+import { checkDepth, firstOf, messageOf, show, UserError } from "./errors.ts";
 import { suggestion } from "./suggest.ts";
 
 /** One setting that takes the place of a file's. */
@@ -47,20 +47,32 @@ export function parseOverride(text: string): Override {
   const equals = text.indexOf("=");
   if (equals < 1)
     throw new UserError(`${source}: expected key=value, for example training.epochs=3`);
-  const document = parseDocument(text.slice(equals + 1));
+  const document = documentOf(text.slice(equals + 1), source);
   const [problem] = [...document.errors, ...document.warnings];
   if (problem)
     throw new UserError(`${source}: the value is not YAML: ${firstLine(problem.message)}`);
   return { path: text.slice(0, equals).trim(), value: valuesOf(document, source), source };
 }
 
-/** @throws UserError for an alias of nothing, which only shows when values are made */
-function valuesOf(document: Document, where: string): unknown {
+/** @throws UserError for what is nested deeper than YAML can be read */
+function documentOf(text: string, where: string, options?: { lineCounter: LineCounter }): Document {
   try {
-    return document.toJS();
+    return parseDocument(text, options);
+  } catch (error) {
+    throw new UserError(`${where}: cannot be read as YAML: ${firstLine(messageOf(error))}`);
+  }
+}
+
+/** @throws UserError for an alias of nothing, which only shows when values are made, and for values in each other without end */
+function valuesOf(document: Document, where: string): unknown {
+  let values: unknown;
+  try {
+    values = document.toJS();
   } catch (error) {
     throw new UserError(`${where}: the value is not YAML: ${firstLine(messageOf(error))}`);
   }
+  checkDepth(values, where);
+  return values;
 }
 
 /**
@@ -115,7 +127,7 @@ export function mistakesError(settings: Settings, mistakes: readonly Mistake[]):
 }
 
 function parseYaml(text: string, file: string, lineCounter: LineCounter): Document {
-  const document = parseDocument(text, { lineCounter });
+  const document = documentOf(text, file, { lineCounter });
   const problems = [...document.errors, ...document.warnings];
   if (problems.length > 0) {
     const list = problems.map(

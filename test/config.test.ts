@@ -449,6 +449,14 @@ describe("loadConfig", () => {
     expect(message).toMatch(/\nand \d+ more$/);
   });
 
+  test.each([
+    ["lists within each other", `seed: ${"[".repeat(5000)}${"]".repeat(5000)}`],
+    ["a section within itself", "data: &a\n  data: *a\n"],
+  ])("refuses %s", (_, text) => {
+    expect(() => parseConfig("sft", text)).toThrow(UserError);
+    expect(() => parseOverride(`data=${text}`)).toThrow(UserError);
+  });
+
   test("says that a file is not there, or is empty", () => {
     expect(mistakeOf(() => loadConfig("sft", "no/such.yaml"))).toContain("no/such.yaml: expected");
     const empty = written("empty.yaml", "");

@@ -12,7 +12,16 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type { ZodError, ZodType, z } from "zod";
-import { asUserError, firstOf, isErrno, messageOf, show, UserError, withPath } from "../errors.ts";
+import {
+  asUserError,
+  checkDepth,
+  firstOf,
+  isErrno,
+  messageOf,
+  show,
+  UserError,
+  withPath,
+} from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import { findDuplicateKey } from "./duplicateKey.ts";
 
@@ -150,6 +159,7 @@ function parseJsonText(text: string, where: string): unknown {
     const problem = inOneLine(messageOf(error));
     throw new UserError(`${where}: expected JSON, found ${excerpt(text)} (${problem})`);
   }
+  checkDepth(value, where);
   const duplicate = findDuplicateKey(text);
   if (duplicate === undefined) return value;
   throw new UserError(`${where}: expected every key once, found ${show(duplicate)} twice`);
