@@ -32,6 +32,21 @@ const messageOf = (run: () => unknown): string => {
   return "no error";
 };
 
+test.each([
+  [
+    "loops within loops",
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    /took longer than a second/,
+  ],
+  [
+    "numbers without end",
+    "{% for a in range(1000000000) %}{% endfor %}",
+    /range\(\) of 1000000000 numbers, expected at most 100000/,
+  ],
+])("a template with %s is refused", (_, template, message) => {
+  expect(messageOf(() => renderPrompt(file(template), row, tokenizer))).toMatch(message);
+});
+
 describe("control tokens", () => {
   test("are those that a template writes, as such or by their names", () => {
     expect(control("<s>{{ question }}{{ eos_token }}", {})).toEqual([bosId, eosId]);

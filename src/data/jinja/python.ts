@@ -85,11 +85,14 @@ function definePrint(environment: Environment): void {
   };
 }
 
+/** Python makes its numbers one by one; here all of them are made. */
+const longestRange = 100_000;
+
 function range(start: number, stop?: number, step = 1): number[] {
   const [from, to] = stop == null ? [0, start] : [start, stop];
   if (step === 0) throw new Error("range() with a step of 0");
-  return Array.from(
-    { length: Math.max(0, Math.ceil((to - from) / step)) },
-    (_, i) => from + i * step,
-  );
+  const length = Math.max(0, Math.ceil((to - from) / step));
+  if (length > longestRange)
+    throw new UserError(`range() of ${length} numbers, expected at most ${longestRange}`);
+  return Array.from({ length }, (_, i) => from + i * step);
 }

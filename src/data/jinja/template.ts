@@ -2,6 +2,7 @@
 // right before a template runs, or refused.
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 import { messageOf, UserError } from "../../errors.ts";
+import { within } from "../timeLimit.ts";
 import { defineFunctions } from "./python.ts";
 import { correct, freeNames, type Node } from "./tree.ts";
 
@@ -52,10 +53,18 @@ export function parseTemplate(
         for (const [name, value] of Object.entries({ ...constants, ...variables }))
           environment.set(name, value);
         defineFunctions(environment, date);
-        return String(new Interpreter(environment).run(corrected).value);
+        const run = () => String(new Interpreter(environment).run(corrected).value);
+        const rendered = within(timeoutMilliseconds, run);
+        if (rendered !== undefined) return rendered.value;
+        throw new UserError(
+          "rendering the template took longer than a second; it may have loops within loops: use another one",
+        );
       }),
   };
 }
+
+/** Templates of published models take a few milliseconds. */
+const timeoutMilliseconds = 1000;
 
 const oneLine = (text: string) => text.replace(/\s+/g, " ");
 

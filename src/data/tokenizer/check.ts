@@ -10,14 +10,13 @@ export function kindOf(json: unknown, where: string): string {
   return checkValue(json, where, part).type;
 }
 
-/** Levels of JSON that the Rust library reads. */
-const deepest = 128;
+/** Unicode's own forms make a character up to 18. */
+const growth = 100;
 
-/** @throws UserError for a value nested deeper than the Rust library reads: it is no tokenizer, and would exhaust the stack */
-export function checkDepth(json: unknown, where: string, level = 1): void {
-  if (typeof json !== "object" || json === null) return;
-  if (level > deepest) throw new UserError(`${where}: nested deeper than ${deepest} levels`);
-  for (const value of Object.values(json)) checkDepth(value, where, level + 1);
+/** @throws UserError where rules, one after the other, make a text far longer than any tokenizer does */
+export function checkGrowth(before: number, after: number, where: string): void {
+  if (after > growth * (before + 100))
+    throw new UserError(`${where}: makes ${before} characters ${after}: use another tokenizer`);
 }
 
 /** @throws UserError that a rule is not supported */

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { show } from "../../errors.ts";
 import { checkValue } from "../jsonl.ts";
 import { bytesToTexts, charsToText, tokenByte } from "./byteLevel.ts";
-import { kindOf, patternSchema, refuse } from "./check.ts";
+import { checkGrowth, kindOf, patternSchema, refuse } from "./check.ts";
 import { createReplace } from "./normalizer.ts";
 import { metaspaceSchema } from "./preTokenizer.ts";
 
@@ -26,6 +26,9 @@ const ctc = z.object({
   cleanup: z.boolean(),
 });
 
+const lengthOf = (texts: readonly string[]) =>
+  texts.reduce((length, text) => length + text.length, 0);
+
 /**
  * @param json a decoder of tokenizer.json; null joins tokens by spaces
  * @param where its place, for messages
@@ -38,7 +41,12 @@ export function createDecoder(json: unknown, where: string): Decoding {
     case "Sequence": {
       const parts = checkValue(json, where, sequence).decoders;
       const decoders = parts.map((part, i) => createDecoder(part, `${where}.decoders[${i}]`));
-      return (tokens) => decoders.reduce((texts, decode) => decode(texts), tokens);
+      return (tokens) =>
+        decoders.reduce((before, decode) => {
+          const texts = decode(before);
+          checkGrowth(lengthOf(tokens), lengthOf(texts), where);
+          return texts;
+        }, tokens);
     }
     case "ByteLevel":
       return (tokens) => [charsToText(tokens)];

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { show } from "../../errors.ts";
 import { checkValue } from "../jsonl.ts";
 import { textToChars } from "./byteLevel.ts";
-import { kindOf, type Pattern, patternSchema, refuse } from "./check.ts";
+import { checkGrowth, kindOf, type Pattern, patternSchema, refuse } from "./check.ts";
 import { compileOniguruma, literal } from "./oniguruma.ts";
 import { findRanges } from "./split.ts";
 
@@ -36,7 +36,12 @@ export function createNormalizer(json: unknown, where: string): TextMap {
     case "Sequence": {
       const parts = checkValue(json, where, sequence).normalizers;
       const maps = parts.map((part, i) => createNormalizer(part, `${where}.normalizers[${i}]`));
-      return (text) => maps.reduce((changed, map) => map(changed), text);
+      return (text) =>
+        maps.reduce((before, map) => {
+          const changed = map(before);
+          checkGrowth(text.length, changed.length, where);
+          return changed;
+        }, text);
     }
     case "NFC":
     case "NFD":

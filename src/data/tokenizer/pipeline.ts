@@ -1,10 +1,11 @@
 // tokenizer.json as two functions, from a text to ids and back, equal to Rust's tokenizers: added tokens, normalizer,
 // pre-tokenizer, model; decoder. Post-processors, truncation and padding are not applied: nobody asks for what they add or cut.
 import { z } from "zod";
-import { UserError } from "../../errors.ts";
+import { checkDepth, show, UserError } from "../../errors.ts";
 import { checkValue } from "../jsonl.ts";
+import { within } from "../timeLimit.ts";
 import { addedTokenSchema, createAddedTokens, type Part, type Span } from "./addedTokens.ts";
-import { checkDepth, refuse } from "./check.ts";
+import { refuse } from "./check.ts";
 import { createDecoder } from "./decoder.ts";
 import { createModel } from "./model.ts";
 import { createNormalizer } from "./normalizer.ts";
@@ -79,28 +80,49 @@ export function createPipeline(json: unknown, where: string): Pipeline {
       }
     }
   };
+  const limitedEncode = limited([file.normalizer, file.pre_tokenizer], where);
+  const limitedDecode = limited(file.decoder, where);
   return {
     vocabSize: highestId + 1,
     idOf: (token) => added.idOf.get(token) ?? vocabulary.idOf.get(token),
     encode(text, written) {
       const wellFormed = text.toWellFormed();
-      const ids: number[] = [];
-      const parts = written ? added.cutControl(wellFormed, written) : [whole(wellFormed)];
-      for (const part of parts) {
-        if (part.id !== undefined) ids.push(part.id);
-        else pushOrdinary(ids, part);
-      }
-      return ids;
+      return limitedEncode(wellFormed, () => {
+        const ids: number[] = [];
+        const parts = written ? added.cutControl(wellFormed, written) : [whole(wellFormed)];
+        for (const part of parts) {
+          if (part.id !== undefined) ids.push(part.id);
+          else pushOrdinary(ids, part);
+        }
+        return ids;
+      });
     },
     decode(ids) {
       const tokens = ids.flatMap((id) => {
         const token = textOf(id);
         return token === undefined || added.special.has(token) ? [] : [token];
       });
-      return tokens.length === 0 ? "" : joinTokens(tokens).join("");
+      return tokens.length === 0
+        ? ""
+        : limitedDecode(tokens.join(""), () => joinTokens(tokens).join(""));
     },
     controlTokens: added.special,
   };
 }
 
 const whole = (text: string): Part => ({ text, start: 0 });
+
+/** The usual expressions take a microsecond per character. */
+const millisecondsFor = (text: string) => 2000 + Math.ceil(text.length / 100);
+
+/** Runs what follows a file's rules on a text. @throws UserError where its expressions take time without end */
+function limited(rules: unknown, where: string): <T>(text: string, run: () => T) => T {
+  if (!JSON.stringify(rules ?? null).includes('"Regex"')) return (_, run) => run();
+  return (text, run) => {
+    const found = within(millisecondsFor(text), run);
+    if (found !== undefined) return found.value;
+    throw new UserError(
+      `${where}: its expressions take too long for the text ${show(text)}: use another tokenizer`,
+    );
+  };
+}

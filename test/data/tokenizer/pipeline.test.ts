@@ -150,4 +150,19 @@ describe("createPipeline", () => {
     expect(() => open(json)).toThrow(UserError);
     expect(() => open(json)).toThrow(message);
   });
+
+  test("refuses a text for which an expression takes time without end", () => {
+    const { encode } = open(split("(?:a+)+b"));
+    expect(() => encode("a".repeat(40))).toThrow(
+      /its expressions take too long for the text "a+": use another tokenizer/,
+    );
+  });
+
+  test("refuses a text that rules make larger than any text", () => {
+    const double = { type: "Replace", pattern: { String: "a" }, content: "aaaaaaaa" };
+    const { encode } = open({
+      normalizer: { type: "Sequence", normalizers: Array(11).fill(double) },
+    });
+    expect(() => encode("a")).toThrow(/normalizer: makes 1 characters 32768: use another/);
+  });
 });
