@@ -79,7 +79,8 @@ export const configSchema = z.looseObject({
   eos_token_id: eosSchema,
   pad_token_id: z.int().nullish(), // some published models say -1 for none
 });
-const generationSchema = z.looseObject({ eos_token_id: eosSchema });
+/** What is read of generation_config.json. */
+export const generationSchema = z.looseObject({ eos_token_id: eosSchema });
 
 /**
  * Reads `config.json` of a Hugging Face model folder, and of `generation_config.json` what ends a response.
@@ -282,11 +283,11 @@ export function toHuggingFaceConfig(
 export function toGenerationConfig(
   { bosId, padId }: ModelConfig,
   endIds: readonly number[],
-  source: Readonly<Record<string, unknown>> | undefined,
+  source: z.infer<typeof generationSchema> | undefined,
 ): Record<string, unknown> | undefined {
   if (source === undefined)
     return { bos_token_id: bosId, eos_token_id: writeEosIds(endIds), pad_token_id: padId };
-  const own = [generationSchema.parse(source).eos_token_id ?? []].flat();
+  const own = [source.eos_token_id ?? []].flat();
   if (endIds.every((id) => own.includes(id))) return undefined;
   return { ...source, eos_token_id: writeEosIds([...new Set([...own, ...endIds])]) };
 }

@@ -16,7 +16,7 @@ import { generationConfigName } from "../data/tokenizerFiles.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import { readAdapterFolder } from "../model/adapter.ts";
-import { type ModelConfig, toGenerationConfig } from "../model/config.ts";
+import { generationSchema, type ModelConfig, toGenerationConfig } from "../model/config.ts";
 import { checkHoldsModel, type HeldAs, loadModel, type Model, saveModel } from "../model/model.ts";
 import { type AnswerForm, answerForm } from "../rewardConfig.ts";
 import { doing } from "./progress.ts";
@@ -114,7 +114,7 @@ export function generationConfigOf(
   const path = join(where, generationConfigName);
   const settings =
     source &&
-    parseJson(withoutByteOrderMark(Buffer.from(source).toString()), path, z.looseObject({}));
+    parseJson(withoutByteOrderMark(Buffer.from(source).toString()), path, generationSchema);
   return toGenerationConfig(model.config, endTokens(model, tokenizer), settings);
 }
 

@@ -9,6 +9,7 @@ import { disposeModel, loadModel } from "../../src/model/model.ts";
 import { exportModel } from "../../src/run/export.ts";
 import {
   endTokens,
+  generationConfigOf,
   loadModelFolder,
   readAnswerFormat,
   saveModelFolder,
@@ -62,6 +63,15 @@ function bytesOf(folder: string): Record<string, Buffer> {
 }
 
 // As a cache of models leaves it that was copied without what its links lead to.
+test("a tokenizer's generation_config.json that is wrong is refused by name", () => {
+  writeFileSync(join(source, "generation_config.json"), '{"eos_token_id": [[2]]}');
+  const tokenizer = loadTokenizer(source); // which may go to another model
+  const model = { config: { eosIds: [2] } as never };
+  expect(() => generationConfigOf(model, tokenizer, "model")).toThrow(
+    /^model\/generation_config\.json: "eos_token_id": /,
+  );
+});
+
 test.each(["generation_config.json", "reft.json", "tokenizer.json", "model.safetensors"])(
   "a link to nothing in place of %s is refused, not taken for no file",
   async (name) => {
