@@ -27,7 +27,6 @@ import {
 } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, saveVariables, trainedVariables } from "../model/model.ts";
-import { openSafetensors } from "../model/safetensors.ts";
 import { createScorer, createValueHead } from "../model/score.ts";
 import {
   chooseReward,
@@ -51,7 +50,7 @@ import {
   readAnswerFormat,
   saveModelFolder,
 } from "../run/modelFolder.ts";
-import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
+import { loadOptimizer, restoreVariables, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun, type Run } from "../run/run.ts";
 import { type Figures, runSteps, tokensPerSecond } from "../run/steps.ts";
@@ -157,10 +156,8 @@ export async function trainReft(
     optimizer,
   );
   if (resume) loadOptimizer(adamW, join(resume.folder, "training"));
-  if (resume && valueHead) {
-    using file = openSafetensors(join(resume.folder, "training", valueHeadFile));
-    for (const [name, variable] of valueHead) variable.load(file.readFloat32(name));
-  }
+  if (resume && valueHead)
+    restoreVariables(valueHead, join(resume.folder, "training", valueHeadFile));
   await using reward = await openReward({
     cotKind: data.cotKind,
     sandbox: config.sandbox,
