@@ -183,7 +183,7 @@ const rules: readonly Rule<Recipe>[] = [
   },
   ...stageNames.map(
     (name): Rule<Recipe> => ({
-      reads: [`stages.${name}.set`, "data"],
+      reads: [`stages.${name}.set`, "data", "data.reft"],
       breach: (recipe) => {
         const filled = Object.keys(filledIn(recipe, { seed: 0, data: "", stages: "" })[name]);
         const set = [...settingsByPath(recipe.stages[name].set ?? {}).keys()];

@@ -66,6 +66,12 @@ describe("loadRecipe", () => {
     expect(message).toContain("stage: unknown key");
   });
 
+  test("names what ReFT learns from where it is missing", async () => {
+    const without = { path: "data.reft", value: undefined, source: "" };
+    const message = await userErrorOf(() => loadRecipe(tiny, [without]));
+    expect(message).toContain("data.reft: missing, expected ");
+  });
+
   test("refuses to read answers.jsonl where no chain of thought is held back", async () => {
     const svamp = join("configs", "svamp-tiny", "recipe.yaml");
     for (const reader of ["reft", "rerank"]) {
