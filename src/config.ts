@@ -761,7 +761,8 @@ function otherStage(stage: Stage, values: unknown): readonly Mistake[] | undefin
   const found = valueAt(values, ["stage"]);
   if (found === undefined && valueAt(values, ["stages"]) !== undefined)
     return [{ path: ["stages"], text: "stages: expected none: this file is for reft run" }];
-  if (found === stage || typeof found !== "string" || !(found in schemas)) return undefined;
+  if (found === stage || typeof found !== "string" || !Object.hasOwn(schemas, found))
+    return undefined;
   const text = `stage: expected "${stage}", found "${found}": this file is for train-${found}`;
   return [{ path: ["stage"], text }];
 }

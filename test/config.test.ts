@@ -170,6 +170,11 @@ describe("loadConfig", () => {
     );
   });
 
+  test("takes no name that every object has for a stage", () => {
+    const message = mistakeOf(() => parseConfig("sft", { stage: "toString" }));
+    expect(message).toContain('stage: expected "sft", found "toString"\n');
+  });
+
   test("says in one line that a file is for the whole recipe", () => {
     const recipe = "configs/tiny/recipe.yaml";
     expect(mistakeOf(() => loadConfig("sft", recipe))).toMatch(

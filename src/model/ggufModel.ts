@@ -144,7 +144,7 @@ export function ggufConfig(file: GgufContent): ModelConfig {
 function refuseOtherKeys({ path, metadata }: GgufContent, prefix: string): void {
   for (const [key, value] of metadata) {
     const own = key.startsWith(prefix) ? key.slice(prefix.length) : undefined;
-    if (own === undefined || own in ownKeys || harmlessKeys.has(own)) continue;
+    if (own === undefined || Object.hasOwn(ownKeys, own) || harmlessKeys.has(own)) continue;
     const isInactive = [0, false, ""].some((inactive) => value === inactive);
     if (isInactive || (Array.isArray(value) && value.length === 0)) continue;
     throw new UserError(

@@ -74,6 +74,7 @@ test.each<[Record<string, GgufValue | undefined>, RegExp]>([
     { "llama.logit_scale": 2 },
     /"llama\.logit_scale" is 2; the models that are supported have no such key/,
   ],
+  [{ "llama.constructor": 1 }, /"llama\.constructor" is 1/],
   [{ "llama.\u001b[31m": "\u0007" }, /"llama\.\\u001b\[31m" is "\\u0007"/],
   [{ "llama.attention.head_count": [6, 6] }, /llama\.attention\.head_count/],
   [{ "llama.attention.head_count_kv": 4 }, /multiple of num_key_value_heads 4/],
