@@ -3,13 +3,14 @@
 import {
   lstatSync,
   mkdirSync,
+  readdirSync,
   rmdirSync,
   rmSync,
   type Stats,
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { isErrno, messageOf, UserError, withPath } from "./errors.ts";
 
 /**
@@ -29,11 +30,34 @@ export function makeFolder(path: string): void {
 export function tryFolder(path: string): void {
   const made = makeMissing(path);
   try {
-    const trial = join(path, `.trial.${process.pid}`);
+    const trial = nameAside(join(path, "trial"));
     explained(path, () => withPath(trial, () => writeFileSync(trial, "")));
     rmSync(trial);
   } finally {
     for (const folder of made.toReversed()) rmdirSync(folder);
+  }
+}
+
+/**
+ * A name, of this process alone, for a file that is written before it takes its place beside it. Removes what processes that were
+ * killed have left under such names.
+ */
+export function nameAside(path: string): string {
+  const [folder, start] = [dirname(path), `.${basename(path)}.`];
+  for (const name of isThere(folder) ? readdirSync(folder) : []) {
+    const pid = name.startsWith(start)
+      ? /^\d+(?=\.tmp$)/.exec(name.slice(start.length))?.[0]
+      : undefined;
+    if (pid !== undefined && !isRunning(Number(pid))) rmSync(join(folder, name), { force: true });
+  }
+  return join(folder, `${start}${process.pid}.tmp`);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return !isErrno(error, "ESRCH"); // EPERM: it is another user's
   }
 }
 

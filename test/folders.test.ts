@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { main } from "../src/cli.ts";
-import { makeFolder, tryFolder } from "../src/folders.ts";
+import { makeFolder, nameAside, tryFolder } from "../src/folders.ts";
 import { captureOutput } from "./support/captureOutput.ts";
 import { userErrorOf } from "./support/runs.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
@@ -22,6 +22,17 @@ const said = captureOutput();
 let home = "";
 beforeEach(() => {
   home = temporaryFolder();
+});
+
+test("a name aside takes the place of those that killed processes have left, and of no others", () => {
+  const { pid: dead } = spawnSync("true");
+  const names = [dead, process.ppid].map((pid) => `.a.json.${pid}.tmp`);
+  for (const name of [...names, `.b.json.${dead}.tmp`, "a.json"])
+    writeFileSync(join(home, name), "");
+  expect(nameAside(join(home, "a.json"))).toBe(join(home, `.a.json.${process.pid}.tmp`));
+  expect(readdirSync(home).toSorted()).toEqual(
+    [names[1], `.b.json.${dead}.tmp`, "a.json"].toSorted(),
+  );
 });
 
 describe("makeFolder", () => {

@@ -22,7 +22,7 @@ import {
   UserError,
   withPath,
 } from "../errors.ts";
-import { makeFolder } from "../folders.ts";
+import { makeFolder, nameAside } from "../folders.ts";
 import { findDuplicateKey } from "./duplicateKey.ts";
 
 /** One value of a JSONL file with the line, counted from 1, that it stands on. */
@@ -229,8 +229,8 @@ export function jsonText(value: unknown): string {
 
 /** Writes a file under a temporary name, then renames it; makes its folder if need be. */
 export function writeFileAtomically(path: string, text: string | Uint8Array): void {
-  const temporary = `${path}.${process.pid}.tmp`;
   makeFolder(dirname(path));
+  const temporary = nameAside(path);
   try {
     withPath(path, () => writeFileSync(temporary, text));
     renameSync(temporary, path);

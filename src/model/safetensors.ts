@@ -4,6 +4,7 @@ import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync } from "n
 import { dirname } from "node:path";
 import type { FilePlace } from "../engine/variable.ts";
 import { UserError, withPath } from "../errors.ts";
+import { nameAside } from "../folders.ts";
 import { type OpenFile, openToRead, readFully, syncFolder, writeFully } from "./fileAccess.ts";
 import {
   bfloat16ToFloat32,
@@ -165,7 +166,7 @@ export function writeSafetensors(
 ): void {
   const ordered = [...tensors].sort(compareForLayout);
   const header = encodeHeader(ordered, { format: "pt", ...metadata });
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = nameAside(path);
   try {
     const descriptor = openSync(temporary, "w");
     try {

@@ -2,8 +2,8 @@
 // is recognised.
 import { linkSync, lstatSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { basename, dirname, join } from "node:path";
 import { isErrno, UserError, withPath } from "../errors.ts";
+import { nameAside } from "../folders.ts";
 
 interface Holder {
   readonly pid: number;
@@ -21,7 +21,7 @@ interface Holder {
  */
 export function takeLock(lock: string): () => void {
   const own = JSON.stringify(describeProcess(process.pid));
-  const temporary = join(dirname(lock), `.${basename(lock)}.${process.pid}`);
+  const temporary = nameAside(lock);
   try {
     withPath(temporary, () => writeFileSync(temporary, own));
     while (!tryLink(temporary, lock)) removeIfStale(lock);

@@ -51,10 +51,10 @@ describe.skipIf(!existsSync("/dev/full"))("on a full disk", () => {
     ["sample", ["sample", ...asking], "out/samples.jsonl", "out/.samples.jsonl.lock"],
   ])("%s says what to do, and leaves nothing half written", async (_, command, output, lock) => {
     mkdirSync(join(folder, "out"));
-    symlinkSync("/dev/full", join(folder, `${lock}.${process.pid}`));
+    symlinkSync("/dev/full", join(folder, `${lock}.${process.pid}.tmp`));
     await expectOneLine(command, join(folder, output));
     expect(said.stderr).toContain("ENOSPC");
-    expect(said.stderr).toContain(`'${join(folder, lock)}.${process.pid}'`);
+    expect(said.stderr).toContain(`'${join(folder, lock)}.${process.pid}.tmp'`);
     expect(said.stderr).toContain("free some space and try again");
     expect(readdirSync(join(folder, "out"))).toEqual([]);
   });

@@ -343,7 +343,7 @@ describe("writeSafetensors", () => {
     const path = join(home, "model.safetensors");
     writeSafetensors(path, pair);
     const before = readFileSync(path);
-    symlinkSync("/dev/full", `${path}.${process.pid}.tmp`);
+    symlinkSync("/dev/full", join(home, `.model.safetensors.${process.pid}.tmp`));
     expect(() => writeSafetensors(path, pair)).toThrow(
       `ENOSPC: no space left on device, write '${path}'`,
     );

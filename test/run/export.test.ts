@@ -412,7 +412,7 @@ describe("exportModel on a disk that fails", () => {
   test.skipIf(!existsSync("/dev/full"))("leaves nothing when weights do not fit", async () => {
     const makeFolder = (path: string) => {
       nodeDisk.makeFolder(path);
-      symlinkSync("/dev/full", join(path, `model.safetensors.${process.pid}.tmp`));
+      symlinkSync("/dev/full", join(path, `.model.safetensors.${process.pid}.tmp`));
     };
     const message = await userErrorOf(() => exported({}, { ...nodeDisk, makeFolder }));
     expect(message).toContain("ENOSPC: no space left on device");

@@ -1,9 +1,10 @@
 // A cache of Python's memory right after its boot: a guest starts from it in a quarter of a second instead of three.
 // A file is the SHA-256 of what follows it, then what guest.mjs made.
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeFileAtomically } from "../../data/jsonl.ts";
 import { messageOf, visible } from "../../errors.ts";
 import { makeFolder } from "../../folders.ts";
 import { type GuestSettings, guestFile, makeSnapshot, pyodideVersion } from "./guestProcess.ts";
@@ -41,16 +42,13 @@ export async function cachedSnapshot(
   folder = cacheFolder,
 ): Promise<string | undefined> {
   const path = join(folder, snapshotName(settings));
-  const unfinished = `${path}.${process.pid}.unfinished`;
   try {
     if (isWhole(path)) return path;
     makeFolder(folder);
     const snapshot = await makeSnapshot(settings);
-    writeFileSync(unfinished, Buffer.concat([hashOf(snapshot), snapshot]));
-    renameSync(unfinished, path);
+    writeFileAtomically(path, Buffer.concat([hashOf(snapshot), snapshot]));
     return path;
   } catch (error) {
-    if (existsSync(unfinished)) rmSync(unfinished);
     process.emitWarning(
       visible(`the sandbox starts slower, no snapshot in ${folder}: ${messageOf(error)}`),
     );
