@@ -18,6 +18,7 @@ import { readSampleGroups, type Sample, summariseSamples } from "../reward/sampl
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs } from "../run/inputs.ts";
+import { takeLock } from "../run/lock.ts";
 import { checkVocabulary, tokenizerFolderOf } from "../run/modelFolder.ts";
 import { createProgress } from "../run/progress.ts";
 import {
@@ -56,13 +57,27 @@ export interface EvaluateResults {
 
 /** Asks every question once, greedily, and samples answers if told to; writes results, answers and samples. */
 export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults> {
-  const { output, samples, seed = 0 } = args;
+  const { output, samples } = args;
   checkCount("samples", samples ?? 1);
   const reranker = rerankerIn(args);
   tryFolder(output);
   const asking = openAsking(args);
-  checkResults(output, { model: asking.folder, data: args.data });
   makeFolder(output);
+  const giveBack = takeLock(join(output, "run.lock"));
+  try {
+    return await measure(args, asking, reranker);
+  } finally {
+    giveBack();
+  }
+}
+
+async function measure(
+  args: EvaluateArguments,
+  asking: Asking,
+  reranker: string | undefined,
+): Promise<EvaluateResults> {
+  const { output, samples, seed = 0 } = args;
+  checkResults(output, { model: asking.folder, data: args.data });
   const answers = await answerAll(args, asking, seed);
   const summary = summariseAnswers(answers);
   warnOfFailures(summary.infrastructureFailures, answers.length);

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
+import { takeLock } from "../../src/run/lock.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { fakeSandbox } from "../support/fakeSandbox.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -43,11 +44,21 @@ test.each([
   expect(said.stderr).toContain("a file stands where a folder is expected; give another path");
 });
 
+test("evaluate leaves a folder alone that another process writes into", async () => {
+  const output = join(folder, "out");
+  mkdirSync(output);
+  const giveBack = takeLock(join(output, "run.lock"));
+  await expectOneLine(["evaluate", ...asking], output);
+  expect(said.stderr).toContain("run.lock: in use by process");
+  expect(readdirSync(output)).toEqual(["run.lock"]);
+  giveBack();
+});
+
 // Writing to this device fails as writing to a full disk does.
 describe.skipIf(!existsSync("/dev/full"))("on a full disk", () => {
   test.each([
     ["run", run, "out", "out/.run.lock"],
-    ["evaluate", ["evaluate", ...asking], "out", "out/.samples.jsonl.lock"],
+    ["evaluate", ["evaluate", ...asking], "out", "out/.run.lock"],
     ["sample", ["sample", ...asking], "out/samples.jsonl", "out/.samples.jsonl.lock"],
   ])("%s says what to do, and leaves nothing half written", async (_, command, output, lock) => {
     mkdirSync(join(folder, "out"));
