@@ -88,6 +88,10 @@ const repairs: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "give a shorter path",
   EFBIG: "the file would be larger than the disk or a limit allows; give another path",
   EMFILE: "raise the limit of open files (ulimit -n)",
+  ENFILE: "the whole system has too many files open; end what keeps them open",
+  ENOMEM: "end what else needs memory and try again",
+  EBUSY: "something else uses it; end that, or give another path",
+  ESTALE: "its disk was taken away or changed meanwhile; try again",
   EIO: "the disk reports an error; give a path on another one",
 };
 

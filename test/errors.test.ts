@@ -28,3 +28,11 @@ test.each([
   }
   expect(asUserError(thrown)?.message).toMatch(/operation NotBuiltYet: .* Run `npm run setup`/);
 });
+
+test.each(["ENOSPC", "EROFS", "EACCES", "EMFILE", "ENFILE", "ENOMEM", "EBUSY", "ESTALE", "EIO"])(
+  "%s of a file system says what to do",
+  (code) => {
+    const error = Object.assign(new Error(`${code}: as the system says it, write 'a'`), { code });
+    expect(asUserError(error)?.message).toMatch(/, write 'a': \w+/);
+  },
+);

@@ -2,7 +2,7 @@
 // is recognised.
 import { linkSync, lstatSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { isErrno, UserError, withPath } from "../errors.ts";
+import { asUserError, isErrno, UserError, withPath } from "../errors.ts";
 import { nameAside } from "../folders.ts";
 
 interface Holder {
@@ -29,7 +29,12 @@ export function takeLock(lock: string): () => void {
     rmSync(temporary, { force: true });
   }
   return () => {
-    if (readIfThere(lock) === own) rmSync(lock, { force: true });
+    try {
+      if (readIfThere(lock) === own) rmSync(lock, { force: true });
+    } catch (error) {
+      // A disk that has just failed may refuse this, too; that it failed is what the user has to hear. What stays is taken over.
+      if (asUserError(error) === undefined) throw error;
+    }
   };
 }
 
