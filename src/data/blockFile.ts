@@ -4,7 +4,7 @@ import { existsSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
 import {
-  appendJsonl,
+  appendBlock,
   excerpt,
   jsonText,
   linesOf,
@@ -53,7 +53,7 @@ export function openBlockFile(
   const { lines, bytes, allBytes } = wholeBlocks(path, linesPerBlock, totalLines);
   checkLines(path, lines, totalLines, isLine);
   if (bytes < allBytes) truncateSync(path, bytes);
-  return { lines, append: (block) => appendJsonl(path, ...block) };
+  return { lines, append: (block) => appendBlock(path, block) };
 }
 
 /** Removes a file that was made with another manifest. Only for lines that are cheap to make again. */

@@ -208,6 +208,11 @@ export function appendJsonl(path: string, ...values: readonly unknown[]): void {
   withPath(path, () => appendFileSync(path, linesFrom(values)));
 }
 
+/** The same, and waits until the device has them. */
+export function appendBlock(path: string, values: readonly unknown[]): void {
+  withPath(path, () => appendFileSync(path, linesFrom(values), { flush: true }));
+}
+
 /**
  * Writes one line per value. The file appears under its name only when it is complete, so an
  * interruption or a full disk leaves the old file, or none.
@@ -227,12 +232,12 @@ export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** Writes a file under a temporary name, then renames it; makes its folder if need be. */
+/** Writes a file under a temporary name, waits until the device has it, then renames it; makes its folder if need be. */
 export function writeFileAtomically(path: string, text: string | Uint8Array): void {
   makeFolder(dirname(path));
   const temporary = nameAside(path);
   try {
-    withPath(path, () => writeFileSync(temporary, text));
+    withPath(path, () => writeFileSync(temporary, text, { flush: true }));
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

@@ -23,7 +23,7 @@ export function takeLock(lock: string): () => void {
   const own = JSON.stringify(describeProcess(process.pid));
   const temporary = nameAside(lock);
   try {
-    withPath(temporary, () => writeFileSync(temporary, own));
+    withPath(temporary, () => writeFileSync(temporary, own, { flush: true })); // or a power cut leaves an empty lock
     while (!tryLink(temporary, lock)) removeIfStale(lock);
   } finally {
     rmSync(temporary, { force: true });

@@ -1,7 +1,8 @@
 // The stages of a recipe: what each is made with, what it reads, and how it is run.
-import { copyFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
+import { writeFileAtomically } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
 import { checkHoldsModel } from "../model/model.ts";
 import { trainReft } from "../ppo/train.ts";
@@ -130,7 +131,8 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
     const { reranker, samplesOf } = reranked ?? {};
     const run = async (output: string) => {
       for (const file of ["samples.jsonl", "samples.manifest.json"])
-        if (samplesOf) copyFileSync(join(at(samplesOf), file), join(output, file));
+        if (samplesOf)
+          writeFileAtomically(join(output, file), readFileSync(join(at(samplesOf), file)));
       const { accuracy } = await evaluate({
         ...settings,
         questions: evaluation.questions ?? undefined,
