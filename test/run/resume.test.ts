@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { loadConfig, parseOverride } from "../../src/config.ts";
 import { loadCheckpoint, resolveModelFolder, saveCheckpoint } from "../../src/run/checkpoint.ts";
 import { checkpointsIn } from "../../src/run/checkpointFiles.ts";
@@ -107,6 +107,16 @@ describe.each<[string, () => void, string]>([
     "best.json does not name the best checkpoint, which is step-000003",
   ],
   ["nothing is wrong", () => {}, ""],
+  ["the clock was set back", () => vi.setSystemTime(0), ""],
+  [
+    "the folder was moved",
+    () => {
+      const moved = `${folder}-moved`;
+      renameSync(folder, moved);
+      folder = moved;
+    },
+    "",
+  ],
 ])("a run of which %s", (_, spoil, note) => {
   test("goes on from its newest step, says so, and ends up as one that was never stopped", async () => {
     spoil();
@@ -116,6 +126,7 @@ describe.each<[string, () => void, string]>([
     expect(loadCheckpoint(folder, "last")!.step).toBe(9);
     expect(loadCheckpoint(folder, "best")!.step).toBe(3);
     await train(folder, 14);
+    vi.useRealTimers();
     expect(contentOf(folder)).toEqual(contentOf(straight!));
   });
 });
@@ -128,6 +139,11 @@ describe("a run whose newest checkpoint cannot be used", () => {
     using run = openRun(folder, tinyConfig);
     expect(run.resumeFrom!.step).toBe(3);
     expect(existsSync(at("step-000009"))).toBe(true); // it may still be of use as a model
+  });
+
+  test("is refused when it has the weights of another step", async () => {
+    cpSync(at("step-000003", "model.safetensors"), at("step-000009", "model.safetensors"));
+    await expectRefusal(/step-000009\/model\.safetensors: damaged: expected SHA-256/);
   });
 
   test("is refused when it is not there", async () => {
