@@ -29,11 +29,11 @@ export function makeFolder(path: string): void {
  */
 export function tryFolder(path: string): void {
   const made = makeMissing(path);
+  const trial = nameAside(join(path, "trial"));
   try {
-    const trial = nameAside(join(path, "trial"));
     explained(path, () => withPath(trial, () => writeFileSync(trial, "")));
-    rmSync(trial);
   } finally {
+    rmSync(trial, { force: true });
     for (const folder of made.toReversed()) rmdirSync(folder);
   }
 }

@@ -64,7 +64,7 @@ export function writeFully(descriptor: number, path: string, bytes: Uint8Array):
 export function syncFolder(folder: string): void {
   const descriptor = openSync(folder, "r");
   try {
-    fsyncSync(descriptor);
+    withPath(folder, () => fsyncSync(descriptor));
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
     if (!["EINVAL", "ENOTSUP", "EPERM"].includes(code)) throw error;
