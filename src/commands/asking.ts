@@ -2,7 +2,11 @@
 import type { InferredOptionTypes } from "yargs";
 import { precision } from "../config.ts";
 import { type AskingArguments, askingDefaults } from "../tasks/asking.ts";
+import { gigabytes } from "../tasks/forecastPage.ts";
+import { fitAsking } from "../tasks/planAsking.ts";
+import { say } from "../terminal.ts";
 import {
+  forecastFlags,
   formatFlags,
   kvCacheDtypeFlag,
   maxNewTokensFlag,
@@ -53,12 +57,13 @@ export const askingOptions = {
     default: askingDefaults.sandbox.memoryMegabytes,
     describe: "Python's memory for one program",
   },
+  ...forecastFlags,
 } as const;
 
 /** The flags as arguments. */
 export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>): AskingArguments {
   const { model, data, questions, slots, precision, workers } = flags;
-  return {
+  const asking = {
     model: fromProject("model", model, projectModels),
     data: fromProject("data", data, ["data/test.jsonl"]),
     questions,
@@ -74,4 +79,11 @@ export function askingArguments(flags: InferredOptionTypes<typeof askingOptions>
       memoryMegabytes: flags["memory-megabytes"],
     },
   };
+  const gibibytes = flags["memory-gib"];
+  if (gibibytes === undefined) return asking;
+  const { slots: chosen, forecast } = fitAsking(asking, gibibytes);
+  say(
+    `--memory-gib ${gibibytes}: --slots ${chosen}, by the forecast ${gigabytes(forecast.bytes + forecast.guests)}`,
+  );
+  return { ...asking, slots: chosen };
 }

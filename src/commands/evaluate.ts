@@ -4,6 +4,7 @@ import type { CommandModule, InferredOptionTypes } from "yargs";
 import { fitTables } from "../evaluate/fitTables.ts";
 import { methodsTable } from "../evaluate/tables.ts";
 import { evaluate } from "../tasks/evaluate.ts";
+import { describeAsking } from "../tasks/planAsking.ts";
 import { columnsOf, print } from "../terminal.ts";
 import { askingArguments, askingOptions } from "./asking.ts";
 
@@ -34,6 +35,7 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
   handler: async (flags) => {
     const { samples, seed, reranker } = flags;
     const asking = askingArguments(flags);
+    if (flags["dry-run"]) return print(describeAsking("evaluate", { ...asking, samples }));
     const output = flags.output ?? join("results", basename(asking.model));
     const results = await evaluate({ ...asking, output, samples, seed, reranker });
     const { questions, correct, accuracy, metrics } = results;

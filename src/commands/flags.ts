@@ -26,6 +26,18 @@ export const modelFlag = {
   describe: "Model or run (its best checkpoint) [default: the last run of a project]",
 } as const;
 
+/** Of the commands whose memory can be known before. */
+export const forecastFlags = {
+  "dry-run": {
+    type: "boolean",
+    describe: "Say what it will take in memory and on disk, and do nothing",
+  },
+  "memory-gib": {
+    type: "number",
+    describe: "Choose the slots, and the size of microbatches, so that it takes at most N GiB",
+  },
+} as const;
+
 /** How to ask a model that does not say so itself. */
 export const formatFlags = {
   cot: {

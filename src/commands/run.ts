@@ -5,8 +5,10 @@ import { parseOverride } from "../config.ts";
 import { UserError } from "../errors.ts";
 import { fitTables } from "../evaluate/fitTables.ts";
 import { defaultRunFolder } from "../run/run.ts";
+import { describeRecipe } from "../tasks/planRecipe.ts";
 import { planRecipe, runRecipe } from "../tasks/runRecipe.ts";
 import { columnsOf, isAgreed, print } from "../terminal.ts";
+import { forecastFlags } from "./flags.ts";
 import { fromProject } from "./project.ts";
 
 interface Arguments {
@@ -35,13 +37,16 @@ export const runCommand: CommandModule<object, Arguments> = {
           "Folder for everything; the same command goes on, and makes anew what has changed [default: runs/<experiment>-recipe]",
       },
       yes: { type: "boolean", describe: "Move away what has changed, and do not ask" },
-      "dry-run": { type: "boolean", describe: "Print what would be done, and why; do nothing" },
+      "dry-run": forecastFlags["dry-run"],
     }),
   handler: async ({ config, set = [], output, yes, "dry-run": isDry }) => {
     const file = fromProject("config", config, ["recipe.yaml"]);
     const folder = output ?? defaultRunFolder(file);
     const overrides = set.map(parseOverride);
-    if (isDry) return print(planRecipe(file, overrides, folder));
+    if (isDry) {
+      print(planRecipe(file, overrides, folder));
+      return print(describeRecipe(file, overrides, folder));
+    }
     const options = yes
       ? {}
       : { beforeReplacing: (names: readonly string[]) => ask(names, folder) };

@@ -1,6 +1,7 @@
 // `reft sample`: writes many answers to each question, and prints how many of them are right.
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { percent } from "../run/progress.ts";
+import { describeAsking } from "../tasks/planAsking.ts";
 import { sample } from "../tasks/sample.ts";
 import { print } from "../terminal.ts";
 import { askingArguments, askingOptions } from "./asking.ts";
@@ -23,7 +24,9 @@ export const sampleCommand: CommandModule<object, InferredOptionTypes<typeof opt
   builder: (yargs) => yargs.options(options),
   handler: async (flags) => {
     const { samples, seed, output } = flags;
-    const summary = await sample({ ...askingArguments(flags), samples, seed, output });
+    const asking = askingArguments(flags);
+    if (flags["dry-run"]) return print(describeAsking("sample", { ...asking, samples }));
+    const summary = await sample({ ...asking, samples, seed, output });
     const share = (count: number, of: number) => `${count} (${percent(count / of)})`;
     print(
       `${summary.questions} questions, ${summary.samples} samples: ${share(summary.correct, summary.samples)} correct, ` +

@@ -1,13 +1,17 @@
 // `train-sft`, `train-reft` and `train-rerank`: a config, flags that override it, a run's folder.
 import type { CommandModule } from "yargs";
-import { loadConfig, type Override, parseOverride } from "../config.ts";
+import { type ConfigOf, loadConfig, type Override, parseOverride, type Stage } from "../config.ts";
 import { UserError } from "../errors.ts";
 import { trainReft } from "../ppo/train.ts";
 import { trainRerank } from "../rerank/train.ts";
 import { readablePointer } from "../run/checkpointFiles.ts";
+import type { ForkOptions } from "../run/fork.ts";
 import { defaultRunFolder } from "../run/run.ts";
 import { trainSft } from "../sft/train.ts";
-import { print } from "../terminal.ts";
+import { gigabytes } from "../tasks/forecastPage.ts";
+import { describeTraining, fitTraining } from "../tasks/plan.ts";
+import { print, say } from "../terminal.ts";
+import { forecastFlags } from "./flags.ts";
 import { printNext } from "./next.ts";
 import { fromProject } from "./project.ts";
 
@@ -20,6 +24,8 @@ interface TrainArguments {
   readonly "dev-samples"?: string | undefined;
   readonly output?: string | undefined;
   readonly fork?: string | undefined;
+  readonly "dry-run"?: boolean | undefined;
+  readonly "memory-gib"?: number | undefined;
 }
 
 const options = {
@@ -48,6 +54,7 @@ const options = {
     describe:
       "Begin where another run was, with these settings: RUN@STEP, RUN@best or RUN@last; needs --output",
   },
+  ...forecastFlags,
 } as const;
 
 /** Flags with names of their own, then `--set`, later ones winning. */
@@ -77,6 +84,40 @@ function folderOf({ output, fork }: TrainArguments, file: string): string {
   return output ?? defaultRunFolder(file);
 }
 
+/** Settings of the run; with --memory-gib those of them that decide about memory are chosen. */
+function settingsOf<S extends Stage>(stage: S, file: string, args: TrainArguments): ConfigOf<S> {
+  const overrides = overridesOf(args);
+  const config = loadConfig(stage, file, overrides);
+  const gibibytes = args["memory-gib"];
+  if (gibibytes === undefined) return config;
+  const { chosen, forecast } = fitTraining(config, gibibytes);
+  say(
+    `--memory-gib ${gibibytes}: ${chosen.map(({ path, value }) => `${path} ${value}`).join(", ")}, ` +
+      `by the forecast ${gigabytes(forecast.bytes + forecast.guests)}`,
+  );
+  const source = "--memory-gib";
+  return loadConfig(stage, file, [
+    ...overrides,
+    ...chosen.map((setting) => ({ ...setting, source })),
+  ]);
+}
+
+/** Runs a stage in its folder, or says what it would take. */
+async function runStage<S extends Stage>(
+  stage: S,
+  args: TrainArguments,
+  usualFile: string,
+  train: (config: ConfigOf<S>, folder: string, options: ForkOptions) => Promise<number>,
+  what?: string,
+): Promise<void> {
+  const file = fromProject("config", args.config, [usualFile]);
+  const folder = folderOf(args, file);
+  const config = settingsOf(stage, file, args);
+  if (args["dry-run"]) return print(await describeTraining(config));
+  report(folder, await train(config, folder, { fork: args.fork }), what);
+  printNext(file, folder, config);
+}
+
 function report(folder: string, bestAccuracy: number, what = "greedy accuracy"): void {
   const best = readablePointer(folder, "best");
   const which =
@@ -90,26 +131,14 @@ export const trainSftCommand: CommandModule<object, TrainArguments> = {
   command: "train-sft",
   describe: "Fine-tune on worked solutions: the warm-up of ReFT",
   builder: (yargs) => yargs.options(options),
-  handler: async (args) => {
-    const file = fromProject("config", args.config, ["warmup.yaml"]);
-    const folder = folderOf(args, file);
-    const config = loadConfig("sft", file, overridesOf(args));
-    report(folder, await trainSft(config, folder, { fork: args.fork }));
-    printNext(file, folder, config);
-  },
+  handler: (args) => runStage("sft", args, "warmup.yaml", trainSft),
 };
 
 export const trainReftCommand: CommandModule<object, TrainArguments> = {
   command: "train-reft",
   describe: "Improve a model by rewards for its own answers: PPO, GRPO, RLOO, self-training",
   builder: (yargs) => yargs.options(options),
-  handler: async (args) => {
-    const file = fromProject("config", args.config, ["reft.yaml"]);
-    const folder = folderOf(args, file);
-    const config = loadConfig("reft", file, overridesOf(args));
-    report(folder, await trainReft(config, folder, { fork: args.fork }));
-    printNext(file, folder, config);
-  },
+  handler: (args) => runStage("reft", args, "reft.yaml", trainReft),
 };
 
 export const trainRerankCommand: CommandModule<object, TrainArguments> = {
@@ -124,12 +153,12 @@ export const trainRerankCommand: CommandModule<object, TrainArguments> = {
         describe: "Samples that choose the best checkpoint (data.devSamples)",
       },
     }),
-  handler: async (args) => {
-    const file = fromProject("config", args.config, ["rerank.yaml"]);
-    const folder = folderOf(args, file);
-    const config = loadConfig("rerank", file, overridesOf(args));
-    const best = await trainRerank(config, folder, { fork: args.fork });
-    report(folder, best, "accuracy of the choice among all samples");
-    printNext(file, folder, config);
-  },
+  handler: (args) =>
+    runStage(
+      "rerank",
+      args,
+      "rerank.yaml",
+      trainRerank,
+      "accuracy of the choice among all samples",
+    ),
 };

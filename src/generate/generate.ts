@@ -76,16 +76,19 @@ interface Slot {
   readonly logprobs: number[];
 }
 
+/**
+ * Places of a slot for sequences of so many tokens: a few more than they need, since the last call decodes up to DECODE_STEPS - 1
+ * tokens too many.
+ */
+export function capacityOf(maxTokens: number): number {
+  return bucketSize(maxTokens + DECODE_STEPS, LENGTH_UNIT);
+}
+
 /** @throws UserError for keys and values of bf16 on a GPU */
 export function createGenerator(model: Model, options: GeneratorOptions): Generator {
   const { slots: slotCount, temperature } = options;
-  // A few places more than a sequence needs: the last call decodes up to DECODE_STEPS - 1 tokens too many.
-  const cache = createCache(
-    model.config,
-    slotCount,
-    bucketSize(options.maxTokens + DECODE_STEPS, LENGTH_UNIT),
-    options.kvCacheDtype,
-  );
+  const capacity = capacityOf(options.maxTokens);
+  const cache = createCache(model.config, slotCount, capacity, options.kvCacheDtype);
   const prefill = compile("prefill", (...inputs) => prefillStep(model, cache, inputs));
   const copy = compile("copy", (...inputs) => copyStep(model.config, cache, inputs));
   const decode = compile("decode", (...inputs) => decodeStep(model, cache, temperature, inputs));

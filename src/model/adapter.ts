@@ -51,7 +51,7 @@ export function adapterNames(matrix: string): { readonly a: string; readonly b: 
 }
 
 /** @param shapes of the model's weights */
-function adapterShapes(shapes: Shapes, { rank, targets }: AdapterSettings) {
+export function adapterShapes(shapes: Shapes, { rank, targets }: AdapterSettings) {
   const adapted = [...shapes].filter(([name]) =>
     targets.some((target) => name.endsWith(`.${target}.weight`)),
   );

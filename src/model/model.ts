@@ -177,6 +177,18 @@ export function checkHoldsModel(path: string): ModelConfig {
   return config;
 }
 
+/** What is known of a folder's model, or of the base model of its adapter, before its weights are read. */
+export function describeModel(path: string): {
+  readonly config: ModelConfig;
+  /** Whether its files have all matrices as bf16. */
+  readonly isBf16: boolean;
+  readonly adapter: AdapterFolder | undefined;
+} {
+  const adapter = languageAdapter(path);
+  const { config, weights } = openWeights(adapter?.base ?? path);
+  return { config, isBf16: areBf16(weights), adapter };
+}
+
 /** Names of all weights in a folder's files. */
 function weightNames(folder: string): Set<string> {
   const names = weightFiles(folder).flatMap((path) => {
@@ -201,15 +213,19 @@ export function loadVariables(
   return toVariables(findWeights(folder, shapes), weights, folder);
 }
 
+function areBf16(weights: ReadonlyMap<string, StoredWeight>): boolean {
+  const matrices = [...weights.values()].filter(({ shape }) => shape.length === 2);
+  return matrices.every(({ bf16 }) => bf16 !== undefined);
+}
+
 function toVariables(
   weights: ReadonlyMap<string, StoredWeight>,
   heldAs: HeldAs,
   folder: string,
 ): Map<string, Variable> {
-  const matrices = [...weights.values()].filter(({ shape }) => shape.length === 2);
-  const areBf16 = matrices.every(({ bf16 }) => bf16 !== undefined);
-  const isBf16 = heldAs === "bf16" || (heldAs === "stored" && areBf16 && usesNativeOps);
-  if (isBf16 && !areBf16) {
+  const isStored = areBf16(weights);
+  const isBf16 = heldAs === "bf16" || (heldAs === "stored" && isStored && usesNativeOps);
+  if (isBf16 && !isStored) {
     throw new UserError(
       `${folder}: model.weights: expected float32 for files that are not bf16 throughout, found bf16, which would train beside rounded ` +
         "weights; or export the model as bf16 first, reft export, and start from that folder",

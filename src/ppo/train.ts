@@ -7,49 +7,27 @@
 import { join } from "node:path";
 import type { ReftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
-import { type Example, readExamples } from "../data/examples.ts";
+import type { Example } from "../data/examples.ts";
 import { groupBy } from "../data/groupBy.ts";
-import { checkSamplingPrefix, completionTokens, findSamplingFormat } from "../data/prompt.ts";
-import { choosePrompt } from "../data/promptChoice.ts";
-import { describePrompt, isSamePrompt, type TemplatePrompt } from "../data/templatePrompt.ts";
+import { checkSamplingPrefix, completionTokens } from "../data/prompt.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
 import { constantSchedule } from "../engine/schedule.ts";
-import { UserError } from "../errors.ts";
 import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
-import {
-  type Answer,
-  answerRecord,
-  longestPrompt,
-  prepareQuestions,
-  type Question,
-} from "../generate/answer.ts";
+import { type Answer, answerRecord, longestPrompt, type Question } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
 import { disposeModel, saveVariables, trainedVariables } from "../model/model.ts";
 import { createScorer, createValueHead } from "../model/score.ts";
-import {
-  chooseReward,
-  goldKind,
-  loadRewards,
-  openReward,
-  type TrainOptions,
-} from "../reward/openReward.ts";
+import { chooseReward, loadRewards, openReward, type TrainOptions } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
 import { createSkips, raiseAlarm, stopsRun } from "../run/alarms.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
+import { watchMemory } from "../run/memoryWatch.ts";
 import { writeRollouts } from "../run/metrics.ts";
-import {
-  type AnswerFormat,
-  checkRoom,
-  endingTurns,
-  endTokens,
-  readAnswerFormat,
-  saveModelFolder,
-} from "../run/modelFolder.ts";
+import { checkRoom, endingTurns, endTokens, saveModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, restoreVariables, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
 import { openRun, type Run } from "../run/run.ts";
@@ -63,6 +41,7 @@ import { questionRounds } from "./dynamicSampling.ts";
 import { objectiveOf } from "./objectives/choose.ts";
 import { collectRollout, groupByQuestion } from "./rollout.ts";
 import { createSelfTrainer, goldAnswers, rightAnswers, rightLesson } from "./selfTraining.ts";
+import { devFileOf, forecastReft, readReftStart, reftSteps } from "./start.ts";
 import { summariseRollout } from "./summary.ts";
 import { createUpdater } from "./update.ts";
 
@@ -88,7 +67,7 @@ interface ReftState {
 export async function trainReft(
   config: ReftConfig,
   folder: string,
-  { reward: own, fork }: TrainOptions & ForkOptions = {},
+  { reward: own, trialSteps, fork }: TrainOptions & ForkOptions = {},
 ): Promise<number> {
   using run = openRun(folder, config, undefined, fork);
   await using interrupts = watchInterrupts();
@@ -97,18 +76,20 @@ export async function trainReft(
   const sampling = config.rollout;
   const kept = config.logging?.rollouts;
 
-  // 1. the warm-up model, as policy and, unless nothing holds the policy to it, as frozen reference; a value head that says 0, where the advantages come from one
-  const warmupFolder = resolveModelFolder(config.model.init);
+  // 1. questions, and what of memory they will ask for
   const resume = run.resumeFrom;
   const resumed = resume?.state as ReftState | undefined;
-  const devFile = config.paperParity ? data.test! : data.dev;
   const choice = chooseReward(config.reward, own);
   const rewards = loadRewards(choice);
-  const start = resume?.folder ?? warmupFolder;
-  const { model: opened, tokenizer } = openTrained(start, { ...config.model, ...config });
-  const read = { "model.init": warmupFolder, train: data.train, dev: devFile };
+  const start = readReftStart(config, choice, resume?.folder);
+  const { warmupFolder, tokenizer, prompt, format, train, questions, tooLong, dev } = start;
+  if (selfTraining) checkSamplingPrefix(tokenizer, train, format.sampling);
+  const memory = watchMemory(forecastReft(config, start));
+
+  // 2. the warm-up model, as policy and, unless nothing holds the policy to it, as frozen reference; a value head that says 0, where the advantages come from one
+  const { model: opened } = openTrained(start.folder, { ...config.model, ...config });
+  const read = { "model.init": warmupFolder, train: data.train, dev: devFileOf(config) };
   const files = hashInputs({ ...read, ...baseOf(opened) });
-  const prompt = choosePrompt(data.prompt, tokenizer);
   const inputs = { ...files, ...hashPrompt(prompt), ...rewards.hashes };
   checkInputs(resumed?.inputs, inputs);
   const policy = endingTurns(opened, tokenizer, prompt);
@@ -116,26 +97,6 @@ export async function trainReft(
   const objective = ppo && objectiveOf(ppo);
   const valueHead = objective?.needsValueHead ? createValueHead(policy.config) : undefined;
   const eosIds = endTokens(policy, tokenizer);
-
-  // 2. questions: answers are enough; self-training alone learns chains of thought, too, where the data has them
-  const gold = goldKind(data.cotKind, choice);
-  const train = readExamples(data.train, gold);
-  const format = readAnswerFormat(warmupFolder) ?? {
-    cotKind: data.cotKind,
-    sampling: findSamplingFormat(tokenizer, train, data.programPrefix, prompt),
-  };
-  checkFormat(format, config, prompt);
-  const prepare = (examples: readonly Example[]) =>
-    prepareQuestions(tokenizer, examples, format.sampling, data.maxPromptTokens);
-  const { questions, tooLong } = prepare(train);
-  if (selfTraining) checkSamplingPrefix(tokenizer, train, format.sampling);
-  const dev = prepare(readExamples(devFile, gold).slice(0, evaluation.questions ?? undefined));
-  if (questions.length < sampling.questionsPerStep) {
-    throw new UserError(
-      `${data.train}: expected at least rollout.questionsPerStep = ${sampling.questionsPerStep} questions of at most ` +
-        `${data.maxPromptTokens} tokens, found ${questions.length}`,
-    );
-  }
   checkRoom(policy, {
     subject: "data.maxPromptTokens allows",
     promptTokens: data.maxPromptTokens,
@@ -196,16 +157,12 @@ export async function trainReft(
   const collapseWatch = createCollapseWatch(alarms, resumed?.alarms);
   let collapse: Collapse | undefined;
 
-  const stepsPerEpoch = Math.floor(questions.length / sampling.questionsPerStep);
+  const { perEpoch: stepsPerEpoch, total: totalSteps } = reftSteps(config, start);
   const questionsOf = createEpochs(
     questions,
     sampling.questionsPerStep,
     stepsPerEpoch,
     config.seed,
-  );
-  const totalSteps = Math.min(
-    stepsPerEpoch * training.epochs,
-    training.maxSteps ?? Number.POSITIVE_INFINITY,
   );
   const accuracy = createAccuracyMeasure(run, evaluator, dev.questions, resumed?.bestAccuracy);
 
@@ -291,6 +248,7 @@ export async function trainReft(
     measuresStart: true, // the warm-up model
     measureEverySteps: evaluation.everySteps,
     saveEverySteps: config.checkpoint.everySteps,
+    ...{ memory, trialSteps },
   };
   try {
     if (!resumed) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
@@ -336,25 +294,6 @@ function rolloutRecords(answers: readonly Answer[], questions: number) {
 function named(prefix: string, figures: object): Record<string, number> {
   const entries = Object.entries(figures) as [string, number][];
   return Object.fromEntries(entries.map(([name, figure]) => [`${prefix}/${name}`, figure]));
-}
-
-/** @throws UserError when the model was taught to answer in another way than this run asks */
-function checkFormat(
-  { cotKind, sampling }: AnswerFormat,
-  { data, model }: ReftConfig,
-  prompt: TemplatePrompt | undefined,
-): void {
-  if (!isSamePrompt(sampling.prompt, prompt)) {
-    throw new UserError(
-      `${model.init} was trained with ${describePrompt(sampling.prompt)}, but data.prompt gives ` +
-        `${describePrompt(prompt)}: use the same`,
-    );
-  }
-  if (cotKind === data.cotKind && sampling.programPrefix === data.programPrefix) return;
-  throw new UserError(
-    `${model.init} was trained with cotKind ${cotKind} and programPrefix ${sampling.programPrefix}, but data.cotKind is ` +
-      `${data.cotKind} and data.programPrefix ${data.programPrefix}: use the same`,
-  );
 }
 
 /** @throws UserError when sampled and recomputed log-probabilities disagree, or the sandbox fails too often */

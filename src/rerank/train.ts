@@ -6,10 +6,9 @@
 import { join } from "node:path";
 import type { RerankConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
-import { loadTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { saveTokenizer } from "../data/tokenizer.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
-import { UserError } from "../errors.ts";
 import { rerankAtK } from "../evaluate/atK.ts";
 import { type Pool, poolsOf } from "../evaluate/pools.ts";
 import { type Candidate, createVote } from "../evaluate/vote.ts";
@@ -24,12 +23,12 @@ import {
   saveClassifier,
 } from "../model/classifier.ts";
 import { trainedVariables } from "../model/model.ts";
-import { readSampleGroups } from "../reward/samples.ts";
+import type { TrainOptions } from "../reward/openReward.ts";
 import { createSkips, notFinite } from "../run/alarms.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
+import { watchMemory } from "../run/memoryWatch.ts";
 import { writeCalibration, writeSamples } from "../run/metrics.ts";
 import { endTokens } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
@@ -46,7 +45,14 @@ import {
   reliabilityTable,
   summarisePredictions,
 } from "./calibration.ts";
-import { type LabelledSamples, labelSamples, spreadProbabilities } from "./input.ts";
+import { type LabelledSamples, spreadProbabilities } from "./input.ts";
+import {
+  correctFraction,
+  forecastRerank,
+  type RerankStart,
+  readRerankStart,
+  rerankSteps,
+} from "./start.ts";
 
 /** What the recipe remembers between checkpoints. */
 interface RerankState {
@@ -66,7 +72,7 @@ interface RerankState {
 export async function trainRerank(
   config: RerankConfig,
   folder: string,
-  { fork }: ForkOptions = {},
+  { trialSteps, fork }: TrainOptions & ForkOptions = {},
 ): Promise<number> {
   using run = openRun(folder, config, undefined, fork);
   await using interrupts = watchInterrupts();
@@ -76,23 +82,13 @@ export async function trainRerank(
   // 1. the model whose answers it will judge, with a fresh head; samples, each text once
   const resume = run.resumeFrom;
   const resumed = resume?.state as RerankState | undefined;
-  const { classifier, tokenizer } = openClassifier(config, resume?.folder);
+  const start = readRerankStart(config, resume?.folder);
+  const { tokenizer, train, dev, devGroups } = start;
+  const memory = watchMemory(forecastRerank(config, start));
+  const classifier = openClassifier(config, start, resume?.folder);
   const read = { samples: data.samples, devSamples: data.devSamples };
   const inputs = hashInputs({ ...read, ...baseOf(classifier.model) });
   checkInputs(resumed?.inputs, inputs);
-  const { maxPositions } = classifier.model.config;
-  if (data.maxTokens > maxPositions) {
-    throw new UserError(
-      `the settings allow ${data.maxTokens} tokens of prompt and answer, but the model has ${maxPositions} positions; ` +
-        "lower data.maxTokens",
-    );
-  }
-  const train = labelSamples(tokenizer, readSampleGroups(data.samples), data.maxTokens);
-  const devGroups = readSampleGroups(data.devSamples);
-  const dev = labelSamples(tokenizer, devGroups, data.maxTokens);
-  checkNotEmpty(data.samples, train, data.maxTokens);
-  checkNotEmpty(data.devSamples, dev, data.maxTokens);
-  checkBothLabels(data.samples, train);
   const parameters = [
     ...trainedVariables(classifier.model).values(),
     ...headsOf(classifier).values(),
@@ -109,7 +105,7 @@ export async function trainRerank(
   const backward = createBackward(classifier, adamW, training);
   const scorer = createClassifierScorer(classifier);
 
-  const stepsPerEpoch = Math.ceil(train.sequences.length / training.batchSize);
+  const { perEpoch: stepsPerEpoch, total: totalSteps } = rerankSteps(config, start);
   const batchOf = createEpochs(train.sequences, training.batchSize, stepsPerEpoch, config.seed);
   const horizon = stepsPerEpoch * training.scheduleEpochs;
   const update = createScheduledUpdate(adamW, optimizer, horizon);
@@ -164,11 +160,12 @@ export async function trainRerank(
 
   const plan = {
     label: "Rerank",
-    totalSteps: stepsPerEpoch * training.epochs,
+    totalSteps,
     stepsPerEpoch,
     measuresStart: false,
     measureEverySteps: stepsPerEpoch * evaluation.everyEpochs,
     saveEverySteps: config.checkpoint.everySteps,
+    ...{ memory, trialSteps },
   };
   try {
     await runSteps(run, interrupts, plan, {
@@ -191,31 +188,21 @@ export async function trainRerank(
     adamW.dispose();
     disposeClassifier(classifier);
   }
-  return best!.accuracy;
+  return best?.accuracy ?? -1;
 }
 
 /** The checkpoint's classifier when going on; else the model that the run starts from, with a fresh head. */
 function openClassifier(
   config: RerankConfig,
+  { folder, tokenizer }: RerankStart,
   checkpointFolder: string | undefined,
-): { classifier: Classifier; tokenizer: Tokenizer } {
-  if (checkpointFolder) {
-    const tokenizer = loadTokenizer(checkpointFolder);
-    return { classifier: loadClassifier(checkpointFolder, config.model.weights), tokenizer };
-  }
-  const { init } = config.model;
-  const { model, tokenizer } = openTrained(resolveModelFolder(init), {
-    ...config.model,
-    ...config,
-  });
+): Classifier {
+  if (checkpointFolder) return loadClassifier(checkpointFolder, config.model.weights);
+  const { model } = openTrained(folder, { ...config.model, ...config });
   // What is read ends in the tokenizer's EOS, whatever the model's own list says.
   const eosIds = endTokens(model, tokenizer);
   const ending = { ...model, config: { ...model.config, eosIds } };
-  return { classifier: createClassifier(ending, config.seed), tokenizer };
-}
-
-function correctFraction(sequences: readonly { readonly correct: boolean }[]): number {
-  return sequences.filter(({ correct }) => correct).length / sequences.length;
+  return createClassifier(ending, config.seed);
 }
 
 function describeSamples(samples: LabelledSamples): string {
@@ -223,29 +210,6 @@ function describeSamples(samples: LabelledSamples): string {
   return (
     `${sequences.length} samples, ${percent(correctFraction(sequences))} right ` +
     `(left out: ${duplicates} duplicates, ${infrastructureFailures} that the sandbox could not run, ${tooLong} too long)`
-  );
-}
-
-/** @throws UserError when no sample is left */
-function checkNotEmpty(path: string, samples: LabelledSamples, maxTokens: number): void {
-  if (samples.sequences.length > 0) return;
-  const { tooLong, infrastructureFailures } = samples;
-  throw new UserError(
-    `${path}: expected samples that the sandbox could run, with at most ${maxTokens} tokens of question and answer, ` +
-      `found none: ${tooLong} are longer, ${infrastructureFailures} could not be run; ` +
-      (tooLong > 0 ? "raise data.maxTokens" : "sample again"),
-  );
-}
-
-/** @throws UserError when there is nothing to tell apart */
-function checkBothLabels(path: string, { sequences }: LabelledSamples): void {
-  const share = correctFraction(sequences);
-  if (share > 0 && share < 1) return;
-  throw new UserError(
-    `${path}: expected right and wrong samples to tell apart, found ${sequences.length} that are all ` +
-      (share === 1
-        ? "right: sample answers to harder questions"
-        : "wrong: sample more answers, to easier questions, or from a model that was trained for longer"),
   );
 }
 

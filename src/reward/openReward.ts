@@ -26,6 +26,12 @@ export type RewardChoice = RewardSettings | Reward | undefined;
 export interface TrainOptions {
   /** Scores answers, where the settings name no reward. Only its results count: a changed function goes on with an old run. */
   readonly reward?: Reward | undefined;
+  /**
+   * Takes the first so many steps alone, measures and saves nothing.
+   *
+   * @internal
+   */
+  readonly trialSteps?: number | undefined;
 }
 
 /** @throws UserError when both the settings and the caller give a reward */

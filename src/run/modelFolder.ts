@@ -139,7 +139,7 @@ export interface Room {
 
 /** @throws UserError when a prompt leaves too few of the model's positions for the answer */
 export function checkRoom(
-  { config: { maxPositions } }: Model,
+  { config: { maxPositions } }: Pick<Model, "config">,
   { subject, promptTokens, answerTokens, advice }: Room,
 ): void {
   const room = Math.max(0, maxPositions - promptTokens);

@@ -9,6 +9,7 @@ import { makeFolder } from "../folders.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
 import { wayBack } from "./fork.ts";
 import { InterruptedError, type Interrupts } from "./interrupts.ts";
+import { type MemoryWatch, peakMegabytes } from "./memoryWatch.ts";
 import { logMetrics, type StepPosition } from "./metrics.ts";
 import { createProgress, doing, type ProgressFields } from "./progress.ts";
 import type { Run } from "./run.ts";
@@ -28,6 +29,9 @@ export interface StepPlan {
   readonly measureEverySteps: number;
   /** What is measured is saved in any case; null: nothing else. */
   readonly saveEverySteps: number | null;
+  readonly memory: MemoryWatch;
+  /** Takes the first so many steps alone: nothing is measured or saved. */
+  readonly trialSteps?: number | undefined;
 }
 
 export interface Measurement {
@@ -70,7 +74,9 @@ export async function runSteps(
   plan: StepPlan,
   parts: StepParts,
 ): Promise<void> {
-  const { totalSteps, stepsPerEpoch, measureEverySteps, saveEverySteps } = plan;
+  const { stepsPerEpoch, measureEverySteps, saveEverySteps, memory, trialSteps } = plan;
+  const isTrial = trialSteps !== undefined;
+  const totalSteps = Math.min(plan.totalSteps, trialSteps ?? plan.totalSteps);
   const save = (step: number, isBest: boolean, keepsAll = false) =>
     saveCheckpoint(run, {
       step,
@@ -96,7 +102,7 @@ export async function runSteps(
     );
   const progress = createProgress(plan.label, totalSteps, { start: firstStep });
   try {
-    if (run.startsFork || (plan.measuresStart && !run.resumeFrom)) {
+    if (!isTrial && (run.startsFork || (plan.measuresStart && !run.resumeFrom))) {
       const { figures } = await parts.measure(firstStep);
       log({ step: firstStep, epoch: firstStep / stepsPerEpoch }, figures);
       await save(firstStep, true);
@@ -108,20 +114,21 @@ export async function runSteps(
       const done = step + 1;
       const costs = {
         "time/stepSeconds": (performance.now() - startedAt) / 1000,
-        "memory/peakMegabytes": (process.resourceUsage().maxRSS * 1024) / 1e6, // of the process, in kibibytes
+        "memory/peakMegabytes": peakMegabytes(),
+        "memory/forecastMegabytes": memory.forecastMegabytes,
         "memory/numTensors": liveTensors(),
         "memory/tracedFunctions": tracedFunctions(),
       };
       const pause = parts.pauses?.();
       const stops = (await interrupts.requested()) || pause !== undefined;
       const isLast = done === totalSteps;
-      const isMeasured = isLast || done % measureEverySteps === 0;
+      const isMeasured = !isTrial && (isLast || done % measureEverySteps === 0);
       const measured = isMeasured ? await parts.measure(done) : undefined;
       const figures = { ...taken, ...costs, ...measured?.figures };
       log({ step: done, epoch: done / stepsPerEpoch }, figures);
       progress.update(done, { ...parts.shown(figures), memory: gigabytes(figures) });
       const isDue = saveEverySteps !== null && done % saveEverySteps === 0;
-      if (isMeasured || stops || isDue)
+      if (!isTrial && (isMeasured || stops || isDue))
         await save(done, measured?.isBest ?? false, pause !== undefined);
       if (pause)
         throw new UserError(
@@ -135,6 +142,7 @@ export async function runSteps(
   } finally {
     progress.stop();
   }
+  if (!isTrial) memory.report();
 }
 
 /** For the progress: so many tokens were learned from, or sampled, in the step of these figures. */

@@ -4,43 +4,22 @@
 // needs to know only how many steps it has seen.
 import { join } from "node:path";
 import type { SftConfig } from "../config.ts";
-import type { Sequence } from "../data/batch.ts";
 import { createEpochs } from "../data/epochs.ts";
-import { type Example, readExamples } from "../data/examples.ts";
-import {
-  checkSamplingPrefix,
-  completionTokens,
-  encodeExample,
-  findSamplingFormat,
-  formatPrompt,
-} from "../data/prompt.ts";
-import { choosePrompt } from "../data/promptChoice.ts";
-import type { TemplatePrompt } from "../data/templatePrompt.ts";
-import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
-import { withoutGenerationConfig } from "../data/tokenizerFiles.ts";
+import type { Example } from "../data/examples.ts";
+import { completionTokens } from "../data/prompt.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
-import { UserError } from "../errors.ts";
 import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
-import { prepareQuestions } from "../generate/answer.ts";
 import { createResponseBackward } from "../model/backward.ts";
-import type { ModelConfig } from "../model/config.ts";
-import { plainLlama } from "../model/families.ts";
-import { createModel, disposeModel, trainedVariables } from "../model/model.ts";
-import {
-  chooseReward,
-  goldKind,
-  loadRewards,
-  openReward,
-  type TrainOptions,
-} from "../reward/openReward.ts";
+import { createModel, disposeModel, type Model, trainedVariables } from "../model/model.ts";
+import { chooseReward, loadRewards, openReward, type TrainOptions } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
 import { createSkips } from "../run/alarms.ts";
-import { resolveModelFolder } from "../run/checkpoint.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
+import { watchMemory } from "../run/memoryWatch.ts";
 import { checkRoom, endingTurns, saveModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
 import { percent } from "../run/progress.ts";
@@ -49,6 +28,7 @@ import { createScheduledUpdate } from "../run/scheduledUpdate.ts";
 import { runSteps, tokensPerSecond } from "../run/steps.ts";
 import { baseOf, describeSize, openTrained } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
+import { forecastSft, readSftStart, type SftStart, sftSteps } from "./start.ts";
 
 /** What the recipe remembers between checkpoints. */
 interface SftState {
@@ -67,7 +47,7 @@ interface SftState {
 export async function trainSft(
   config: SftConfig,
   folder: string,
-  { reward: own, fork }: TrainOptions & ForkOptions = {},
+  { reward: own, trialSteps, fork }: TrainOptions & ForkOptions = {},
 ): Promise<number> {
   using run = openRun(folder, config, undefined, fork);
   await using interrupts = watchInterrupts();
@@ -76,23 +56,18 @@ export async function trainSft(
 
   // 1. data, tokenizer, model
   const choice = chooseReward(config.reward, own);
-  const gold = goldKind(data.cotKind, choice);
-  const train = readExamples(data.train, gold);
   const rewards = loadRewards(choice);
   const resume = run.resumeFrom;
   const resumed = resume?.state as SftState | undefined;
-  const { model: opened, tokenizer } = openModel(config, train, resume?.folder);
+  const start = readSftStart(config, choice, resume?.folder);
+  const { tokenizer, prompt, sampling, train, sequences, dev } = start;
+  const memory = watchMemory(forecastSft(config, start));
+  const opened = openModel(config, start);
   const files = hashInputs({ train: data.train, dev: data.dev, ...baseOf(opened) });
-  const prompt = choosePrompt(data.prompt, tokenizer);
   const inputs = { ...files, ...hashPrompt(prompt), ...rewards.hashes };
   checkInputs(resumed?.inputs, inputs);
   const model = endingTurns(opened, tokenizer, prompt);
-  const sampling = findSamplingFormat(tokenizer, train, data.programPrefix, prompt);
-  checkSamplingPrefix(tokenizer, train, sampling);
   const format = { cotKind: data.cotKind, sampling };
-  const sequences = encodeAll(tokenizer, train, config, prompt);
-  const devExamples = readExamples(data.dev, gold).slice(0, evaluation.questions ?? undefined);
-  const dev = prepareQuestions(tokenizer, devExamples, sampling, data.maxPromptTokens);
   checkRoom(model, {
     subject: "data.maxPromptTokens allows",
     promptTokens: data.maxPromptTokens,
@@ -114,7 +89,7 @@ export async function trainSft(
   const { judge } = reward;
   const evaluator = createEvaluator(model, tokenizer, judge, data.maxPromptTokens, evaluation);
 
-  const stepsPerEpoch = Math.ceil(sequences.length / training.batchSize);
+  const { perEpoch: stepsPerEpoch, total: totalSteps } = sftSteps(config, start);
   const batchOf = createEpochs(sequences, training.batchSize, stepsPerEpoch, config.seed);
   const horizon = stepsPerEpoch * training.scheduleEpochs;
   const update = createScheduledUpdate(adamW, optimizer, horizon);
@@ -141,11 +116,12 @@ export async function trainSft(
 
   const plan = {
     label: "SFT",
-    totalSteps: stepsPerEpoch * training.epochs,
+    totalSteps,
     stepsPerEpoch,
     measuresStart: config.model.init !== undefined,
     measureEverySteps: stepsPerEpoch * evaluation.everyEpochs,
     saveEverySteps: config.checkpoint.everySteps,
+    ...{ memory, trialSteps },
   };
   try {
     if (!resumed) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
@@ -175,79 +151,8 @@ export async function trainSft(
   return accuracy.best();
 }
 
-/** The checkpoint's model when going on; else the model that the run starts from, or a new one with its own tokenizer. */
-function openModel(
-  config: SftConfig,
-  train: readonly Example[],
-  checkpointFolder: string | undefined,
-) {
-  const { init, scratch } = config.model;
-  const training = { ...config.model, ...config };
-  if (checkpointFolder) return openTrained(checkpointFolder, training);
-  if (init) return openTrained(resolveModelFolder(init), training);
-  const { vocabSize, tokenizer: tokenizerFolder, ...shape } = scratch!;
-  const tokenizer = scratchTokenizer(scratch!, train);
-  if (tokenizer.vocabSize > vocabSize) {
-    throw new UserError(
-      `model.scratch.vocabSize: expected at least ${tokenizer.vocabSize}, the size of the tokenizer in ` +
-        `${tokenizerFolder}, found ${vocabSize}; raise it`,
-    );
-  }
-  // What a text never says is sampled until training has made it unlikely, and decodes to nothing.
-  if (2 * tokenizer.vocabSize < vocabSize)
-    say(
-      `note: the tokenizer has ${tokenizer.vocabSize} tokens, model.scratch.vocabSize is ${vocabSize}: lower it, or the model will ` +
-        "at first write tokens that stand for no text",
-    );
-  const modelConfig: ModelConfig = {
-    ...plainLlama,
-    ...shape,
-    vocabSize,
-    headDim: shape.dim / shape.heads,
-    ropeScaling: null,
-    eosIds: [tokenizer.eosId],
-    ...(tokenizer.bosId !== undefined && { bosId: tokenizer.bosId }),
-    ...(tokenizer.padId !== undefined && { padId: tokenizer.padId }),
-  };
-  return { model: createModel(modelConfig, Rng.named(config.seed, "weights")), tokenizer };
-}
-
-/** The tokenizer of a new model: that of a folder, or one trained on the training texts. */
-export function scratchTokenizer(
-  { tokenizer, vocabSize }: NonNullable<SftConfig["model"]["scratch"]>,
-  train: readonly Example[],
-): Tokenizer {
-  if (tokenizer !== undefined) return tokenizerAlone(tokenizer);
-  const texts = train.flatMap(({ question, cot }) => [formatPrompt(question), cot ?? ""]);
-  return trainTokenizer(texts, vocabSize);
-}
-
-/** A folder's tokenizer for a new model, which does not end where the folder's own model does. */
-function tokenizerAlone(folder: string): Tokenizer {
-  const tokenizer = loadTokenizer(folder);
-  return { ...tokenizer, files: withoutGenerationConfig(tokenizer.files) };
-}
-
-/** All examples that fit; the others are left out. */
-function encodeAll(
-  tokenizer: Tokenizer,
-  train: readonly Example[],
-  { data }: SftConfig,
-  prompt: TemplatePrompt | undefined,
-): Sequence[] {
-  const sequences = train
-    .map((example) => encodeExample(tokenizer, example, prompt))
-    .map(({ promptTokens, completionTokens }) => ({
-      prompt: promptTokens,
-      response: completionTokens,
-    }))
-    .filter(
-      ({ prompt, response }) =>
-        prompt.length <= data.maxPromptTokens && response.length <= data.maxCompletionTokens,
-    );
-  if (sequences.length > 0) return sequences;
-  throw new UserError(
-    `${data.train}: none of the ${train.length} examples has a prompt of at most ${data.maxPromptTokens} tokens and a ` +
-      `completion of at most ${data.maxCompletionTokens}; raise data.maxPromptTokens or data.maxCompletionTokens`,
-  );
+/** The model that the run goes on with or starts from, or a new one. */
+function openModel(config: SftConfig, { folder, model }: SftStart): Model {
+  if (folder === undefined) return createModel(model, Rng.named(config.seed, "weights"));
+  return openTrained(folder, { ...config.model, ...config }).model;
 }

@@ -18,7 +18,7 @@ export interface PromptLength {
  * @throws UserError naming the longest prompt where it leaves too little
  */
 export function answerLength(
-  model: Model,
+  model: Pick<Model, "config">,
   prompts: readonly PromptLength[],
   asked: number | undefined,
 ): number {

@@ -63,7 +63,8 @@ export function usualPrefix(form: AnswerForm): ProgramPrefix {
   return form === "python" ? "docstring" : "none";
 }
 
-function answerFormat(
+/** How a model is asked: as it was taught, but for what the user says. */
+export function answerFormat(
   saved: AnswerFormat | undefined,
   told: ToldFormat,
   prompt: TemplatePrompt | undefined,

@@ -30,7 +30,7 @@ import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { readAnswerFormat, tokenizerFolderOf } from "../run/modelFolder.ts";
 import { readSettings, valueAt } from "../settings.ts";
-import { scratchTokenizer } from "../sft/train.ts";
+import { scratchTokenizer } from "../sft/start.ts";
 import { usualPrefix } from "./answering.ts";
 import { askingDefaults } from "./asking.ts";
 import { checkCount } from "./count.ts";

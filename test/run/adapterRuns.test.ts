@@ -113,7 +113,9 @@ describe.each(stages)("%s", (stage) => {
 
   testEqualRuns("is the same beside weights held as bf16 and as float32, bit for bit", () => {
     const [bf16, float32] = ["bf16", "float32"].map((weights) => `${stage}-${weights}`);
-    expect(metricsOf(folderOf(bf16!))).toEqual(metricsOf(folderOf(float32!)));
+    const figures = (run: string) =>
+      metricsOf(folderOf(run)).map((line) => ({ ...line, "memory/forecastMegabytes": 0 }));
+    expect(figures(bf16!)).toEqual(figures(float32!)); // but for the memory that they take
     for (const file of ["adapter_model.safetensors", "training/optimizer.safetensors"]) {
       const [a, b] = [bf16!, float32!].map((run) => readFileSync(join(lastOf(run), file)));
       expect(a!.equals(b!), file).toBe(true);

@@ -19,6 +19,7 @@ const plan: StepPlan = {
   measuresStart: true,
   measureEverySteps: 3,
   saveEverySteps: 2,
+  memory: { forecastMegabytes: 123, report: () => {} },
 };
 
 /** Runs the plan in a folder, with Ctrl-C after a step; returns what was called, in order. */
@@ -82,6 +83,7 @@ test("measures the start, then as planned and at the end; saves what is measured
     "test/loss",
     "time/stepSeconds",
     "memory/peakMegabytes",
+    "memory/forecastMegabytes",
     "memory/numTensors",
     "memory/tracedFunctions",
     "eval/accuracy",

@@ -22,6 +22,7 @@ async function train(folder: string, until = 5, config: typeof tinyConfig = logg
   const plan = {
     ...{ label: "Test", totalSteps: 5, stepsPerEpoch: 2 },
     ...{ measuresStart: true, measureEverySteps: 2, saveEverySteps: null },
+    memory: { forecastMegabytes: 123, report: () => {} },
   };
   const interrupts = { requested: async () => false, [Symbol.asyncDispose]: async () => {} };
   const crash = new Error("crash");

@@ -1,0 +1,44 @@
+// Holds a run's memory against its forecast: a warning before it begins, and a word at its end where the forecast was wrong.
+import { say } from "../terminal.ts";
+import type { Forecast } from "./forecast.ts";
+import { machineMemory } from "./machineMemory.ts";
+
+/** How far the peak may be from the forecast before it is said. */
+const tolerance = 0.1;
+
+export interface MemoryWatch {
+  readonly forecastMegabytes: number;
+  /** Says so where the peak so far is not what the forecast was. */
+  report(): void;
+}
+
+/** The most memory that this process has had, in 10^6 bytes. */
+export function peakMegabytes(): number {
+  return (process.resourceUsage().maxRSS * 1024) / 1e6; // of kibibytes
+}
+
+/** Begins to watch a run, before its weights are loaded; warns where it will not fit. */
+export function watchMemory({ bytes, guests, parts, isOnGpu }: Forecast): MemoryWatch {
+  const { total, where } = machineMemory();
+  const gigabytes = (count: number) => `${(count / 1e9).toFixed(1)} GB`;
+  if (!isOnGpu && bytes + guests > total)
+    say(
+      `warning: this run will take about ${gigabytes(bytes + guests)} of memory, but the ${where} has ${gigabytes(total)}: ` +
+        "the same command with --dry-run says what for, and what to lower",
+    );
+  const forecast = bytes / 1e6;
+  // A process that has done other things before has a peak of its own.
+  const isFresh =
+    peakMegabytes() < 1.5 * (parts.find(({ name }) => name === "process")!.bytes / 1e6);
+  return {
+    forecastMegabytes: forecast,
+    report: () => {
+      const peak = peakMegabytes();
+      if (isOnGpu || !isFresh || Math.abs(peak - forecast) <= tolerance * forecast) return;
+      say(
+        `memory: ${peak.toFixed(0)} MB at the most, ${peak > forecast ? "more" : "less"} than the forecast of ` +
+          `${forecast.toFixed(0)} MB (docs/memory.md)`,
+      );
+    },
+  };
+}
