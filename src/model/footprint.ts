@@ -1,5 +1,6 @@
 // What a model takes in memory, in bytes, by its shape and the sizes of what goes through it alone: nothing is loaded or computed.
 // What a pass keeps follows from the ops: those of engine/ops.ts say what each of them saves for its backward pass.
+import type { KvCacheDtype } from "../config.ts";
 import { type AdapterSettings, type AdapterTarget, adapterShapes } from "./adapter.ts";
 import type { ModelConfig } from "./config.ts";
 import { parameterShapes } from "./model.ts";
@@ -42,10 +43,22 @@ export function largestCopy(
   return float * Math.max(0, ...[...own, ...read].map(sizeOf));
 }
 
-/** Keys and values of all layers. @param capacity positions of each slot */
-export function cacheBytes(config: ModelConfig, slots: number, capacity: number): number {
-  const { layers, kvHeads, headDim } = config;
-  return 2 * float * layers * slots * capacity * kvHeads * headDim;
+/** Responses in the making. */
+export interface GeneratorSize {
+  readonly slots: number;
+  /** Places of each slot. */
+  readonly capacity: number;
+  /** float32 unless given. */
+  readonly kvCacheDtype?: KvCacheDtype | undefined;
+}
+
+/** Keys and values of all layers. */
+export function cacheBytes(
+  { layers, kvHeads, headDim }: ModelConfig,
+  { slots, capacity, kvCacheDtype }: GeneratorSize,
+): number {
+  const ofNumber = kvCacheDtype === "bf16" ? 2 : float;
+  return 2 * ofNumber * layers * slots * capacity * kvHeads * headDim;
 }
 
 /** What LlamaDecode works in, on a CPU: activations and logits of all slots. */

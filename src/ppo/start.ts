@@ -128,10 +128,12 @@ export function forecastReft(config: ReftConfig, sizes: ReftSizes): Forecast {
       {
         slots: rollout.slots,
         capacity: capacityOf(longest + rollout.maxNewTokens),
+        kvCacheDtype: rollout.kvCacheDtype,
       },
       {
         slots: evaluation.slots,
         capacity: capacityOf(data.maxPromptTokens + evaluation.maxNewTokens),
+        kvCacheDtype: evaluation.kvCacheDtype,
       },
     ],
     guests: data.cotKind === "python" ? sandbox.workers : 0,

@@ -10,6 +10,7 @@ import {
   cacheBytes,
   decodeBytes,
   fullest,
+  type GeneratorSize,
   largestCopy,
   type Pass,
   scoringBytes,
@@ -19,13 +20,6 @@ import {
   weightBytes,
 } from "../model/footprint.ts";
 import { parameterCount } from "../model/model.ts";
-
-/** Responses in the making. */
-export interface GeneratorSize {
-  readonly slots: number;
-  /** Places of each slot. */
-  readonly capacity: number;
-}
 
 /** What a task holds and computes. */
 export interface Workload {
@@ -115,9 +109,7 @@ export function forecastOf(workload: Workload, isOnGpu = !usesNativeOps): Foreca
       ? variables * (graphBytes.perVariable + graphBytes.perFurtherSize * (sizes - 1))
       : 0) +
     workload.scored.length * config.layers * graphBytes.perScoredLayer;
-  const caches = workload.generators.map(({ slots, capacity }) =>
-    cacheBytes(config, slots, capacity),
-  );
+  const caches = workload.generators.map((generator) => cacheBytes(config, generator));
   const referenceBytes = { none: 0, weights: weightBytes(config, "float32"), adapter: 4 * adapted };
   const parts = [
     { name: `weights (${heldAs})`, bytes: weightBytes(config, heldAs) },

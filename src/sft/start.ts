@@ -101,6 +101,7 @@ export function forecastSft(config: SftConfig, start: SftSizes): Forecast {
       {
         slots: evaluation.slots,
         capacity: capacityOf(data.maxPromptTokens + evaluation.maxNewTokens),
+        kvCacheDtype: evaluation.kvCacheDtype,
       },
     ],
     guests: data.cotKind === "python" ? sandbox.workers : 0,

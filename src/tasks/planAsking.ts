@@ -52,7 +52,13 @@ function planAsking(args: AskingArguments): AskingPlan {
       headCount: 0,
       classes: config.vocabSize,
       scored: [],
-      generators: [{ slots, capacity: capacityOf(longest + maxNewTokens) }],
+      generators: [
+        {
+          slots,
+          capacity: capacityOf(longest + maxNewTokens),
+          kvCacheDtype: args.kvCacheDtype,
+        },
+      ],
       guests: cotKind === "python" ? args.sandbox.workers : 0,
     });
   return { forecast, questions: questions.length, maxNewTokens };

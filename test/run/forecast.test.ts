@@ -96,6 +96,8 @@ describe("a forecast", () => {
     const kept = bytesOf({ training: { ...training!, recompute: false } });
     expect(kept).toBeGreaterThan(now + 1e9);
     expect(bytesOf({ generators: [{ slots: 1, capacity: 384 }] })).toBeLessThan(now - 0.3e9);
+    const rounded = { slots: 2, capacity: 384, kvCacheDtype: "bf16" } as const;
+    expect(bytesOf({ generators: [rounded] })).toBe(now - 32 * 2 * 384 * 4096 * 4); // half of the cache
     expect(bytesOf({ guests: 8 })).toBe(now);
   });
 });
