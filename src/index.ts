@@ -55,6 +55,7 @@ export {
 export { type GeneratedResponse, type GenerateOptions, generate } from "./tasks/generate.ts";
 export { importModel } from "./tasks/importModel.ts";
 export { type LoadedModel, loadModel } from "./tasks/loadModel.ts";
+export { type ReportArguments, type ReportSummary, report } from "./tasks/report.ts";
 export type { SampleArguments } from "./tasks/sample.ts";
 export type {
   AnswerForm,

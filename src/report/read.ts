@@ -1,5 +1,5 @@
 // A run's folder, read for a report. Nothing in it is changed, and what a run lacks that an older version made is left out.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { linesOf } from "../data/jsonl.ts";
@@ -21,6 +21,12 @@ export type Settings = ReadonlyMap<string, unknown>;
 /** Is there a run in this folder? */
 export function isRun(folder: string): boolean {
   return existsSync(configIn(folder)) && existsSync(join(folder, "checkpoints"));
+}
+
+/** Has a run taken its first step, or measured what it starts from? */
+export function hasBegun(folder: string): boolean {
+  const path = metricsIn(folder);
+  return existsSync(path) && statSync(path).size > 0;
 }
 
 export function settingsOf(folder: string): Settings {

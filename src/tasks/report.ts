@@ -14,7 +14,7 @@ import type {
 } from "../report/data.ts";
 import { figureGroups } from "../report/figures.ts";
 import { reportPage } from "../report/html.ts";
-import { isRun, readRun, type Settings, settingsOf } from "../report/read.ts";
+import { hasBegun, isRun, readRun, type Settings, settingsOf } from "../report/read.ts";
 import { compare } from "./compare.ts";
 
 export interface ReportArguments {
@@ -45,7 +45,8 @@ const maxCompletionBytes = 24e6;
  *
  * @throws UserError for a folder that holds neither, and for files that cannot be read
  */
-export function report({ folders, output }: ReportArguments): ReportSummary {
+export function report(args: ReportArguments): ReportSummary {
+  const { folders, output } = args;
   const { data, completions } = gatherReport(folders);
   writeFileAtomically(output, reportPage(data, completions));
   return {
@@ -61,7 +62,9 @@ export function gatherReport(folders: readonly string[]): {
   readonly completions: readonly CompletionSet[];
 } {
   const found = folders.flatMap(foundIn);
-  const runs = unique(found.filter(isRun));
+  const allRuns = unique(found.filter(isRun));
+  const begun = allRuns.filter(hasBegun);
+  const runs = begun.length > 0 ? begun : allRuns; // of none that has begun, reading one says what to do
   const evaluations = unique([
     ...found.filter(isEvaluation),
     ...runs.flatMap((run) => [...evaluationsBelow(run), ...evaluationsOf(run)]),
@@ -82,7 +85,12 @@ export function gatherReport(folders: readonly string[]): {
     settings: settingRows(runs.map(settingsOf)),
     evaluations: evaluations.map(readEvaluation),
     comparisons: comparisonsOf(evaluations),
-    notes,
+    notes: [
+      ...allRuns
+        .filter((run) => !runs.includes(run))
+        .map((run) => `${run}: left out, because it has no figures yet.`),
+      ...notes,
+    ],
   };
   return { data, completions: sets };
 }

@@ -55,6 +55,18 @@ test("a folder of runs gives them all, by a name that tells them apart", async (
   expect(names).toEqual([join(home, "seed-1", "reft"), join(home, "seed-2", "reft")]);
 });
 
+test("a run that has not begun is left out, with a sentence, and refused alone", async () => {
+  const home = temporaryFolder();
+  makeRun(join(home, "begun"), { figures: [{}] });
+  const fresh = makeRun(join(home, "fresh"), { figures: [] });
+  const output = join(home, "report.html");
+  expect(await main(["report", home, "--output", output])).toBe(0);
+  expect(said.log).toContain(`${fresh}: left out, because it has no figures yet.`);
+  expect(dataOf(output).runs.map(({ name }) => name)).toEqual(["begun"]);
+  expect(await main(["report", fresh, "--output", output])).toBe(1);
+  expect(said.stderr).toContain("expected a line of figures per step, found none");
+});
+
 test("a folder without runs is refused, and nothing is written", async () => {
   const home = temporaryFolder();
   const output = join(home, "report.html");

@@ -133,11 +133,11 @@ export function percent(share) {
 export function table(caption, head, rows) {
   return el(
     "div",
-    { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": plain(caption) },
     el(
       "table",
       {},
-      el("caption", {}, caption),
+      el("caption", {}, plain(caption)),
       el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, plain(text))))),
       el(
         "tbody",
