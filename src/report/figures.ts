@@ -40,6 +40,13 @@ export const figureGroups: readonly FigureGroup[] = [
           "more than the machine has ends the run: lower training.microBatchTokens or the slots, set training.recompute, or train an adapter (docs/memory.md)",
       },
       {
+        name: "memory/forecastMegabytes",
+        meaning:
+          "what `memory/peakMegabytes` was expected to be before the run, in 10^6 bytes; on a GPU the device's memory, too",
+        normal: "the same number at every step, within a tenth of the peak",
+        otherwise: "the run says so at its end; `--dry-run` shows the parts (docs/memory.md)",
+      },
+      {
         name: "memory/numTensors",
         meaning: "tensors alive in tfjs or below it, whichever are more",
         normal: "the same number at every step",
@@ -109,7 +116,7 @@ export const figureGroups: readonly FigureGroup[] = [
         normal:
           "a new model starts near the log of its vocabulary size (6.9 for 1,024 tokens) or a little above, then falls",
         otherwise:
-          "rises or jumps: lower `optimizer.learningRate`. Does not fall: raise it, or look at the data. Not finite: the run stops and names the checkpoint that is intact",
+          "rises or jumps: lower `optimizer.learningRate`. Does not fall: raise it, or look at the data. Not finite: the step is skipped, see below",
       },
       {
         name: "sft/learningRate",
@@ -122,7 +129,7 @@ export const figureGroups: readonly FigureGroup[] = [
         meaning: "norm of the gradient over all weights together, before it is clipped",
         normal: "falls in the first steps, then level",
         otherwise:
-          "above `optimizer.maxGradNorm` at every step, every update is clipped: lower the learning rate. Not finite: the run stops",
+          "above `optimizer.maxGradNorm` at every step, every update is clipped: lower the learning rate. Not finite: the step is skipped, see below",
         limit: "optimizer.maxGradNorm",
       },
       {
@@ -272,7 +279,7 @@ export const figureGroups: readonly FigureGroup[] = [
         name: "ppo/policyLoss",
         meaning: "clipped surrogate, negated",
         normal: "near 0, of either sign; it need not fall",
-        otherwise: "only a value that is not finite matters: the run stops",
+        otherwise: "updates that are not finite are skipped and not in it, see below",
       },
       {
         name: "ppo/valueLoss",
@@ -398,7 +405,7 @@ export const figureGroups: readonly FigureGroup[] = [
         normal:
           "starts near 0.69 (log 2), then falls towards the entropy of the labels and below it",
         otherwise:
-          "does not fall: raise `optimizer.learningRate`, or sample answers to more questions. Not finite: the run stops",
+          "does not fall: raise `optimizer.learningRate`, or sample answers to more questions. Not finite: the step is skipped, see below",
       },
       {
         name: "rerank/learningRate",
