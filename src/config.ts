@@ -33,9 +33,7 @@ export type Precision = z.infer<typeof precision>;
 
 export const kvCacheDtype = z
   .enum(["float32", "bf16"])
-  .describe(
-    "Of cached keys and values; bf16 takes half the memory, and rounds. float32 unless given.",
-  );
+  .describe("Of cached keys and values; bf16 takes half the memory, and rounds.");
 export type KvCacheDtype = z.infer<typeof kvCacheDtype>;
 
 /** The matrices of a layer that can have an adapter. */
@@ -171,7 +169,7 @@ const epochs = {
 const evaluation = {
   questions: count.nullable().describe("The first so many of the dev set; null takes all."),
   slots: count.describe("Responses generated side by side."),
-  kvCacheDtype: kvCacheDtype.optional(),
+  kvCacheDtype: kvCacheDtype.optional().meta({ default: "float32" }),
   maxNewTokens: count.describe("Longest answer, in tokens."),
 };
 
@@ -183,8 +181,9 @@ export const sandbox = z.strictObject({
 
 const maxSkippedSteps = countOrZero
   .optional()
+  .meta({ default: 3 })
   .describe(
-    "Most steps in a row that are skipped because a number in them is not finite; one more stops the run. 3 unless given.",
+    "Most steps in a row that are skipped because a number in them is not finite; one more stops the run.",
   );
 const skipAlarms = z.strictObject({ maxSkippedSteps }).optional();
 
@@ -376,7 +375,7 @@ const reftSchema = z.strictObject({
     samplesPerQuestion: count.describe("Responses to each of them."),
     maxNewTokens: count.describe("Longest response, in tokens."),
     slots: count.describe("Responses generated side by side."),
-    kvCacheDtype: kvCacheDtype.optional(),
+    kvCacheDtype: kvCacheDtype.optional().meta({ default: "float32" }),
   }),
   // How to learn from a rollout: exactly one of the two.
   ppo: ppo.optional().describe("Learn by the clipped objective; this or selfTraining."),
@@ -426,15 +425,18 @@ const reftSchema = z.strictObject({
     onCollapse: z
       .enum(["warn", "stop"])
       .optional()
-      .describe("Stop saves, and ends the run with the way back. warn unless given."),
+      .meta({ default: "warn" })
+      .describe("Stop saves, and ends the run with the way back."),
     collapseSteps: count
       .optional()
+      .meta({ default: 5 })
       .describe(
-        "Steps in a row with a sign of collapse: all score 0, entropy, KL, answers or EOS beyond the limits. 5 unless given.",
+        "Steps in a row with a sign of collapse: all score 0, entropy, KL, answers or EOS beyond the limits.",
       ),
     minEntropy: notNegative
       .optional()
-      .describe("Less response/entropyEstimate is a sign of collapse. 0.001 unless given."),
+      .meta({ default: 0.001 })
+      .describe("Less response/entropyEstimate is a sign of collapse."),
     maxKl: positive
       .optional()
       .describe("More kl/reference is a sign of collapse. None is, unless given."),
