@@ -2,7 +2,7 @@
 // depend on, so that lines of two kinds never get into one file.
 import { existsSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { z } from "zod";
-import { UserError } from "../errors.ts";
+import { UserError, withPath } from "../errors.ts";
 import {
   appendBlock,
   excerpt,
@@ -49,7 +49,7 @@ export function openBlockFile(
   } else {
     writeFileAtomically(manifestPath, jsonText(manifest));
   }
-  if (!existsSync(path)) writeFileSync(path, "");
+  if (!existsSync(path)) withPath(path, () => writeFileSync(path, ""));
   const { lines, bytes, allBytes } = wholeBlocks(path, linesPerBlock, totalLines);
   checkLines(path, lines, totalLines, isLine);
   if (bytes < allBytes) truncateSync(path, bytes);
