@@ -1,8 +1,8 @@
 // Runs the commands of the README and of docs/ as a reader would type them, each in a short form (docs/shorten.ts), in a folder of its own:
 //   npm run docs
 // SVAMP, GSM8K and CodeLlama's tokenizer are read from ../shared/data or $REFT_DATA; tiny models with the real tokenizers stand in for pretrained
-// ones. What is not run is printed with the reason.
-import { spawnSync } from "node:child_process";
+// ones. What is not run is printed with the reason. The pages of docs/results/ need nothing of the others, so they are run beside them.
+import { execFile } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { groupBy } from "../src/data/groupBy.ts";
 import { writeJsonl } from "../src/data/jsonl.ts";
 import { UserError } from "../src/errors.ts";
@@ -51,11 +52,24 @@ await runScript("run-docs", async () => {
     return reason === undefined;
   });
   const folder = mkdtempSync(join(tmpdir(), "reft-docs-"));
+  const [guides, results] = ["guides", "results"].map((name) => join(folder, name)) as [
+    string,
+    string,
+  ];
   try {
-    prepare(folder, missing.length === 0);
-    const failures = runAll(folder, typed);
+    await prepare(guides, missing.length === 0);
+    cpSync(guides, results, { recursive: true });
+    const isResult = ({ page }: Block) => page.startsWith("docs/results/");
+    const failures = await Promise.all([
+      runAll(
+        guides,
+        typed.filter((block) => !isResult(block)),
+      ),
+      runAll(results, typed.filter(isResult)),
+    ]);
     for (const line of skipped) console.log(line);
-    if (failures.length > 0) throw new UserError(`these commands failed:\n${failures.join("\n")}`);
+    const failed = failures.flat();
+    if (failed.length > 0) throw new UserError(`these commands failed:\n${failed.join("\n")}`);
     console.log(
       `run-docs: all ${typed.length} blocks of commands ran, ${skipped.length} were not run`,
     );
@@ -71,7 +85,7 @@ function pagesOf(folder: string): string[] {
 }
 
 /** The folder as a reader's is: configurations, downloads, models, and the files that examples of formats stand for. */
-function prepare(folder: string, hasRealInputs: boolean): void {
+async function prepare(folder: string, hasRealInputs: boolean): Promise<void> {
   for (const name of ["configs", "docs"])
     cpSync(join(project, name), join(folder, name), { recursive: true });
   writeShims(join(folder, "bin"));
@@ -90,14 +104,14 @@ function prepare(folder: string, hasRealInputs: boolean): void {
     ["gsm8k", join(realData, "codellama"), "CodeLlama-7b-hf"],
   ] as const) {
     const data = join("stand-ins", dataset);
-    type(
+    await type(
       `npx reft prepare-data ${dataset} --cot python --from downloads/${dataset} --output ${data}`,
     );
     const paths = {
       data: join(folder, data, "train.jsonl"),
       output: join(folder, "models", model),
     };
-    makeStandIn({ tokenizer, ...paths }, (config, run) =>
+    await makeStandIn({ tokenizer, ...paths }, (config, run) =>
       type(`node "${project}/dist/bin/train-sft.js" --config "${config}" --output "${run}"`),
     );
   }
@@ -105,7 +119,7 @@ function prepare(folder: string, hasRealInputs: boolean): void {
 
 /** Programs that take the place of npx and npm. What npm runs here is either done already or runs apart. */
 function writeShims(bin: string): void {
-  mkdirSync(bin);
+  mkdirSync(bin, { recursive: true });
   const node = `"${process.execPath}" --import "${import.meta.resolve("tsx")}"`;
   const shims = { npx: `exec ${node} "${project}/scripts/docs/npx.ts" "$@"`, npm: 'echo "npm $*"' };
   for (const [name, command] of Object.entries(shims))
@@ -142,22 +156,22 @@ function alike<T>(records: readonly T[], answerOf: (record: T) => string): T[] {
 }
 
 /** Runs all blocks. One that needs what a later one makes is run again after that. Returns what is wrong with those that never ran through. */
-function runAll(folder: string, blocks: readonly Block[]): string[] {
+async function runAll(folder: string, blocks: readonly Block[]): Promise<string[]> {
   let waiting = blocks;
   for (;;) {
     const failures: string[] = [];
-    const failed = waiting.filter((block) => {
+    const failed: Block[] = [];
+    for (const block of waiting) {
       const started = performance.now();
-      const problem = type(folder, filledIn(block.code));
+      const problem = await type(folder, filledIn(block.code));
       const seconds = ((performance.now() - started) / 1000).toFixed(0);
       const place = `${block.page}:${block.line}`;
       console.log(`${place}: ${problem === undefined ? "ran" : "failed"} (${seconds} s)`);
-      if (problem !== undefined) {
-        console.log(problem);
-        failures.push(`${place}: ${problem}`);
-      }
-      return problem !== undefined;
-    });
+      if (problem === undefined) continue;
+      console.log(problem);
+      failures.push(`${place}: ${problem}`);
+      failed.push(block);
+    }
     if (failed.length === 0 || failed.length === waiting.length) return failures;
     waiting = failed;
   }
@@ -169,18 +183,20 @@ function filledIn(code: string): string {
 }
 
 /** @returns what went wrong: the end of what was printed */
-function type(folder: string, code: string): string | undefined {
-  const { status, stdout, stderr } = spawnSync("bash", ["-eo", "pipefail", "-c", code], {
-    cwd: folder,
-    encoding: "utf8",
-    env: { ...process.env, PATH: `${join(folder, "bin")}:${process.env.PATH}` },
-    maxBuffer: 1e9,
-  });
-  if (status === 0) return undefined;
-  return `exit code ${status}\n${`${stdout}${stderr}`.trimEnd().split("\n").slice(-12).join("\n")}`;
+async function type(folder: string, code: string): Promise<string | undefined> {
+  const env = { ...process.env, PATH: `${join(folder, "bin")}:${process.env.PATH}` };
+  const options = { cwd: folder, env, maxBuffer: 1e9 };
+  try {
+    await promisify(execFile)("bash", ["-eo", "pipefail", "-c", code], options);
+    return undefined;
+  } catch (error) {
+    const { code: status, stdout, stderr } = error as Record<"code" | "stdout" | "stderr", string>;
+    const end = `${stdout}${stderr}`.trimEnd().split("\n").slice(-12).join("\n");
+    return `exit code ${status}\n${end}`;
+  }
 }
 
-function typeOrThrow(folder: string, code: string): void {
-  const problem = type(folder, code);
+async function typeOrThrow(folder: string, code: string): Promise<void> {
+  const problem = await type(folder, code);
   if (problem !== undefined) throw new UserError(`${code}\n${problem}`);
 }

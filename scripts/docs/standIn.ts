@@ -21,10 +21,10 @@ export interface StandIn {
 }
 
 /** @param train runs `train-sft` with a configuration into a run's folder */
-export function makeStandIn(
+export async function makeStandIn(
   { tokenizer, data, output }: StandIn,
-  train: (config: string, run: string) => void,
-): void {
+  train: (config: string, run: string) => Promise<void>,
+): Promise<void> {
   const work = `${output}-in-the-making`;
   mkdirSync(work, { recursive: true });
   const examples = readExamples(data).slice(0, 256);
@@ -32,7 +32,7 @@ export function makeStandIn(
   writeJsonl(file, examples.map(withoutCalculation));
   const config = join(work, "sft.yaml");
   writeFileSync(config, stringify(settings(tokenizer, file)));
-  train(config, join(work, "run"));
+  await train(config, join(work, "run"));
   const model = resolveModelFolder(join(work, "run"));
   // Nothing says how it was taught to answer, as with a model from elsewhere.
   for (const name of readdirSync(model))
