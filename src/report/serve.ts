@@ -14,7 +14,7 @@ export interface WatchedReport {
 }
 
 /** A server that runs. */
-interface ReportServer {
+export interface ReportServer {
   readonly url: string;
   close(): void;
 }

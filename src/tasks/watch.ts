@@ -1,7 +1,7 @@
 // Runs that go on, as a page that follows them.
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { serveReport } from "../report/serve.ts";
+import { type ReportServer, serveReport } from "../report/serve.ts";
 import { gatherReport } from "./report.ts";
 
 /**
@@ -11,7 +11,7 @@ import { gatherReport } from "./report.ts";
  * @returns the page's address, and what ends the server
  * @throws UserError for a folder that holds no run with figures, and when the port is taken
  */
-export async function watch(folders: readonly string[], port: number) {
+export async function watch(folders: readonly string[], port: number): Promise<ReportServer> {
   gatherReport(folders); // a mistake shows at once
   return serveReport(
     { version: () => versionOf(folders), read: () => gatherReport(folders) },
