@@ -268,7 +268,7 @@ function commandList(): string {
       .map(([name, { describe }]) => `  reft ${name.padEnd(14)}${describe}`);
   return [
     "reft <command> [options]",
-    "Reinforced fine-tuning (ReFT) of LLaMA, Mistral and Qwen models.",
+    "Reinforced fine-tuning (ReFT) of LLaMA, Mistral, Qwen and SmolLM models.",
     ...[...groups].map((group) => [`${group}:`, ...linesOf(group)].join("\n")),
     "Each command has --help. reft --version prints the version.",
   ].join("\n\n");

@@ -95,7 +95,7 @@ export type WithDefaults<A extends AskingArguments> = Omit<A, keyof typeof askin
  * @param folder of the run: checkpoints, metrics, samples
  * @param by hears of the run, and may give its reward and where it begins
  * @returns the best accuracy on the dev questions, in 0..1
- * @throws UserError for bad settings or data, a loss that is not finite, a full disk; InterruptedError after the signal
+ * @throws UserError for bad settings or data, too many steps in a row that are not finite, a full disk; InterruptedError after the signal
  */
 export function trainSft(
   config: SftConfig,

@@ -30,7 +30,8 @@ export const modelFlag = {
 export const forecastFlags = {
   "dry-run": {
     type: "boolean",
-    describe: "Say what it will take in memory and on disk, and do nothing",
+    describe:
+      "Say what it will take in memory and on disk; a training also tries two steps in a temporary folder",
   },
   "memory-gib": {
     type: "number",

@@ -2,6 +2,7 @@
 import { basename, dirname, join } from "node:path";
 import type { Config, ReftConfig, RerankConfig, SftConfig } from "../config.ts";
 import { isThere } from "../folders.ts";
+import { shellWord } from "../run/fork.ts";
 import { print } from "../terminal.ts";
 
 /** @param file of the settings */
@@ -53,9 +54,4 @@ function flags(given: Readonly<Record<string, string>>): string {
   return Object.entries(given)
     .map(([name, value]) => `--${name} ${shellWord(value)}`)
     .join(" ");
-}
-
-/** A word as a shell reads it. */
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -8,7 +8,6 @@ import { defaultRunFolder } from "../run/run.ts";
 import { describeRecipe } from "../tasks/planRecipe.ts";
 import { planRecipe, runRecipe } from "../tasks/runRecipe.ts";
 import { columnsOf, isAgreed, print } from "../terminal.ts";
-import { forecastFlags } from "./flags.ts";
 import { fromProject } from "./project.ts";
 
 interface Arguments {
@@ -37,15 +36,18 @@ export const runCommand: CommandModule<object, Arguments> = {
           "Folder for everything; the same command goes on, and makes anew what has changed [default: runs/<experiment>-recipe]",
       },
       yes: { type: "boolean", describe: "Move away what has changed, and do not ask" },
-      "dry-run": forecastFlags["dry-run"],
+      "dry-run": {
+        type: "boolean",
+        describe: "Say what would be done, why, and what each stage takes in memory; do nothing",
+      },
     }),
   handler: async ({ config, set = [], output, yes, "dry-run": isDry }) => {
     const file = fromProject("config", config, ["recipe.yaml"]);
     const folder = output ?? defaultRunFolder(file);
     const overrides = set.map(parseOverride);
     if (isDry) {
-      print(planRecipe(file, overrides, folder));
-      return print(describeRecipe(file, overrides, folder));
+      const [plan, memory] = [planRecipe, describeRecipe].map((of) => of(file, overrides, folder));
+      return print(`${plan}\n\n${memory}`);
     }
     const options = yes
       ? {}

@@ -1,7 +1,11 @@
 // `train-sft`, `train-reft` and `train-rerank`: a config, flags that override it, a run's folder.
+import { join } from "node:path";
+import { parse } from "yaml";
 import type { CommandModule } from "yargs";
 import { type ConfigOf, loadConfig, type Override, parseOverride, type Stage } from "../config.ts";
+import { readText } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
+import { isThere } from "../folders.ts";
 import { trainReft } from "../ppo/train.ts";
 import { trainRerank } from "../rerank/train.ts";
 import { readablePointer } from "../run/checkpointFiles.ts";
@@ -9,7 +13,7 @@ import type { ForkOptions } from "../run/fork.ts";
 import { defaultRunFolder } from "../run/run.ts";
 import { trainSft } from "../sft/train.ts";
 import { gigabytes } from "../tasks/forecastPage.ts";
-import { describeTraining, fitTraining } from "../tasks/plan.ts";
+import { type Chosen, describeTraining, fitTraining } from "../tasks/plan.ts";
 import { print, say } from "../terminal.ts";
 import { forecastFlags } from "./flags.ts";
 import { printNext } from "./next.ts";
@@ -84,22 +88,43 @@ function folderOf({ output, fork }: TrainArguments, file: string): string {
   return output ?? defaultRunFolder(file);
 }
 
-/** Settings of the run; with --memory-gib those of them that decide about memory are chosen. */
-function settingsOf<S extends Stage>(stage: S, file: string, args: TrainArguments): ConfigOf<S> {
+/** Settings of the run; with --memory-gib those of them that decide about memory are chosen, once for a folder. */
+function settingsOf<S extends Stage>(
+  stage: S,
+  file: string,
+  args: TrainArguments,
+  folder: string,
+): ConfigOf<S> {
   const overrides = overridesOf(args);
   const config = loadConfig(stage, file, overrides);
   const gibibytes = args["memory-gib"];
   if (gibibytes === undefined) return config;
-  const { chosen, forecast } = fitTraining(config, gibibytes);
+  const { chosen: fitting, forecast } = fitTraining(config, gibibytes);
+  const chosen = chosenBefore(folder, fitting) ?? fitting;
+  const size =
+    chosen === fitting
+      ? `by the forecast ${gigabytes(forecast.bytes + forecast.guests)}`
+      : `as the run in ${folder} began`;
   say(
-    `--memory-gib ${gibibytes}: ${chosen.map(({ path, value }) => `${path} ${value}`).join(", ")}, ` +
-      `by the forecast ${gigabytes(forecast.bytes + forecast.guests)}`,
+    `--memory-gib ${gibibytes}: ${chosen.map(({ path, value }) => `${path} ${value}`).join(", ")}, ${size}`,
   );
   const source = "--memory-gib";
   return loadConfig(stage, file, [
     ...overrides,
     ...chosen.map((setting) => ({ ...setting, source })),
   ]);
+}
+
+/** What the run of the folder has at these paths: settings may have grown since, and the choice would be another one. */
+function chosenBefore(folder: string, chosen: Chosen): Chosen | undefined {
+  const path = join(folder, "config.yaml");
+  if (!isThere(path)) return undefined;
+  const settings: unknown = parse(readText(path));
+  return chosen.map(({ path, value }) => {
+    const [section, key] = path.split(".") as [string, string];
+    const before = (settings as Record<string, Record<string, unknown>> | null)?.[section]?.[key];
+    return { path, value: typeof before === "number" ? before : value };
+  });
 }
 
 /** Runs a stage in its folder, or says what it would take. */
@@ -112,7 +137,11 @@ async function runStage<S extends Stage>(
 ): Promise<void> {
   const file = fromProject("config", args.config, [usualFile]);
   const folder = folderOf(args, file);
-  const config = settingsOf(stage, file, args);
+  if (args["dry-run"] && args.fork !== undefined)
+    throw new UserError(
+      "--dry-run: expected no --fork, because a fork takes what the run from model.init takes, and fewer steps; leave one of them out",
+    );
+  const config = settingsOf(stage, file, args, folder);
   if (args["dry-run"]) return print(await describeTraining(config));
   report(folder, await train(config, folder, { fork: args.fork }), what);
   printNext(file, folder, config);

@@ -61,7 +61,7 @@ interface ReftState {
  * Runs, or goes on with, reinforced fine-tuning in a run's folder.
  *
  * @returns the best accuracy on the dev questions
- * @throws UserError for bad settings or data, numbers that are not finite, log-probabilities that do not agree, a sandbox that
+ * @throws UserError for bad settings or data, too many steps in a row that are not finite, log-probabilities that do not agree, a sandbox that
  * fails too often, a full disk; InterruptedError after Ctrl-C
  */
 export async function trainReft(
@@ -251,7 +251,8 @@ export async function trainReft(
     ...{ memory, trialSteps },
   };
   try {
-    if (!resumed) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
+    if (!resumed && trialSteps === undefined)
+      await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
     await runSteps(run, interrupts, plan, {
       step: takeStep,
       measure: accuracy.measure,

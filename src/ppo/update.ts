@@ -142,7 +142,8 @@ export function createUpdater(
       const perUpdate = (sum: number) => sum / Math.max(1, updates);
       const perToken = (sum: number) => sum / Math.max(1, tokens);
       return {
-        ...(valueHead && { explainedVariance: explainedVariance(experiences) }),
+        ...(valueHead &&
+          experiences.length > 0 && { explainedVariance: explainedVariance(experiences) }),
         policyLoss: perUpdate(sums.policyLoss),
         ...(objective.term && { [objective.term.name]: perUpdate(sums.termLoss) }),
         ...(options.entropyCoefficient && { entropy: perUpdate(sums.entropy) }),

@@ -67,7 +67,7 @@ interface RerankState {
  * Trains, or goes on training, a correctness classifier in a run's folder.
  *
  * @returns the best accuracy on the dev questions, when of all samples the one that the classifier likes best is taken
- * @throws UserError for bad settings or data, a loss that is not finite, a full disk; InterruptedError after Ctrl-C
+ * @throws UserError for bad settings or data, too many steps in a row that are not finite, a full disk; InterruptedError after Ctrl-C
  */
 export async function trainRerank(
   config: RerankConfig,

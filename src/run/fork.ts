@@ -151,7 +151,8 @@ export function wayBack({ folder, config }: CheckpointOwner, step: number): stri
   );
 }
 
-function shellWord(text: string): string {
+/** A word as a shell reads it. */
+export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 

@@ -100,6 +100,10 @@ export async function runSteps(
       `fork: expected a checkpoint from before step ${totalSteps}, with which this run ends, found one of step ${firstStep}; ` +
         "raise training.epochs or training.maxSteps, or take an earlier one",
     );
+  const takeStep = async (step: number) => {
+    using _ = step === firstStep ? doing("compiling the first step") : undefined;
+    return await parts.step(step);
+  };
   const progress = createProgress(plan.label, totalSteps, { start: firstStep });
   try {
     if (!isTrial && (run.startsFork || (plan.measuresStart && !run.resumeFrom))) {
@@ -108,9 +112,8 @@ export async function runSteps(
       await save(firstStep, true);
     }
     for (let step = firstStep; step < totalSteps; step++) {
-      using _ = step === firstStep ? doing("compiling the first step") : undefined;
       const startedAt = performance.now();
-      const taken = await parts.step(step);
+      const taken = await takeStep(step);
       const done = step + 1;
       const costs = {
         "time/stepSeconds": (performance.now() - startedAt) / 1000,
@@ -119,7 +122,7 @@ export async function runSteps(
         "memory/numTensors": liveTensors(),
         "memory/tracedFunctions": tracedFunctions(),
       };
-      const pause = parts.pauses?.();
+      const pause = isTrial ? undefined : parts.pauses?.();
       const stops = (await interrupts.requested()) || pause !== undefined;
       const isLast = done === totalSteps;
       const isMeasured = !isTrial && (isLast || done % measureEverySteps === 0);
@@ -136,13 +139,15 @@ export async function runSteps(
         );
       if (stops && !isLast)
         throw new InterruptedError(
-          `stopped after step ${done}; the same command goes on from there`,
+          isTrial
+            ? "stopped; nothing of the run was begun"
+            : `stopped after step ${done}; the same command goes on from there`,
         );
     }
   } finally {
     progress.stop();
   }
-  if (!isTrial) memory.report();
+  if (!isTrial && firstStep < totalSteps) memory.report();
 }
 
 /** For the progress: so many tokens were learned from, or sampled, in the step of these figures. */

@@ -42,7 +42,7 @@ interface SftState {
  * Runs, or goes on with, supervised fine-tuning in a run's folder.
  *
  * @returns the best accuracy on the dev questions
- * @throws UserError for bad settings or data, a loss that is not finite, a full disk; InterruptedError after Ctrl-C
+ * @throws UserError for bad settings or data, too many steps in a row that are not finite, a full disk; InterruptedError after Ctrl-C
  */
 export async function trainSft(
   config: SftConfig,
@@ -124,7 +124,8 @@ export async function trainSft(
     ...{ memory, trialSteps },
   };
   try {
-    if (!resumed) await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
+    if (!resumed && trialSteps === undefined)
+      await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
     await runSteps(run, interrupts, plan, {
       step: takeStep,
       measure: accuracy.measure,

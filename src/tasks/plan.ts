@@ -27,7 +27,7 @@ interface Plan {
   /** Of these settings, with the data that was read. */
   readonly forecast: (config: Config) => Forecast;
   readonly steps: StepCount;
-  /** What is measured how often, and written: questions, and bytes of one answer at the most. */
+  /** How often it is measured, and bytes of the answers that one measurement writes, at the most. */
   readonly samples: { readonly measurements: number; readonly bytes: number };
   /** Takes the first steps in a folder. */
   readonly trial: (folder: string, steps: number) => Promise<unknown>;
@@ -63,6 +63,9 @@ function planTraining(config: Config): Plan {
       const start = readReftStart(config, config.reward);
       const steps = reftSteps(config, start);
       const { data, rollout, evaluation } = config;
+      // A step in which the value head alone learns says nothing of the others.
+      const tried =
+        config.ppo?.advantages === "gae" ? changed(config, "ppo.valueWarmupSteps", 0) : config;
       const questions = start.dev.questions.length;
       return {
         ...{ config, steps },
@@ -71,7 +74,7 @@ function planTraining(config: Config): Plan {
           measurements: Math.ceil(steps.total / evaluation.everySteps) + 1,
           bytes: answersBytes(questions, evaluation.maxNewTokens),
         },
-        trial: (folder, trialSteps) => trainReft(config, folder, { trialSteps }),
+        trial: (folder, trialSteps) => trainReft(tried as ReftConfig, folder, { trialSteps }),
         leastTokens: data.maxPromptTokens + rollout.maxNewTokens,
         mostSlots: {
           rollout: rollout.questionsPerStep * rollout.samplesPerQuestion,
@@ -103,11 +106,13 @@ export function answersBytes(questions: number, maxNewTokens: number): number {
 }
 
 /** What the run's folder takes. */
-function diskUse({ trained, parameters }: Forecast, { config, samples }: Plan): DiskUse[] {
+function diskUse({ trained, parameters }: Forecast, { config, samples, steps }: Plan): DiskUse[] {
   const model = 4 * (config.adapter ? trained : parameters);
+  const { last = 1, every } = config.checkpoint.keep ?? {};
+  // The best, the newest, those of every so many steps, and the one that is being written before an old one is removed.
+  const count = 2 + last + (every === undefined ? 0 : Math.floor(steps.total / every));
   return [
-    // The best, the last, and the one that is being written before the last is removed.
-    { name: "checkpoints, up to 3 at once", bytes: 3 * (model + 8 * trained) },
+    { name: `checkpoints, up to ${count} at once`, bytes: count * (model + 8 * trained) },
     { name: "answers to dev questions, at most", bytes: samples.measurements * samples.bytes },
   ];
 }
@@ -128,7 +133,7 @@ export async function describeTraining(config: Config): Promise<string> {
   const { steps, samples } = plan;
   const forecast = plan.forecast(config);
   const memory = machineMemory();
-  const fits = forecast.bytes + forecast.guests <= memory.free;
+  const fits = forecast.isOnGpu || forecast.bytes + forecast.guests <= memory.free;
   const epochs = (steps.total / steps.perEpoch).toFixed(1).replace(/\.0$/, "");
   return [
     ...describeForecast(titles[config.stage], forecast, diskUse(forecast, plan)),
@@ -148,11 +153,15 @@ async function tryOut({ trial, steps }: Plan, forecast: Forecast): Promise<strin
     const seconds = taken.map((line) => line["time/stepSeconds"]!);
     const peak = taken.at(-1)!["memory/peakMegabytes"]!;
     const minutes = (steps.total * seconds.at(-1)!) / 60;
+    const share = `${((100 * peak) / (forecast.bytes / 1e6)).toFixed(0)} % of the forecast`;
     return (
       `tried: ${seconds.map((s) => `${s.toFixed(1)} s`).join(", ")} (the first step is compiled, too), so ` +
-      `${Number(minutes.toPrecision(2))} minutes for all steps, without evaluations; ${peak.toFixed(0)} MB at the most, ` +
-      `${((100 * peak) / (forecast.bytes / 1e6)).toFixed(0)} % of the forecast`
+      `${Number(minutes.toPrecision(2))} minutes for all steps, without evaluations; ${peak.toFixed(0)} MB at the most` +
+      (forecast.isOnGpu ? " of the host's memory" : `, ${share}`)
     );
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return `no step could be tried: ${error.message}`;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

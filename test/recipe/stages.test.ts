@@ -168,3 +168,12 @@ test("a stage that a crash left between its record and its folder runs", async (
   rmSync(join(folder, "warmup"), { recursive: true });
   expect((await call(folder, { data: "b" })).ran).toEqual(all);
 });
+
+test("other alarms and other checkpoints to keep make nothing anew", async () => {
+  const folder = temporaryFolder();
+  const told = (extra: object) => ({ changed: { warmup: { ...settings.warmup, ...extra } } });
+  await call(folder, told({ alarms: { onCollapse: "stop" }, checkpoint: { everySteps: 2 } }));
+  const keep = { alarms: {}, checkpoint: { everySteps: 2, keep: { last: 3 } } };
+  expect((await call(folder, told(keep))).ran).toEqual([]);
+  expect((await call(folder, told({ ...keep, checkpoint: { everySteps: 3 } }))).ran).toEqual(all);
+});

@@ -211,6 +211,7 @@ describe("a command", () => {
     expect(modules.toSorted()).toEqual([
       "./errors.ts",
       "./run/interrupts.ts",
+      "./setup.ts",
       "./suggest.ts",
       "./terminal.ts",
     ]);

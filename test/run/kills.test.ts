@@ -1,6 +1,7 @@
 // Commands that are killed, or whose disk fails, at chosen moments: the same command then ends up with the same bytes as a run to
 // which nothing happened. `npm run test:faults` does the same at many more moments.
 import { existsSync } from "node:fs";
+import pLimit from "p-limit";
 import { describe, expect } from "vitest";
 import { Rng } from "../../src/rng.ts";
 import { testEqualRuns } from "../support/equalRuns.ts";
@@ -21,16 +22,20 @@ const references = new Map<string, Promise<Reference>>();
 
 /** Made once, when a test needs it. */
 function referenceOf(command: Command): Promise<Reference> {
-  const reference = references.get(command.name) ?? makeReference(command, home);
+  const reference = references.get(command.name) ?? atOnce(() => makeReference(command, home));
   references.set(command.name, reference);
   return reference;
 }
 
-describe.skipIf(!existsSync("/proc/self/stat"))("ends up the same", () => {
+/** As many at once as there are cores on a small machine: most of a command's time is its start. */
+const atOnce = pLimit(2);
+
+describe.skipIf(!existsSync("/proc/self/stat"))("ends up the same", { concurrent: true }, () => {
   testEqualRuns.each(commands)("after two kills and a power cut: $name", async (command) => {
     const reference = await referenceOf(command);
     const kinds = ["SIGKILL", "power cut", "SIGKILL"] as const;
-    const { happened, wrong } = await killTrial(reference, kinds, Rng.named(1, command.name));
+    const chance = Rng.named(1, command.name);
+    const { happened, wrong } = await atOnce(() => killTrial(reference, kinds, chance));
     expect(happened.length).toBeGreaterThan(0);
     expect(wrong, happened.join(", then ")).toEqual([]);
   });
@@ -45,6 +50,7 @@ describe.skipIf(!existsSync("/proc/self/stat"))("ends up the same", () => {
     const reference = await referenceOf(commands.find((command) => command.name === name)!);
     const at = 1 + reference.moments.findIndex((moment) => moment.startsWith(operation));
     expect(at).toBeGreaterThan(0);
-    expect((await failTrial(reference, { at, kind, lasting })).wrong).toEqual([]);
+    const trial = await atOnce(() => failTrial(reference, { at, kind, lasting }));
+    expect(trial.wrong).toEqual([]);
   });
 });

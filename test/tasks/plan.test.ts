@@ -121,7 +121,12 @@ describe("--memory-gib", () => {
     const written = parseConfig("sft", readFileSync(join(folder, "config.yaml"), "utf8"));
     expect(written.training.microBatchTokens).not.toBe(tinySft(home).training.microBatchTokens);
     expect(said.error).toContain(`training.microBatchTokens ${written.training.microBatchTokens}`);
+    // As if another version had chosen: the run goes on as it began.
+    const settings = readFileSync(join(folder, "config.yaml"), "utf8");
+    const other = settings.replace(/microBatchTokens: \d+/, "microBatchTokens: 960");
+    writeFileSync(join(folder, "config.yaml"), other);
     expect(await main([...command, "--set", "training.epochs=2"]), said.stderr).toBe(0);
+    expect(said.error).toContain("training.microBatchTokens 960");
     const last = JSON.parse(readFileSync(join(folder, "checkpoints/last.json"), "utf8"));
     expect(last.step).toBe(20);
   });
@@ -151,6 +156,12 @@ describe("--dry-run", () => {
     expect(all()).toEqual(before);
     expect(existsSync(output)).toBe(false);
     expect(trials()).toEqual([]);
+  });
+
+  test("takes no fork, whose steps it would not count", async () => {
+    const command = ["train-sft", "--config", "any.yaml", "--output", "o", "--fork", "r@1"];
+    expect(await main([...command, "--dry-run"])).toBe(1);
+    expect(said.stderr).toContain("--dry-run: expected no --fork");
   });
 
   test.each([
