@@ -20,7 +20,7 @@ import { readWeights } from "../../src/model/weights.ts";
 import { objectiveOf } from "../../src/ppo/objectives/choose.ts";
 import { collectRollout } from "../../src/ppo/rollout.ts";
 import { createUpdater } from "../../src/ppo/update.ts";
-import { createBackward as createRerankBackward } from "../../src/rerank/backward.ts";
+import { createClassifierBackward } from "../../src/rerank/backward.ts";
 import { createJudge, type Judge } from "../../src/reward/judge.ts";
 import { createSandbox } from "../../src/reward/sandbox/sandbox.ts";
 import { Rng } from "../../src/rng.ts";
@@ -63,7 +63,7 @@ function startRerank({ model: folder, batches, settings }: Job): Worker {
   const classifier = loadClassifier(join(folder, "classifier"));
   const variables = [...classifierParameters(classifier).values()];
   const adamW = new AdamW([{ variables }], settings);
-  const backward = createRerankBackward(classifier, adamW, { microBatchTokens });
+  const backward = createClassifierBackward(classifier, adamW, { microBatchTokens });
   // Random weights answer nothing: every other row counts as right.
   const labelled = batches.map((batch) =>
     batch.map((row, i) => ({ ...row, correct: i % 2 === 0 })),
@@ -183,8 +183,8 @@ async function startReft(job: Job): Promise<Worker> {
     tokenizer: {
       decode: (tokens: readonly number[]) => withNumber(program, sum(tokens)),
     } as unknown as Tokenizer,
-    policy: createScorer(policy, valueHead),
-    reference: createScorer(openReference(trainedFolder(job), policy).model),
+    policyScorer: createScorer(policy, valueHead),
+    referenceScorer: createScorer(openReference(trainedFolder(job), policy).model),
   };
   const questions = rows.map(
     ({ prompt }, i): Question => ({

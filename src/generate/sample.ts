@@ -60,8 +60,8 @@ export async function sampleToFile(
     temperature: 1,
     ...(kvCacheDtype !== "float32" && { kvCacheDtype }), // so that files from before there was a choice stay of use
   };
-  // Enough to keep the slots full. The blocks do not depend on where an earlier run stopped, so neither does any batch.
-  const blockQuestions = Math.ceil((8 * slots) / samples);
+  // The blocks do not depend on where an earlier run stopped, so neither does any batch.
+  const blockQuestions = questionsPerBlock(slots, samples);
   const blockLines = blockQuestions * samples;
   const isLine = (value: unknown, i: number) =>
     isSample(value, questions[Math.floor(i / samples)]!.example.id, i % samples);
@@ -93,6 +93,11 @@ export async function sampleToFile(
   } finally {
     generator.dispose();
   }
+}
+
+/** How many questions are asked before what was answered is written: enough to keep the slots full. */
+export function questionsPerBlock(slots: number, samples: number): number {
+  return Math.ceil((8 * slots) / samples);
 }
 
 /** The answers to one question as lines of a samples file. */

@@ -25,9 +25,9 @@ export interface RolloutParts {
   readonly judge: Judge;
   readonly tokenizer: Tokenizer;
   /** The policy, with its value head if there is one. */
-  readonly policy: Scorer;
+  readonly policyScorer: Scorer;
   /** Undefined where no KL coefficient asks for it. */
-  readonly reference?: Scorer | undefined;
+  readonly referenceScorer?: Scorer | undefined;
 }
 
 export interface RolloutOptions {
@@ -72,8 +72,8 @@ export async function collectRollout(
     prompt: question.prompt.tokens,
     response: response.tokens,
   }));
-  const { logprobs, values } = parts.policy.score(sequences, options.microBatchTokens);
-  const ofReference = parts.reference?.score(sequences, options.microBatchTokens);
+  const { logprobs, values } = parts.policyScorer.score(sequences, options.microBatchTokens);
+  const ofReference = parts.referenceScorer?.score(sequences, options.microBatchTokens);
   const experiences = kept.map((answer, i) => ({
     ...sequences[i]!,
     answer,

@@ -136,8 +136,8 @@ export async function trainReft(
     }),
     judge,
     tokenizer,
-    policy: createScorer(policy, valueHead),
-    reference: reference && createScorer(reference.model),
+    policyScorer: createScorer(policy, valueHead),
+    referenceScorer: reference && createScorer(reference.model),
   };
   const { microBatchTokens, recompute } = training;
   const updateOptions = {
@@ -275,8 +275,16 @@ export async function trainReft(
       }),
     });
   } finally {
-    const { generator, policy: scorer, reference: referenceScorer } = parts;
-    for (const part of [generator, scorer, referenceScorer, updater, selfTrainer, evaluator, adamW])
+    const { generator, policyScorer, referenceScorer } = parts;
+    for (const part of [
+      generator,
+      policyScorer,
+      referenceScorer,
+      updater,
+      selfTrainer,
+      evaluator,
+      adamW,
+    ])
       part?.dispose();
     disposeModel(policy);
     reference?.[Symbol.dispose]();

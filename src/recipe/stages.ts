@@ -13,7 +13,7 @@ import { describeDifference, differences } from "../run/run.ts";
 /** What came out of a stage, by name. */
 type Figures = Readonly<Record<string, number>>;
 
-export interface Stage {
+export interface RecipeStage {
   /** Also its folder within the recipe's: `seed-1/reft`. */
   readonly name: string;
   /** All that it is told, without the paths of what it reads: a recipe's folder may be moved. */
@@ -38,7 +38,7 @@ type StageRecord = z.infer<typeof recordSchema>;
 
 /** A stage as it stands in a recipe's folder. */
 export interface PlannedStage {
-  readonly stage: Stage;
+  readonly stage: RecipeStage;
   /** "unfinished" goes on from where it was stopped. */
   readonly state: "done" | "unfinished" | "new";
   /** Why what is there has to be made anew; empty where nothing is, or nothing changed. */
@@ -51,7 +51,7 @@ export interface PlannedStage {
  *
  * @param stages every one after those that it reads from
  */
-export function planStages(folder: string, stages: readonly Stage[]): PlannedStage[] {
+export function planStages(folder: string, stages: readonly RecipeStage[]): PlannedStage[] {
   const keys = new Map<string, string>();
   return stages.map((stage) => {
     const planned = planStage(folder, stage, keys);
@@ -60,7 +60,11 @@ export function planStages(folder: string, stages: readonly Stage[]): PlannedSta
   });
 }
 
-function planStage(folder: string, stage: Stage, keys: ReadonlyMap<string, string>): PlannedStage {
+function planStage(
+  folder: string,
+  stage: RecipeStage,
+  keys: ReadonlyMap<string, string>,
+): PlannedStage {
   const reads = Object.fromEntries(stage.reads.map((name) => [name, keys.get(name)!]));
   const told = { settings: stage.settings, inputs: stage.inputs, reads };
   const path = recordIn(folder, stage.name);

@@ -1,7 +1,7 @@
 // Loss and gradients of the classifier for one global batch.
 import { packClasses, withClass } from "../data/batch.ts";
 import type { AdamW } from "../engine/optimizer.ts";
-import { type BackwardOptions, createBackward as createModelBackward } from "../model/backward.ts";
+import { type BackwardOptions, createBackward } from "../model/backward.ts";
 import { type Classifier, classLogits, headsOf } from "../model/classifier.ts";
 import type { LabelledSequence } from "./input.ts";
 import { classLoss } from "./loss.ts";
@@ -16,12 +16,12 @@ export interface Backward {
   dispose(): void;
 }
 
-export function createBackward(
+export function createClassifierBackward(
   classifier: Classifier,
   optimizer: AdamW,
   options: BackwardOptions,
 ): Backward {
-  const backward = createModelBackward(
+  const backward = createBackward(
     "rerank",
     classifier.model,
     headsOf(classifier),

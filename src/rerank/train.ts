@@ -38,7 +38,7 @@ import { createScheduledUpdate } from "../run/scheduledUpdate.ts";
 import { runSteps } from "../run/steps.ts";
 import { baseOf, openTrained } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
-import { createBackward } from "./backward.ts";
+import { createClassifierBackward } from "./backward.ts";
 import {
   expectedCalibrationError,
   meanLoss,
@@ -102,7 +102,7 @@ export async function trainRerank(
   // 2. optimizer and compiled steps
   const adamW = new AdamW([{ variables: parameters }], optimizer);
   if (resume) loadOptimizer(adamW, join(resume.folder, "training"));
-  const backward = createBackward(classifier, adamW, training);
+  const backward = createClassifierBackward(classifier, adamW, training);
   const scorer = createClassifierScorer(classifier);
 
   const { perEpoch: stepsPerEpoch, total: totalSteps } = rerankSteps(config, start);

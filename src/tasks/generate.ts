@@ -7,6 +7,7 @@ import { appendJsonl, readJsonl } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
 import { tryFolder } from "../folders.ts";
 import { createGenerator } from "../generate/generate.ts";
+import { questionsPerBlock } from "../generate/sample.ts";
 import { Rng } from "../rng.ts";
 import { endTokens } from "../run/modelFolder.ts";
 import { createProgress } from "../run/progress.ts";
@@ -100,8 +101,7 @@ export async function generateToFile(args: GenerateArguments): Promise<void> {
   prepareOutput(output, input);
   const progress = createProgress("generate", prompts.length * samples);
   let done = 0;
-  // Written as it goes: enough prompts at a time to keep the slots full.
-  const chunkPrompts = Math.ceil((8 * slots) / samples);
+  const chunkPrompts = questionsPerBlock(slots, samples); // written as it goes
   for (let begin = 0; begin < prompts.length; begin += chunkPrompts) {
     const chunk = prompts.slice(begin, begin + chunkPrompts);
     const answered = await responder.respond(chunk, () => progress.update(++done));

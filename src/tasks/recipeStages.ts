@@ -13,7 +13,7 @@ import {
   samplesFile,
   settingsWithoutPlaces,
 } from "../recipe/config.ts";
-import type { Stage } from "../recipe/stages.ts";
+import type { RecipeStage } from "../recipe/stages.ts";
 import { trainRerank } from "../rerank/train.ts";
 import { loadRewards } from "../reward/openReward.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
@@ -28,7 +28,7 @@ export function seedFolder(seed: number): string {
   return `seed-${seed}`;
 }
 
-export function dataStage(prepare: NonNullable<Recipe["data"]["prepare"]>): Stage {
+export function dataStage(prepare: NonNullable<Recipe["data"]["prepare"]>): RecipeStage {
   const run = async (output: string) => {
     say(await prepareData({ ...prepare, output }));
     return {};
@@ -72,7 +72,7 @@ function templateInput({ data }: Config): InputHashes {
 }
 
 /** The stages of one seed, in an order in which they can run. */
-export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs): Stage[] {
+export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs): RecipeStage[] {
   const { precision, data, samples, evaluation, sandbox } = recipe;
   const asking = { seed: places.seed, precision, ...recipe.answers, sandbox };
   const at = (stage: string) => join(places.stages, stage);
@@ -88,9 +88,9 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
   const training = <N extends keyof StageConfigs>(
     name: N,
     reads: readonly string[],
-    files: Stage["inputs"],
+    files: RecipeStage["inputs"],
     train: (config: StageConfigs[N], folder: string) => Promise<number>,
-  ): Stage => ({
+  ): RecipeStage => ({
     ...{
       name,
       reads,
@@ -104,7 +104,7 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
     name: "trainSamples" | "devSamples",
     file: string,
     questions: number | null,
-  ): Stage => {
+  ): RecipeStage => {
     const { setting, hashes } = rewards.warmup;
     const settings = { ...asking, ...setting, samples: samples.perQuestion, questions };
     const run = async () => {
@@ -125,7 +125,7 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
     name: string,
     model: keyof typeof rewards,
     reranked?: { readonly reranker: string; readonly samplesOf: string },
-  ): Stage => {
+  ): RecipeStage => {
     const { setting, hashes } = rewards[model];
     const settings = { ...asking, ...setting, ...evaluation };
     const { reranker, samplesOf } = reranked ?? {};

@@ -7,7 +7,7 @@ import { summariseShares } from "../evaluate/summary.ts";
 import { methodsTable, modelTable } from "../evaluate/tables.ts";
 import { makeFolder } from "../folders.ts";
 import { loadRecipe, loadStages, type Recipe } from "../recipe/config.ts";
-import { describePlan, planStages, runStages, type Stage } from "../recipe/stages.ts";
+import { describePlan, planStages, type RecipeStage, runStages } from "../recipe/stages.ts";
 import { takeLock } from "../run/lock.ts";
 import { say } from "../terminal.ts";
 import { checkPositions, dataStage, seedFolder, stagesOf } from "./recipeStages.ts";
@@ -35,7 +35,7 @@ export async function runRecipe(
 ): Promise<string> {
   const { recipe, seedStages } = readRecipe(file, overrides, folder);
   let isAsked = false;
-  const runPlan = async (stages: readonly Stage[]) => {
+  const runPlan = async (stages: readonly RecipeStage[]) => {
     const planned = planStages(folder, stages);
     say(describePlan(planned));
     const replaced = planned.filter(({ changes }) => changes.length > 0);

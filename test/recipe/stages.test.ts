@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
-import { planStages, runStages, type Stage } from "../../src/recipe/stages.ts";
+import { planStages, type RecipeStage, runStages } from "../../src/recipe/stages.ts";
 import { watchInterrupts } from "../../src/run/interrupts.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
@@ -39,7 +39,7 @@ async function call(folder: string, { changed = {}, data = "a", stopIn }: Call =
   const ran: string[] = [];
   const said: string[] = [];
   const stages = (Object.keys(settings) as Name[]).map(
-    (name): Stage => ({
+    (name): RecipeStage => ({
       name,
       settings: { ...settings, ...changed }[name],
       inputs: name === "warmup" ? { train: data } : {},
@@ -139,7 +139,7 @@ test("Ctrl-C in the last step of a stage keeps the next one from starting", asyn
   const folder = temporaryFolder();
   vi.spyOn(process.stderr, "write").mockReturnValue(true);
   const ran: string[] = [];
-  const stages = ["first", "second"].map((name): Stage => {
+  const stages = ["first", "second"].map((name): RecipeStage => {
     const run = async () => {
       ran.push(name);
       await using interrupts = watchInterrupts();

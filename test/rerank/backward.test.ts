@@ -6,7 +6,7 @@ import {
   disposeClassifier,
 } from "../../src/model/classifier.ts";
 import { loadModel } from "../../src/model/model.ts";
-import { createBackward } from "../../src/rerank/backward.ts";
+import { createClassifierBackward } from "../../src/rerank/backward.ts";
 import { goldenPath, readGolden, rowOf } from "../support/golden.ts";
 
 // Expected values: transformers, scripts/golden/classifier.py.
@@ -29,7 +29,7 @@ test.each([10_000, 40, 1])(
     const adamW = new AdamW([{ variables: [...classifierParameters(classifier).values()] }], {
       ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 },
     });
-    const backward = createBackward(classifier, adamW, { microBatchTokens });
+    const backward = createClassifierBackward(classifier, adamW, { microBatchTokens });
     expect(backward(batch)).toBeCloseTo(golden.get("loss")!.values[0]!, 5);
     const gradients = [...golden].filter(([name]) => name.startsWith("grad."));
     const squares = gradients.flatMap(([, { values }]) => [...values].map((x) => x * x));
