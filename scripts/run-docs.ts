@@ -1,7 +1,8 @@
 // Runs the commands of the README and of docs/ as a reader would type them, each in a short form (docs/shorten.ts), in a folder of its own:
 //   npm run docs
 // SVAMP, GSM8K and CodeLlama's tokenizer are read from ../shared/data or $REFT_DATA; tiny models with the real tokenizers stand in for pretrained
-// ones. What is not run is printed with the reason. The pages of docs/results/ need nothing of the others, so they are run beside them.
+// ones. What is not run is printed with the reason. The pages of docs/results/, and one that reads
+// what they make, need nothing of the others, so they are run beside them.
 import { execFile } from "node:child_process";
 import {
   cpSync,
@@ -36,6 +37,11 @@ const notRun: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/reft watch/, "it goes on until Ctrl-C"],
   [/scripts\/bench\/|training\.epochs=480/, "it is a measurement, which takes long"],
   [/reproduce-generated|g400/, "npm run demo runs the same, shorter"],
+  [/runs\/demo|report-pictures/, "it reads what npm run demo makes"],
+  [
+    /tf32 --set data\.dev=data\/dev\.jsonl|const isOne =/,
+    "it has a dozen trainings, or reads what they wrote; each command is like one of another page",
+  ],
 ];
 const readsRealInputs = /downloads|svamp|smollm2|codellama|gsm8k|data\/(plain|distractors)/i;
 
@@ -59,7 +65,7 @@ await runScript("run-docs", async () => {
   try {
     await prepare(guides, missing.length === 0);
     cpSync(guides, results, { recursive: true });
-    const isResult = ({ page }: Block) => page.startsWith("docs/results/");
+    const isResult = ({ page }: Block) => /^docs\/(results\/|architecture)/.test(page);
     const failures = await Promise.all([
       runAll(
         guides,

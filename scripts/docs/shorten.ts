@@ -87,9 +87,13 @@ function inStage(stage: string, values: Values): Values {
 export function shorten(command: string, args: readonly string[]): string[] {
   const written = args.join(" ");
   if (tinyWarmup.test(written)) return [...args];
-  const sets = { ...settings[command], ...(command === "run" && warmupOf(written)) };
+  const sets = {
+    ...settings[command],
+    ...(command === "run" && warmupOf(written)),
+    ...(args.includes("--fork") && { "training.maxSteps": "4" }), // two steps after those of a short run
+  };
   const kept = args
-    .map((arg) => arg.replace(/\/step-\d+$/, "")) // which a short run may not reach
+    .map((arg) => arg.replace(/\/step-\d+$/, "").replace(/@\d+$/, "@last")) // which a short run may not reach
     .map((arg, i) => (/^\d+$/.test(arg) && smaller[nameOf(args[i - 1])]) || arg);
   return [
     ...withOptions(kept, added[command] ?? added[`${command} ${args[0]}`] ?? {}),
