@@ -87,7 +87,7 @@ export async function trainReft(
   const memory = watchMemory(forecastReft(config, start));
 
   // 2. the warm-up model, as policy and, unless nothing holds the policy to it, as frozen reference; a value head that says 0, where the advantages come from one
-  const { model: opened } = openTrained(start.folder, { ...config.model, ...config });
+  const opened = openTrained(tokenizer, start.folder, { ...config.model, ...config });
   const read = { "model.init": warmupFolder, train: data.train, dev: devFileOf(config) };
   const files = hashInputs({ ...read, ...baseOf(opened) });
   const inputs = { ...files, ...hashPrompt(prompt), ...rewards.hashes };

@@ -198,7 +198,7 @@ function openClassifier(
   checkpointFolder: string | undefined,
 ): Classifier {
   if (checkpointFolder) return loadClassifier(checkpointFolder, config.model.weights);
-  const { model } = openTrained(folder, { ...config.model, ...config });
+  const model = openTrained(tokenizer, folder, { ...config.model, ...config });
   // What is read ends in the tokenizer's EOS, whatever the model's own list says.
   const eosIds = endTokens(model, tokenizer);
   const ending = { ...model, config: { ...model.config, eosIds } };

@@ -47,11 +47,16 @@ export function loadModelFolder(
   weights?: HeldAs,
 ): { model: Model; tokenizer: Tokenizer } {
   checkHoldsModel(folder);
-  using _ = doing("loading the model");
   const tokenizer = loadTokenizer(tokenizerFolderOf(folder));
+  return { model: loadModelFor(tokenizer, folder, weights), tokenizer };
+}
+
+/** As loadModelFolder, of a folder that is known to hold a model, and whose tokenizer has been read. */
+export function loadModelFor(tokenizer: Tokenizer, folder: string, weights?: HeldAs): Model {
+  using _ = doing("loading the model");
   const model = loadModel(folder, weights);
   checkVocabulary(tokenizer, model.config, folder);
-  return { model, tokenizer };
+  return model;
 }
 
 /** Where a model's tokenizer lies. peft writes none: then it is the base model's. */

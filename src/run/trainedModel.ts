@@ -20,7 +20,7 @@ import {
   trainedVariables,
 } from "../model/model.ts";
 import { Rng } from "../rng.ts";
-import { loadModelFolder } from "./modelFolder.ts";
+import { loadModelFor } from "./modelFolder.ts";
 import { doing } from "./progress.ts";
 
 /** What the settings say about how a model is trained. */
@@ -33,15 +33,13 @@ export interface Training {
 /**
  * Opens the model of a folder to train it: its adapter, a fresh one, or all of its weights.
  *
+ * @param tokenizer of the folder
  * @throws UserError when the folder's adapter is not the one that the settings ask for
  */
-export function openTrained(
-  folder: string,
-  training: Training,
-): { model: Model; tokenizer: Tokenizer } {
-  const { model, tokenizer } = loadModelFolder(folder, training.weights);
+export function openTrained(tokenizer: Tokenizer, folder: string, training: Training): Model {
+  const model = loadModelFor(tokenizer, folder, training.weights);
   try {
-    return { model: withAdapter(model, folder, training), tokenizer };
+    return withAdapter(model, folder, training);
   } catch (error) {
     disposeModel(model);
     throw error;

@@ -153,7 +153,7 @@ export async function trainSft(
 }
 
 /** The model that the run goes on with or starts from, or a new one. */
-function openModel(config: SftConfig, { folder, model }: SftStart): Model {
+function openModel(config: SftConfig, { folder, model, tokenizer }: SftStart): Model {
   if (folder === undefined) return createModel(model, Rng.named(config.seed, "weights"));
-  return openTrained(folder, { ...config.model, ...config }).model;
+  return openTrained(tokenizer, folder, { ...config.model, ...config });
 }

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type AdapterConfig, adapterTargets } from "../../src/config.ts";
+import { loadTokenizer, type Tokenizer } from "../../src/data/tokenizer.ts";
 import { liveTensors } from "../../src/engine/tf.ts";
 import { disposeModel, loadModel, type Model, saveWeights } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
@@ -14,10 +15,12 @@ import { writeTinyAdapter, writeTinyData, writeTinyModel } from "../support/tiny
 
 captureOutput();
 let [base, warmup] = ["", ""];
+let tokenizer: Tokenizer;
 beforeEach(() => {
   const home = temporaryFolder();
   [base, warmup] = [join(home, "base"), join(home, "warmup")];
   writeTinyModel(base, writeTinyData(home));
+  tokenizer = loadTokenizer(base);
   const drawn = loadModel(base);
   saveWeights(drawn.parameters, base, { dtype: "BF16", maxShardBytes: 1e9 });
   disposeModel(drawn);
@@ -42,7 +45,7 @@ function change({ adapter }: Model): void {
 describe.each(["float32", "bf16"] as const)("beside weights held as %s", (weights) => {
   test("the reference is the base with the warm-up's own adapter, whatever becomes of the policy", () => {
     const live = liveTensors();
-    const { model: policy } = openTrained(warmup, { seed: 1, weights, adapter });
+    const policy = openTrained(tokenizer, warmup, { seed: 1, weights, adapter });
     const reference = openReference(warmup, policy);
     const start = logprobsOf(policy);
     expect(logprobsOf(reference.model)).toEqual(start);
@@ -58,7 +61,7 @@ describe.each(["float32", "bf16"] as const)("beside weights held as %s", (weight
 
   test("the reference of a warm-up without adapter is that model", () => {
     const live = liveTensors();
-    const { model: policy } = openTrained(base, { seed: 1, weights, adapter });
+    const policy = openTrained(tokenizer, base, { seed: 1, weights, adapter });
     const start = logprobsOf(policy);
     const reference = openReference(base, policy);
     change(policy);
@@ -73,7 +76,7 @@ describe.each(["float32", "bf16"] as const)("beside weights held as %s", (weight
     ["without", 0],
   ])("the base is in memory once: a warm-up %s adapter", (has, variables) => {
     const folder = has === "with" ? warmup : base;
-    const { model: policy } = openTrained(folder, { seed: 1, weights, adapter });
+    const policy = openTrained(tokenizer, folder, { seed: 1, weights, adapter });
     const before = liveTensors();
     const reference = openReference(folder, policy);
     expect(reference.model.parameters).toBe(policy.parameters);
@@ -95,7 +98,9 @@ describe("refuses to train", () => {
     ],
   ])("%s than the folder has", async (_, wanted, found) => {
     const live = liveTensors();
-    expect(await userErrorOf(() => openTrained(warmup, { seed: 1, adapter: wanted }))).toBe(
+    expect(
+      await userErrorOf(() => openTrained(tokenizer, warmup, { seed: 1, adapter: wanted })),
+    ).toBe(
       `${warmup} has an adapter: expected the setting adapter: { rank: 2, alpha: 4, targets: all }, to go on training it, ` +
         `${found}; to train all weights, merge it first: reft export`,
     );
@@ -104,7 +109,7 @@ describe("refuses to train", () => {
 
   test("takes the folder's matrices in any order", () => {
     const targets = adapterTargets.toReversed();
-    const { model } = openTrained(warmup, { seed: 1, adapter: { ...adapter, targets } });
+    const model = openTrained(tokenizer, warmup, { seed: 1, adapter: { ...adapter, targets } });
     expect(logprobsOf(model)).toEqual(logprobsOfFolder(warmup));
     disposeModel(model);
   });
