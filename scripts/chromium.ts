@@ -11,7 +11,7 @@ export const chromiumPath: string | undefined = [
   .map((name) => spawnSync("which", [name], { encoding: "utf8" }).stdout.trim())
   .find((path) => path !== "");
 
-/** Without its sandbox, which needs what containers lack: it is shown pages of our own alone. */
+/** Chromium's sandbox is off, because it needs what containers lack: only pages of our own are shown. */
 export function openChromium(executablePath: string): Promise<Browser> {
   return chromium.launch({ executablePath, args: ["--no-sandbox"] });
 }

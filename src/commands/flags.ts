@@ -26,7 +26,7 @@ export const modelFlag = {
   describe: "Model or run (its best checkpoint) [default: the last run of a project]",
 } as const;
 
-/** Of the commands whose memory can be known before. */
+/** The flags of commands whose memory can be known before. */
 export const forecastFlags = {
   "dry-run": {
     type: "boolean",

@@ -153,7 +153,7 @@ interface Handle {
 interface Recorder {
   /** Takes the place of the binding that runs them. */
   readonly binding: Binding;
-  /** By the ids of the variables' handles. */
+  /** The variables in the graph, by the ids of their handles. */
   readonly handles: ReadonlyMap<number, Handle>;
   /** Control ids of the ops that change a variable. */
   readonly writes: readonly number[];

@@ -39,7 +39,7 @@ export function answersTable(answers: readonly Answer[], columns: number): strin
     .join("\n");
 }
 
-/** With the score where it is neither 0 nor 1. */
+/** What came of an answer, and its score where that is neither 0 nor 1. */
 function outcomeOf({ verdict: { correct, outcome, score } }: Answer): string {
   const points = Number.isInteger(score) ? "" : `${Number(score.toPrecision(2))} `;
   if (correct) return `${points}right`;

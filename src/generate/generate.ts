@@ -40,7 +40,7 @@ export interface GeneratorOptions {
   readonly maxTokens: number;
   /** Logits are divided by it; 0 is greedy. */
   readonly temperature: number;
-  /** Of cached keys and values; float32 unless given. */
+  /** The type of cached keys and values; float32 unless given. */
   readonly kvCacheDtype?: KvCacheDtype | undefined;
 }
 

@@ -21,7 +21,7 @@ interface GgufFamily {
   readonly rotatesNeighbours: boolean;
   /** Whether it reads a table of divisors of the rotary frequencies. */
   readonly hasRopeDivisors: boolean;
-  /** Of so many layers the last is not rotated, whatever a file says; null: all are. */
+  /** The last layer of each so many is not rotated, whatever a file says; null: all layers are. */
   readonly noRopeInterval: number | null;
 }
 

@@ -40,7 +40,7 @@ export function comparedInGroups(
 
 const learnedFrom = ["logprobs", "referenceLogprobs", "values", "advantages", "returns"] as const;
 
-/** Of what the objective learns from, a number of each kind that is not finite; undefined where all are. */
+/** A number of each kind that is not finite in what the objective learns from; undefined where all are. */
 export function notFiniteIn(
   experiences: readonly CreditedExperience[],
 ): Readonly<Record<string, number>> | undefined {
