@@ -105,3 +105,15 @@ export function outliveTerminal(): void {
     });
   }
 }
+
+/** Flags of a command that can be copied into a shell. */
+export function shellFlags(given: Readonly<Record<string, string>>): string {
+  return Object.entries(given)
+    .map(([name, value]) => `--${name} ${shellWord(value)}`)
+    .join(" ");
+}
+
+/** A word as a shell reads it. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

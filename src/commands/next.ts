@@ -2,8 +2,7 @@
 import { basename, dirname, join } from "node:path";
 import type { Config, ReftConfig, RerankConfig, SftConfig } from "../config.ts";
 import { isThere } from "../folders.ts";
-import { shellWord } from "../run/fork.ts";
-import { print } from "../terminal.ts";
+import { print, shellFlags } from "../terminal.ts";
 
 /** @param file of the settings */
 export function printNext(file: string, folder: string, config: Config): void {
@@ -18,7 +17,7 @@ export function nextCommands(file: string, folder: string, config: Config): stri
       return [afterSft(file, folder, config)];
     case "reft": {
       const exported = { checkpoint: folder, output: join("exports", basename(folder)) };
-      return [evaluating(folder, config), `npx reft export ${flags(exported)}`];
+      return [evaluating(folder, config), `npx reft export ${shellFlags(exported)}`];
     }
     case "rerank":
       return afterRerank(folder, config);
@@ -31,7 +30,7 @@ function afterSft(file: string, folder: string, config: SftConfig): string {
   const { init } = config.model;
   const isWarmup = init === undefined || !isThere(join(init, "checkpoints"));
   if (!isWarmup || !isThere(reft)) return evaluating(folder, config);
-  return `npx train-reft ${flags({ config: reft, init: folder })}`;
+  return `npx train-reft ${shellFlags({ config: reft, init: folder })}`;
 }
 
 /** The settings do not say which questions the samples answer; those of a project are in a usual place. */
@@ -39,19 +38,13 @@ function afterRerank(folder: string, { model }: RerankConfig): string[] {
   const data = "data/test.jsonl";
   if (!isThere(data)) return [];
   const told = { model: model.init, data, reranker: folder, samples: "20" };
-  return [`npx reft evaluate ${flags(told)}`];
+  return [`npx reft evaluate ${shellFlags(told)}`];
 }
 
-/** On the test questions beside the dev questions, if there are some. */
+/** The evaluation is on the test questions that lie beside the dev questions, or on these where there are none. */
 function evaluating(folder: string, { data, reward }: SftConfig | ReftConfig): string {
   const test = join(dirname(data.dev), "test.jsonl");
   const told = { model: folder, data: isThere(test) ? test : data.dev };
   const judged = typeof reward === "string" ? reward : JSON.stringify(reward);
-  return `npx reft evaluate ${flags(judged === undefined ? told : { ...told, reward: judged })}`;
-}
-
-function flags(given: Readonly<Record<string, string>>): string {
-  return Object.entries(given)
-    .map(([name, value]) => `--${name} ${shellWord(value)}`)
-    .join(" ");
+  return `npx reft evaluate ${shellFlags(judged === undefined ? told : { ...told, reward: judged })}`;
 }

@@ -1,9 +1,7 @@
 // `train-sft`, `train-reft` and `train-rerank`: a config, flags that override it, a run's folder.
 import { join } from "node:path";
-import { parse } from "yaml";
 import type { CommandModule } from "yargs";
 import { type ConfigOf, loadConfig, type Override, parseOverride, type Stage } from "../config.ts";
-import { readText } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import { trainReft } from "../ppo/train.ts";
@@ -11,6 +9,7 @@ import { trainRerank } from "../rerank/train.ts";
 import { readablePointer } from "../run/checkpointFiles.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import { defaultRunFolder } from "../run/run.ts";
+import { readSettings, valueAt } from "../settings.ts";
 import { trainSft } from "../sft/train.ts";
 import { gigabytes } from "../tasks/forecastPage.ts";
 import { type Chosen, describeTraining, fitTraining } from "../tasks/plan.ts";
@@ -119,10 +118,9 @@ function settingsOf<S extends Stage>(
 function chosenBefore(folder: string, chosen: Chosen): Chosen | undefined {
   const path = join(folder, "config.yaml");
   if (!isThere(path)) return undefined;
-  const settings: unknown = parse(readText(path));
+  const { values } = readSettings(path, []);
   return chosen.map(({ path, value }) => {
-    const [section, key] = path.split(".") as [string, string];
-    const before = (settings as Record<string, Record<string, unknown>> | null)?.[section]?.[key];
+    const before = valueAt(values, path.split("."));
     return { path, value: typeof before === "number" ? before : value };
   });
 }

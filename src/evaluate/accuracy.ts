@@ -9,7 +9,8 @@ import {
   countFailures,
   type Question,
 } from "../generate/answer.ts";
-import { createGenerator } from "../generate/generate.ts";
+import { capacityOf, createGenerator } from "../generate/generate.ts";
+import type { GeneratorSize } from "../model/footprint.ts";
 import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
 import { meanLogs } from "../reward/logs.ts";
@@ -35,6 +36,14 @@ export interface Evaluator {
   /** @throws UserError when the sandbox, not the programs, failed too often */
   evaluate(questions: readonly Question[]): Promise<Answer[]>;
   dispose(): void;
+}
+
+/** What an evaluator holds of responses in the making. */
+export function evaluatorSize(
+  maxPromptTokens: number,
+  { slots, maxNewTokens, kvCacheDtype }: EvaluationOptions,
+): GeneratorSize {
+  return { slots, capacity: capacityOf(maxPromptTokens + maxNewTokens), kvCacheDtype };
 }
 
 /** An evaluator of a model's current weights. */

@@ -1,5 +1,6 @@
 // What goes silently wrong in reinforcement learning, said aloud.
 import type { ReftConfig } from "../config.ts";
+import { createStreaks } from "./streaks.ts";
 
 /** What the alarms look at, one per step. */
 export interface StepSigns {
@@ -110,16 +111,17 @@ export function createAlarms(
       text: "ppo.dynamicSampling.maxRounds is reached, or all questions are asked, before enough of them have responses that score differently; the updates learn from those that have: raise it or rollout.samplesPerQuestion, or take other questions",
     },
   ];
-  const counts = new Map(watches.map(({ name }) => [name, before[name] ?? 0]));
+  const streaks = createStreaks(
+    watches.map(({ name }) => name),
+    before,
+  );
   return {
     after: (signs) =>
       watches.flatMap(({ name, steps, holds, figures, text }) => {
-        const count = holds(signs) ? counts.get(name)! + 1 : 0;
-        counts.set(name, count);
-        if (count !== steps) return [];
+        if (streaks.count(name, holds(signs)) !== steps) return [];
         const message = steps > 1 ? `for ${steps} steps, ${text}` : text;
         return [{ name, figures: figures(signs), message }];
       }),
-    counts: () => Object.fromEntries(counts),
+    counts: streaks.counts,
   };
 }

@@ -1,6 +1,7 @@
 // When a policy has collapsed: it earns nothing, says always the same, has left its reference or no longer answers, for several steps.
 import type { ReftConfig } from "../config.ts";
 import type { StepSigns } from "./alarms.ts";
+import { createStreaks } from "./streaks.ts";
 
 /** One sign of it, by the figure of metrics.jsonl that shows it. */
 interface Sign {
@@ -64,14 +65,13 @@ export function createCollapseWatch(
     },
   ];
   const nameOf = ({ figure }: Sign) => `collapse: ${figure}`;
-  const counts = new Map(watched.map((sign) => [nameOf(sign), before[nameOf(sign)] ?? 0]));
+  const streaks = createStreaks(watched.map(nameOf), before);
   return {
     after(signs) {
       const found = watched.flatMap((sign) => {
         const value = sign.value(signs);
         const isBeyond = value !== undefined && sign.isBeyond(value, signs);
-        const count = isBeyond ? counts.get(nameOf(sign))! + 1 : 0;
-        counts.set(nameOf(sign), count);
+        const count = streaks.count(nameOf(sign), isBeyond);
         return isBeyond && count >= collapseSteps ? [{ ...sign, value, count }] : [];
       });
       if (!found.some(({ count }) => count === collapseSteps)) return undefined;
@@ -84,6 +84,6 @@ export function createCollapseWatch(
         message: `the policy has collapsed, for ${collapseSteps} steps: ${seen.join("; ")}`,
       };
     },
-    counts: () => Object.fromEntries(counts),
+    counts: streaks.counts,
   };
 }

@@ -8,6 +8,7 @@ import { choosePrompt } from "../data/promptChoice.ts";
 import { describePrompt, isSamePrompt, type TemplatePrompt } from "../data/templatePrompt.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
+import { evaluatorSize } from "../evaluate/accuracy.ts";
 import { prepareQuestions, type Question } from "../generate/answer.ts";
 import { capacityOf } from "../generate/generate.ts";
 import { adapterOf } from "../model/adapter.ts";
@@ -61,7 +62,7 @@ export function readReftStart(
   choice: RewardChoice,
   checkpointFolder?: string,
 ): ReftStart {
-  const { data, rollout, ppo, evaluation } = config;
+  const { data, rollout, evaluation } = config;
   const warmupFolder = resolveModelFolder(config.model.init);
   const folder = checkpointFolder ?? warmupFolder;
   const { config: model } = describeModel(folder);
@@ -87,13 +88,21 @@ export function readReftStart(
         `${data.maxPromptTokens} tokens, found ${questions.length}`,
     );
   }
-  const shared = describeModel(warmupFolder).adapter ? "adapter" : "none";
-  const beside = config.adapter ? shared : "weights";
-  const reference = ppo?.klCoefficient === 0 ? "none" : beside;
+  const reference = referenceOf(config, describeModel(warmupFolder).adapter !== undefined);
   return {
     ...{ warmupFolder, folder, model, tokenizer, prompt, format, train },
     ...{ questions, tooLong, dev, reference },
   };
+}
+
+/** What the reference takes beside the policy, whose frozen weights it shares where there is an adapter. */
+export function referenceOf(
+  { ppo, adapter }: ReftConfig,
+  hasWarmupAdapter: boolean,
+): Workload["reference"] {
+  if (ppo?.klCoefficient === 0) return "none";
+  if (!adapter) return "weights";
+  return hasWarmupAdapter ? "adapter" : "none";
 }
 
 /** How many steps a run takes which starts so. */
@@ -130,11 +139,7 @@ export function forecastReft(config: ReftConfig, sizes: ReftSizes): Forecast {
         capacity: capacityOf(longest + rollout.maxNewTokens),
         kvCacheDtype: rollout.kvCacheDtype,
       },
-      {
-        slots: evaluation.slots,
-        capacity: capacityOf(data.maxPromptTokens + evaluation.maxNewTokens),
-        kvCacheDtype: evaluation.kvCacheDtype,
-      },
+      evaluatorSize(data.maxPromptTokens, evaluation),
     ],
     guests: data.cotKind === "python" ? sandbox.workers : 0,
   });

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { linesOf } from "../data/jsonl.ts";
 import { parseName } from "../run/checkpointFiles.ts";
 import { type CompletionSet, type Result, results } from "./data.ts";
+import { readableJson } from "./lenient.ts";
 import { short } from "./thin.ts";
 
 /** A judged completion as training, `sample` and `evaluate` write it, and whatever else is in the line. */
@@ -104,7 +105,7 @@ function readSet(
     const count = results.map(() => 0);
     for (const line of linesOf(path)) {
       if (line.trim() === "") continue;
-      const completion = completionOf(line);
+      const completion = readableJson(line, completionSchema); // a crash may have cut it
       if (completion === undefined) {
         unreadable++;
         continue;
@@ -160,16 +161,6 @@ function places<T>() {
 /** Of each run of questions as many as the share says, the first one always. */
 function isKept(place: number, share: number): boolean {
   return place === 0 || Math.floor((place + 1) * share) > Math.floor(place * share);
-}
-
-/** A line that a crash has cut, or that is of another kind, is no completion. */
-function completionOf(line: string): Completion | undefined {
-  try {
-    return completionSchema.safeParse(JSON.parse(line)).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }
 
 function resultOf({ correct, outcome: { kind } }: Completion): Result {

@@ -5,11 +5,12 @@ import { z } from "zod";
 import { linesOf } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
 import { readablePointer, stepFolders } from "../run/checkpointFiles.ts";
-import { metricsIn } from "../run/metrics.ts";
+import { alarmsIn, metricsIn } from "../run/metrics.ts";
 import { settingsByPath } from "../run/run.ts";
 import { readSettings } from "../settings.ts";
 import type { Alarm, Axes, CheckpointMark, Curve, DataFile, RunData } from "./data.ts";
 import { figureOf } from "./figures.ts";
+import { readableJson } from "./lenient.ts";
 import { curveOf, short } from "./thin.ts";
 
 /** A line of metrics.jsonl. What is not finite is text there. */
@@ -87,15 +88,7 @@ const alarmSchema = z.looseObject({
 
 /** The values of the lines that are whole: a run may be writing the last one. */
 function jsonLines<T>(path: string, schema: z.ZodType<T>): T[] {
-  return [...linesOf(path)].flatMap((line) => {
-    try {
-      const { data } = schema.safeParse(JSON.parse(line));
-      return data === undefined ? [] : [data];
-    } catch (error) {
-      if (error instanceof SyntaxError) return [];
-      throw error;
-    }
-  });
+  return [...linesOf(path)].flatMap((line) => readableJson(line, schema) ?? []);
 }
 
 function axesOf(steps: readonly Step[], settings: Settings): Axes {
@@ -148,7 +141,7 @@ function numberOf(value: unknown): number | undefined {
 
 /** Older versions wrote none. */
 function alarmsOf(folder: string): Alarm[] {
-  const path = join(folder, "alarms.jsonl");
+  const path = alarmsIn(folder);
   if (!existsSync(path)) return [];
   return jsonLines(path, alarmSchema).map(({ step, name, message }) => ({ step, name, message }));
 }
@@ -182,11 +175,6 @@ function dataOf(settings: Settings): DataFile[] {
 function rowsOf(path: string): number | null {
   const manifest = join(dirname(path), "manifest.json");
   if (!existsSync(manifest)) return null;
-  try {
-    const { data } = manifestSchema.safeParse(JSON.parse(readFileSync(manifest, "utf8")));
-    return data?.files[basename(path)]?.rows ?? null;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
-  }
+  const data = readableJson(readFileSync(manifest, "utf8"), manifestSchema);
+  return data?.files[basename(path)]?.rows ?? null;
 }

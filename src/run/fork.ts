@@ -7,6 +7,7 @@ import { show, UserError } from "../errors.ts";
 import { adapterOf } from "../model/adapter.ts";
 import { readClassifierConfig } from "../model/classifier.ts";
 import { checkHoldsModel } from "../model/model.ts";
+import { shellFlags } from "../terminal.ts";
 import {
   type Checkpoint,
   type CheckpointOwner,
@@ -144,16 +145,10 @@ export function wayBack({ folder, config }: CheckpointOwner, step: number): stri
     output: `${folder}-from-${from.step}`,
     set: `optimizer.learningRate=${config.optimizer.learningRate / 2}`,
   };
-  const typed = Object.entries(flags).map(([name, value]) => `--${name} ${shellWord(value)}`);
   return (
     `Step ${from.step} is the newest checkpoint from before it; from there with ${lower}: ` +
-    `npx train-${config.stage} ${typed.join(" ")}`
+    `npx train-${config.stage} ${shellFlags(flags)}`
   );
-}
-
-/** A word as a shell reads it. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** @throws UserError when a run that goes on did not begin where it is said to have begun */

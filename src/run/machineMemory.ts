@@ -10,12 +10,21 @@ export interface MachineMemory {
   readonly where: "machine" | "container";
 }
 
-export function machineMemory(): MachineMemory {
-  const limit = process.constrainedMemory(); // of the control group; 0 or more than the machine has where there is none
-  const isContainer = limit > 0 && limit < totalmem();
+/** @param limit of the control group; 0, or more than the machine has, where there is none */
+export function machineMemory(
+  free = process.availableMemory(),
+  limit = process.constrainedMemory(),
+  machine = totalmem(),
+): MachineMemory {
+  const isContainer = limit > 0 && limit < machine;
   return {
-    total: isContainer ? limit : totalmem(),
-    free: process.availableMemory(),
+    total: isContainer ? limit : machine,
+    free,
     where: isContainer ? "container" : "machine",
   };
+}
+
+/** Bytes to read, in 10^9. */
+export function gigabytes(bytes: number, digits = 1): string {
+  return `${(bytes / 1e9).toFixed(digits)} GB`;
 }

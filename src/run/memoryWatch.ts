@@ -1,7 +1,7 @@
 // Holds a run's memory against its forecast: a warning before it begins, and a word at its end where the forecast was wrong.
 import { say } from "../terminal.ts";
 import type { Forecast } from "./forecast.ts";
-import { machineMemory } from "./machineMemory.ts";
+import { gigabytes, machineMemory } from "./machineMemory.ts";
 
 /** How far the peak may be from the forecast before it is said. */
 const tolerance = 0.1;
@@ -20,7 +20,6 @@ export function peakMegabytes(): number {
 /** Begins to watch a run, before its weights are loaded; warns where it will not fit. */
 export function watchMemory({ bytes, guests, parts, isOnGpu }: Forecast): MemoryWatch {
   const { total, where } = machineMemory();
-  const gigabytes = (count: number) => `${(count / 1e9).toFixed(1)} GB`;
   if (!isOnGpu && bytes + guests > total)
     say(
       `warning: this run will take about ${gigabytes(bytes + guests)} of memory, but the ${where} has ${gigabytes(total)}: ` +

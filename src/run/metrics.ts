@@ -189,7 +189,7 @@ export function metricsIn(runFolder: string): string {
   return join(runFolder, "metrics.jsonl");
 }
 
-function alarmsIn(runFolder: string): string {
+export function alarmsIn(runFolder: string): string {
   return join(runFolder, "alarms.jsonl");
 }
 

@@ -15,8 +15,8 @@ import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import { loadTokenizer, type Tokenizer, trainTokenizer } from "../data/tokenizer.ts";
 import { withoutGenerationConfig } from "../data/tokenizerFiles.ts";
 import { UserError } from "../errors.ts";
+import { evaluatorSize } from "../evaluate/accuracy.ts";
 import { prepareQuestions, type Question } from "../generate/answer.ts";
-import { capacityOf } from "../generate/generate.ts";
 import { adapterOf } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { plainLlama } from "../model/families.ts";
@@ -97,13 +97,7 @@ export function forecastSft(config: SftConfig, start: SftSizes): Forecast {
     classes: model.vocabSize,
     training: { batches: sizesOf(batches.flat()), recompute, logitsCopies: 2 },
     scored: [],
-    generators: [
-      {
-        slots: evaluation.slots,
-        capacity: capacityOf(data.maxPromptTokens + evaluation.maxNewTokens),
-        kvCacheDtype: evaluation.kvCacheDtype,
-      },
-    ],
+    generators: [evaluatorSize(data.maxPromptTokens, evaluation)],
     guests: data.cotKind === "python" ? sandbox.workers : 0,
   });
 }

@@ -58,11 +58,16 @@ export interface Asking extends Answering {
   readonly rewards: LoadedRewards;
 }
 
+/** @throws UserError for a number that must be another */
+export function checkCounts({ questions = 1, maxNewTokens = 1, slots }: AskingArguments): void {
+  checkCount("questions", questions);
+  checkCount("maxNewTokens", maxNewTokens);
+  checkCount("slots", slots);
+}
+
 /** @throws UserError for bad flags, a model, data or reward that cannot be read, or questions that leave no room for an answer */
 export function openAsking(args: AskingArguments): Asking {
-  checkCount("questions", args.questions ?? 1);
-  checkCount("maxNewTokens", args.maxNewTokens ?? 1);
-  checkCount("slots", args.slots);
+  checkCounts(args);
   usePrecision(args.precision);
   const folder = resolveModelFolder(args.model);
   const cotKind = formOf(folder, args);

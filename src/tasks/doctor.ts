@@ -1,7 +1,7 @@
 // Looks whether all that training needs is there and works, from the processor to a training from end to end.
 import { spawnSync } from "node:child_process";
 import { readFileSync, statfsSync } from "node:fs";
-import { cpus, homedir, loadavg, tmpdir, totalmem } from "node:os";
+import { cpus, homedir, loadavg, tmpdir } from "node:os";
 import { resolve } from "node:path";
 import { generateProblems } from "../data/datasets/generated.ts";
 import { trainTokenizer } from "../data/tokenizer.ts";
@@ -9,6 +9,7 @@ import { roundsProductsToBf16 } from "../engine/products.ts";
 import { lacksGpu, native, usesNativeOps } from "../engine/tf.ts";
 import { asUserError, messageOf } from "../errors.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
+import { gigabytes, type MachineMemory, machineMemory } from "../run/machineMemory.ts";
 import {
   allowedProcessors,
   type Instructions,
@@ -46,7 +47,7 @@ const checks: Readonly<Record<string, Check>> = {
   processor: checkProcessor,
   threads: () => describeThreads(threadsHere()),
   GPU: checkGpu,
-  memory: () => describeMemory(process.availableMemory(), process.constrainedMemory(), totalmem()),
+  memory: () => describeMemory(machineMemory()),
   disk: checkDisk,
   tokenizer: checkTokenizer,
   sandbox: checkSandbox,
@@ -178,12 +179,9 @@ export function describeGpu(gpus: string, isUsed: boolean, isWanted: boolean): O
   return ok("none; the CPU computes");
 }
 
-const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-
-/** @param limit of the container, 0 or huge where there is none */
-export function describeMemory(free: number, limit: number, machine: number): Observation {
-  const isLimited = limit > 0 && limit < machine;
-  const all = isLimited ? `${gigabytes(limit)} that the container may have` : gigabytes(machine);
+export function describeMemory({ free, total, where }: MachineMemory): Observation {
+  const ofContainer = where === "container" ? " that the container may have" : "";
+  const all = `${gigabytes(total)}${ofContainer}`;
   const found = `${gigabytes(free)} free of ${all}`;
   if (free >= 2e9) return ok(found);
   return warning(found, "end what else takes memory; docs/memory.md says what a model needs");

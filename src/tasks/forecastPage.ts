@@ -1,6 +1,6 @@
 // A forecast as a page to read: what of memory and disk a task will take, whether that is there, and what to lower where it is not.
 import type { Forecast } from "../run/forecast.ts";
-import type { MachineMemory } from "../run/machineMemory.ts";
+import { gigabytes as inGigabytes, type MachineMemory } from "../run/machineMemory.ts";
 
 /** A setting that would take less, and what it would save, in bytes. */
 export interface Saving {
@@ -52,8 +52,9 @@ export function describeFit(
   ];
 }
 
+/** With a digit more below one. */
 export function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(bytes < 0.995e9 ? 2 : 1)} GB`;
+  return inGigabytes(bytes, bytes < 0.995e9 ? 2 : 1);
 }
 
 function table(rows: readonly (readonly [string, number])[]): string[] {

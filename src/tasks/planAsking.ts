@@ -14,7 +14,7 @@ import { machineMemory } from "../run/machineMemory.ts";
 import { readAnswerFormat, tokenizerFolderOf } from "../run/modelFolder.ts";
 import { answerFormat, formOf } from "./answering.ts";
 import { answerLength } from "./answerLength.ts";
-import type { AskingArguments } from "./asking.ts";
+import { type AskingArguments, checkCounts } from "./asking.ts";
 import { checkCount } from "./count.ts";
 import { describeFit, describeForecast, gigabytes } from "./forecastPage.ts";
 import { answersBytes, enoughSlots, largestThat } from "./plan.ts";
@@ -31,9 +31,7 @@ interface AskingPlan {
 
 /** Reads the questions, but no weights. @throws UserError as openAsking does */
 function planAsking(args: PlannedAsking): AskingPlan {
-  checkCount("questions", args.questions ?? 1);
-  checkCount("maxNewTokens", args.maxNewTokens ?? 1);
-  checkCount("slots", args.slots);
+  checkCounts(args);
   checkCount("samples", args.samples ?? 1);
   const folder = resolveModelFolder(args.model);
   const gold = goldKind(formOf(folder, args), args.reward);

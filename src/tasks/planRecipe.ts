@@ -6,7 +6,7 @@ import type { Sequence } from "../data/batch.ts";
 import { capacityOf } from "../generate/generate.ts";
 import { adapterOf } from "../model/adapter.ts";
 import { describeModel } from "../model/model.ts";
-import { forecastReft } from "../ppo/start.ts";
+import { forecastReft, referenceOf } from "../ppo/start.ts";
 import { loadRecipe, loadStages } from "../recipe/config.ts";
 import { forecastRerank } from "../rerank/start.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
@@ -34,7 +34,6 @@ export function describeRecipe(
   const { init, scratch } = warmup.model;
   const described = init === undefined ? undefined : describeModel(resolveModelFolder(init));
   const model = described?.config ?? scratchShape(scratch!);
-  const kept = reft.adapter ? (warmup.adapter ? "adapter" : "none") : "weights";
   const ofSft = (config: typeof sft) => {
     const { maxPromptTokens, maxCompletionTokens } = config.data;
     const sequences = longest(config.training.batchSize, maxPromptTokens, maxCompletionTokens);
@@ -61,7 +60,7 @@ export function describeRecipe(
       "reft",
       forecastReft(reft, {
         model,
-        reference: reft.ppo?.klCoefficient === 0 ? "none" : kept,
+        reference: referenceOf(reft, warmup.adapter !== undefined),
         questions: longest(reft.rollout.questionsPerStep, reft.data.maxPromptTokens, 1).map(
           ({ prompt }) => ({ prompt: { tokens: prompt } }),
         ),

@@ -13,7 +13,8 @@ import { runFile } from "../support/runFile.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { tinySft, writeTinyData } from "../support/tiny.ts";
 
-vi.mock("../../src/run/machineMemory.ts", () => ({
+vi.mock("../../src/run/machineMemory.ts", async (original) => ({
+  ...(await original<object>()),
   machineMemory: () => ({ total: 8e9, free: 6e9, where: "container" }),
 }));
 

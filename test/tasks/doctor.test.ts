@@ -4,6 +4,7 @@ import { homedir, tmpdir } from "node:os";
 import { describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
 import { UserError } from "../../src/errors.ts";
+import { machineMemory } from "../../src/run/machineMemory.ts";
 import {
   describeDisk,
   describeGpu,
@@ -120,9 +121,12 @@ describe("says what to do", () => {
   });
 
   test("about memory and disk", () => {
-    expect(describeMemory(8e9, 0, 16e9)).toEqual({ state: "ok", found: "8.0 GB free of 16.0 GB" });
-    expect(describeMemory(1e9, 2 ** 64, 16e9)).toMatchObject({ state: "warning" });
-    expect(describeMemory(3e9, 4e9, 16e9).found).toBe(
+    expect(describeMemory(machineMemory(8e9, 0, 16e9))).toEqual({
+      state: "ok",
+      found: "8.0 GB free of 16.0 GB",
+    });
+    expect(describeMemory(machineMemory(1e9, 2 ** 64, 16e9))).toMatchObject({ state: "warning" });
+    expect(describeMemory(machineMemory(3e9, 4e9, 16e9)).found).toBe(
       "3.0 GB free of 4.0 GB that the container may have",
     );
     expect(describeDisk(1e11, 1e11).state).toBe("ok");
