@@ -9,21 +9,22 @@ export default defineConfig({
   test: {
     ...whole.test,
     include: [
-      "test/{config,rng,settingsSchema}.test.ts",
+      "test/{config,progress,rng,settingsSchema}.test.ts",
       "test/data/**/*.test.ts",
       "test/evaluate/*.test.ts",
+      "test/formats/*.test.ts",
       "test/generate/slots.test.ts",
-      "test/model/{config,configKeys,finite,gguf,halfFloats,safetensors}.test.ts",
+      "test/model/{config,configKeys,finite}.test.ts",
+      "test/models/{ggufTokenizer,tokenizerToGguf}.test.ts",
       "test/ppo/{advantages,alarms,collapse,dynamicSampling,rewards,summary}.test.ts",
       "test/recipe/config.test.ts",
       "test/report/{completions,figures,page,read,serve,thin}.test.ts",
       "test/rerank/{calibration,input}.test.ts",
       "test/reward/*.test.ts",
-      "test/run/{inputs,progress,resume}.test.ts",
+      "test/run/{inputs,resume}.test.ts",
       "test/tasks/machine.test.ts",
     ],
     exclude: [
-      "test/data/batch.test.ts", // packs with TensorFlow
       "test/data/tokenizer/differential.test.ts", // 12 s of processor time
       "test/reward/programs.test.ts", // starts the sandbox
     ],

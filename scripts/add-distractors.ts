@@ -5,12 +5,12 @@
 // Writes train.jsonl and dev.jsonl with the questions, programs and answers, and answers.jsonl with the training questions and answers alone.
 import { join } from "node:path";
 import { type Example, readExamples } from "../src/data/examples.ts";
-import { writeJsonl } from "../src/data/jsonl.ts";
 import { programPrefix, withQuestion } from "../src/data/prompt.ts";
 import { UserError } from "../src/errors.ts";
+import { nodeDisk } from "../src/formats/disk.ts";
+import { writeFreshFolder } from "../src/formats/freshFolder.ts";
+import { writeJsonl } from "../src/formats/jsonl.ts";
 import { Rng } from "../src/rng.ts";
-import { nodeDisk } from "../src/run/disk.ts";
-import { writeFreshFolder } from "../src/run/freshFolder.ts";
 import { addDistractor, distractorsOf, hasUnneededNumber } from "./distractors.ts";
 import { countFrom, readOptions, runScript } from "./script.ts";
 

@@ -4,9 +4,10 @@ import { cpus } from "node:os";
 import { readExamples } from "../src/data/examples.ts";
 import { prepareQuestions } from "../src/generate/answer.ts";
 import { createGenerator, type Generator, type Prompt } from "../src/generate/generate.ts";
+import { endTokens } from "../src/model/ending.ts";
+import { loadModelFolder, readAnswerFormat } from "../src/models/modelFolder.ts";
 import { Rng } from "../src/rng.ts";
 import { resolveModelFolder } from "../src/run/checkpoint.ts";
-import { endTokens, loadModelFolder, readAnswerFormat } from "../src/run/modelFolder.ts";
 
 const [modelPath, dataPath, samplesText = "100", roundsText = "5"] = process.argv.slice(2);
 if (modelPath === undefined || dataPath === undefined) {

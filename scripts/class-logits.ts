@@ -1,7 +1,7 @@
 // The logits of wrong and right that a classifier has here for given sequences: check_export.py's side of this project.
 // Run: npx tsx scripts/class-logits.ts --model CLASSIFIER --input sequences.jsonl --output logits.jsonl
 import { z } from "zod";
-import { readJsonl, writeJsonl } from "../src/data/jsonl.ts";
+import { readJsonl, writeJsonl } from "../src/formats/jsonl.ts";
 import {
   createClassifierScorer,
   disposeClassifier,

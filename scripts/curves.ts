@@ -3,9 +3,9 @@
 // One row per run and measured step on standard output.
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { readJsonl, writeFileAtomically } from "../src/data/jsonl.ts";
 import { UserError } from "../src/errors.ts";
 import { markdownTable, percent } from "../src/evaluate/tables.ts";
+import { readJsonl, writeFileAtomically } from "../src/formats/jsonl.ts";
 import { readSettings } from "../src/settings.ts";
 import { type Curve, curvesPicture } from "./curvesPicture.ts";
 import { readOptions, runScript } from "./script.ts";

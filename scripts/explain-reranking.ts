@@ -4,9 +4,9 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { readJsonl } from "../src/data/jsonl.ts";
 import { UserError } from "../src/errors.ts";
 import { markdownTable } from "../src/evaluate/tables.ts";
+import { readJsonl } from "../src/formats/jsonl.ts";
 import { median } from "./bench/report.ts";
 import { readOptions, runScript } from "./script.ts";
 

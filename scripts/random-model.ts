@@ -4,13 +4,13 @@
 // because drawing 6.7 billion would take many minutes. Norms are 1.
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { jsonText } from "../src/data/jsonl.ts";
 import { UserError } from "../src/errors.ts";
 import { makeFolder } from "../src/folders.ts";
+import { float32ToBfloat16 } from "../src/formats/halfFloats.ts";
+import { jsonText } from "../src/formats/jsonl.ts";
+import { writeSafetensors } from "../src/formats/safetensors.ts";
 import { readModelConfig, toHuggingFaceConfig } from "../src/model/config.ts";
-import { float32ToBfloat16 } from "../src/model/halfFloats.ts";
 import { parameterShapes, shardName, shardsOf } from "../src/model/model.ts";
-import { writeSafetensors } from "../src/model/safetensors.ts";
 import { Rng } from "../src/rng.ts";
 import { countFrom, readOptions, runScript } from "./script.ts";
 

@@ -11,6 +11,8 @@ import type {
 } from "./config.ts";
 import type { JsonValue } from "./data/json.ts";
 import type { ProgramPrefix } from "./data/prompt.ts";
+import type { ExportReport } from "./models/export.ts";
+import type { GgufExportReport } from "./models/exportGguf.ts";
 import { type Observer, observed } from "./observer.ts";
 import * as reft from "./ppo/train.ts";
 import * as rerank from "./rerank/train.ts";
@@ -19,8 +21,6 @@ import type { Outcome } from "./reward/outcome.ts";
 import type { SamplesSummary } from "./reward/samples.ts";
 import type { SandboxOptions } from "./reward/sandbox/sandbox.ts";
 import type { AnswerForm } from "./rewardConfig.ts";
-import type { ExportReport } from "./run/export.ts";
-import type { GgufExportReport } from "./run/exportGguf.ts";
 import type { ForkOptions } from "./run/fork.ts";
 import * as sft from "./sft/train.ts";
 import * as asking from "./tasks/ask.ts";

@@ -1,5 +1,5 @@
 // What a piece of work needs at the least: the arithmetic of its matrix products, which no packing or caching saves.
-import type { Sequence } from "../../src/data/batch.ts";
+import type { Sequence } from "../../src/model/batch.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import type { Kind } from "./workloads.ts";
 

@@ -4,8 +4,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { adapterTargets } from "../../src/config.ts";
-import { jsonText } from "../../src/data/jsonl.ts";
 import { makeFolder } from "../../src/folders.ts";
+import { jsonText } from "../../src/formats/jsonl.ts";
 import { createAdapter } from "../../src/model/adapter.ts";
 import { createClassifier, saveClassifier } from "../../src/model/classifier.ts";
 import { toHuggingFaceConfig } from "../../src/model/config.ts";
@@ -16,7 +16,7 @@ import {
   saveVariables,
   saveWeights,
 } from "../../src/model/model.ts";
-import { createValueHead } from "../../src/model/score.ts";
+import { createValueHead } from "../../src/model/valueHead.ts";
 import { Rng } from "../../src/rng.ts";
 import { type ModelName, modelConfig } from "./workloads.ts";
 

@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Precision } from "../../src/config.ts";
-import { writeFileAtomically } from "../../src/data/jsonl.ts";
 import { markdownTable } from "../../src/evaluate/tables.ts";
+import { writeFileAtomically } from "../../src/formats/jsonl.ts";
 import type { Check } from "./agreement.ts";
 import type { Machine } from "./machine.ts";
 import { type ModelName, type Variant, type Work, works } from "./workloads.ts";

@@ -4,9 +4,9 @@
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { Sequence } from "../../src/data/batch.ts";
-import { writeFileAtomically } from "../../src/data/jsonl.ts";
 import { markdownTable } from "../../src/evaluate/tables.ts";
+import { writeFileAtomically } from "../../src/formats/jsonl.ts";
+import type { Sequence } from "../../src/model/batch.ts";
 import { parameterCount } from "../../src/model/model.ts";
 import { countFrom, readOptions, runScript } from "../script.ts";
 import { chosen, modelFolder, root, startOurs, writeJob } from "./common.ts";

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Precision } from "../../src/config.ts";
-import type { Sequence } from "../../src/data/batch.ts";
+import type { Sequence } from "../../src/model/batch.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { plainLlama } from "../../src/model/families.ts";
 import { Rng } from "../../src/rng.ts";

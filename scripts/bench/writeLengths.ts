@@ -2,9 +2,9 @@
 //   npx tsx scripts/bench/writeLengths.ts FOLDER-OF-SVAMP FOLDER-OF-THE-TOKENIZER
 import { join } from "node:path";
 import { readSvamp } from "../../src/data/datasets/svamp.ts";
-import { writeFileAtomically } from "../../src/data/jsonl.ts";
 import { encodeExample, findSamplingFormat, samplingPrompt } from "../../src/data/prompt.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
+import { writeFileAtomically } from "../../src/formats/jsonl.ts";
 import { Rng } from "../../src/rng.ts";
 
 /** Examples kept: 8 batches of 32. */

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import type { SftConfig } from "../../src/config.ts";
 import { type Example, readExamples } from "../../src/data/examples.ts";
-import { writeJsonl } from "../../src/data/jsonl.ts";
 import { programPrefix } from "../../src/data/prompt.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
+import { writeJsonl } from "../../src/formats/jsonl.ts";
 import { resolveModelFolder } from "../../src/run/checkpoint.ts";
 
 /** What a stand-in is made of. */

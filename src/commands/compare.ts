@@ -1,9 +1,9 @@
 // `reft compare`: prints the comparison of two evaluations, and writes its figures.
 import { dirname } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
-import { jsonText, writeFileAtomically } from "../data/jsonl.ts";
 import { fitTables } from "../evaluate/fitTables.ts";
 import { tryFolder } from "../folders.ts";
+import { jsonText, writeFileAtomically } from "../formats/jsonl.ts";
 import { compare, comparisonTable } from "../tasks/compare.ts";
 import { columnsOf, print } from "../terminal.ts";
 

@@ -2,7 +2,7 @@
 import { basename, join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { UserError } from "../errors.ts";
-import { percent } from "../run/progress.ts";
+import { percent } from "../progress.ts";
 import { exportCheckpoint, exportCheckpointAsGguf } from "../tasks/exportModel.ts";
 import { print } from "../terminal.ts";
 import { fromProject, projectModels } from "./project.ts";

@@ -1,6 +1,6 @@
 // `reft sample`: writes many answers to each question, and prints how many of them are right.
 import type { CommandModule, InferredOptionTypes } from "yargs";
-import { percent } from "../run/progress.ts";
+import { percent } from "../progress.ts";
 import { describeAsking } from "../tasks/planAsking.ts";
 import { sample } from "../tasks/sample.ts";
 import { print } from "../terminal.ts";

@@ -1,9 +1,9 @@
 // The project's own form of a data set: one JSON object per line, checked as it is read.
 import { z } from "zod";
 import { show, UserError } from "../errors.ts";
+import { readJsonl } from "../formats/jsonl.ts";
 import { readAnswer } from "./answer.ts";
 import type { JsonValue } from "./json.ts";
-import { readJsonl } from "./jsonl.ts";
 
 /** Nothing that can be seen: spaces, line ends, characters without width. */
 export const isBlank = (text: string) => /^[\s\p{Cf}]*$/u.test(text);

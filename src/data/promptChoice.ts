@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { z } from "zod";
 import type { PromptSetting } from "../config.ts";
 import { show, UserError } from "../errors.ts";
-import { checkValue, readText, withoutByteOrderMark } from "./jsonl.ts";
+import { checkValue, readText, withoutByteOrderMark } from "../formats/jsonl.ts";
 import { checkTemplate, type TemplatePrompt } from "./templatePrompt.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { configName, type TokenizerFiles } from "./tokenizerFiles.ts";

@@ -3,8 +3,8 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { show, UserError } from "../errors.ts";
+import { checkValue, parseJson, readText } from "../formats/jsonl.ts";
 import { trainBpe } from "./bpe.ts";
-import { checkValue, parseJson, readText } from "./jsonl.ts";
 import type { Span } from "./tokenizer/addedTokens.ts";
 import { createPipeline } from "./tokenizer/pipeline.ts";
 import {

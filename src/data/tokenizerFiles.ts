@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isThere } from "../folders.ts";
-import { jsonText, reading, writeFileAtomically } from "./jsonl.ts";
+import { jsonText, reading, writeFileAtomically } from "../formats/jsonl.ts";
 
 /** What makes up a tokenizer. */
 export interface TokenizerFiles {

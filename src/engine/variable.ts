@@ -1,4 +1,5 @@
 // Variables that live in TensorFlow, so that a compiled step changes them in place.
+import type { FilePlace } from "../formats/fileAccess.ts";
 import {
   attribute,
   BFLOAT16,
@@ -18,13 +19,6 @@ const registered = new Map<number, Variable>();
 /** The variable behind a resource handle, for the tracer. */
 export function variableOfHandle(handle: number): Variable | undefined {
   return registered.get(handle);
-}
-
-/** Numbers of bf16 as they stand in a file, row-major. */
-export interface FilePlace {
-  readonly path: string;
-  /** Offset of the first byte. */
-  readonly begin: number;
 }
 
 /**

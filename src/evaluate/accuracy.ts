@@ -10,14 +10,14 @@ import {
   type Question,
 } from "../generate/answer.ts";
 import { capacityOf, createGenerator } from "../generate/generate.ts";
+import { endTokens } from "../model/ending.ts";
 import type { GeneratorSize } from "../model/footprint.ts";
 import type { Model } from "../model/model.ts";
+import { doing, percent } from "../progress.ts";
 import type { Judge } from "../reward/judge.ts";
 import { meanLogs } from "../reward/logs.ts";
 import { Rng } from "../rng.ts";
 import { writeSamples } from "../run/metrics.ts";
-import { endTokens } from "../run/modelFolder.ts";
-import { doing, percent } from "../run/progress.ts";
 import type { Run } from "../run/run.ts";
 import type { Measurement } from "../run/steps.ts";
 import { columnsOf, say } from "../terminal.ts";

@@ -3,8 +3,8 @@
 import type { Example } from "../data/examples.ts";
 import type { JsonValue } from "../data/json.ts";
 import { show, UserError } from "../errors.ts";
+import { createProgress, type Progress } from "../progress.ts";
 import type { Judge, Verdict } from "../reward/judge.ts";
-import { createProgress, type Progress } from "../run/progress.ts";
 import { say } from "../terminal.ts";
 
 /** Above this share the fault is not in single rows: answers or chains of thought have another form than the settings say. */

@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
+import { UserError } from "../errors.ts";
 import {
   jsonText,
   parseJson,
@@ -9,8 +10,7 @@ import {
   readText,
   writeFileAtomically,
   writeJsonl,
-} from "../data/jsonl.ts";
-import { UserError } from "../errors.ts";
+} from "../formats/jsonl.ts";
 import { accuracyPicture } from "./picture.ts";
 import type { QuestionShares } from "./pools.ts";
 import { curvesOf, type Metrics, summariseShares } from "./summary.ts";

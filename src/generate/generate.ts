@@ -8,10 +8,10 @@
 // Sequences with one prompt, the same array, share its keys and values: they stay in a slot when a sequence ends, so the next
 // sample of this prompt begins there at once or copies them, and the prompt is read once for all of its samples.
 import type { KvCacheDtype } from "../config.ts";
-import { bucketSize } from "../data/batch.ts";
 import { type Compiled, compile } from "../engine/compile.ts";
 import { type Tensor, tf } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
+import { bucketSize } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Rng } from "../rng.ts";
 import { nothing, planSlots, type Tokens } from "./slots.ts";

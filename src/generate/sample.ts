@@ -1,7 +1,7 @@
 // Many answers to each question at temperature 1, judged and written as they come, resumable.
 import type { KvCacheDtype } from "../config.ts";
-import { type Manifest, openBlockFile } from "../data/blockFile.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { type Manifest, openBlockFile } from "../formats/blockFile.ts";
 import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
 import { isSample, type Sample } from "../reward/samples.ts";

@@ -3,14 +3,14 @@
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { z } from "zod";
 import { type AdapterConfig, adapterTargets } from "../config.ts";
-import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { Variable } from "../engine/variable.ts";
 import { show, UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
+import { jsonText, parseJson, readText, writeFileAtomically } from "../formats/jsonl.ts";
+import { openSafetensors } from "../formats/safetensors.ts";
+import { quote, weightName } from "../formats/safetensorsHeader.ts";
 import type { Rng } from "../rng.ts";
 import { checkFinite } from "./finite.ts";
-import { openSafetensors } from "./safetensors.ts";
-import { quote, weightName } from "./safetensorsHeader.ts";
 
 export type AdapterTarget = (typeof adapterTargets)[number];
 

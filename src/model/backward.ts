@@ -1,9 +1,11 @@
 // Loss and gradients of one global batch, microbatch by microbatch: what every stage that learns by cross-entropy shares.
-import { type PackedBatch, packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
+
 import { compileNamed } from "../engine/compile.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
+import { type PackedBatch, packSequences, type Sequence, splitByTokens } from "./batch.ts";
+import { crossEntropy } from "./loss.ts";
 import { type Model, trainedVariables } from "./model.ts";
 import { type BatchTensors, batchTensors, predictingStates, responseLogprobs } from "./score.ts";
 import { readWeights, type Weights } from "./weights.ts";
@@ -29,16 +31,6 @@ export interface BackwardOptions {
 export interface WeightedBatch extends BatchTensors {
   /** [predictions] 1 / (predictions of the global batch); 0 for padding. */
   readonly predictionWeights: Tensor;
-}
-
-/**
- * Cross-entropy: -sum(weight · logprob).
- *
- * @param logprobs [predictions] of what should have been predicted
- * @param weights [predictions] 1 / (predictions of the global batch), 0 for padding; so microbatches simply add up
- */
-export function crossEntropy(logprobs: Tensor, weights: Tensor): Tensor {
-  return tf.neg(tf.sum(tf.mul(logprobs, weights)));
 }
 
 /**

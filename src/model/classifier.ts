@@ -2,13 +2,13 @@
 // LlamaForSequenceClassification and its like. Label 0 is wrong, label 1 is right.
 import { join } from "node:path";
 import { z } from "zod";
-import { packClasses, type Sequence, splitByTokens, withClass } from "../data/batch.ts";
-import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { compileNamed } from "../engine/compile.ts";
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import { UserError } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
+import { jsonText, parseJson, readText, writeFileAtomically } from "../formats/jsonl.ts";
+import type { FloatDtype } from "../formats/safetensorsHeader.ts";
 import { Rng } from "../rng.ts";
 import {
   type AdapterFolder,
@@ -18,6 +18,7 @@ import {
   readAdapterFolder,
   writeAdapterConfig,
 } from "./adapter.ts";
+import { packClasses, type Sequence, splitByTokens, withClass } from "./batch.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { families } from "./families.ts";
 import {
@@ -30,7 +31,6 @@ import {
   saveVariables,
   withEndIds,
 } from "./model.ts";
-import type { FloatDtype } from "./safetensorsHeader.ts";
 import { type BatchTensors, batchTensors, predictingStates } from "./score.ts";
 import { readWeights, type Weights } from "./weights.ts";
 

@@ -3,15 +3,15 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { parseJson, readText, withoutByteOrderMark } from "../data/jsonl.ts";
 import { firstOf, messageOf, show, UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
+import { parseJson, readText, withoutByteOrderMark } from "../formats/jsonl.ts";
+import type { FloatDtype } from "../formats/safetensorsHeader.ts";
 import { findMistakes, valueAt } from "../settings.ts";
 import { describeActiveKeys } from "./configKeys.ts";
 import { families, type ModelType, modelTypes } from "./families.ts";
 import { describeOtherKind, refuseAdapters } from "./folderKind.ts";
 import { type RopeScaling, readRope, ropeKeys, writeScaling } from "./ropeSettings.ts";
-import type { FloatDtype } from "./safetensorsHeader.ts";
 import type { SlidingWindow } from "./slidingWindow.ts";
 
 export interface ModelConfig {

@@ -2,7 +2,7 @@
 // transformers ignores many of them in a LLaMA, but a file has them because some tool does not.
 // docs/models.md has every key with its reason; a test holds it against this list and against transformers.
 import { show } from "../errors.ts";
-import { quote } from "./safetensorsHeader.ts";
+import { quote } from "../formats/safetensorsHeader.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
-import { inPython, quote } from "./safetensorsHeader.ts";
+import { inPython, quote } from "../formats/safetensorsHeader.ts";
 
 /** By a pattern of the names in a folder: what it is and what to do. The first that fits counts. */
 const kinds: readonly (readonly [RegExp, (name: string) => string])[] = [

@@ -3,11 +3,19 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { jsonText, parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { usesNativeOps } from "../engine/tf.ts";
-import { type FilePlace, Variable } from "../engine/variable.ts";
+import { Variable } from "../engine/variable.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
+import type { FilePlace } from "../formats/fileAccess.ts";
+import { jsonText, parseJson, readText, writeFileAtomically } from "../formats/jsonl.ts";
+import {
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../formats/safetensors.ts";
+import { byteLengthOf, type FloatDtype, weightName } from "../formats/safetensorsHeader.ts";
 import type { Rng } from "../rng.ts";
 import {
   type Adapter,
@@ -23,13 +31,6 @@ import { type ModelConfig, readEndIds, readModelConfig, toHuggingFaceConfig } fr
 import { checkFinite } from "./finite.ts";
 import { describeOtherKind } from "./folderKind.ts";
 import { EMBEDDING, modelWeights, OUTPUT } from "./modelWeights.ts";
-import {
-  openSafetensors,
-  type SafetensorsFile,
-  type TensorToWrite,
-  writeSafetensors,
-} from "./safetensors.ts";
-import { byteLengthOf, type FloatDtype, weightName } from "./safetensorsHeader.ts";
 
 /** A model in memory. Whoever makes it disposes it with `disposeModel`. */
 export interface Model {

@@ -2,7 +2,7 @@
 // Reference: transformers 5.23, modeling_rope_utils.py, `RotaryEmbeddingConfigMixin`.
 import { z } from "zod";
 import { show, UserError } from "../errors.ts";
-import { quote } from "./safetensorsHeader.ts";
+import { quote } from "../formats/safetensorsHeader.ts";
 
 export interface LinearRopeScaling {
   readonly type: "linear";

@@ -1,18 +1,20 @@
 // Log-probabilities and values of given responses, computed over packed batches.
+
+import { compileNamed, type Tensors } from "../engine/compile.ts";
+import { logProbabilityOf } from "../engine/kernels/kernels.ts";
+import { type Tensor, take, tf } from "../engine/tf.ts";
+import type { Variable } from "../engine/variable.ts";
 import {
   type PackedBatch,
   packSequences,
   type Sequence,
   splitByTokens,
   splitPredictions,
-} from "../data/batch.ts";
-import { compileNamed, type Tensors } from "../engine/compile.ts";
-import { logProbabilityOf } from "../engine/kernels/kernels.ts";
-import { type Tensor, take, tf } from "../engine/tf.ts";
-import { Variable } from "../engine/variable.ts";
+} from "./batch.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Model } from "./model.ts";
 import { causalAttention, hiddenStates, logits } from "./transformer.ts";
+import { responseValues } from "./valueHead.ts";
 import { readWeights, type Weights } from "./weights.ts";
 
 /** What compiled steps take of a packed batch. */
@@ -62,24 +64,6 @@ export function responseLogprobs(
   targets: Tensor,
 ): Tensor {
   return logProbabilityOf(logits(config, weights, states), targets);
-}
-
-/** One linear unit on the hidden state: [predictions]. */
-export function responseValues(weights: Weights, states: Tensor): Tensor {
-  const values = tf.add(
-    weights.project(states, "value_head.weight"),
-    weights.vector("value_head.bias"),
-  );
-  return tf.reshape(values, [states.shape[0]!]);
-}
-
-/** A value head that says 0 everywhere until it has learned. */
-export function createValueHead(config: ModelConfig): ReadonlyMap<string, Variable> {
-  const head = [
-    new Variable("value_head.weight", [1, config.dim]),
-    new Variable("value_head.bias", [1]),
-  ];
-  return new Map(head.map((variable) => [variable.name, variable]));
 }
 
 export interface Scores {

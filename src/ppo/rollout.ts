@@ -1,9 +1,10 @@
 // One rollout: sampled answers, judged, with everything about them that learning needs, as plain data.
-import type { Sequence } from "../data/batch.ts";
+
 import { groupBy } from "../data/groupBy.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type Answer, answerQuestions, type Question } from "../generate/answer.ts";
 import type { Generator } from "../generate/generate.ts";
+import type { Sequence } from "../model/batch.ts";
 import type { Scorer } from "../model/score.ts";
 import type { Judge } from "../reward/judge.ts";
 import type { Rng } from "../rng.ts";

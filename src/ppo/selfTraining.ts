@@ -1,13 +1,13 @@
 // Online self-training, the paper's Online-ST: learn the responses that are right as supervised fine-tuning would.
 // Reference: Trung et al., arXiv 2401.08967, section 4.2. No clipping, no advantages, nothing that holds the policy to the reference.
 import type { SelfTrainingConfig } from "../config.ts";
-import type { Sequence } from "../data/batch.ts";
 import { encodeExample } from "../data/prompt.ts";
 import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type AdamW, type GuardedUpdate, updateIfFinite } from "../engine/optimizer.ts";
 import type { Question } from "../generate/answer.ts";
 import { type BackwardOptions, createResponseBackward } from "../model/backward.ts";
+import type { Sequence } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Rng } from "../rng.ts";
 import type { Lesson } from "./alarms.ts";

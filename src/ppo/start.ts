@@ -1,6 +1,5 @@
 // What reinforced fine-tuning starts from, read and tokenised, and the memory that it will take; all but the weights, which take it.
 import type { ReftConfig } from "../config.ts";
-import { packSequences, splitByTokens } from "../data/batch.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import { findSamplingFormat } from "../data/prompt.ts";
@@ -12,8 +11,10 @@ import { evaluatorSize } from "../evaluate/accuracy.ts";
 import { prepareQuestions, type Question } from "../generate/answer.ts";
 import { capacityOf } from "../generate/generate.ts";
 import { adapterOf } from "../model/adapter.ts";
+import { packSequences, splitByTokens } from "../model/batch.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { describeModel } from "../model/model.ts";
+import { type AnswerFormat, readAnswerFormat, tokenizerFolderOf } from "../models/modelFolder.ts";
 import { goldKind, type RewardChoice } from "../reward/openReward.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import {
@@ -23,7 +24,6 @@ import {
   sizesOf,
   type Workload,
 } from "../run/forecast.ts";
-import { type AnswerFormat, readAnswerFormat, tokenizerFolderOf } from "../run/modelFolder.ts";
 
 export interface ReftStart {
   readonly warmupFolder: string;

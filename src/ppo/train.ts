@@ -17,8 +17,12 @@ import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts"
 import { checkGold } from "../evaluate/checkGold.ts";
 import { type Answer, answerRecord, longestPrompt, type Question } from "../generate/answer.ts";
 import { createGenerator } from "../generate/generate.ts";
+import { checkRoom, endingTurns, endTokens } from "../model/ending.ts";
 import { disposeModel, saveVariables, trainedVariables } from "../model/model.ts";
-import { createScorer, createValueHead } from "../model/score.ts";
+import { createScorer } from "../model/score.ts";
+import { createValueHead } from "../model/valueHead.ts";
+import { saveModelFolder } from "../models/modelFolder.ts";
+import { percent } from "../progress.ts";
 import { chooseReward, loadRewards, openReward, type TrainOptions } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
 import { createSkips, raiseAlarm, stopsRun } from "../run/alarms.ts";
@@ -27,9 +31,7 @@ import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/in
 import { watchInterrupts } from "../run/interrupts.ts";
 import { watchMemory } from "../run/memoryWatch.ts";
 import { writeRollouts } from "../run/metrics.ts";
-import { checkRoom, endingTurns, endTokens, saveModelFolder } from "../run/modelFolder.ts";
 import { loadOptimizer, restoreVariables, saveOptimizer } from "../run/optimizerFile.ts";
-import { percent } from "../run/progress.ts";
 import { openRun, type Run } from "../run/run.ts";
 import { type Figures, runSteps, tokensPerSecond } from "../run/steps.ts";
 import { baseOf, describeSize, openReference, openTrained } from "../run/trainedModel.ts";

@@ -1,13 +1,6 @@
 // Optimises the policy, and the value head if there is one, on one credited rollout: a few passes of minibatches, each cut into
 // microbatches.
 import type { PpoConfig } from "../config.ts";
-import {
-  joinPredictions,
-  type PackedBatch,
-  packSequences,
-  type Sequence,
-  splitByTokens,
-} from "../data/batch.ts";
 import { compileNamed, type Tensors } from "../engine/compile.ts";
 import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import { entropyOf } from "../engine/ops.ts";
@@ -15,14 +8,17 @@ import { type AdamW, type GuardedUpdate, updateIfFinite } from "../engine/optimi
 import { type Tensor, take, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import type { BackwardOptions } from "../model/backward.ts";
-import { type Model, trainedVariables } from "../model/model.ts";
 import {
-  type BatchTensors,
-  batchTensors,
-  predictingStates,
-  responseValues,
-} from "../model/score.ts";
+  joinPredictions,
+  type PackedBatch,
+  packSequences,
+  type Sequence,
+  splitByTokens,
+} from "../model/batch.ts";
+import { type Model, trainedVariables } from "../model/model.ts";
+import { type BatchTensors, batchTensors, predictingStates } from "../model/score.ts";
 import { logits } from "../model/transformer.ts";
+import { responseValues } from "../model/valueHead.ts";
 import { readWeights, type Weights } from "../model/weights.ts";
 import type { Rng } from "../rng.ts";
 import type { CreditedExperience } from "./credit.ts";

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { linesOf } from "../data/jsonl.ts";
+import { linesOf } from "../formats/jsonl.ts";
 import { parseName } from "../run/checkpointFiles.ts";
 import { type CompletionSet, type Result, results } from "./data.ts";
 import { readableJson } from "./lenient.ts";

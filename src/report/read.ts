@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { linesOf } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
+import { linesOf } from "../formats/jsonl.ts";
 import { readablePointer, stepFolders } from "../run/checkpointFiles.ts";
 import { alarmsIn, metricsIn } from "../run/metrics.ts";
 import { settingsByPath } from "../run/run.ts";

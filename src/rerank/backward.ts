@@ -1,7 +1,8 @@
 // Loss and gradients of the classifier for one global batch.
-import { packClasses, withClass } from "../data/batch.ts";
+
 import type { AdamW } from "../engine/optimizer.ts";
 import { type BackwardOptions, createBackward } from "../model/backward.ts";
+import { packClasses, withClass } from "../model/batch.ts";
 import { type Classifier, classLogits, headsOf } from "../model/classifier.ts";
 import type { LabelledSequence } from "./input.ts";
 import { classLoss } from "./loss.ts";

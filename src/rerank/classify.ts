@@ -1,8 +1,8 @@
 // A classifier's probabilities for a file of samples, written as they come, resumable.
 import { z } from "zod";
-import { type Manifest, openBlockFile, removeOther } from "../data/blockFile.ts";
-import { readJsonl } from "../data/jsonl.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { type Manifest, openBlockFile, removeOther } from "../formats/blockFile.ts";
+import { readJsonl } from "../formats/jsonl.ts";
 import { type Classifier, createClassifierScorer } from "../model/classifier.ts";
 import type { Sample } from "../reward/samples.ts";
 import { labelSamples, spreadProbabilities } from "./input.ts";

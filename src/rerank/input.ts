@@ -1,7 +1,8 @@
 // What the classifier reads, and which samples it learns from and is measured on.
-import type { Sequence } from "../data/batch.ts";
+
 import { formatPrompt } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import type { Sequence } from "../model/batch.ts";
 import type { Sample } from "../reward/samples.ts";
 
 /** A question with an answer, and whether that is right. */

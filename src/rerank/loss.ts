@@ -1,7 +1,7 @@
 // The loss of the correctness classifier.
 import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import type { Tensor } from "../engine/tf.ts";
-import { crossEntropy } from "../model/backward.ts";
+import { crossEntropy } from "../model/loss.ts";
 
 /**
  * Cross-entropy of the classes.

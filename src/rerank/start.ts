@@ -1,17 +1,17 @@
 // What a reranker starts from, read and tokenised, and the memory that it will take; all but the weights, which take it.
 import type { RerankConfig } from "../config.ts";
-import { packClasses, type Sequence, splitByTokens, withClass } from "../data/batch.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { adapterOf } from "../model/adapter.ts";
+import { packClasses, type Sequence, splitByTokens, withClass } from "../model/batch.ts";
 import { readClassifierConfig } from "../model/classifier.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { describeModel } from "../model/model.ts";
+import { tokenizerFolderOf } from "../models/modelFolder.ts";
 import { readSampleGroups, type Sample } from "../reward/samples.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { type Forecast, forecastOf, type StepCount, sizesOf } from "../run/forecast.ts";
-import { tokenizerFolderOf } from "../run/modelFolder.ts";
 import { type LabelledSamples, labelSamples } from "./input.ts";
 
 export interface RerankStart {

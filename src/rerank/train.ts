@@ -22,7 +22,9 @@ import {
   probabilitiesOf,
   saveClassifier,
 } from "../model/classifier.ts";
+import { endTokens } from "../model/ending.ts";
 import { trainedVariables } from "../model/model.ts";
+import { percent } from "../progress.ts";
 import type { TrainOptions } from "../reward/openReward.ts";
 import { createSkips, notFinite } from "../run/alarms.ts";
 import type { ForkOptions } from "../run/fork.ts";
@@ -30,9 +32,7 @@ import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import { watchMemory } from "../run/memoryWatch.ts";
 import { writeCalibration, writeSamples } from "../run/metrics.ts";
-import { endTokens } from "../run/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../run/optimizerFile.ts";
-import { percent } from "../run/progress.ts";
 import { openRun } from "../run/run.ts";
 import { createScheduledUpdate } from "../run/scheduledUpdate.ts";
 import { runSteps } from "../run/steps.ts";

@@ -1,8 +1,8 @@
 // Rewards of users in Python: a file that defines `score(answer, row)`, called in the sandbox.
 import { sha256 } from "../data/hash.ts";
 import type { JsonValue } from "../data/json.ts";
-import { readText } from "../data/jsonl.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { readText } from "../formats/jsonl.ts";
 import { rewardError, scoredBy } from "./ownReward.ts";
 import type { Sandbox } from "./sandbox/sandbox.ts";
 import type { Scorer } from "./scorer.ts";

@@ -1,8 +1,8 @@
 // A samples file: many judged answers to each question, one per line, those to one question together.
 import { z } from "zod";
 import type { JsonValue } from "../data/json.ts";
-import { readJsonl } from "../data/jsonl.ts";
 import { show, UserError } from "../errors.ts";
+import { readJsonl } from "../formats/jsonl.ts";
 
 const answerSchema = z.custom<JsonValue>((value) => value !== undefined);
 

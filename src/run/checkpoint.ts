@@ -4,7 +4,9 @@ import { basename, dirname, join, relative } from "node:path";
 import type { Config } from "../config.ts";
 import type { JsonValue } from "../data/json.ts";
 import { asUserError, UserError } from "../errors.ts";
+import { type Disk, replaceFile } from "../formats/disk.ts";
 import { describeOtherKind } from "../model/folderKind.ts";
+import { doing } from "../progress.ts";
 import {
   checkpointsIn,
   compareAge,
@@ -23,10 +25,8 @@ import {
   unfinishedIn,
   type Which,
 } from "./checkpointFiles.ts";
-import { type Disk, replaceFile } from "./disk.ts";
 import { keptBy } from "./keep.ts";
 import { syncMetrics } from "./metrics.ts";
-import { doing } from "./progress.ts";
 
 export interface Checkpoint {
   readonly folder: string;

@@ -1,7 +1,8 @@
 // What a file that grows block by block needs around it: one writer at a time, progress, Ctrl-C between blocks.
+
+import { createProgress } from "../progress.ts";
 import { InterruptedError, watchInterrupts } from "./interrupts.ts";
 import { takeLock } from "./lock.ts";
-import { createProgress } from "./progress.ts";
 
 /**
  * Writes a file block by block, with progress.

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { UserError, withPath } from "../errors.ts";
-import { type Disk, replaceFile } from "./disk.ts";
+import { type Disk, replaceFile } from "../formats/disk.ts";
 
 /** What of a run its records need. */
 interface Recorder {

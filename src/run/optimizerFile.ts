@@ -1,12 +1,12 @@
 // The optimizer's state in a checkpoint: moments as safetensors, step counts as JSON. One moment is in JavaScript's memory at a time.
 import { join } from "node:path";
 import { z } from "zod";
-import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import type { Variable } from "../engine/variable.ts";
 import { UserError } from "../errors.ts";
+import { parseJson, readText, writeFileAtomically } from "../formats/jsonl.ts";
+import { openSafetensors } from "../formats/safetensors.ts";
 import { saveVariables } from "../model/model.ts";
-import { openSafetensors } from "../model/safetensors.ts";
 
 const stepsSchema = z.strictObject({ steps: z.array(z.int().nonnegative()) });
 

@@ -6,12 +6,12 @@ import { tracedFunctions } from "../engine/compile.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
+import { createProgress, doing, type ProgressFields } from "../progress.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
 import { wayBack } from "./fork.ts";
 import { InterruptedError, type Interrupts } from "./interrupts.ts";
 import { type MemoryWatch, peakMegabytes } from "./memoryWatch.ts";
 import { logMetrics, type StepPosition } from "./metrics.ts";
-import { createProgress, doing, type ProgressFields } from "./progress.ts";
 import type { Run } from "./run.ts";
 import { openBoard } from "./tensorboard.ts";
 

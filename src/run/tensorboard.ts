@@ -4,8 +4,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { z } from "zod";
-import { readJsonl } from "../data/jsonl.ts";
-import { encodeEvent, eventFileStart, type SummaryValue } from "./eventFile.ts";
+import { encodeEvent, eventFileStart, type SummaryValue } from "../formats/eventFile.ts";
+import { readJsonl } from "../formats/jsonl.ts";
 import { type MetricsRecord, readMetrics, samplesIn } from "./metrics.ts";
 import type { Run } from "./run.ts";
 

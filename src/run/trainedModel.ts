@@ -19,9 +19,9 @@ import {
   parameterShapes,
   trainedVariables,
 } from "../model/model.ts";
+import { loadModelFor } from "../models/modelFolder.ts";
+import { doing } from "../progress.ts";
 import { Rng } from "../rng.ts";
-import { loadModelFor } from "./modelFolder.ts";
-import { doing } from "./progress.ts";
 
 /** What the settings say about how a model is trained. */
 export interface Training {

@@ -1,6 +1,5 @@
 // What supervised fine-tuning starts from, read and tokenised, and the memory that it will take; all but the weights, which take it.
 import type { SftConfig } from "../config.ts";
-import { packSequences, type Sequence, splitByTokens } from "../data/batch.ts";
 import { createEpochs } from "../data/epochs.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import {
@@ -18,13 +17,14 @@ import { UserError } from "../errors.ts";
 import { evaluatorSize } from "../evaluate/accuracy.ts";
 import { prepareQuestions, type Question } from "../generate/answer.ts";
 import { adapterOf } from "../model/adapter.ts";
+import { packSequences, type Sequence, splitByTokens } from "../model/batch.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { plainLlama } from "../model/families.ts";
 import { describeModel } from "../model/model.ts";
+import { tokenizerFolderOf } from "../models/modelFolder.ts";
 import { goldKind, type RewardChoice } from "../reward/openReward.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { type Forecast, forecastOf, type StepCount, sizesOf } from "../run/forecast.ts";
-import { tokenizerFolderOf } from "../run/modelFolder.ts";
 import { say } from "../terminal.ts";
 
 export interface SftStart {

@@ -1,6 +1,7 @@
 // How long an answer may be: one rule for all tasks that write answers.
+
+import { checkRoom } from "../model/ending.ts";
 import type { Model } from "../model/model.ts";
-import { checkRoom } from "../run/modelFolder.ts";
 
 /** Tokens of the longest answer. */
 export const usualLength = 256;

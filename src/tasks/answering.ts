@@ -4,14 +4,10 @@ import { defaultContinuation, type ProgramPrefix } from "../data/prompt.ts";
 import { choosePrompt } from "../data/promptChoice.ts";
 import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { endingTurns } from "../model/ending.ts";
 import type { Model } from "../model/model.ts";
+import { type AnswerFormat, loadModelFolder, readAnswerFormat } from "../models/modelFolder.ts";
 import type { AnswerForm } from "../rewardConfig.ts";
-import {
-  type AnswerFormat,
-  endingTurns,
-  loadModelFolder,
-  readAnswerFormat,
-} from "../run/modelFolder.ts";
 import { say } from "../terminal.ts";
 
 /** How to ask, for a model without reft.json; what is left out is as that file says. */

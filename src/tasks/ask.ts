@@ -1,6 +1,7 @@
 // One question to a trained model: the program that it writes, and what that returns.
 import { samplingPrompt } from "../data/prompt.ts";
 import { createGenerator } from "../generate/generate.ts";
+import { endTokens } from "../model/ending.ts";
 import { disposeModel } from "../model/model.ts";
 import { extractProgram } from "../reward/extract.ts";
 import { findAnswer } from "../reward/findAnswer.ts";
@@ -8,7 +9,6 @@ import type { Outcome } from "../reward/outcome.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
-import { endTokens } from "../run/modelFolder.ts";
 import { type Answering, openAnswering, type ToldFormat } from "./answering.ts";
 import { answerLength } from "./answerLength.ts";
 import { checkCount } from "./count.ts";

@@ -5,6 +5,7 @@ import { usePrecision } from "../engine/products.ts";
 import { show } from "../errors.ts";
 import { prepareQuestions, type Question } from "../generate/answer.ts";
 import { type SampleOptions, sampleToFile } from "../generate/sample.ts";
+import { endTokens } from "../model/ending.ts";
 import type { Judge } from "../reward/judge.ts";
 import {
   checkedReward,
@@ -17,7 +18,6 @@ import type { SandboxOptions } from "../reward/sandbox/sandbox.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs, hashPrompt } from "../run/inputs.ts";
-import { endTokens } from "../run/modelFolder.ts";
 import { say } from "../terminal.ts";
 import { type Answering, formOf, openAnswering, type ToldFormat } from "./answering.ts";
 import { answerLength } from "./answerLength.ts";

@@ -16,6 +16,7 @@ import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { judgeGold } from "../evaluate/checkGold.ts";
 import { type DataCheck, dataPage, type Lengths, type ShownRow } from "../evaluate/dataPage.ts";
+import { readAnswerFormat, tokenizerFolderOf } from "../models/modelFolder.ts";
 import type { Verdict } from "../reward/judge.ts";
 import {
   checkedReward,
@@ -28,7 +29,6 @@ import {
 import type { AnswerForm } from "../rewardConfig.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
-import { readAnswerFormat, tokenizerFolderOf } from "../run/modelFolder.ts";
 import { readSettings, valueAt } from "../settings.ts";
 import { scratchTokenizer } from "../sft/start.ts";
 import { usualPrefix } from "./answering.ts";

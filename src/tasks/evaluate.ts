@@ -1,6 +1,5 @@
 // Greedy Top-1 on a data set; with samples also what choosing one of many answers brings, by vote or reranker.
 import { join } from "node:path";
-import { writeJsonl } from "../data/jsonl.ts";
 import { loadTokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { createEvaluator, summariseAnswers } from "../evaluate/accuracy.ts";
@@ -8,9 +7,12 @@ import { measurePools, type Pool, poolSizes, poolsOf } from "../evaluate/pools.t
 import { checkResults, writeReport } from "../evaluate/report.ts";
 import type { Metrics } from "../evaluate/summary.ts";
 import { makeFolder, tryFolder } from "../folders.ts";
+import { writeJsonl } from "../formats/jsonl.ts";
 import { type Answer, answerRecord, longestPrompt } from "../generate/answer.ts";
 import { disposeClassifier, loadClassifier, readClassifierConfig } from "../model/classifier.ts";
 import { disposeModel } from "../model/model.ts";
+import { checkVocabulary, tokenizerFolderOf } from "../models/modelFolder.ts";
+import { createProgress } from "../progress.ts";
 import { classifyToFile, readProbabilities } from "../rerank/classify.ts";
 import type { Judge } from "../reward/judge.ts";
 import { openReward } from "../reward/openReward.ts";
@@ -19,8 +21,6 @@ import { resolveModelFolder } from "../run/checkpoint.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs } from "../run/inputs.ts";
 import { takeLock } from "../run/lock.ts";
-import { checkVocabulary, tokenizerFolderOf } from "../run/modelFolder.ts";
-import { createProgress } from "../run/progress.ts";
 import {
   type Asking,
   type AskingArguments,

@@ -1,6 +1,6 @@
 // The sandbox as a tool: programs in, what came out of each, in the same order.
 import { z } from "zod";
-import { appendJsonl, readJsonl } from "../data/jsonl.ts";
+import { appendJsonl, readJsonl } from "../formats/jsonl.ts";
 import type { Outcome } from "../reward/outcome.ts";
 import { createSandbox, type SandboxOptions } from "../reward/sandbox/sandbox.ts";
 import { prepareOutput } from "./output.ts";

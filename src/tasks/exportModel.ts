@@ -1,8 +1,8 @@
 // A checkpoint as a Hugging Face folder or a GGUF file for other tools, checked before it is handed over.
 import { UserError } from "../errors.ts";
+import { type ExportReport, exportModel } from "../models/export.ts";
+import { exportGguf, type GgufExportReport } from "../models/exportGguf.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
-import { type ExportReport, exportModel } from "../run/export.ts";
-import { exportGguf, type GgufExportReport } from "../run/exportGguf.ts";
 
 const dtypes = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
 

@@ -1,25 +1,25 @@
 // A GGUF file, or another tool's Hugging Face folder, becomes a model folder.
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { tokenizerFromGguf } from "../data/ggufTokenizer.ts";
-import { jsonText, reading, writeFileAtomically } from "../data/jsonl.ts";
 import { createTokenizer, saveTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
+import { nodeDisk } from "../formats/disk.ts";
+import { writeFreshFolder } from "../formats/freshFolder.ts";
+import { openGguf } from "../formats/gguf.ts";
+import { jsonText, reading, writeFileAtomically } from "../formats/jsonl.ts";
+import { writeSafetensors } from "../formats/safetensors.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "../model/config.ts";
 import { families } from "../model/families.ts";
 import { describeOtherKind, refuseAdapters } from "../model/folderKind.ts";
-import { openGguf } from "../model/gguf.ts";
-import { ggufConfig, ggufWeights } from "../model/ggufModel.ts";
 import { disposeModel, parameterCount } from "../model/model.ts";
-import { writeSafetensors } from "../model/safetensors.ts";
-import { nodeDisk } from "../run/disk.ts";
-import { writeFreshFolder } from "../run/freshFolder.ts";
+import { ggufConfig, ggufWeights } from "../models/ggufModel.ts";
+import { tokenizerFromGguf } from "../models/ggufTokenizer.ts";
 import {
   checkVocabulary,
   loadModelFolder,
   readAnswerFormat,
   saveModelFolder,
-} from "../run/modelFolder.ts";
+} from "../models/modelFolder.ts";
 
 /**
  * Writes a model folder with float32 weights. It appears under its name only when it is complete.

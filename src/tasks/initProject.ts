@@ -3,12 +3,12 @@ import { join, relative, resolve } from "node:path";
 import { Document, isMap, isScalar } from "yaml";
 import { z } from "zod";
 import { loadConfig, type Stage, schemas as stageSchemas } from "../config.ts";
-import { writeFileAtomically } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
+import { nodeDisk } from "../formats/disk.ts";
+import { writeFreshFolder } from "../formats/freshFolder.ts";
+import { writeFileAtomically } from "../formats/jsonl.ts";
 import { loadRecipe, recipeSchema } from "../recipe/config.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
-import { nodeDisk } from "../run/disk.ts";
-import { writeFreshFolder } from "../run/freshFolder.ts";
 import { projectReadme } from "./projectReadme.ts";
 import type { SettingsKind } from "./settingRows.ts";
 

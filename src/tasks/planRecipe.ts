@@ -2,9 +2,9 @@
 // that the settings allow.
 import { join } from "node:path";
 import type { Override } from "../config.ts";
-import type { Sequence } from "../data/batch.ts";
 import { capacityOf } from "../generate/generate.ts";
 import { adapterOf } from "../model/adapter.ts";
+import type { Sequence } from "../model/batch.ts";
 import { describeModel } from "../model/model.ts";
 import { forecastReft, referenceOf } from "../ppo/start.ts";
 import { loadRecipe, loadStages } from "../recipe/config.ts";

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { type Candidate, emptyPart, type Rejection } from "../data/datasets/source.ts";
 import type { Example } from "../data/examples.ts";
 import { hashFile } from "../data/hash.ts";
-import { jsonText, writeFileAtomically, writeJsonl } from "../data/jsonl.ts";
 import { carve, holdBack } from "../data/splits.ts";
 import { show, UserError } from "../errors.ts";
 import { judgeGold, problemOf } from "../evaluate/checkGold.ts";
 import { tryFolder } from "../folders.ts";
+import { jsonText, writeFileAtomically, writeJsonl } from "../formats/jsonl.ts";
 import type { Verdict } from "../reward/judge.ts";
 import { type LoadedRewards, loadRewards, openReward } from "../reward/openReward.ts";
 import {

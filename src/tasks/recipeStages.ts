@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
-import { writeFileAtomically } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
+import { writeFileAtomically } from "../formats/jsonl.ts";
 import { checkHoldsModel } from "../model/model.ts";
 import { trainReft } from "../ppo/train.ts";
 import {

@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { z } from "zod";
-import { parseJson, readText, writeFileAtomically } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
+import { parseJson, readText, writeFileAtomically } from "../formats/jsonl.ts";
 import { completionsIn, readCompletions } from "../report/completions.ts";
 import type {
   ComparisonData,

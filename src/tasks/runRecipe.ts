@@ -1,11 +1,11 @@
 // The whole recipe from one file into one folder, from the data to the table.
 import { join } from "node:path";
 import type { Override } from "../config.ts";
-import { jsonText, writeFileAtomically } from "../data/jsonl.ts";
 import { readQuestions } from "../evaluate/report.ts";
 import { summariseShares } from "../evaluate/summary.ts";
 import { methodsTable, modelTable } from "../evaluate/tables.ts";
 import { makeFolder } from "../folders.ts";
+import { jsonText, writeFileAtomically } from "../formats/jsonl.ts";
 import { loadRecipe, loadStages, type Recipe } from "../recipe/config.ts";
 import { describePlan, planStages, type RecipeStage, runStages } from "../recipe/stages.ts";
 import { takeLock } from "../run/lock.ts";

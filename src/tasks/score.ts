@@ -1,11 +1,11 @@
 // The log-probability of each token of given completions.
 import { dirname } from "node:path";
 import { z } from "zod";
-import { appendJsonl, readJsonl } from "../data/jsonl.ts";
 import { UserError } from "../errors.ts";
 import { tryFolder } from "../folders.ts";
+import { appendJsonl, readJsonl } from "../formats/jsonl.ts";
 import { createScorer } from "../model/score.ts";
-import { createProgress } from "../run/progress.ts";
+import { createProgress } from "../progress.ts";
 import { loadModel } from "./loadModel.ts";
 import { prepareOutput } from "./output.ts";
 import { checkLogprobs, checkTokens, encodeWith } from "./tokens.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../config.ts";
 import { generateProblems } from "../data/datasets/generated.ts";
-import { writeJsonl } from "../data/jsonl.ts";
+import { writeJsonl } from "../formats/jsonl.ts";
 import { observed } from "../observer.ts";
 import { trainReft } from "../ppo/train.ts";
 import { readMetrics } from "../run/metrics.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
-import { tokenizerFolderOf } from "../run/modelFolder.ts";
+import { tokenizerFolderOf } from "../models/modelFolder.ts";
 
 /** The folder's tokenizer; undefined where there is none, which token inputs do not need. */
 export function tokenizerIn(folder: string): Tokenizer | undefined {

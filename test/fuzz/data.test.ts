@@ -10,11 +10,11 @@ import { readOwn } from "../../src/data/datasets/own.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import { leadingNumberOf, numberOf } from "../../src/data/number.ts";
 import { readQuestions } from "../../src/evaluate/report.ts";
+import { nodeDisk } from "../../src/formats/disk.ts";
 import { extractProgram, extractToBlankLine } from "../../src/reward/extract.ts";
 import { findAnswer } from "../../src/reward/findAnswer.ts";
 import { readSampleGroups } from "../../src/reward/samples.ts";
 import type { AnswerForm } from "../../src/rewardConfig.ts";
-import { nodeDisk } from "../../src/run/disk.ts";
 import { checkMetrics, dropRecordsAfter } from "../../src/run/metrics.ts";
 import {
   anyBytes,

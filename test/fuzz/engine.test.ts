@@ -15,7 +15,7 @@ import { loadTokenizer, trainTokenizer } from "../../src/data/tokenizer.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import { Variable } from "../../src/engine/variable.ts";
 import { disposeModel, loadModel, openWeights } from "../../src/model/model.ts";
-import { generationConfigOf, readAnswerFormat } from "../../src/run/modelFolder.ts";
+import { generationConfigOf, readAnswerFormat } from "../../src/models/modelFolder.ts";
 import { loadOptimizer, saveOptimizer } from "../../src/run/optimizerFile.ts";
 import { importModel } from "../../src/tasks/importModel.ts";
 import { changedBytes, changedJsonFile, fuzz } from "../support/fuzz.ts";

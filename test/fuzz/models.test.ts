@@ -3,23 +3,23 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe } from "vitest";
-import { tokenizerFromGguf } from "../../src/data/ggufTokenizer.ts";
 import { choosePrompt } from "../../src/data/promptChoice.ts";
 import { encodeConversation, renderPrompt } from "../../src/data/templatePrompt.ts";
 import { createPipeline } from "../../src/data/tokenizer/pipeline.ts";
 import { createTokenizer, loadTokenizer, trainTokenizer } from "../../src/data/tokenizer.ts";
-import { readModelConfig } from "../../src/model/config.ts";
-import { openGguf } from "../../src/model/gguf.ts";
-import { type BlockFormat, blockFormats } from "../../src/model/ggufBlocks.ts";
-import type { GgufValue } from "../../src/model/ggufHeader.ts";
-import { ggufConfig, ggufWeights } from "../../src/model/ggufModel.ts";
+import { openGguf } from "../../src/formats/gguf.ts";
+import { type BlockFormat, blockFormats } from "../../src/formats/ggufBlocks.ts";
+import type { GgufValue } from "../../src/formats/ggufHeader.ts";
 import {
   type GgufDtype,
   ggufOverflows,
   narrowToGguf,
   roundedToGguf,
-} from "../../src/model/ggufQuantize.ts";
-import { openSafetensors, writeSafetensors } from "../../src/model/safetensors.ts";
+} from "../../src/formats/ggufQuantize.ts";
+import { openSafetensors, writeSafetensors } from "../../src/formats/safetensors.ts";
+import { readModelConfig } from "../../src/model/config.ts";
+import { ggufConfig, ggufWeights } from "../../src/models/ggufModel.ts";
+import { tokenizerFromGguf } from "../../src/models/ggufTokenizer.ts";
 import {
   anyBytes,
   changedBytes,

@@ -6,10 +6,10 @@ import { beforeAll, describe } from "vitest";
 import { main } from "../../src/cli.ts";
 import { loadConfig, parseConfig, parseOverride, type Stage } from "../../src/config.ts";
 import { UserError } from "../../src/errors.ts";
+import { nodeDisk } from "../../src/formats/disk.ts";
 import { loadRecipe } from "../../src/recipe/config.ts";
 import { reward } from "../../src/rewardConfig.ts";
 import { loadCheckpoint, resolveModelFolder, saveCheckpoint } from "../../src/run/checkpoint.ts";
-import { nodeDisk } from "../../src/run/disk.ts";
 import { findResumption } from "../../src/run/resume.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import {

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import type { Sequence } from "../../src/data/batch.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import { linearSchedule } from "../../src/engine/schedule.ts";
 import { createResponseBackward } from "../../src/model/backward.ts";
+import type { Sequence } from "../../src/model/batch.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 

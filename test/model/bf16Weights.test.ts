@@ -2,10 +2,11 @@
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { packSequences } from "../../src/data/batch.ts";
 import { compileNamed } from "../../src/engine/compile.ts";
 import { BFLOAT16, backend, FLOAT, liveTensors, take, tf } from "../../src/engine/tf.ts";
+import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { createGenerator } from "../../src/generate/generate.ts";
+import { packSequences } from "../../src/model/batch.ts";
 import {
   disposeModel,
   type HeldAs,
@@ -13,7 +14,6 @@ import {
   saveModel,
   saveWeights,
 } from "../../src/model/model.ts";
-import { openSafetensors } from "../../src/model/safetensors.ts";
 import {
   type BatchTensors,
   batchTensors,

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { packClasses, type Sequence, splitByTokens, withClass } from "../../src/data/batch.ts";
 import { compileNamed } from "../../src/engine/compile.ts";
 import { liveTensors, take, tf } from "../../src/engine/tf.ts";
 import { Variable } from "../../src/engine/variable.ts";
 import type { WeightedBatch } from "../../src/model/backward.ts";
+import { packClasses, type Sequence, splitByTokens, withClass } from "../../src/model/batch.ts";
 import {
   type Classifier,
   classifierParameters,

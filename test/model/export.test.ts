@@ -10,12 +10,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { disposeModel, loadModel, saveModel, saveWeights } from "../../src/model/model.ts";
 import {
   openSafetensors,
   type TensorToWrite,
   writeSafetensors,
-} from "../../src/model/safetensors.ts";
+} from "../../src/formats/safetensors.ts";
+import { disposeModel, loadModel, saveModel, saveWeights } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 import { userErrorOf } from "../support/runs.ts";

@@ -1,14 +1,9 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { packSequences } from "../../src/data/batch.ts";
 import { take, tf } from "../../src/engine/tf.ts";
+import { packSequences } from "../../src/model/batch.ts";
 import { disposeModel } from "../../src/model/model.ts";
-import {
-  batchTensors,
-  createScorer,
-  createValueHead,
-  predictingStates,
-  responseValues,
-} from "../../src/model/score.ts";
+import { batchTensors, createScorer, predictingStates } from "../../src/model/score.ts";
+import { createValueHead, responseValues } from "../../src/model/valueHead.ts";
 import { readWeights } from "../../src/model/weights.ts";
 import { valueLoss } from "../../src/ppo/loss.ts";
 import { largestDifference, relativeDifference } from "../support/golden.ts";

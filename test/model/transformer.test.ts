@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { packSequences, type Sequence } from "../../src/data/batch.ts";
 import { compile, compileNamed } from "../../src/engine/compile.ts";
 import { take, tf } from "../../src/engine/tf.ts";
 import type { WeightedBatch } from "../../src/model/backward.ts";
+import { packSequences, type Sequence } from "../../src/model/batch.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import {
   batchTensors,

@@ -5,7 +5,7 @@ import { beforeAll, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
 import type { ReftConfig, SftConfig } from "../../src/config.ts";
 import { readExamples } from "../../src/data/examples.ts";
-import { writeJsonl } from "../../src/data/jsonl.ts";
+import { writeJsonl } from "../../src/formats/jsonl.ts";
 import { trainReft } from "../../src/ppo/train.ts";
 import { readSampleGroups } from "../../src/reward/samples.ts";
 import type { RewardSettings } from "../../src/rewardConfig.ts";

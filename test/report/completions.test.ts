@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { writeJsonl } from "../../src/data/jsonl.ts";
+import { writeJsonl } from "../../src/formats/jsonl.ts";
 import { completionsIn, readCompletions } from "../../src/report/completions.ts";
 import { completion, makeRun } from "../support/reportRun.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";

@@ -6,10 +6,10 @@ import {
   createClassifierScorer,
   disposeClassifier,
 } from "../../src/model/classifier.ts";
+import { loadModelFolder } from "../../src/models/modelFolder.ts";
 import { classifyToFile, readProbabilities } from "../../src/rerank/classify.ts";
 import { classifierSequence } from "../../src/rerank/input.ts";
 import { readSampleGroups } from "../../src/reward/samples.ts";
-import { loadModelFolder } from "../../src/run/modelFolder.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel, writeTinySamples } from "../support/tiny.ts";
 

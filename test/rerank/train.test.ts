@@ -4,8 +4,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { RerankConfig } from "../../src/config.ts";
-import { writeJsonl } from "../../src/data/jsonl.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
+import { writeJsonl } from "../../src/formats/jsonl.ts";
 import {
   createClassifierScorer,
   disposeClassifier,

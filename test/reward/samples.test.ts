@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { writeJsonl } from "../../src/data/jsonl.ts";
+import { writeJsonl } from "../../src/formats/jsonl.ts";
 import { readSampleGroups, type Sample, summariseSamples } from "../../src/reward/samples.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";

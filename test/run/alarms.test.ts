@@ -2,9 +2,9 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { nodeDisk } from "../../src/formats/disk.ts";
 import { raiseAlarm, stopsRun } from "../../src/run/alarms.ts";
 import { saveCheckpoint } from "../../src/run/checkpoint.ts";
-import { nodeDisk } from "../../src/run/disk.ts";
 import { logMetrics } from "../../src/run/metrics.ts";
 import { openRun } from "../../src/run/run.ts";
 import { captureOutput } from "../support/captureOutput.ts";

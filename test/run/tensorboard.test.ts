@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
-import { encodeEvent, eventFileStart } from "../../src/run/eventFile.ts";
+import { encodeEvent, eventFileStart } from "../../src/formats/eventFile.ts";
 import { writeSamples } from "../../src/run/metrics.ts";
 import { openRun } from "../../src/run/run.ts";
 import { runSteps } from "../../src/run/steps.ts";

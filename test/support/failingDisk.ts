@@ -1,6 +1,6 @@
 // A disk that fails at one chosen operation, as a crash (nothing works afterwards) or as a passing error.
-import type { Disk } from "../../src/run/disk.ts";
-import { nodeDisk } from "../../src/run/disk.ts";
+import type { Disk } from "../../src/formats/disk.ts";
+import { nodeDisk } from "../../src/formats/disk.ts";
 
 export type Failure = "crash" | "ENOSPC";
 

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { jsonText } from "../../src/data/jsonl.ts";
+import { jsonText } from "../../src/formats/jsonl.ts";
 import type { Rng } from "../../src/rng.ts";
 import {
   tinyReft,

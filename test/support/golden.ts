@@ -1,6 +1,6 @@
 // Reads the golden files of test/golden.
 import { join } from "node:path";
-import { openSafetensors } from "../../src/model/safetensors.ts";
+import { openSafetensors } from "../../src/formats/safetensors.ts";
 
 /** The models of test/golden/models: transformers in float32, scripts/golden/model.py. */
 export const modelVariants = [

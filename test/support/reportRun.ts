@@ -1,7 +1,7 @@
 // Folders of runs and evaluations as a report finds them, made without training.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeJsonl } from "../../src/data/jsonl.ts";
+import { writeJsonl } from "../../src/formats/jsonl.ts";
 
 interface MadeRun {
   /** Lines of metrics.jsonl, step and time added. */

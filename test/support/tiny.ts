@@ -10,17 +10,21 @@ import {
 } from "../../src/config.ts";
 import { generateProblems } from "../../src/data/datasets/generated.ts";
 import type { Example } from "../../src/data/examples.ts";
-import { writeJsonl } from "../../src/data/jsonl.ts";
 import { formatPrompt } from "../../src/data/prompt.ts";
 import { trainTokenizer } from "../../src/data/tokenizer.ts";
+import { writeJsonl } from "../../src/formats/jsonl.ts";
+import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { type AdapterSettings, createAdapter } from "../../src/model/adapter.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { plainLlama } from "../../src/model/families.ts";
 import { createModel, disposeModel, parameterShapes } from "../../src/model/model.ts";
-import { openSafetensors } from "../../src/model/safetensors.ts";
+import {
+  loadModelFolder,
+  readAnswerFormat,
+  saveModelFolder,
+} from "../../src/models/modelFolder.ts";
 import { Rng } from "../../src/rng.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
-import { loadModelFolder, readAnswerFormat, saveModelFolder } from "../../src/run/modelFolder.ts";
 
 /** Programs as the generated data set has them start. */
 const programPrefix = "def";

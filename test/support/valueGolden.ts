@@ -1,6 +1,6 @@
 // What scripts/golden/ppo_update.py computed: a model with a value head, one rollout, two updates.
 import { loadModel, type Model } from "../../src/model/model.ts";
-import { createValueHead } from "../../src/model/score.ts";
+import { createValueHead } from "../../src/model/valueHead.ts";
 import { goldenPath, readGolden, rowOf } from "./golden.ts";
 
 export const golden = readGolden("ppo", "update.safetensors");

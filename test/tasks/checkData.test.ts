@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Example } from "../../src/data/examples.ts";
-import { jsonText, writeFileAtomically, writeJsonl } from "../../src/data/jsonl.ts";
+import { jsonText, writeFileAtomically, writeJsonl } from "../../src/formats/jsonl.ts";
 import { type CheckDataArguments, checkData } from "../../src/tasks/checkData.ts";
 import { fakeSandbox } from "../support/fakeSandbox.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";

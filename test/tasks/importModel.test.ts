@@ -6,7 +6,7 @@ import { UserError } from "../../src/errors.ts";
 import { readModelConfig } from "../../src/model/config.ts";
 import { disposeModel } from "../../src/model/model.ts";
 import { createScorer } from "../../src/model/score.ts";
-import { loadModelFolder, readAnswerFormat } from "../../src/run/modelFolder.ts";
+import { loadModelFolder, readAnswerFormat } from "../../src/models/modelFolder.ts";
 import { importModel } from "../../src/tasks/importModel.ts";
 import { goldenPath, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";

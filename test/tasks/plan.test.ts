@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import { type Config, parseConfig } from "../../src/config.ts";
-import * as batch from "../../src/data/batch.ts";
+import * as batch from "../../src/model/batch.ts";
 import { forecastRerank, readRerankStart } from "../../src/rerank/start.ts";
 import { trainRerank } from "../../src/rerank/train.ts";
 import { forecastSft, readSftStart } from "../../src/sft/start.ts";
@@ -30,7 +30,7 @@ vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
 }));
 // That sandbox finds every gold program wrong.
 vi.mock("../../src/evaluate/checkGold.ts", () => ({ checkGold: async () => {} }));
-vi.mock("../../src/data/batch.ts", async (original) => {
+vi.mock("../../src/model/batch.ts", async (original) => {
   const real = await original<typeof batch>();
   return {
     ...real,

@@ -1,7 +1,7 @@
 // The whole recipe for real, in small: every stage on what the ones before it wrote.
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { writeJsonl } from "../../src/data/jsonl.ts";
+import { writeJsonl } from "../../src/formats/jsonl.ts";
 import { parseOverride } from "../../src/settings.ts";
 import { runRecipe } from "../../src/tasks/runRecipe.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";

@@ -1,8 +1,8 @@
 // The JSON files of the ReFT authors' repository: one array of records for SVAMP and for MathQA.
 import { z } from "zod";
 import { UserError } from "../../errors.ts";
+import { parseJson, readText } from "../../formats/jsonl.ts";
 import type { Example } from "../examples.ts";
-import { parseJson, readText } from "../jsonl.ts";
 import { type CotKind, programPrefix } from "../prompt.ts";
 import {
   type AnswerForm,

@@ -1,8 +1,8 @@
 // GSM8K (Cobbe et al., arXiv 2110.14168). Its solutions are sentences with annotations such as
 // `<<48/2=24>>`; they become natural-language chains of thought, or Python programs.
 import { z } from "zod";
+import { readJsonl } from "../../formats/jsonl.ts";
 import { hashFile } from "../hash.ts";
-import { readJsonl } from "../jsonl.ts";
 import { numberOf } from "../number.ts";
 import { type CotKind, programPrefix } from "../prompt.ts";
 import {

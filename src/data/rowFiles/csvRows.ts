@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { CsvError, parse } from "csv-parse/sync";
 import { show, UserError } from "../../errors.ts";
-import { reading } from "../jsonl.ts";
+import { reading } from "../../formats/jsonl.ts";
 import type { RowFile, SourceRow } from "./rowFile.ts";
 
 interface CsvRecord {

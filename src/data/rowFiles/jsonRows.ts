@@ -1,7 +1,7 @@
 // Rows of JSON: one object per line, or an array of objects.
 import { z } from "zod";
+import { checkValue, linesOf, parseJson, readText } from "../../formats/jsonl.ts";
 import type { JsonValue } from "../json.ts";
-import { checkValue, linesOf, parseJson, readText } from "../jsonl.ts";
 import { gather } from "../mistakes.ts";
 import type { RowFile, SourceRow } from "./rowFile.ts";
 

@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { messageOf, show, UserError } from "../../errors.ts";
+import { reading } from "../../formats/jsonl.ts";
 import type { JsonValue } from "../json.ts";
-import { reading } from "../jsonl.ts";
 import type { RowFile, SourceRow } from "./rowFile.ts";
 
 /** @throws UserError for a file that cannot be read, or is no Parquet */

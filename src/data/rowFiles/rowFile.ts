@@ -1,8 +1,8 @@
 // Rows of a file of the user's: JSON lines, a JSON array, CSV or Parquet, all read to the same rows.
 import { extname } from "node:path";
 import { UserError } from "../../errors.ts";
+import { readText } from "../../formats/jsonl.ts";
 import type { JsonValue } from "../json.ts";
-import { readText } from "../jsonl.ts";
 import { readCsvRows } from "./csvRows.ts";
 import { readJsonArrayRows, readJsonLinesRows } from "./jsonRows.ts";
 import { readParquetRows } from "./parquetRows.ts";

@@ -2,7 +2,7 @@
 // decided here, because Rust's tokenizers do that before they merge. Reference: huggingface/tokenizers 0.23, models/bpe/model.rs.
 import { z } from "zod";
 import { show, UserError } from "../../errors.ts";
-import { checkValue } from "../jsonl.ts";
+import { checkValue } from "../../formats/jsonl.ts";
 import { byteTokens, tokenByte } from "./byteLevel.ts";
 import { refuse } from "./check.ts";
 import { openLibraryModel } from "./library.ts";

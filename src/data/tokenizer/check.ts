@@ -1,7 +1,7 @@
 // What the parts of tokenizer.json have in common: a kind, patterns, and how they are refused.
 import { z } from "zod";
 import { UserError } from "../../errors.ts";
-import { checkValue } from "../jsonl.ts";
+import { checkValue } from "../../formats/jsonl.ts";
 
 const part = z.looseObject({ type: z.string() });
 

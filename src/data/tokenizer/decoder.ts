@@ -2,7 +2,7 @@
 // Reference: huggingface/tokenizers 0.23, decoders/.
 import { z } from "zod";
 import { show } from "../../errors.ts";
-import { checkValue } from "../jsonl.ts";
+import { checkValue } from "../../formats/jsonl.ts";
 import { bytesToTexts, charsToText, tokenByte } from "./byteLevel.ts";
 import { checkGrowth, kindOf, patternSchema, refuse } from "./check.ts";
 import { createReplace } from "./normalizer.ts";

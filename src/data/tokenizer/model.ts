@@ -2,7 +2,7 @@
 // does otherwise than Rust's tokenizers. Reference: huggingface/tokenizers 0.23, models/.
 import { z } from "zod";
 import { show, UserError } from "../../errors.ts";
-import { checkValue } from "../jsonl.ts";
+import { checkValue } from "../../formats/jsonl.ts";
 import { createBpe } from "./bpeModel.ts";
 import { byteTokens } from "./byteLevel.ts";
 import { kindOf, refuse } from "./check.ts";

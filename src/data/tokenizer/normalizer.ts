@@ -2,7 +2,7 @@
 // Reference: huggingface/tokenizers 0.23, normalizers/.
 import { z } from "zod";
 import { show } from "../../errors.ts";
-import { checkValue } from "../jsonl.ts";
+import { checkValue } from "../../formats/jsonl.ts";
 import { textToChars } from "./byteLevel.ts";
 import { checkGrowth, kindOf, type Pattern, patternSchema, refuse } from "./check.ts";
 import { compileOniguruma, literal } from "./oniguruma.ts";

@@ -2,7 +2,7 @@
 // pre-tokenizer, model; decoder. Post-processors, truncation and padding are not applied: nobody asks for what they add or cut.
 import { z } from "zod";
 import { checkDepth, show, UserError } from "../../errors.ts";
-import { checkValue } from "../jsonl.ts";
+import { checkValue } from "../../formats/jsonl.ts";
 import { within } from "../timeLimit.ts";
 import { addedTokenSchema, createAddedTokens, type Part, type Span } from "./addedTokens.ts";
 import { refuse } from "./check.ts";

@@ -2,7 +2,7 @@
 // Reference: huggingface/tokenizers 0.23, pre_tokenizers/.
 import { z } from "zod";
 import { show } from "../../errors.ts";
-import { checkValue } from "../jsonl.ts";
+import { checkValue } from "../../formats/jsonl.ts";
 import { gpt2Words, textToChars } from "./byteLevel.ts";
 import { kindOf, patternSchema, refuse } from "./check.ts";
 import { compilePattern } from "./normalizer.ts";

@@ -4,9 +4,9 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { writeFileAtomically } from "../../data/jsonl.ts";
 import { messageOf, visible } from "../../errors.ts";
 import { makeFolder } from "../../folders.ts";
+import { writeFileAtomically } from "../../formats/jsonl.ts";
 import { type GuestSettings, guestFile, makeSnapshot, pyodideVersion } from "./guestProcess.ts";
 
 /** The project's cache; src/ and dist/ lie equally deep. */
