@@ -4,50 +4,39 @@
 //
 // One step is one rollout and its updates. Every random choice is a function of the seed and the step alone, so a run that was
 // stopped goes on exactly as if it had not been.
-import { join } from "node:path";
 import type { ReftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
 import type { Example } from "../data/examples.ts";
 import { groupBy } from "../data/groupBy.ts";
 import { checkSamplingPrefix, completionTokens } from "../data/prompt.ts";
-import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
 import { constantSchedule } from "../engine/schedule.ts";
-import { createAccuracyMeasure, createEvaluator } from "../evaluate/accuracy.ts";
+import { createAccuracyMeasure } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
-import { type Answer, answerRecord, longestPrompt, type Question } from "../generate/answer.ts";
-import { createGenerator } from "../generate/generate.ts";
-import { checkRoom, endingTurns, endTokens } from "../model/ending.ts";
-import { disposeModel, saveVariables, trainedVariables } from "../model/model.ts";
-import { createScorer } from "../model/score.ts";
-import { createValueHead } from "../model/valueHead.ts";
+import { type Answer, answerRecord, type Question } from "../generate/answer.ts";
 import { saveModelFolder } from "../models/modelFolder.ts";
 import { percent } from "../progress.ts";
 import { chooseReward, loadRewards, openReward, type TrainOptions } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
 import { createSkips, raiseAlarm, stopsRun } from "../run/alarms.ts";
 import type { ForkOptions } from "../run/fork.ts";
-import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
+import type { InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
 import { watchMemory } from "../run/memoryWatch.ts";
 import { writeRollouts } from "../run/metrics.ts";
-import { loadOptimizer, restoreVariables, saveOptimizer } from "../run/optimizerFile.ts";
+import { saveOptimizer } from "../run/optimizerFile.ts";
 import { openRun, type Run } from "../run/run.ts";
 import { type Figures, runSteps, tokensPerSecond } from "../run/steps.ts";
-import { baseOf, describeSize, openReference, openTrained } from "../run/trainedModel.ts";
+import { describeSize } from "../run/trainedModel.ts";
 import { say } from "../terminal.ts";
-import { createAlarms } from "./alarms.ts";
+import { createAlarms, type Lesson, type StepSigns } from "./alarms.ts";
 import { type Collapse, createCollapseWatch } from "./collapse.ts";
-import { notFiniteIn } from "./credit.ts";
 import { questionRounds } from "./dynamicSampling.ts";
-import { objectiveOf } from "./objectives/choose.ts";
-import { collectRollout, groupByQuestion } from "./rollout.ts";
-import { createSelfTrainer, goldAnswers, rightAnswers, rightLesson } from "./selfTraining.ts";
-import { devFileOf, forecastReft, readReftStart, reftSteps } from "./start.ts";
+import { createParts, openModels, type Parts, saveValueHead } from "./parts.ts";
+import { collectRollout, groupByQuestion, type Rollout } from "./rollout.ts";
+import { forecastReft, type ReftStart, readReftStart, reftSteps } from "./start.ts";
 import { summariseRollout } from "./summary.ts";
-import { createUpdater } from "./update.ts";
-
-const valueHeadFile = "value_head.safetensors";
+import type { LearningRates, UpdateMetrics } from "./update.ts";
 
 /** What the recipe remembers between checkpoints. */
 interface ReftState {
@@ -74,9 +63,7 @@ export async function trainReft(
   using run = openRun(folder, config, undefined, fork);
   await using interrupts = watchInterrupts();
   usePrecision(config.precision);
-  const { data, optimizer, ppo, selfTraining, training, evaluation, alarms } = config;
-  const sampling = config.rollout;
-  const kept = config.logging?.rollouts;
+  const { data, rollout, ppo, evaluation } = config;
 
   // 1. questions, and what of memory they will ask for
   const resume = run.resumeFrom;
@@ -84,43 +71,20 @@ export async function trainReft(
   const choice = chooseReward(config.reward, own);
   const rewards = loadRewards(choice);
   const start = readReftStart(config, choice, resume?.folder);
-  const { warmupFolder, tokenizer, prompt, format, train, questions, tooLong, dev } = start;
-  if (selfTraining) checkSamplingPrefix(tokenizer, train, format.sampling);
+  const { tokenizer, prompt, format, train, dev } = start;
+  if (config.selfTraining) checkSamplingPrefix(tokenizer, train, format.sampling);
   const memory = watchMemory(forecastReft(config, start));
 
-  // 2. the warm-up model, as policy and, unless nothing holds the policy to it, as frozen reference; a value head that says 0, where the advantages come from one
-  const opened = openTrained(tokenizer, start.folder, { ...config.model, ...config });
-  const read = { "model.init": warmupFolder, train: data.train, dev: devFileOf(config) };
-  const files = hashInputs({ ...read, ...baseOf(opened) });
-  const inputs = { ...files, ...hashPrompt(prompt), ...rewards.hashes };
-  checkInputs(resumed?.inputs, inputs);
-  const policy = endingTurns(opened, tokenizer, prompt);
-  const reference = ppo?.klCoefficient === 0 ? undefined : openReference(warmupFolder, policy);
-  const objective = ppo && objectiveOf(ppo);
-  const valueHead = objective?.needsValueHead ? createValueHead(policy.config) : undefined;
-  const eosIds = endTokens(policy, tokenizer);
-  checkRoom(policy, {
-    subject: "data.maxPromptTokens allows",
-    promptTokens: data.maxPromptTokens,
-    answerTokens: Math.max(sampling.maxNewTokens, evaluation.maxNewTokens),
-    advice: "lower data.maxPromptTokens, rollout.maxNewTokens or evaluation.maxNewTokens",
-  });
+  // 2. the models: what is learned, and what holds it to its beginning
+  using models = openModels(config, start, rewards, resume?.folder, resumed?.inputs);
+  const { policy, valueHead, inputs } = models;
   say(
-    `ReFT: ${questions.length} questions (${tooLong} too long), ${dev.questions.length} dev questions ` +
+    `ReFT: ${start.questions.length} questions (${start.tooLong} too long), ${dev.questions.length} dev questions ` +
       `(${dev.tooLong} too long), ` +
       `${describeSize(policy)}, in ${folder}`,
   );
 
   // 3. the parts of a step
-  const adamW = new AdamW(
-    [trainedVariables(policy), ...(valueHead ? [valueHead] : [])].map((group) => ({
-      variables: [...group.values()],
-    })),
-    optimizer,
-  );
-  if (resume) loadOptimizer(adamW, join(resume.folder, "training"));
-  if (resume && valueHead)
-    restoreVariables(valueHead, join(resume.folder, "training", valueHeadFile));
   await using reward = await openReward({
     cotKind: data.cotKind,
     sandbox: config.sandbox,
@@ -129,120 +93,16 @@ export async function trainReft(
     paperParity: config.paperParity,
   });
   const { judge } = reward;
-  const parts = {
-    generator: createGenerator(policy, {
-      slots: sampling.slots,
-      maxTokens: longestPrompt(questions) + sampling.maxNewTokens,
-      temperature: 1,
-      kvCacheDtype: sampling.kvCacheDtype,
-    }),
-    judge,
-    tokenizer,
-    policyScorer: createScorer(policy, valueHead),
-    referenceScorer: reference && createScorer(reference.model),
-  };
-  const { microBatchTokens, recompute } = training;
-  const updateOptions = {
-    ...ppo!,
-    microBatchTokens,
-    recompute,
-    maxNewTokens: sampling.maxNewTokens,
-  };
-  const updater = objective && createUpdater(policy, valueHead, adamW, objective, updateOptions);
-  const selfTrainer =
-    selfTraining &&
-    createSelfTrainer(policy, adamW, { ...selfTraining, microBatchTokens, recompute });
-  const evaluator = createEvaluator(policy, tokenizer, judge, data.maxPromptTokens, evaluation);
-  const lesson = objective?.lesson ?? rightLesson;
-  const skips = createSkips(run, alarms.maxSkippedSteps, resumed?.skippedSteps);
-  const watch = createAlarms(alarms, lesson, ppo !== undefined, resumed?.alarms);
-  const collapseWatch = createCollapseWatch(alarms, resumed?.alarms);
-  let collapse: Collapse | undefined;
+  using parts = createParts(config, start, models, judge, resume?.folder);
+  const watch = createWatch(run, config, parts.learner.lesson, resumed);
+  const accuracy = createAccuracyMeasure(
+    run,
+    parts.evaluator,
+    dev.questions,
+    resumed?.bestAccuracy,
+  );
 
   const { perEpoch: stepsPerEpoch, total: totalSteps } = reftSteps(config, start);
-  const questionsOf = createEpochs(
-    questions,
-    sampling.questionsPerStep,
-    stepsPerEpoch,
-    config.seed,
-  );
-  const accuracy = createAccuracyMeasure(run, evaluator, dev.questions, resumed?.bestAccuracy);
-
-  const { dynamicSampling } = ppo ?? {};
-  function* requestRounds(step: number, own: readonly Question[]) {
-    const rng = Rng.named(config.seed, `step ${step} further questions`);
-    for (const asked of questionRounds(own, questions, dynamicSampling?.maxRounds ?? 1, rng)) {
-      yield asked.flatMap((question) =>
-        Array.from({ length: sampling.samplesPerQuestion }, (_, i) => ({
-          question,
-          rng: Rng.named(config.seed, `step ${step} ${question.example.id} sample ${i}`),
-        })),
-      );
-    }
-  }
-  const tokensOf =
-    rewards.parts && ((row: Example) => completionTokens(tokenizer, row, row.cot!, prompt));
-
-  const takeStep = async (step: number) => {
-    const startedAt = performance.now();
-
-    // 4. roll out: sampled responses to this step's questions, run in the sandbox, scored by their answers
-    const asked = questionsOf(step);
-    const rollout = await collectRollout(parts, requestRounds(step, asked), {
-      ...{ maxNewTokens: sampling.maxNewTokens, eosIds, microBatchTokens },
-      ...(dynamicSampling && { differingQuestions: sampling.questionsPerStep }),
-    });
-    const { experiences, answers, infrastructureFailures, logprobGap } = rollout;
-    const requested = answers.length + infrastructureFailures;
-    checkRollout(run, step + 1, requested, infrastructureFailures, logprobGap, alarms);
-    if (kept && (step + 1) % kept.everySteps === 0)
-      writeRollouts(run, step + 1, rolloutRecords(answers, kept.questions));
-    const rolloutSeconds = (performance.now() - startedAt) / 1000;
-
-    // 5. credit each token with its advantage; in self-training, find what is right instead
-    const credited = objective?.credit(experiences);
-    const right =
-      selfTraining &&
-      rightAnswers(experiences, goldAnswers(tokenizer, asked, sampling.maxNewTokens, prompt));
-
-    // 6. optimise the clipped objective for a few passes over that rollout; in self-training, the cross-entropy
-    const factor = constantSchedule(step + 1, optimizer.warmupSteps);
-    const { learningRate, valueHeadLearningRate } = optimizer;
-    const rates = {
-      policy: step < (ppo?.valueWarmupSteps ?? 0) ? null : learningRate * factor,
-      valueHead: valueHeadLearningRate === undefined ? null : valueHeadLearningRate * factor,
-    };
-    const rng = Rng.named(config.seed, `step ${step} minibatches`);
-    const broken = notFiniteIn(credited ?? []); // nothing is learned from such a rollout
-    const { skipped, ...update } = credited
-      ? updater!.update(broken ? [] : credited, rates, rng)
-      : selfTrainer!.update(right!, rates, rng);
-
-    // 7. say what happened
-    const leftOut = skips.after(step + 1, broken ? [broken] : skipped);
-    const summary = summariseRollout(rollout);
-    for (const alarm of watch.after(summary.signs)) raiseAlarm(run, step + 1, alarm);
-    collapse = collapseWatch.after(summary.signs);
-    if (collapse) raiseAlarm(run, step + 1, { name: "collapse", ...collapse });
-    return {
-      ...summary.metrics,
-      ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
-      "rollout/logprobGap": logprobGap,
-      "rollout/infrastructureFailures": infrastructureFailures,
-      ...(dynamicSampling && {
-        "rollout/rounds": rollout.rounds,
-        "rollout/learnedQuestions": groupByQuestion(experiences).length,
-      }),
-      ...leftOut,
-      ...named(ppo ? "ppo" : "selfTraining", { ...update, learningRate: rates.policy ?? 0 }),
-      "time/rolloutSeconds": rolloutSeconds,
-    };
-  };
-
-  const answersPerRound = sampling.questionsPerStep * sampling.samplesPerQuestion;
-  const sampledTokens = (figures: Figures) =>
-    figures["response/lengthTokens"]! * answersPerRound * (figures["rollout/rounds"] ?? 1);
-
   const plan = {
     label: "ReFT",
     totalSteps,
@@ -252,47 +112,153 @@ export async function trainReft(
     saveEverySteps: config.checkpoint.everySteps,
     ...{ memory, trialSteps },
   };
-  try {
-    if (!resumed && trialSteps === undefined)
-      await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
-    await runSteps(run, interrupts, plan, {
-      step: takeStep,
-      measure: accuracy.measure,
-      save: (target, trainingFolder) => {
-        saveModelFolder(target, policy, tokenizer, format);
-        if (valueHead) saveVariables(valueHead, join(trainingFolder, valueHeadFile));
-        saveOptimizer(adamW, trainingFolder);
-      },
-      state: () => {
-        const alarms = { ...watch.counts(), ...collapseWatch.counts() };
-        const skippedSteps = skips.inARow();
-        return { bestAccuracy: accuracy.best(), alarms, skippedSteps, inputs } satisfies ReftState;
-      },
-      pauses: () => (alarms.onCollapse === "stop" ? collapse : undefined),
-      shown: (figures) => ({
-        correct: percent(figures["reward/correctFraction"]!),
-        kl: figures["kl/reference"]?.toFixed(3) ?? "-",
-        best: percent(accuracy.best()),
-        ...tokensPerSecond(sampledTokens(figures), figures),
-      }),
-    });
-  } finally {
-    const { generator, policyScorer, referenceScorer } = parts;
-    for (const part of [
-      generator,
-      policyScorer,
-      referenceScorer,
-      updater,
-      selfTrainer,
-      evaluator,
-      adamW,
-    ])
-      part?.dispose();
-    disposeModel(policy);
-    reference?.[Symbol.dispose]();
-    for (const variable of valueHead?.values() ?? []) variable.dispose();
+  if (!resumed && trialSteps === undefined) {
+    const tokensOf =
+      rewards.parts && ((row: Example) => completionTokens(tokenizer, row, row.cot!, prompt));
+    await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
   }
+  await runSteps(run, interrupts, plan, {
+    step: createStep(run, config, start, parts, watch),
+    measure: accuracy.measure,
+    save: (target, trainingFolder) => {
+      saveModelFolder(target, policy, tokenizer, format);
+      if (valueHead) saveValueHead(valueHead, trainingFolder);
+      saveOptimizer(parts.adamW, trainingFolder);
+    },
+    state: () => ({ bestAccuracy: accuracy.best(), ...watch.state(), inputs }) satisfies ReftState,
+    pauses: watch.pauses,
+    shown: (figures) => ({
+      correct: percent(figures["reward/correctFraction"]!),
+      kl: figures["kl/reference"]?.toFixed(3) ?? "-",
+      best: percent(accuracy.best()),
+      ...tokensPerSecond(sampledTokens(rollout, figures), figures),
+    }),
+  });
   return accuracy.best();
+}
+
+/** One step: a rollout and what is learned from it. */
+function createStep(
+  run: Run,
+  config: ReftConfig,
+  start: ReftStart,
+  { rollout: parts, learner, eosIds }: Parts,
+  watch: Watch,
+): (step: number) => Promise<Figures> {
+  const { rollout: sampling, ppo, seed, logging } = config;
+  const { perEpoch } = reftSteps(config, start);
+  const questionsOf = createEpochs(start.questions, sampling.questionsPerStep, perEpoch, seed);
+  const options = {
+    maxNewTokens: sampling.maxNewTokens,
+    eosIds,
+    microBatchTokens: config.training.microBatchTokens,
+    ...(ppo?.dynamicSampling && { differingQuestions: sampling.questionsPerStep }),
+  };
+  return async (step) => {
+    const startedAt = performance.now();
+
+    // 4. roll out: sampled responses to this step's questions, run in the sandbox, scored by their answers
+    const asked = questionsOf(step);
+    const rounds = requestRounds(config, start.questions, asked, step);
+    const rollout = await collectRollout(parts, rounds, options);
+    checkRollout(run, step + 1, rollout, config.alarms);
+    const kept = logging?.rollouts;
+    if (kept && (step + 1) % kept.everySteps === 0)
+      writeRollouts(run, step + 1, rolloutRecords(rollout.answers, kept.questions));
+    const rolloutSeconds = (performance.now() - startedAt) / 1000;
+
+    // 5. credit, and 6. optimise: ppoLearner and selfTrainingLearner in learner.ts
+    const rates = ratesOf(config, step);
+    const rng = Rng.named(seed, `step ${step} minibatches`);
+    const { skipped, ...learned } = learner.learn(rollout.experiences, asked, rates, rng);
+
+    // 7. say what happened
+    const summary = summariseRollout(rollout);
+    const leftOut = watch.after(step + 1, skipped, summary.signs);
+    return {
+      ...summary.metrics,
+      ...(config.paperParity && { "train/accuracy": summary.metrics["reward/score"]! }),
+      "rollout/logprobGap": rollout.logprobGap,
+      "rollout/infrastructureFailures": rollout.infrastructureFailures,
+      ...(ppo?.dynamicSampling && {
+        "rollout/rounds": rollout.rounds,
+        "rollout/learnedQuestions": groupByQuestion(rollout.experiences).length,
+      }),
+      ...leftOut,
+      ...named(ppo ? "ppo" : "selfTraining", { ...learned, learningRate: rates.policy ?? 0 }),
+      "time/rolloutSeconds": rolloutSeconds,
+    };
+  };
+}
+
+/** What a step asks: its own questions and, with dynamic sampling, round after round others; each answer has a stream of its own. */
+function* requestRounds(
+  { seed, rollout, ppo }: ReftConfig,
+  all: readonly Question[],
+  own: readonly Question[],
+  step: number,
+) {
+  const rng = Rng.named(seed, `step ${step} further questions`);
+  for (const asked of questionRounds(own, all, ppo?.dynamicSampling?.maxRounds ?? 1, rng)) {
+    yield asked.flatMap((question) =>
+      Array.from({ length: rollout.samplesPerQuestion }, (_, i) => ({
+        question,
+        rng: Rng.named(seed, `step ${step} ${question.example.id} sample ${i}`),
+      })),
+    );
+  }
+}
+
+function ratesOf({ optimizer, ppo }: ReftConfig, step: number): LearningRates {
+  const factor = constantSchedule(step + 1, optimizer.warmupSteps);
+  const { learningRate, valueHeadLearningRate } = optimizer;
+  return {
+    policy: step < (ppo?.valueWarmupSteps ?? 0) ? null : learningRate * factor,
+    valueHead: valueHeadLearningRate === undefined ? null : valueHeadLearningRate * factor,
+  };
+}
+
+/** Warns of what goes wrong from step to step, and knows for how many steps it has. */
+interface Watch {
+  /** @returns what the step logs of updates that were left out */
+  after(step: number, skipped: UpdateMetrics["skipped"], signs: StepSigns): Figures;
+  pauses(): Collapse | undefined;
+  state(): Pick<ReftState, "alarms" | "skippedSteps">;
+}
+
+function createWatch(
+  run: Run,
+  { alarms: limits, ppo }: ReftConfig,
+  lesson: Lesson,
+  before: ReftState | undefined,
+): Watch {
+  const skips = createSkips(run, limits.maxSkippedSteps, before?.skippedSteps);
+  const alarms = createAlarms(limits, lesson, ppo !== undefined, before?.alarms);
+  const collapses = createCollapseWatch(limits, before?.alarms);
+  let collapse: Collapse | undefined;
+  return {
+    after(step, skipped, signs) {
+      const leftOut = skips.after(step, skipped);
+      for (const alarm of alarms.after(signs)) raiseAlarm(run, step, alarm);
+      collapse = collapses.after(signs);
+      if (collapse) raiseAlarm(run, step, { name: "collapse", ...collapse });
+      return leftOut;
+    },
+    pauses: () => (limits.onCollapse === "stop" ? collapse : undefined),
+    state: () => ({
+      alarms: { ...alarms.counts(), ...collapses.counts() },
+      skippedSteps: skips.inARow(),
+    }),
+  };
+}
+
+/** Tokens that a step sampled, by its figures. */
+function sampledTokens(
+  { questionsPerStep, samplesPerQuestion }: ReftConfig["rollout"],
+  figures: Figures,
+): number {
+  const answers = questionsPerStep * samplesPerQuestion * (figures["rollout/rounds"] ?? 1);
+  return figures["response/lengthTokens"]! * answers;
 }
 
 /** The responses to the first so many questions, as lines of a file, with what the rewards say of each. */
@@ -311,11 +277,10 @@ function named(prefix: string, figures: object): Record<string, number> {
 function checkRollout(
   run: Run,
   step: number,
-  requested: number,
-  failures: number,
-  logprobGap: number,
+  { answers, infrastructureFailures: failures, logprobGap }: Rollout,
   limits: ReftConfig["alarms"],
 ): void {
+  const requested = answers.length + failures;
   if (failures === requested || failures / requested > limits.maxInfrastructureFraction) {
     const message =
       `the sandbox could not run ${failures} of ${requested} programs (alarms.maxInfrastructureFraction is ` +

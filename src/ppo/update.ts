@@ -100,10 +100,7 @@ export function createUpdater(
 
   return {
     update(experiences, rates, rng) {
-      let sums = {
-        ...{ policyLoss: 0, termLoss: 0, entropy: 0, gradNorm: 0 },
-        ...{ clipped: 0, k3: 0, ratio: 0 },
-      };
+      let sums = nothing;
       let [updates, tokens, firstClipFraction] = [0, 0, 0];
       const skipped: UpdateMetrics["skipped"][number][] = [];
       const step = rates.policy === null ? valueWarmup : ppo;
@@ -116,37 +113,24 @@ export function createUpdater(
           miniBatchTokens: countTokens(learned),
           rolloutTokensPerMiniBatch: (rolloutTokens * miniBatchSize) / experiences.length,
         };
-        const before = { ...sums };
+        let after = sums;
         for (const part of splitByTokens(learned, microBatchTokens)) {
           const inputs = microBatchTensors(part, objective, options, sizes);
-          const figures = read(step(inputs));
+          after = plus(after, read(step(inputs)));
           tf.dispose(Object.values(inputs));
-          for (const [name, figure] of Object.entries(figures))
-            sums[name as keyof typeof sums] += figure;
         }
-        const made = updateIfFinite(optimizer, [rates.policy, rates.valueHead], sums);
-        if (made.skipped.length > 0) {
-          skipped.push(...made.skipped);
-          sums = before;
-          continue;
-        }
+        const made = updateIfFinite(optimizer, [rates.policy, rates.valueHead], after);
+        skipped.push(...made.skipped);
+        if (made.skipped.length > 0) continue;
+        sums = plus(after, { gradNorm: made.gradNorm });
         tokens += sizes.miniBatchTokens;
         if (updates === 0) firstClipFraction = sums.clipped / tokens;
-        sums.gradNorm += made.gradNorm;
         updates++;
       }
-      const perUpdate = (sum: number) => sum / Math.max(1, updates);
-      const perToken = (sum: number) => sum / Math.max(1, tokens);
       return {
         ...(valueHead &&
           experiences.length > 0 && { explainedVariance: explainedVariance(experiences) }),
-        policyLoss: perUpdate(sums.policyLoss),
-        ...(objective.term && { [objective.term.name]: perUpdate(sums.termLoss) }),
-        ...(options.entropyCoefficient && { entropy: perUpdate(sums.entropy) }),
-        gradNorm: perUpdate(sums.gradNorm),
-        clipFraction: perToken(sums.clipped),
-        approxKl: perToken(sums.k3),
-        meanRatio: perToken(sums.ratio),
+        ...meansOf(sums, updates, tokens, objective, options),
         firstClipFraction,
         skipped,
       };
@@ -155,6 +139,42 @@ export function createUpdater(
       ppo.dispose();
       valueWarmup.dispose();
     },
+  };
+}
+
+/** Figures of a rollout's updates, added up over its microbatches; `gradNorm` over its updates. */
+type Sums = Readonly<Record<keyof typeof nothing, number>>;
+
+const nothing = {
+  ...{ policyLoss: 0, termLoss: 0, entropy: 0, gradNorm: 0 },
+  ...{ clipped: 0, k3: 0, ratio: 0 },
+};
+
+function plus(sums: Sums, figures: Partial<Sums>): Sums {
+  const added = Object.entries(figures).map(([name, figure]) => [
+    name,
+    sums[name as keyof Sums] + figure,
+  ]);
+  return { ...sums, ...Object.fromEntries(added) };
+}
+
+function meansOf(
+  sums: Sums,
+  updates: number,
+  tokens: number,
+  { term }: Objective,
+  { entropyCoefficient }: UpdateOptions,
+) {
+  const perUpdate = (sum: number) => sum / Math.max(1, updates);
+  const perToken = (sum: number) => sum / Math.max(1, tokens);
+  return {
+    policyLoss: perUpdate(sums.policyLoss),
+    ...(term && { [term.name]: perUpdate(sums.termLoss) }),
+    ...(entropyCoefficient && { entropy: perUpdate(sums.entropy) }),
+    gradNorm: perUpdate(sums.gradNorm),
+    clipFraction: perToken(sums.clipped),
+    approxKl: perToken(sums.k3),
+    meanRatio: perToken(sums.ratio),
   };
 }
 
