@@ -3,7 +3,7 @@
 // best on dev, the warm-up included. Used by the demo and by reproduce-generated.ts.
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { loadConfig, type Override } from "../src/config.ts";
+import { loadConfig, type Override, type ReftConfig } from "../src/config.ts";
 import { type Example, readExamples } from "../src/data/examples.ts";
 import { UserError } from "../src/errors.ts";
 import { markdownTable, percentWithError } from "../src/evaluate/tables.ts";
@@ -57,80 +57,49 @@ const configs = join(import.meta.dirname, "..", "configs", "tiny");
  * @throws UserError when the folder holds a comparison with other options
  */
 export async function compare(options: ComparisonOptions): Promise<Row[]> {
-  const { folder, seed } = options;
+  const { folder, seed, programs, answers } = options;
   const once = rememberIn(folder);
-  await once("options", async () => options).then(({ result }) =>
-    checkOptions(folder, result, options),
-  );
+  const { result: before } = await once("options", async () => options);
+  checkOptions(folder, before, options);
   const data = join(folder, "data");
-  await once("prepare-data", async () => {
-    const sizes = {
-      train: options.programs,
-      answerOnly: options.answers,
-      test: options.testQuestions,
-    };
-    const said = await prepareData({
-      ...{ dataset: "generated", cot: "python", output: data, seed, timeoutSeconds: 3, workers: 2 },
-      ...sizes,
-    } as const);
-    console.error(said);
-    return said;
-  });
+  await once("prepare-data", () => prepare(options, data));
   const dataFiles = { seed, "data.dev": join(data, "dev.jsonl") };
+  const programFile = join(data, "train.jsonl");
 
-  say(`warm-up: SFT on ${options.programs} programs`);
+  say(`warm-up: SFT on ${programs} programs`);
   const warmup = join(folder, "warmup");
-  const warmupConfig = loadConfig("sft", join(configs, "warmup.yaml"), [
-    ...set({ ...dataFiles, "data.train": join(data, "train.jsonl") }),
-  ]);
+  const warmupConfig = loadConfig(
+    "sft",
+    join(configs, "warmup.yaml"),
+    set({ ...dataFiles, "data.train": programFile }),
+  );
   const warmupRun = await once("warmup", () => trainSft(warmupConfig, warmup));
-  const warmupSamples = warmupConfig.training.epochs * options.programs;
 
-  say(`ReFT: PPO on ${options.answers} questions with answers, without programs`);
+  say(`ReFT: PPO on ${answers} questions with answers, without programs`);
   const reft = join(folder, "reft");
-  const reftConfig = loadConfig("reft", join(configs, "reft.yaml"), [
-    ...set({
+  const reftConfig = loadConfig(
+    "reft",
+    join(configs, "reft.yaml"),
+    set({
       ...dataFiles,
       "model.init": warmup,
       "data.train": join(data, "answers.jsonl"),
       "training.maxSteps": options.reftSteps,
     }),
-  ]);
+  );
   const reftRun = await once("reft", () => trainReft(reftConfig, reft));
   const { questionsPerStep, samplesPerQuestion } = reftConfig.rollout;
   const reftSamples = options.reftSteps * questionsPerStep * samplesPerQuestion;
 
-  /** SFT from the warm-up for at least so many samples and CPU seconds. */
-  const continueSft = async (name: string, train: string, rows: number, least: Budget) => {
-    // The warm-up's rate is too low, because starting up is in it: hence the margin, and a second try where it is not enough.
-    let samplesPerSecond = (2.5 * warmupSamples) / warmupRun.seconds;
-    for (let attempt = 1; ; attempt++) {
-      const label = `${name}-${attempt}`;
-      const planned = await once(`${label}-epochs`, async () =>
-        Math.max(1, Math.ceil(Math.max(least.samples, least.seconds * samplesPerSecond) / rows)),
-      );
-      const epochs = planned.result;
-      const overrides = set({
-        ...dataFiles,
-        "model.init": warmup,
-        "data.train": train,
-        "training.epochs": epochs,
-        "training.scheduleEpochs": epochs,
-        "evaluation.everyEpochs": Math.max(1, Math.round(epochs / 20)),
-      });
-      const config = loadConfig("sft", join(configs, "sft.yaml"), overrides);
-      const run = await once(label, () => trainSft(config, join(folder, label)));
-      if (run.seconds >= least.seconds)
-        return { ...run, folder: join(folder, label), samples: epochs * rows };
-      samplesPerSecond = (1.3 * epochs * rows) / run.seconds;
-    }
-  };
-
   say("control: SFT goes on from the same warm-up");
-  const sftRun = await continueSft("sft", join(data, "train.jsonl"), options.programs, {
-    samples: reftSamples,
-    seconds: reftRun.seconds,
-  });
+  // The warm-up's rate is too low, because starting up is in it: hence the margin, and a second try where it is not enough.
+  const samplesPerSecond = (2.5 * warmupConfig.training.epochs * programs) / warmupRun.seconds;
+  const control = { folder, once, settings: { ...dataFiles, "model.init": warmup } };
+  const sftRun = await continueSft(
+    { ...control, samplesPerSecond },
+    { name: "sft", train: programFile, rows: programs },
+    { samples: reftSamples, seconds: reftRun.seconds },
+  );
   const rows: Omit<Row, "testAccuracy">[] = [
     { name: "warm-up", folder: warmup, seconds: 0, samples: 0, devAccuracy: warmupRun.result },
     { name: "SFT going on", ...asRow(sftRun), folder: sftRun.folder, samples: sftRun.samples },
@@ -142,10 +111,11 @@ export async function compare(options: ComparisonOptions): Promise<Row[]> {
       sampleCorrectPrograms(warmup, data, reftSamples, seed, path),
     );
     const secondsLeft = Math.max(0, reftRun.seconds - sampling.seconds);
-    const run = await continueSft("self-training", path, sampling.result, {
-      samples: 0,
-      seconds: secondsLeft,
-    });
+    const run = await continueSft(
+      { ...control, samplesPerSecond },
+      { name: "self-training", train: path, rows: sampling.result },
+      { samples: 0, seconds: secondsLeft },
+    );
     rows.push({
       name: "SFT on own programs",
       folder: run.folder,
@@ -159,20 +129,75 @@ export async function compare(options: ComparisonOptions): Promise<Row[]> {
   say("test problems, once per model");
   const measured: Row[] = [];
   for (const row of rows) {
-    const test = await once(`test-${basename(row.folder)}`, () =>
-      evaluate({
-        model: row.folder,
-        data: join(data, "test.jsonl"),
-        output: join(row.folder, "test"),
-        slots: reftConfig.evaluation.slots,
-        precision: reftConfig.precision,
-        maxNewTokens: reftConfig.evaluation.maxNewTokens,
-        sandbox: reftConfig.sandbox,
-      }),
-    );
+    const test = await once(`test-${basename(row.folder)}`, () => testOf(row, data, reftConfig));
     measured.push({ ...row, testAccuracy: test.result.accuracy });
   }
   return measured;
+}
+
+async function prepare(
+  { seed, programs, answers, testQuestions }: ComparisonOptions,
+  output: string,
+): Promise<string> {
+  const said = await prepareData({
+    ...{ dataset: "generated", cot: "python", output, seed, timeoutSeconds: 3, workers: 2 },
+    ...{ train: programs, answerOnly: answers, test: testQuestions },
+  } as const);
+  console.error(said);
+  return said;
+}
+
+/** What SFT that goes on from the warm-up has in common. */
+interface Control {
+  readonly folder: string;
+  readonly once: Once;
+  readonly settings: Parameters<typeof set>[0];
+  readonly samplesPerSecond: number;
+}
+
+/** SFT from the warm-up for at least so many samples and CPU seconds. */
+async function continueSft(
+  { folder, once, settings, samplesPerSecond: firstRate }: Control,
+  { name, train, rows }: { readonly name: string; readonly train: string; readonly rows: number },
+  least: Budget,
+) {
+  let samplesPerSecond = firstRate;
+  for (let attempt = 1; ; attempt++) {
+    const label = `${name}-${attempt}`;
+    const planned = await once(`${label}-epochs`, async () =>
+      Math.max(1, Math.ceil(Math.max(least.samples, least.seconds * samplesPerSecond) / rows)),
+    );
+    const epochs = planned.result;
+    const overrides = set({
+      ...settings,
+      "data.train": train,
+      "training.epochs": epochs,
+      "training.scheduleEpochs": epochs,
+      "evaluation.everyEpochs": Math.max(1, Math.round(epochs / 20)),
+    });
+    const config = loadConfig("sft", join(configs, "sft.yaml"), overrides);
+    const run = await once(label, () => trainSft(config, join(folder, label)));
+    if (run.seconds >= least.seconds)
+      return { ...run, folder: join(folder, label), samples: epochs * rows };
+    samplesPerSecond = (1.3 * epochs * rows) / run.seconds;
+  }
+}
+
+/** A model's test problems, asked as its evaluation during training asked. */
+function testOf(
+  { folder }: Pick<Row, "folder">,
+  data: string,
+  { evaluation, precision, sandbox }: ReftConfig,
+) {
+  return evaluate({
+    model: folder,
+    data: join(data, "test.jsonl"),
+    output: join(folder, "test"),
+    slots: evaluation.slots,
+    precision,
+    maxNewTokens: evaluation.maxNewTokens,
+    sandbox,
+  });
 }
 
 interface Budget {
@@ -193,6 +218,8 @@ function cpuSeconds(): number {
   const ticks = fields.slice(11, 15).map(Number); // utime, stime, cutime, cstime
   return ticks.reduce((a, b) => a + b, 0) / 100; // Linux on x86 counts in 100ths
 }
+
+type Once = ReturnType<typeof rememberIn>;
 
 /** Runs each named job once: result and CPU seconds are kept in `<folder>/comparison/<name>.json`. */
 function rememberIn(folder: string) {

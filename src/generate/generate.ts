@@ -94,13 +94,8 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
   const decode = compile("decode", (...inputs) => decodeStep(model, cache, temperature, inputs));
 
   return {
-    async generate(prompts, { maxNewTokens, eosIds, onResponse }) {
-      const longest = prompts.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
-      if (longest + maxNewTokens > options.maxTokens) {
-        throw new Error(
-          `generate: ${longest} + ${maxNewTokens} tokens do not fit into ${options.maxTokens}`,
-        );
-      }
+    async generate(prompts, generating) {
+      checkLengths(prompts, generating, options);
       const responses: Response[] = new Array(prompts.length);
       const slots: (Slot | null)[] = new Array(slotCount).fill(null);
       /** Of each slot, the prompt whose keys and values it has. */
@@ -112,22 +107,12 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
         const slot = slots[slotIndex]!;
         slot.tokens.push(token);
         slot.logprobs.push(logprob);
-        const isBroken = Number.isNaN(logprob);
-        const ended = isBroken || eosIds.includes(token);
-        if (!ended && slot.tokens.length < maxNewTokens) return;
-        const response = {
-          tokens: slot.tokens,
-          logprobs: Float32Array.from(slot.logprobs),
-          isTruncated: !ended,
-        };
+        const response = responseOf(slot, generating);
+        if (!response) return;
         responses[slot.index] = response;
         slots[slotIndex] = null;
-        onResponse?.(slot.index, response);
-        if (!isBroken) return;
-        throw new UserError(
-          `expected finite log-probabilities, found NaN at token ${response.tokens.length - 1} of response ${slot.index}: ` +
-            "the model's weights are damaged; take another checkpoint",
-        );
+        generating.onResponse?.(slot.index, response);
+        checkFinite(response, slot.index);
       };
 
       while (nextPrompt < prompts.length || slots.some((slot) => slot !== null)) {
@@ -153,6 +138,36 @@ export function createGenerator(model: Model, options: GeneratorOptions): Genera
       for (const variable of [...cache.keys, ...cache.values]) variable.dispose();
     },
   };
+}
+
+/** @throws Error when a prompt and its response do not fit into a slot */
+function checkLengths(
+  prompts: readonly Prompt[],
+  { maxNewTokens }: GenerateOptions,
+  { maxTokens }: GeneratorOptions,
+): void {
+  const longest = prompts.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
+  if (longest + maxNewTokens <= maxTokens) return;
+  throw new Error(`generate: ${longest} + ${maxNewTokens} tokens do not fit into ${maxTokens}`);
+}
+
+/** The response that a sequence is with its newest token; undefined where it goes on. */
+function responseOf(
+  { tokens, logprobs }: Slot,
+  { maxNewTokens, eosIds }: GenerateOptions,
+): Response | undefined {
+  const ended = Number.isNaN(logprobs.at(-1)) || eosIds.includes(tokens.at(-1)!);
+  if (!ended && tokens.length < maxNewTokens) return undefined;
+  return { tokens, logprobs: Float32Array.from(logprobs), isTruncated: !ended };
+}
+
+/** @throws UserError for a response that ends because its last log-probability is NaN */
+function checkFinite({ tokens, logprobs }: Response, index: number): void {
+  if (!Number.isNaN(logprobs.at(-1))) return;
+  throw new UserError(
+    `expected finite log-probabilities, found NaN at token ${tokens.length - 1} of response ${index}: ` +
+      "the model's weights are damaged; take another checkpoint",
+  );
 }
 
 type Append = (slotIndex: number, token: number, logprob: number) => void;

@@ -72,30 +72,11 @@ export type GgufContent = Pick<GgufFile, "path" | "metadata" | "shapes" | "readF
  */
 export function ggufConfig(file: GgufContent): ModelConfig {
   const { path, metadata, shapes } = file;
-  const values = Object.fromEntries(metadata);
-  const architecture = [...modelTypeOf.keys()].find(
-    (name) => name === values["general.architecture"],
-  );
-  const prefix = `${architecture ?? "llama"}.`; // another one is named with the other mistakes
-  const prefixed = Object.entries(ownKeys).map(([key, schema]) => [prefix + key, schema]);
-  const schema = z.looseObject({ ...generalKeys, ...Object.fromEntries(prefixed) });
-  const problems = findMistakes(schema, [], values).map(({ text }) => text);
-  if (problems.length > 0)
-    throw new UserError(`${path}: cannot use this model:\n${firstOf(problems, "\n")}`);
-  refuseOtherKeys(file, prefix);
-  const own = Object.keys(ownKeys).map((key) => [key, values[prefix + key]]);
-  const given = ownSchema.parse(Object.fromEntries(own));
-  const modelType = modelTypeOf.get(architecture!)!;
+  const { modelType, given, prefix } = readMetadata(file);
   const { qkvBias, qkNorm, gguf } = families[modelType];
   const heads = given["attention.head_count"];
   const headDim = given["attention.key_length"] ?? given.embedding_length / heads;
-  for (const name of ["attention.value_length", "rope.dimension_count"] as const) {
-    const found = given[name] ?? headDim;
-    if (found === headDim) continue;
-    throw new UserError(
-      `${path}: cannot use this model: ${prefix}${name} is ${found}, not ${headDim}`,
-    );
-  }
+  checkHeadSizes(file, given, prefix, headDim);
   const vocabSize = shapes.get("token_embd.weight")?.[0];
   if (vocabSize === undefined) throw new UserError(`${path}: has no tensor token_embd.weight`);
   if (9 * given.block_count > shapes.size) {
@@ -127,17 +108,58 @@ export function ggufConfig(file: GgufContent): ModelConfig {
   };
   checkConsistency(config, path);
   if (!shapes.has(ropeDivisors)) return config;
+  return { ...config, ropeScaling: divisorScaling(config, file) };
+}
+
+/** The keys that are read, those of the architecture without its name. */
+function readMetadata(file: GgufContent) {
+  const { path, metadata } = file;
+  const values = Object.fromEntries(metadata);
+  const architecture = [...modelTypeOf.keys()].find(
+    (name) => name === values["general.architecture"],
+  );
+  const prefix = `${architecture ?? "llama"}.`; // another one is named with the other mistakes
+  const prefixed = Object.entries(ownKeys).map(([key, schema]) => [prefix + key, schema]);
+  const schema = z.looseObject({ ...generalKeys, ...Object.fromEntries(prefixed) });
+  const problems = findMistakes(schema, [], values).map(({ text }) => text);
+  if (problems.length > 0)
+    throw new UserError(`${path}: cannot use this model:\n${firstOf(problems, "\n")}`);
+  refuseOtherKeys(file, prefix);
+  const own = Object.keys(ownKeys).map((key) => [key, values[prefix + key]]);
+  const given = ownSchema.parse(Object.fromEntries(own));
+  return { modelType: modelTypeOf.get(architecture!)!, given, prefix };
+}
+
+/** Our heads have one size, and are rotated whole. */
+function checkHeadSizes(
+  { path }: GgufContent,
+  given: Metadata,
+  prefix: string,
+  headDim: number,
+): void {
+  for (const name of ["attention.value_length", "rope.dimension_count"] as const) {
+    const found = given[name] ?? headDim;
+    if (found === headDim) continue;
+    throw new UserError(
+      `${path}: cannot use this model: ${prefix}${name} is ${found}, not ${headDim}`,
+    );
+  }
+}
+
+/** The scaling that a file has as divisors. */
+function divisorScaling(config: ModelConfig, file: GgufContent): Llama3RopeScaling {
+  const { gguf } = families[config.modelType];
   if (!gguf.hasRopeDivisors) {
     throw new UserError(
-      `${path}: cannot use this model: it has ${ropeDivisors}, which llama.cpp does not read in the architecture ${gguf.architecture}`,
+      `${file.path}: cannot use this model: it has ${ropeDivisors}, which llama.cpp does not read in the architecture ${gguf.architecture}`,
     );
   }
   if (config.ropeScaling !== null) {
     throw new UserError(
-      `${path}: cannot use this model: it has both linear scaling of its positions and ${ropeDivisors}`,
+      `${file.path}: cannot use this model: it has both linear scaling of its positions and ${ropeDivisors}`,
     );
   }
-  return { ...config, ropeScaling: llama3Scaling(config, file) };
+  return llama3Scaling(config, file);
 }
 
 /** Keys like `llama.logit_scale` would change what is computed, or mean nothing to us, which cannot be told apart. */

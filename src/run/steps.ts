@@ -78,28 +78,14 @@ export async function runSteps(
   const isTrial = trialSteps !== undefined;
   const totalSteps = Math.min(plan.totalSteps, trialSteps ?? plan.totalSteps);
   const save = (step: number, isBest: boolean, keepsAll = false) =>
-    saveCheckpoint(run, {
-      step,
-      isBest,
-      keepsAll,
-      state: parts.state(),
-      writeFiles: (folder) => {
-        const training = join(folder, "training");
-        makeFolder(training);
-        parts.save(folder, training);
-      },
-    });
+    saveStep(run, parts, { step, isBest, keepsAll });
   const board = run.config.logging?.tensorboard ? openBoard(run) : undefined;
   const log = (position: StepPosition, figures: Figures) => {
     const record = logMetrics(run, position, figures);
     board?.add(record);
   };
   const firstStep = run.resumeFrom?.step ?? 0;
-  if (run.startsFork && firstStep >= totalSteps)
-    throw new UserError(
-      `fork: expected a checkpoint from before step ${totalSteps}, with which this run ends, found one of step ${firstStep}; ` +
-        "raise training.epochs or training.maxSteps, or take an earlier one",
-    );
+  if (run.startsFork) checkFork(firstStep, totalSteps);
   const takeStep = async (step: number) => {
     using _ = step === firstStep ? doing("compiling the first step") : undefined;
     return await parts.step(step);
@@ -115,13 +101,7 @@ export async function runSteps(
       const startedAt = performance.now();
       const taken = await takeStep(step);
       const done = step + 1;
-      const costs = {
-        "time/stepSeconds": (performance.now() - startedAt) / 1000,
-        "memory/peakMegabytes": peakMegabytes(),
-        "memory/forecastMegabytes": memory.forecastMegabytes,
-        "memory/numTensors": liveTensors(),
-        "memory/tracedFunctions": tracedFunctions(),
-      };
+      const costs = costsOf(startedAt, memory);
       const pause = isTrial ? undefined : parts.pauses?.();
       const stops = (await interrupts.requested()) || pause !== undefined;
       const isLast = done === totalSteps;
@@ -148,6 +128,42 @@ export async function runSteps(
     progress.stop();
   }
   if (!isTrial && firstStep < totalSteps) memory.report();
+}
+
+function saveStep(
+  run: Run,
+  parts: StepParts,
+  which: { readonly step: number; readonly isBest: boolean; readonly keepsAll: boolean },
+): Promise<string> {
+  return saveCheckpoint(run, {
+    ...which,
+    state: parts.state(),
+    writeFiles: (folder) => {
+      const training = join(folder, "training");
+      makeFolder(training);
+      parts.save(folder, training);
+    },
+  });
+}
+
+/** @throws UserError for a fork that would have no step left */
+function checkFork(firstStep: number, totalSteps: number): void {
+  if (firstStep < totalSteps) return;
+  throw new UserError(
+    `fork: expected a checkpoint from before step ${totalSteps}, with which this run ends, found one of step ${firstStep}; ` +
+      "raise training.epochs or training.maxSteps, or take an earlier one",
+  );
+}
+
+/** What a step took. */
+function costsOf(startedAt: number, memory: MemoryWatch): Figures {
+  return {
+    "time/stepSeconds": (performance.now() - startedAt) / 1000,
+    "memory/peakMegabytes": peakMegabytes(),
+    "memory/forecastMegabytes": memory.forecastMegabytes,
+    "memory/numTensors": liveTensors(),
+    "memory/tracedFunctions": tracedFunctions(),
+  };
 }
 
 /** For the progress: so many tokens were learned from, or sampled, in the step of these figures. */

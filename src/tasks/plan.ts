@@ -40,64 +40,73 @@ interface Plan {
 /** Reads a training's data, but no weights. @throws UserError for settings, data or a model that cannot be used */
 function planTraining(config: Config): Plan {
   switch (config.stage) {
-    case "sft": {
-      const start = readSftStart(config, config.reward);
-      const steps = sftSteps(config, start);
-      const { data, evaluation, training } = config;
-      const questions = start.dev.questions.length;
-      return {
-        ...{ config, steps },
-        forecast: (changed) => forecastSft(changed as SftConfig, start),
-        samples: {
-          measurements:
-            Math.ceil(training.epochs / evaluation.everyEpochs) +
-            Number(config.model.init !== undefined),
-          bytes: answersBytes(questions, evaluation.maxNewTokens),
-        },
-        trial: (folder, trialSteps) => trainSft(config, folder, { trialSteps }),
-        leastTokens: data.maxPromptTokens + data.maxCompletionTokens,
-        mostSlots: { evaluation: questions },
-      };
-    }
-    case "reft": {
-      const start = readReftStart(config, config.reward);
-      const steps = reftSteps(config, start);
-      const { data, rollout, evaluation } = config;
-      // A step in which the value head alone learns says nothing of the others.
-      const tried =
-        config.ppo?.advantages === "gae" ? changed(config, "ppo.valueWarmupSteps", 0) : config;
-      const questions = start.dev.questions.length;
-      return {
-        ...{ config, steps },
-        forecast: (changed) => forecastReft(changed as ReftConfig, start),
-        samples: {
-          measurements: Math.ceil(steps.total / evaluation.everySteps) + 1,
-          bytes: answersBytes(questions, evaluation.maxNewTokens),
-        },
-        trial: (folder, trialSteps) => trainReft(tried as ReftConfig, folder, { trialSteps }),
-        leastTokens: data.maxPromptTokens + rollout.maxNewTokens,
-        mostSlots: {
-          rollout: rollout.questionsPerStep * rollout.samplesPerQuestion,
-          evaluation: questions,
-        },
-      };
-    }
-    case "rerank": {
-      const start = readRerankStart(config);
-      const steps = rerankSteps(config, start);
-      return {
-        ...{ config, steps },
-        forecast: (changed) => forecastRerank(changed as RerankConfig, start),
-        samples: {
-          measurements: Math.ceil(config.training.epochs / config.evaluation.everyEpochs),
-          bytes: 80 * start.dev.sequences.length,
-        },
-        trial: (folder, trialSteps) => trainRerank(config, folder, { trialSteps }),
-        leastTokens: config.data.maxTokens,
-        mostSlots: {},
-      };
-    }
+    case "sft":
+      return planSft(config);
+    case "reft":
+      return planReft(config);
+    case "rerank":
+      return planRerank(config);
   }
+}
+
+function planSft(config: SftConfig): Plan {
+  const start = readSftStart(config, config.reward);
+  const steps = sftSteps(config, start);
+  const { data, evaluation, training } = config;
+  const questions = start.dev.questions.length;
+  return {
+    ...{ config, steps },
+    forecast: (changed) => forecastSft(changed as SftConfig, start),
+    samples: {
+      measurements:
+        Math.ceil(training.epochs / evaluation.everyEpochs) +
+        Number(config.model.init !== undefined),
+      bytes: answersBytes(questions, evaluation.maxNewTokens),
+    },
+    trial: (folder, trialSteps) => trainSft(config, folder, { trialSteps }),
+    leastTokens: data.maxPromptTokens + data.maxCompletionTokens,
+    mostSlots: { evaluation: questions },
+  };
+}
+
+function planReft(config: ReftConfig): Plan {
+  const start = readReftStart(config, config.reward);
+  const steps = reftSteps(config, start);
+  const { data, rollout, evaluation } = config;
+  // A step in which the value head alone learns says nothing of the others.
+  const tried =
+    config.ppo?.advantages === "gae" ? changed(config, "ppo.valueWarmupSteps", 0) : config;
+  const questions = start.dev.questions.length;
+  return {
+    ...{ config, steps },
+    forecast: (changed) => forecastReft(changed as ReftConfig, start),
+    samples: {
+      measurements: Math.ceil(steps.total / evaluation.everySteps) + 1,
+      bytes: answersBytes(questions, evaluation.maxNewTokens),
+    },
+    trial: (folder, trialSteps) => trainReft(tried as ReftConfig, folder, { trialSteps }),
+    leastTokens: data.maxPromptTokens + rollout.maxNewTokens,
+    mostSlots: {
+      rollout: rollout.questionsPerStep * rollout.samplesPerQuestion,
+      evaluation: questions,
+    },
+  };
+}
+
+function planRerank(config: RerankConfig): Plan {
+  const start = readRerankStart(config);
+  const steps = rerankSteps(config, start);
+  return {
+    ...{ config, steps },
+    forecast: (changed) => forecastRerank(changed as RerankConfig, start),
+    samples: {
+      measurements: Math.ceil(config.training.epochs / config.evaluation.everyEpochs),
+      bytes: 80 * start.dev.sequences.length,
+    },
+    trial: (folder, trialSteps) => trainRerank(config, folder, { trialSteps }),
+    leastTokens: config.data.maxTokens,
+    mostSlots: {},
+  };
 }
 
 /** Of a file of answers at the most: some 500 bytes of question, outcome and names, and 4 bytes a token. */

@@ -7,7 +7,7 @@ import { adapterOf } from "../model/adapter.ts";
 import type { Sequence } from "../model/batch.ts";
 import { describeModel } from "../model/model.ts";
 import { forecastReft, referenceOf } from "../ppo/start.ts";
-import { loadRecipe, loadStages } from "../recipe/config.ts";
+import { loadRecipe, loadStages, type Recipe, type StageConfigs } from "../recipe/config.ts";
 import { forecastRerank } from "../rerank/start.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { type Forecast, forecastOf } from "../run/forecast.ts";
@@ -30,6 +30,27 @@ export function describeRecipe(
     stages: join(folder, seedFolder(seed)),
   });
   checkPositions(recipe, configs);
+  const stages = forecastStages(recipe, configs);
+  const most = stages.reduce((a, b) =>
+    b[1].bytes + b[1].guests > a[1].bytes + a[1].guests ? b : a,
+  );
+  const width = Math.max(...stages.map(([name]) => name.length));
+  return [
+    "memory at the most of each stage, with texts as long as its settings allow:",
+    ...stages.map(([name, { bytes, guests }]) => {
+      const beside = guests > 0 ? `, ${gigabytes(guests)} for the sandbox's guests` : "";
+      return `  ${name.padEnd(width)}  ${gigabytes(bytes)}${beside}`;
+    }),
+    ...describeFit(most[1], machineMemory(), []),
+    "one stage's own file with --dry-run says more: train-sft, train-reft, train-rerank",
+  ].join("\n");
+}
+
+/** What each stage will take, by its name. */
+function forecastStages(
+  recipe: Recipe,
+  configs: StageConfigs,
+): readonly (readonly [string, Forecast])[] {
   const { warmup, sft, reft, rerankSft, rerankReft } = configs;
   const { init, scratch } = warmup.model;
   const described = init === undefined ? undefined : describeModel(resolveModelFolder(init));
@@ -53,7 +74,7 @@ export function describeRecipe(
     generators: [{ slots, capacity: capacityOf(reft.data.maxPromptTokens + maxNewTokens) }],
     guests: reft.data.cotKind === "python" ? recipe.sandbox.workers : 0,
   });
-  const stages: readonly (readonly [string, Forecast])[] = [
+  return [
     ["warmup", ofSft(warmup)],
     ["sft", ofSft(sft)],
     [
@@ -70,19 +91,6 @@ export function describeRecipe(
     ["rerankReft", ofRerank(rerankReft)],
     ["samples and tests", asking],
   ];
-  const most = stages.reduce((a, b) =>
-    b[1].bytes + b[1].guests > a[1].bytes + a[1].guests ? b : a,
-  );
-  const width = Math.max(...stages.map(([name]) => name.length));
-  return [
-    "memory at the most of each stage, with texts as long as its settings allow:",
-    ...stages.map(([name, { bytes, guests }]) => {
-      const beside = guests > 0 ? `, ${gigabytes(guests)} for the sandbox's guests` : "";
-      return `  ${name.padEnd(width)}  ${gigabytes(bytes)}${beside}`;
-    }),
-    ...describeFit(most[1], machineMemory(), []),
-    "one stage's own file with --dry-run says more: train-sft, train-reft, train-rerank",
-  ].join("\n");
 }
 
 /** Texts as long as they may be. */

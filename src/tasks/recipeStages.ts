@@ -71,82 +71,24 @@ function templateInput({ data }: Config): InputHashes {
   return typeof prompt === "object" && "file" in prompt ? hashInputs({ prompt: prompt.file }) : {};
 }
 
+/** One seed of a recipe: what its stages are made of. */
+interface Seed {
+  readonly recipe: Recipe;
+  readonly places: Places;
+  readonly configs: StageConfigs;
+  readonly rewards: Readonly<Record<"warmup" | "sft" | "reft", ReturnType<typeof rewardOf>>>;
+}
+
 /** The stages of one seed, in an order in which they can run. */
 export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs): RecipeStage[] {
-  const { precision, data, samples, evaluation, sandbox } = recipe;
-  const asking = { seed: places.seed, precision, ...recipe.answers, sandbox };
-  const at = (stage: string) => join(places.stages, stage);
-  const inputs = (...files: string[]) =>
-    hashInputs(Object.fromEntries(files.map((file) => [file, join(places.data, file)])));
-
+  const { data, samples } = recipe;
   const rewards = {
     warmup: rewardOf(configs.warmup),
     sft: rewardOf(configs.sft),
     reft: rewardOf(configs.reft),
   };
-
-  const training = <N extends keyof StageConfigs>(
-    name: N,
-    reads: readonly string[],
-    files: RecipeStage["inputs"],
-    train: (config: StageConfigs[N], folder: string) => Promise<number>,
-  ): RecipeStage => ({
-    ...{
-      name,
-      reads,
-      inputs: { ...files, ...templateInput(configs[name]) },
-      settings: settingsWithoutPlaces(configs[name]),
-    },
-    run: async (folder) => ({ devAccuracy: await train(configs[name], folder) }),
-  });
-
-  const sampling = (
-    name: "trainSamples" | "devSamples",
-    file: string,
-    questions: number | null,
-  ): RecipeStage => {
-    const { setting, hashes } = rewards.warmup;
-    const settings = { ...asking, ...setting, samples: samples.perQuestion, questions };
-    const run = async () => {
-      const summary = await sample({
-        ...settings,
-        questions: questions ?? undefined,
-        model: at("warmup"),
-        data: join(places.data, file),
-        output: samplesFile(places, name),
-      });
-      return { ...summary };
-    };
-    return { name, settings, inputs: { ...inputs(file), ...hashes }, reads: ["warmup"], run };
-  };
-
-  /** @param reranked a stage that measured the model without its reranker, whose samples are measured again */
-  const testing = (
-    name: string,
-    model: keyof typeof rewards,
-    reranked?: { readonly reranker: string; readonly samplesOf: string },
-  ): RecipeStage => {
-    const { setting, hashes } = rewards[model];
-    const settings = { ...asking, ...setting, ...evaluation };
-    const { reranker, samplesOf } = reranked ?? {};
-    const run = async (output: string) => {
-      for (const file of ["samples.jsonl", "samples.manifest.json"])
-        if (samplesOf)
-          writeFileAtomically(join(output, file), readFileSync(join(at(samplesOf), file)));
-      const { accuracy } = await evaluate({
-        ...settings,
-        questions: evaluation.questions ?? undefined,
-        model: at(model),
-        data: join(places.data, "test.jsonl"),
-        output,
-        ...(reranker && { reranker: at(reranker) }),
-      });
-      return { top1: accuracy };
-    };
-    const reads = [model, ...Object.values(reranked ?? {})];
-    return { name, settings, inputs: { ...inputs("test.jsonl"), ...hashes }, reads, run };
-  };
-
+  const seed = { recipe, places, configs, rewards };
+  const inputs = (...files: string[]) => inputsOf(places, files);
   const { init } = configs.warmup.model;
   const { test } = configs.reft.data; // with paperParity
   const base = init ? hashInputs({ model: resolveModelFolder(init) }) : {};
@@ -154,18 +96,18 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
   const questions = { ...inputs(data.reft, "dev.jsonl"), ...(test && hashInputs({ test })) };
   const judged = ["trainSamples", "devSamples"];
   const all = [
-    training("warmup", [], { ...base, ...examples, ...rewards.warmup.hashes }, trainSft),
-    training("sft", ["warmup"], { ...examples, ...rewards.sft.hashes }, trainSft),
-    training("reft", ["warmup"], { ...questions, ...rewards.reft.hashes }, trainReft),
-    sampling("trainSamples", data.rerank, samples.questions),
-    sampling("devSamples", "dev.jsonl", samples.devQuestions),
-    training("rerankSft", ["sft", ...judged], {}, trainRerank),
-    training("rerankReft", ["reft", ...judged], {}, trainRerank),
-    testing("testWarmup", "warmup"),
-    testing("testSft", "sft"),
-    testing("testSftReranked", "sft", { reranker: "rerankSft", samplesOf: "testSft" }),
-    testing("testReft", "reft"),
-    testing("testReftReranked", "reft", { reranker: "rerankReft", samplesOf: "testReft" }),
+    training(seed, "warmup", [], { ...base, ...examples, ...rewards.warmup.hashes }, trainSft),
+    training(seed, "sft", ["warmup"], { ...examples, ...rewards.sft.hashes }, trainSft),
+    training(seed, "reft", ["warmup"], { ...questions, ...rewards.reft.hashes }, trainReft),
+    sampling(seed, "trainSamples", data.rerank, samples.questions),
+    sampling(seed, "devSamples", "dev.jsonl", samples.devQuestions),
+    training(seed, "rerankSft", ["sft", ...judged], {}, trainRerank),
+    training(seed, "rerankReft", ["reft", ...judged], {}, trainRerank),
+    testing(seed, "testWarmup", "warmup"),
+    testing(seed, "testSft", "sft"),
+    testing(seed, "testSftReranked", "sft", { reranker: "rerankSft", samplesOf: "testSft" }),
+    testing(seed, "testReft", "reft"),
+    testing(seed, "testReftReranked", "reft", { reranker: "rerankReft", samplesOf: "testReft" }),
   ];
   const inSeed = (name: string) => `${seedFolder(places.seed)}/${name}`;
   return all.map((stage) => ({
@@ -173,6 +115,94 @@ export function stagesOf(recipe: Recipe, places: Places, configs: StageConfigs):
     name: inSeed(stage.name),
     reads: stage.reads.map(inSeed),
   }));
+}
+
+/** Data files by content. */
+function inputsOf(places: Places, files: readonly string[]): InputHashes {
+  return hashInputs(Object.fromEntries(files.map((file) => [file, join(places.data, file)])));
+}
+
+/** The folder of a stage. */
+function folderOf({ places }: Seed, stage: string): string {
+  return join(places.stages, stage);
+}
+
+function training<N extends keyof StageConfigs>(
+  { configs }: Seed,
+  name: N,
+  reads: readonly string[],
+  files: RecipeStage["inputs"],
+  train: (config: StageConfigs[N], folder: string) => Promise<number>,
+): RecipeStage {
+  return {
+    ...{ name, reads },
+    inputs: { ...files, ...templateInput(configs[name]) },
+    settings: settingsWithoutPlaces(configs[name]),
+    run: async (folder) => ({ devAccuracy: await train(configs[name], folder) }),
+  };
+}
+
+/** How answers are asked for, in samples and tests. */
+function askingOf({ recipe, places }: Seed) {
+  const { precision, answers, sandbox } = recipe;
+  return { seed: places.seed, precision, ...answers, sandbox };
+}
+
+function sampling(
+  seed: Seed,
+  name: "trainSamples" | "devSamples",
+  file: string,
+  questions: number | null,
+): RecipeStage {
+  const { places, recipe, rewards } = seed;
+  const { setting, hashes } = rewards.warmup;
+  const samples = recipe.samples.perQuestion;
+  const settings = { ...askingOf(seed), ...setting, samples, questions };
+  const run = async () => {
+    const summary = await sample({
+      ...settings,
+      questions: questions ?? undefined,
+      model: folderOf(seed, "warmup"),
+      data: join(places.data, file),
+      output: samplesFile(places, name),
+    });
+    return { ...summary };
+  };
+  const inputs = { ...inputsOf(places, [file]), ...hashes };
+  return { name, settings, inputs, reads: ["warmup"], run };
+}
+
+/** @param reranked a stage that measured the model without its reranker, whose samples are measured again */
+function testing(
+  seed: Seed,
+  name: string,
+  model: keyof Seed["rewards"],
+  reranked?: { readonly reranker: string; readonly samplesOf: string },
+): RecipeStage {
+  const { places, recipe, rewards } = seed;
+  const { evaluation } = recipe;
+  const { setting, hashes } = rewards[model];
+  const settings = { ...askingOf(seed), ...setting, ...evaluation };
+  const { reranker, samplesOf } = reranked ?? {};
+  const run = async (output: string) => {
+    for (const file of ["samples.jsonl", "samples.manifest.json"])
+      if (samplesOf)
+        writeFileAtomically(
+          join(output, file),
+          readFileSync(join(folderOf(seed, samplesOf), file)),
+        );
+    const { accuracy } = await evaluate({
+      ...settings,
+      questions: evaluation.questions ?? undefined,
+      model: folderOf(seed, model),
+      data: join(places.data, "test.jsonl"),
+      output,
+      ...(reranker && { reranker: folderOf(seed, reranker) }),
+    });
+    return { top1: accuracy };
+  };
+  const inputs = { ...inputsOf(places, ["test.jsonl"]), ...hashes };
+  return { name, settings, inputs, reads: [model, ...Object.values(reranked ?? {})], run };
 }
 
 /** The reward of a stage that trains a model, by which samples and evaluations judge that model's answers, too. */

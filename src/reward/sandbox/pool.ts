@@ -90,27 +90,48 @@ async function runOn(
   }
 }
 
+/** Programs that wait for a guest, and guests that wait for a program. */
+function createQueue() {
+  const jobs: Job[] = [];
+  const idle: (() => void)[] = [];
+  let isClosed = false;
+  return {
+    push(job: Job): void {
+      jobs.push(job);
+      idle.pop()?.(); // the last one to fall idle has its guest already
+    },
+    putBack(job: Job): void {
+      jobs.unshift(job);
+      idle.pop()?.();
+    },
+    /** @returns undefined when the queue is closed */
+    async next(): Promise<Job | undefined> {
+      while (!isClosed) {
+        const job = jobs.shift();
+        if (job) return job;
+        await new Promise<void>((wake) => idle.push(wake));
+      }
+      return undefined;
+    },
+    /** @returns what nobody takes any more */
+    close(): Job[] {
+      isClosed = true;
+      for (const wake of idle.splice(0)) wake();
+      return jobs.splice(0);
+    },
+  };
+}
+
 /** Starts `size` workers, each of which boots a guest and feeds it programs until the pool is closed. */
 export function createPool({ size, keepWarm, timeoutSeconds, boot }: PoolOptions): Pool {
-  const queue: Job[] = [];
-  const idle: (() => void)[] = [];
+  const queue = createQueue();
   const guests = new Set<Guest>();
   let stopped: string | undefined; // why no program can run any more
 
   const stop = (reason: string) => {
     stopped ??= reason;
-    for (const job of queue.splice(0)) job.resolve({ kind: "infrastructure", message: stopped });
-    for (const wake of idle.splice(0)) wake();
+    for (const job of queue.close()) job.resolve({ kind: "infrastructure", message: stopped });
     for (const guest of guests) guest.kill();
-  };
-
-  const next = async (): Promise<Job | undefined> => {
-    while (!stopped) {
-      const job = queue.shift();
-      if (job) return job;
-      await new Promise<void>((wake) => idle.push(wake));
-    }
-    return undefined;
   };
 
   const bootOne = async (): Promise<Guest | undefined> => {
@@ -129,8 +150,7 @@ export function createPool({ size, keepWarm, timeoutSeconds, boot }: PoolOptions
   const settle = (job: Job, outcome: Outcome) => {
     if (outcome.kind === "infrastructure" && !job.retried && !stopped) {
       job.retried = true;
-      queue.unshift(job);
-      idle.pop()?.();
+      queue.putBack(job);
     } else if (outcome.kind === "infrastructure" && stopped) {
       job.resolve({ kind: "infrastructure", message: stopped });
     } else job.resolve(outcome);
@@ -140,7 +160,7 @@ export function createPool({ size, keepWarm, timeoutSeconds, boot }: PoolOptions
     let guest: Guest | undefined;
     for (;;) {
       if (keepWarm && !guest?.isAlive()) guest = await bootOne();
-      const job = await next();
+      const job = await queue.next();
       if (!job) return;
       if (!guest?.isAlive()) guest = await bootOne();
       if (!guest) job.resolve({ kind: "infrastructure", message: stopped! });
@@ -154,7 +174,6 @@ export function createPool({ size, keepWarm, timeoutSeconds, boot }: PoolOptions
       return new Promise((resolve) => {
         if (stopped) return resolve({ kind: "infrastructure", message: stopped });
         queue.push({ program, isScore, resolve, retried: false });
-        idle.pop()?.(); // the last one to fall idle has its guest already
       });
     },
     async close() {
