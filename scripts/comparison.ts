@@ -8,6 +8,7 @@ import { type Example, readExamples } from "../src/data/examples.ts";
 import { UserError } from "../src/errors.ts";
 import { markdownTable, percentWithError } from "../src/evaluate/tables.ts";
 import { writeFileAtomically, writeJsonl } from "../src/formats/jsonl.ts";
+import { processStat } from "../src/formats/processStat.ts";
 import { answerQuestions, prepareQuestions } from "../src/generate/answer.ts";
 import { createGenerator } from "../src/generate/generate.ts";
 import { endTokens } from "../src/model/ending.ts";
@@ -213,9 +214,7 @@ interface Done<T> {
 
 /** CPU time of this process and of the sandbox's processes that have ended: the clock would count the neighbours on shared cores. */
 function cpuSeconds(): number {
-  const stat = readFileSync("/proc/self/stat", "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third, the state, on: proc(5)
-  const ticks = fields.slice(11, 15).map(Number); // utime, stime, cutime, cstime
+  const ticks = processStat(process.pid)!.slice(11, 15).map(Number); // utime, stime, cutime, cstime
   return ticks.reduce((a, b) => a + b, 0) / 100; // Linux on x86 counts in 100ths
 }
 

@@ -197,6 +197,13 @@ const keep = z
   .refine((rules) => Object.keys(rules).length > 0, { error: 'expected "last" or "every"' })
   .optional()
   .describe("Which checkpoints stay besides the best and the last one.");
+/** Of the stages that evaluate by epochs. */
+const checkpoint = z.strictObject({
+  everySteps: count
+    .nullable()
+    .describe("Steps between two checkpoints; null: at each evaluation only."),
+  keep,
+});
 const tensorboard = z
   .boolean()
   .optional()
@@ -234,12 +241,7 @@ const sftSchema = z.strictObject({
     ...evaluation,
   }),
   sandbox,
-  checkpoint: z.strictObject({
-    everySteps: count
-      .nullable()
-      .describe("Steps between two checkpoints; null: at each evaluation only."),
-    keep,
-  }),
+  checkpoint,
   alarms: skipAlarms,
   logging,
 });
@@ -475,12 +477,7 @@ const rerankSchema = z.strictObject({
   optimizer: z.strictObject(scheduled),
   training: z.strictObject(epochs),
   evaluation: z.strictObject({ everyEpochs: count.describe("Epochs between two evaluations.") }),
-  checkpoint: z.strictObject({
-    everySteps: count
-      .nullable()
-      .describe("Steps between two checkpoints; null: at each evaluation only."),
-    keep,
-  }),
+  checkpoint,
   alarms: skipAlarms,
   logging,
 });

@@ -7,7 +7,7 @@ import type { Tokenizer } from "../../src/data/tokenizer.ts";
 import { compile, tracedFunctions } from "../../src/engine/compile.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import { usePrecision } from "../../src/engine/products.ts";
-import { take, tf } from "../../src/engine/tf.ts";
+import { readAndDispose, tf } from "../../src/engine/tf.ts";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import type { Question } from "../../src/generate/answer.ts";
 import { createGenerator, type Prompt } from "../../src/generate/generate.ts";
@@ -257,7 +257,7 @@ function startProducts({ model: folder }: Job): Worker {
   const x = tf.ones([productRows, config.dim]);
   return {
     step: () => {
-      take(products(x));
+      readAndDispose(products(x));
       return {};
     },
   };

@@ -1,7 +1,7 @@
 // Gradient accumulation, global-norm clipping and AdamW, all in place, with state kept by the variables' names.
 import { type Compiled, compile } from "./compile.ts";
 import { sumOfSquares } from "./ops.ts";
-import { attribute, backend, executeOp, FLOAT, type Tensor, take, tf } from "./tf.ts";
+import { attribute, backend, executeOp, FLOAT, readAndDispose, type Tensor, tf } from "./tf.ts";
 import { Variable } from "./variable.ts";
 
 export interface AdamWOptions {
@@ -115,7 +115,7 @@ export class AdamW {
       this.traceUpdate(active, scalars!),
     );
     const input = tf.tensor1d([...scalars, scale]);
-    take(apply(input));
+    readAndDispose(apply(input));
     input.dispose();
     return norm;
   }
@@ -159,7 +159,7 @@ export class AdamW {
       const slots = active.flatMap((group) => this.groups[group]!);
       return tf.sqrt(tf.addN(slots.map(({ gradient }) => sumOfSquares(gradient.read()))));
     });
-    const [norm] = take(run());
+    const [norm] = readAndDispose(run());
     return norm![0]!;
   }
 

@@ -9,8 +9,8 @@ import {
   lacksGpu,
   native,
   op,
+  readAndDispose,
   type Tensor,
-  take,
   tf,
   usesNativeOps,
 } from "./tf.ts";
@@ -77,7 +77,7 @@ function roundsTo(bits: number, product: (a: Tensor, b: Tensor) => Tensor): bool
   const size = 64;
   const x = tf.fill([size, size], 1 + 2 ** -(bits + 1));
   try {
-    const [products] = take([tf.tidy(() => product(x, tf.onesLike(x)))]);
+    const [products] = readAndDispose([tf.tidy(() => product(x, tf.onesLike(x)))]);
     return products!.every((value) => value === size);
   } catch {
     return false; // there is no such op, or it says that there is no AMX

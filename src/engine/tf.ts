@@ -199,7 +199,7 @@ export function typeNumber(dtype: string): number {
 }
 
 /** Reads tensors back and disposes them. */
-export function take(tensors: readonly Tensor[]): Float32Array[] {
+export function readAndDispose(tensors: readonly Tensor[]): Float32Array[] {
   return tensors.map((tensor) => {
     const values = Float32Array.from(tensor.dataSync());
     tensor.dispose();

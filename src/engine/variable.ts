@@ -8,8 +8,8 @@ import {
   FLOAT,
   INT32,
   native,
+  readAndDispose,
   type Tensor,
-  take,
   tf,
 } from "./tf.ts";
 
@@ -128,7 +128,7 @@ export class Variable {
 
   /** A copy of the current value as float32, row-major. */
   values(): Float32Array {
-    return take([this.read()])[0]!; // tf.tidy would look for tensors in every number that it returns
+    return readAndDispose([this.read()])[0]!; // tf.tidy would look for tensors in every number that it returns
   }
 
   dispose(): void {

@@ -2,11 +2,10 @@
 // Every tensor is read by its position and widened to float32, so that a file larger than the memory can be opened.
 // Reference: ggml-org/ggml, docs/gguf.md.
 
-import { UserError } from "../errors.ts";
+import { quote, UserError } from "../errors.ts";
 import { type OpenFile, openToRead, readFully } from "./fileAccess.ts";
 import { type BlockFormat, blockFormats, blockTypeName } from "./ggufBlocks.ts";
 import { type GgufTensor, type GgufValue, readHeader } from "./ggufHeader.ts";
-import { quote } from "./safetensorsHeader.ts";
 
 /** An open file. Every read gives a fresh array that the caller owns. */
 export interface GgufFile extends OpenFile {

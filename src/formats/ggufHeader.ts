@@ -3,10 +3,9 @@
 // before anything of that size is read, and nothing out of the file gets into a message but quoted.
 // Reference: ggml-org/ggml, docs/gguf.md; what is refused beyond it, ggml's gguf.cpp refuses, too.
 import { fstatSync } from "node:fs";
-import { UserError } from "../errors.ts";
+import { quote, UserError } from "../errors.ts";
 import { readFully } from "./fileAccess.ts";
 import { blockFormats } from "./ggufBlocks.ts";
-import { quote } from "./safetensorsHeader.ts";
 
 export type GgufValue = number | boolean | string | readonly GgufValue[];
 

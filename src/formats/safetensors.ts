@@ -2,7 +2,7 @@
 // Every tensor is read by its position, so that a file larger than the memory can be opened.
 import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { UserError, withPath } from "../errors.ts";
+import { quote, UserError, withPath } from "../errors.ts";
 import { nameAside } from "../folders.ts";
 import {
   type FilePlace,
@@ -30,7 +30,6 @@ import {
   invalid,
   maxHeaderBytes,
   parseHeader,
-  quote,
   type TensorData,
   type TensorInfo,
   unsupportedDtype,

@@ -2,7 +2,7 @@
 // their bytes lie. Every field is checked, because the file may come from anywhere.
 // Reference: the section "Format" of github.com/huggingface/safetensors; little-endian, row-major.
 
-import { messageOf, show, UserError } from "../errors.ts";
+import { messageOf, quote, show, UserError } from "../errors.ts";
 import { findDuplicateKey } from "./duplicateKey.ts";
 
 /** Array type per dtype, in the order in which the Python library lays tensors out. */
@@ -102,11 +102,6 @@ export function parseHeader(bytes: Uint8Array, path: string, fileSize: number): 
   entries.sort(([, a], [, b]) => a.begin - b.begin || a.byteLength - b.byteLength);
   checkLayout(entries, path, 8 + bytes.length, fileSize);
   return { metadata, entries: new Map(entries) };
-}
-
-/** A name out of a file may be long or hold control characters. */
-export function quote(name: string): string {
-  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}...` : name);
 }
 
 /** As it is where it looks like a weight's name, else quoted. */

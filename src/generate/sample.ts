@@ -5,7 +5,6 @@ import { type Manifest, openBlockFile } from "../formats/blockFile.ts";
 import type { Model } from "../model/model.ts";
 import type { Judge } from "../reward/judge.ts";
 import { isSample, type Sample } from "../reward/samples.ts";
-import { Rng } from "../rng.ts";
 import {
   type Answer,
   answerQuestions,
@@ -15,6 +14,7 @@ import {
   type Question,
 } from "./answer.ts";
 import { createGenerator } from "./generate.ts";
+import { requestsOf } from "./requests.ts";
 
 export interface SampleParts {
   readonly model: Model;
@@ -74,11 +74,11 @@ export async function sampleToFile(
   try {
     for (let begin = done; begin < questions.length; begin += blockQuestions) {
       const block = questions.slice(begin, begin + blockQuestions);
-      const requests = block.flatMap((question) =>
-        Array.from({ length: samples }, (_, i) => ({
-          question,
-          rng: Rng.named(seed, `${question.example.id} sample ${i}`),
-        })),
+      const requests = requestsOf(
+        block.map((question) => ({ question })),
+        samples,
+        seed,
+        ({ question }) => question.example.id,
       );
       const answers = await answerQuestions(generator, judge, tokenizer, requests, {
         maxNewTokens,

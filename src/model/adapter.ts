@@ -4,11 +4,11 @@ import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { z } from "zod";
 import { type AdapterConfig, adapterTargets } from "../config.ts";
 import { Variable } from "../engine/variable.ts";
-import { show, UserError } from "../errors.ts";
+import { quote, show, UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../formats/jsonl.ts";
 import { openSafetensors } from "../formats/safetensors.ts";
-import { quote, weightName } from "../formats/safetensorsHeader.ts";
+import { weightName } from "../formats/safetensorsHeader.ts";
 import type { Rng } from "../rng.ts";
 import { checkFinite } from "./finite.ts";
 

@@ -2,7 +2,7 @@
 
 import { compileNamed } from "../engine/compile.ts";
 import type { AdamW } from "../engine/optimizer.ts";
-import { type Tensor, take, tf } from "../engine/tf.ts";
+import { readAndDispose, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import { type PackedBatch, packSequences, type Sequence, splitByTokens } from "./batch.ts";
 import { crossEntropy } from "./loss.ts";
@@ -69,7 +69,7 @@ export function createBackward(
       const weights = new Float32Array(part.targets.length);
       weights.fill(1 / predictions, 0, part.predictions);
       const inputs = { ...batchTensors(part), predictionWeights: tf.tensor1d(weights) };
-      loss += take([backward(inputs).loss])[0]![0]!;
+      loss += readAndDispose([backward(inputs).loss])[0]![0]!;
       tf.dispose(Object.values(inputs));
     }
     return loss;

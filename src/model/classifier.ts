@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { compileNamed } from "../engine/compile.ts";
-import { type Tensor, take, tf } from "../engine/tf.ts";
+import { readAndDispose, type Tensor, tf } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
 import { UserError } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
@@ -210,7 +210,7 @@ export function createClassifierScorer(classifier: Classifier): ClassifierScorer
     let next = 0;
     for (const part of splitByTokens(read, maxTokens)) {
       const inputs = batchTensors(packClasses(part, maxTokens));
-      const [padded] = take([run(inputs).logits]);
+      const [padded] = readAndDispose([run(inputs).logits]);
       tf.dispose(Object.values(inputs));
       all.set(padded!.subarray(0, 2 * part.length), next);
       next += 2 * part.length;

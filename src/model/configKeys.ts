@@ -1,8 +1,7 @@
 // Keys of config.json that would change what a LLaMA computes, or how its weights are stored, and that our LLaMA does not follow.
 // transformers ignores many of them in a LLaMA, but a file has them because some tool does not.
 // docs/models.md has every key with its reason; a test holds it against this list and against transformers.
-import { show } from "../errors.ts";
-import { quote } from "../formats/safetensorsHeader.ts";
+import { quote, show } from "../errors.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -1,8 +1,8 @@
 // What a path is that does not hold a Hugging Face model with safetensors, for messages that say what to do with it.
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { UserError } from "../errors.ts";
-import { inPython, quote } from "../formats/safetensorsHeader.ts";
+import { quote, UserError } from "../errors.ts";
+import { inPython } from "../formats/safetensorsHeader.ts";
 
 /** By a pattern of the names in a folder: what it is and what to do. The first that fits counts. */
 const kinds: readonly (readonly [RegExp, (name: string) => string])[] = [

@@ -1,6 +1,6 @@
 // The logits of whole sequences, and how far those of two models are apart.
 import { compile } from "../engine/compile.ts";
-import { take, tf } from "../engine/tf.ts";
+import { readAndDispose, tf } from "../engine/tf.ts";
 import type { Model } from "./model.ts";
 import { causalAttention, hiddenStates, logits } from "./transformer.ts";
 import { readWeights } from "./weights.ts";
@@ -21,7 +21,7 @@ export function sequenceLogits(
   });
   const results = sequences.map((sequence) => {
     const tokens = tf.tensor1d([...sequence], "int32");
-    const [result] = take(run(tokens));
+    const [result] = readAndDispose(run(tokens));
     tokens.dispose();
     return result!;
   });

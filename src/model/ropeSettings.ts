@@ -1,8 +1,7 @@
 // The settings of the rotary embedding in config.json, in the spellings of transformers 4 and 5.
 // Reference: transformers 5.23, modeling_rope_utils.py, `RotaryEmbeddingConfigMixin`.
 import { z } from "zod";
-import { show, UserError } from "../errors.ts";
-import { quote } from "../formats/safetensorsHeader.ts";
+import { quote, show, UserError } from "../errors.ts";
 
 export interface LinearRopeScaling {
   readonly type: "linear";

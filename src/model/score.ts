@@ -2,7 +2,7 @@
 
 import { compileNamed, type Tensors } from "../engine/compile.ts";
 import { logProbabilityOf } from "../engine/kernels/kernels.ts";
-import { type Tensor, take, tf } from "../engine/tf.ts";
+import { readAndDispose, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import {
   type PackedBatch,
@@ -91,7 +91,8 @@ export function createScorer(model: Model, valueHead?: ReadonlyMap<string, Varia
   const scoreBatch = (sequences: readonly Sequence[], maxTokens: number): Scores => {
     const inputs = batchTensors(packSequences(sequences, maxTokens));
     const { logprobs, values } = run(inputs);
-    const split = (predictions: Tensor) => splitPredictions(sequences, take([predictions])[0]!);
+    const split = (predictions: Tensor) =>
+      splitPredictions(sequences, readAndDispose([predictions])[0]!);
     tf.dispose(Object.values(inputs));
     return {
       logprobs: split(logprobs!),

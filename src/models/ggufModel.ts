@@ -1,10 +1,9 @@
 // A model in a GGUF file as Hugging Face has it: configuration from the metadata, weights under their own names.
 // Reference: ggml-org/llama.cpp, convert_hf_to_gguf.py, which this undoes.
 import { z } from "zod";
-import { firstOf, show, UserError } from "../errors.ts";
+import { firstOf, quote, show, UserError } from "../errors.ts";
 import type { GgufFile } from "../formats/gguf.ts";
 import type { TensorToWrite } from "../formats/safetensors.ts";
-import { quote } from "../formats/safetensorsHeader.ts";
 import { checkConsistency, type ModelConfig } from "../model/config.ts";
 import { families, modelTypes } from "../model/families.ts";
 import { checkFinite } from "../model/finite.ts";

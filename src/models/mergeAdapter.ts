@@ -1,6 +1,6 @@
 // An adapter added to the weights that it stands beside, for tools that know no adapters.
 import { matMul } from "../engine/products.ts";
-import { take, tf } from "../engine/tf.ts";
+import { readAndDispose, tf } from "../engine/tf.ts";
 import { roundedTo, type TensorToWrite } from "../formats/safetensors.ts";
 import type { FloatDtype } from "../formats/safetensorsHeader.ts";
 import { type Adapter, adapterNames, adapterScale, disposeAdapter } from "../model/adapter.ts";
@@ -12,7 +12,7 @@ export function adapterDelta({ settings, variables }: Adapter, name: string) {
   const [left, right] = [b, a].map((factor) => variables.get(factor));
   if (!left || !right) return undefined;
   const scale = adapterScale(settings);
-  const [delta] = take([tf.tidy(() => tf.mul(matMul(left.read(), right.read()), scale))]);
+  const [delta] = readAndDispose([tf.tidy(() => tf.mul(matMul(left.read(), right.read()), scale))]);
   return delta as Float32Array;
 }
 

@@ -6,14 +6,15 @@
 // stopped goes on exactly as if it had not been.
 import type { ReftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
-import type { Example } from "../data/examples.ts";
 import { groupBy } from "../data/groupBy.ts";
-import { checkSamplingPrefix, completionTokens } from "../data/prompt.ts";
+import { checkSamplingPrefix } from "../data/prompt.ts";
 import { usePrecision } from "../engine/products.ts";
 import { constantSchedule } from "../engine/schedule.ts";
 import { createAccuracyMeasure } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
+import { goldOptions } from "../evaluate/goldOptions.ts";
 import { type Answer, answerRecord, type Question } from "../generate/answer.ts";
+import { requestsOf } from "../generate/requests.ts";
 import { saveModelFolder } from "../models/modelFolder.ts";
 import { percent } from "../progress.ts";
 import { chooseReward, loadRewards, openReward, type TrainOptions } from "../reward/openReward.ts";
@@ -112,11 +113,8 @@ export async function trainReft(
     saveEverySteps: config.checkpoint.everySteps,
     ...{ memory, trialSteps },
   };
-  if (!resumed && trialSteps === undefined) {
-    const tokensOf =
-      rewards.parts && ((row: Example) => completionTokens(tokenizer, row, row.cot!, prompt));
-    await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
-  }
+  if (!resumed && trialSteps === undefined)
+    await checkGold(data.train, train, judge, goldOptions(tokenizer, prompt, rewards));
   await runSteps(run, interrupts, plan, {
     step: createStep(run, config, start, parts, watch),
     measure: accuracy.measure,
@@ -200,11 +198,11 @@ function* requestRounds(
 ) {
   const rng = Rng.named(seed, `step ${step} further questions`);
   for (const asked of questionRounds(own, all, ppo?.dynamicSampling?.maxRounds ?? 1, rng)) {
-    yield asked.flatMap((question) =>
-      Array.from({ length: rollout.samplesPerQuestion }, (_, i) => ({
-        question,
-        rng: Rng.named(seed, `step ${step} ${question.example.id} sample ${i}`),
-      })),
+    yield requestsOf(
+      asked.map((question) => ({ question })),
+      rollout.samplesPerQuestion,
+      seed,
+      ({ question }) => `step ${step} ${question.example.id}`,
     );
   }
 }

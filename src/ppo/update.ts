@@ -5,7 +5,7 @@ import { compileNamed, type Tensors } from "../engine/compile.ts";
 import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import { entropyOf } from "../engine/ops.ts";
 import { type AdamW, type GuardedUpdate, updateIfFinite } from "../engine/optimizer.ts";
-import { type Tensor, take, tf } from "../engine/tf.ts";
+import { readAndDispose, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import type { BackwardOptions } from "../model/backward.ts";
 import {
@@ -263,7 +263,7 @@ function lossesOf(
 
 /** Reads scalars back and disposes them. */
 function read(figures: Tensors): Record<string, number> {
-  const values = take(Object.values(figures));
+  const values = readAndDispose(Object.values(figures));
   return Object.fromEntries(Object.keys(figures).map((name, i) => [name, values[i]![0]!]));
 }
 

@@ -4,6 +4,7 @@ import { linkSync, lstatSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { hostname } from "node:os";
 import { asUserError, isErrno, UserError, withPath } from "../errors.ts";
 import { nameAside } from "../folders.ts";
+import { processStat } from "../formats/processStat.ts";
 
 interface Holder {
   readonly pid: number;
@@ -95,11 +96,9 @@ function describeProcess(pid: number): Holder {
 }
 
 function startOf(pid: number): string | undefined {
-  const stat = readIfThere(`/proc/${pid}/stat`) ?? "";
-  // From field 3 on; the second one, the name in parentheses, may hold blanks.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const hasEnded = fields[0] === "Z"; // killed, and its parent has not asked for it yet
-  return hasEnded ? undefined : fields[19];
+  const [state, ...fields] = processStat(pid) ?? [];
+  const hasEnded = state === "Z"; // killed, and its parent has not asked for it yet
+  return hasEnded ? undefined : fields[18];
 }
 
 function parseHolder(text: string): Holder | undefined {
@@ -115,8 +114,7 @@ function readIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    // ESRCH: a process that ended while its file in /proc was read.
-    if (isErrno(error, "ENOENT") || isErrno(error, "ESRCH")) return undefined;
+    if (isErrno(error, "ENOENT")) return undefined;
     throw error;
   }
 }

@@ -5,13 +5,12 @@
 import { join } from "node:path";
 import type { SftConfig } from "../config.ts";
 import { createEpochs } from "../data/epochs.ts";
-import type { Example } from "../data/examples.ts";
-import { completionTokens } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { AdamW } from "../engine/optimizer.ts";
 import { usePrecision } from "../engine/products.ts";
 import { createAccuracyMeasure, createEvaluator, type Evaluator } from "../evaluate/accuracy.ts";
 import { checkGold } from "../evaluate/checkGold.ts";
+import { goldOptions } from "../evaluate/goldOptions.ts";
 import { type Backward, createResponseBackward } from "../model/backward.ts";
 import { checkRoom, endingTurns } from "../model/ending.ts";
 import { createModel, disposeModel, type Model, trainedVariables } from "../model/model.ts";
@@ -99,11 +98,8 @@ export async function trainSft(
     saveEverySteps: config.checkpoint.everySteps,
     ...{ memory, trialSteps },
   };
-  if (!resumed && trialSteps === undefined) {
-    const tokensOf =
-      rewards.parts && ((row: Example) => completionTokens(tokenizer, row, row.cot!, prompt));
-    await checkGold(data.train, train, judge, { tokensOf, isOwn: rewards.isOwn });
-  }
+  if (!resumed && trialSteps === undefined)
+    await checkGold(data.train, train, judge, goldOptions(tokenizer, prompt, rewards));
   await runSteps(run, interrupts, plan, {
     step: createStep(config, start, parts, skips),
     measure: accuracy.measure,

@@ -3,7 +3,6 @@ import { loadConfig, type Override, type ReftConfig, type SftConfig } from "../c
 import { type Example, readExamples } from "../data/examples.ts";
 import {
   checkSamplingPrefix,
-  completionTokens,
   encodeExample,
   findSamplingFormat,
   type ProgramPrefix,
@@ -16,6 +15,7 @@ import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { judgeGold } from "../evaluate/checkGold.ts";
 import { type DataCheck, dataPage, type Lengths, type ShownRow } from "../evaluate/dataPage.ts";
+import { goldOptions } from "../evaluate/goldOptions.ts";
 import { readAnswerFormat, tokenizerFolderOf } from "../models/modelFolder.ts";
 import type { Verdict } from "../reward/judge.ts";
 import {
@@ -167,10 +167,7 @@ function tokenizerOf({ model }: SftConfig | ReftConfig, train: readonly Example[
 async function judge(worked: readonly Example[], checking: Checking): Promise<Verdict[]> {
   if (worked.length === 0) return [];
   const { tokenizer, prompt, rewards } = checking;
-  const tokensOf =
-    tokenizer &&
-    rewards.parts &&
-    ((row: Example) => completionTokens(tokenizer, row, row.cot!, prompt));
+  const { tokensOf } = goldOptions(tokenizer, prompt, rewards);
   await using reward = await openReward(checking);
   return await judgeGold(worked, reward.judge, tokensOf);
 }

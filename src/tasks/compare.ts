@@ -1,8 +1,8 @@
 // Two evaluations of the same questions, metric by metric: the difference, and whether it could be chance.
 import { show, UserError } from "../errors.ts";
 import { bootstrapIntervals, type Interval } from "../evaluate/intervals.ts";
-import { type PairedTest, pairedTest } from "../evaluate/pairedTest.ts";
 import { type MeasuredQuestion, readQuestions } from "../evaluate/report.ts";
+import { type PairedTest, pairedTest } from "../evaluate/significance.ts";
 import { markdownTable, percent } from "../evaluate/tables.ts";
 import { Rng } from "../rng.ts";
 

@@ -7,10 +7,10 @@ import { UserError } from "../errors.ts";
 import { tryFolder } from "../folders.ts";
 import { appendJsonl, readJsonl } from "../formats/jsonl.ts";
 import { createGenerator } from "../generate/generate.ts";
+import { requestsOf } from "../generate/requests.ts";
 import { questionsPerBlock } from "../generate/sample.ts";
 import { endTokens } from "../model/ending.ts";
 import { createProgress } from "../progress.ts";
-import { Rng } from "../rng.ts";
 import { answerLength } from "./answerLength.ts";
 import { checkCount } from "./count.ts";
 import { type LoadedModel, loadModel } from "./loadModel.ts";
@@ -161,12 +161,7 @@ function createResponder(
   const eosIds = endTokens(model, tokenizer);
   return {
     async respond(prompts, onResponse = () => {}) {
-      const requests = prompts.flatMap(({ id, tokens }) =>
-        Array.from({ length: samples }, (_, k) => ({
-          tokens,
-          rng: Rng.named(seed, `${id} sample ${k}`),
-        })),
-      );
+      const requests = requestsOf(prompts, samples, seed, ({ id }) => `${id}`);
       const responses = await generator.generate(requests, {
         maxNewTokens,
         eosIds,

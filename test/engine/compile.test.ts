@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { compile, compileNamed } from "../../src/engine/compile.ts";
-import { liveTensors, native, type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { liveTensors, native, readAndDispose, type Tensor, tf } from "../../src/engine/tf.ts";
 import { Variable } from "../../src/engine/variable.ts";
 
 describe("compile", () => {
@@ -21,7 +21,7 @@ describe("compile", () => {
         [1, 2],
         [3, 4],
       ]);
-      const results = [1, 2, 3].map(() => take(step(x)));
+      const results = [1, 2, 3].map(() => readAndDispose(step(x)));
       const final = weight.values();
       weight.dispose();
       return { results, final };
@@ -41,8 +41,8 @@ describe("compile", () => {
       return [before, between, counter.read()];
     });
     const one = tf.ones([1]);
-    expect(take(step(one)).map((x) => x[0])).toEqual([0, 1, 2]);
-    expect(take(step(one)).map((x) => x[0])).toEqual([2, 3, 4]);
+    expect(readAndDispose(step(one)).map((x) => x[0])).toEqual([0, 1, 2]);
+    expect(readAndDispose(step(one)).map((x) => x[0])).toEqual([2, 3, 4]);
     counter.dispose();
   });
 
@@ -54,7 +54,8 @@ describe("compile", () => {
     });
     const [one, two] = [tf.tensor1d([1]), tf.tensor1d([2])];
     const figures = [step({ a: two, b: one }), step({ b: one, a: two })];
-    for (const { lead, sum } of figures) expect(take([lead, sum]).map((x) => x[0])).toEqual([1, 3]);
+    for (const { lead, sum } of figures)
+      expect(readAndDispose([lead, sum]).map((x) => x[0])).toEqual([1, 3]);
     expect(traced).toBe(1);
   });
 
@@ -64,7 +65,7 @@ describe("compile", () => {
       traced++;
       return [tf.square(x!)];
     });
-    for (const shape of [[2], [3], [2], [2, 1], [3]]) take(step(tf.ones(shape)));
+    for (const shape of [[2], [3], [2], [2, 1], [3]]) readAndDispose(step(tf.ones(shape)));
     expect(traced).toBe(3);
   });
 
@@ -77,7 +78,7 @@ describe("compile", () => {
       return [y];
     });
     const input = tf.ones([3, 3]);
-    take(step(input));
+    readAndDispose(step(input));
     input.dispose();
     expect(during).toBeLessThanOrEqual(before + 1);
   });
@@ -111,7 +112,7 @@ describe("compile", () => {
   ])("refuses $name during a trace, and works on afterwards", ({ step, message }) => {
     const x = tf.tensor1d([0, 1]);
     expect(() => compile("bad", (input) => step(input!))(x)).toThrow(message);
-    expect(take(compile("good", (input) => [tf.add(input!, 1)])(x))[0]).toEqual(
+    expect(readAndDispose(compile("good", (input) => [tf.add(input!, 1)])(x))[0]).toEqual(
       Float32Array.from([1, 2]),
     );
   });
@@ -120,7 +121,7 @@ describe("compile", () => {
     const step = compile("add", (x) => [tf.add(x!, 1)]);
     const once = () => {
       const x = tf.ones([4]);
-      take(step(x));
+      readAndDispose(step(x));
       x.dispose();
     };
     once();
@@ -134,7 +135,7 @@ describe("compile", () => {
     const step = compile("past", (x) => [tf.mul(x!, 2)]);
     for (let i = 0; i < 6; i++) {
       const x = tf.tensor1d([i]);
-      expect(take(step(x))[0]).toEqual(Float32Array.from([2 * i]));
+      expect(readAndDispose(step(x))[0]).toEqual(Float32Array.from([2 * i]));
       x.dispose();
     }
   });

@@ -13,7 +13,7 @@ import {
   sampleClasses,
   sumRows,
 } from "../../src/engine/ops.ts";
-import { backend, op, type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { backend, op, readAndDispose, type Tensor, tf } from "../../src/engine/tf.ts";
 import { largestDifference } from "../support/golden.ts";
 
 const random = (seed: number, ...shape: number[]): Tensor =>
@@ -90,7 +90,7 @@ describe("gradients equal central differences", () => {
 });
 
 test("entropyOf: even odds of four are log 4, certainty is 0, and the other side of a coin of 1/4 is known", () => {
-  const [even, sure, coin] = take([
+  const [even, sure, coin] = readAndDispose([
     entropyOf(
       tf.tensor2d([
         [7, 7, 7, 7],
@@ -154,7 +154,7 @@ describe.skipIf(backend.isUsingGpuDevice).each([
       const value = f(...inputs);
       const upstream = random(26, ...value.shape);
       const loss = () => tf.sum(tf.mul(f(...inputs), upstream));
-      return take([value, ...tf.engine().gradients(loss, inputs).grads]);
+      return readAndDispose([value, ...tf.engine().gradients(loss, inputs).grads]);
     };
     const own = valueAndGradients(of(nativeKernels) as typeof linear);
     valueAndGradients(of(tensorflowKernels) as typeof linear).forEach((expected, i) => {
@@ -169,18 +169,18 @@ test("gradients of equal logits are those of equal probabilities, however large 
   const { grads } = tf
     .engine()
     .gradients(() => tf.sum(logProbabilityOf(logits, classes)), [logits]);
-  const [gradient] = take(grads);
+  const [gradient] = readAndDispose(grads);
   expect(gradient![0]).toBeCloseTo(1 - 1 / 4096, 6);
   expect(gradient![1]).toBeCloseTo(-1 / 4096, 9);
 });
 
 test("swiGlu of a gate that is far below zero is 0", () => {
-  const [gated] = take([swiGlu(tf.tensor2d([[-1e30, -100]]), tf.ones([1, 2]))]);
+  const [gated] = readAndDispose([swiGlu(tf.tensor2d([[-1e30, -100]]), tf.ones([1, 2]))]);
   expect(gated!.map(Math.abs)).toEqual(new Float32Array([0, 0]));
 });
 
 test.skipIf(backend.isUsingGpuDevice)("ops of our own refuse inputs that do not fit", () => {
-  const run = (name: string, ...inputs: Tensor[]) => take([op(name, [], inputs)]);
+  const run = (name: string, ...inputs: Tensor[]) => readAndDispose([op(name, [], inputs)]);
   const [matrix, vector, epsilon] = [tf.ones([2, 8]), tf.ones([8]), tf.scalar(1e-5)];
   expect(() => run("LlamaNorm", vector, vector, epsilon)).toThrow("expected a matrix as input 0");
   expect(() => run("LlamaNorm", matrix, tf.ones([7]), epsilon)).toThrow(

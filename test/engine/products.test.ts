@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { batchMatMul, matMul, usePrecision } from "../../src/engine/products.ts";
-import { backend, op, type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { backend, op, readAndDispose, type Tensor, tf } from "../../src/engine/tf.ts";
 import { relativeDistance, runSftStep } from "../support/runSftStep.ts";
 
 describe("bf16", () => {
@@ -29,7 +29,8 @@ describe("bf16", () => {
   test.runIf(hasAmx && !backend.isUsingGpuDevice)(
     "products of no numbers are 0, and only matrices have one",
     () => {
-      const product = (...factors: Tensor[]) => take([op("RoundedProduct", [], factors)])[0]!;
+      const product = (...factors: Tensor[]) =>
+        readAndDispose([op("RoundedProduct", [], factors)])[0]!;
       expect(product(tf.ones([2, 0]), tf.ones([0, 3]))).toEqual(new Float32Array(6));
       for (const shape of [[64], [2, 64, 64]])
         expect(() => product(tf.ones(shape), tf.ones([64, 64]))).toThrow("expected two matrices");
@@ -61,7 +62,7 @@ test("a process that has made products keeps their precision, float32 unless tol
   const x = tf.fill([64, 64], 1 + 2 ** -12); // more bits than bf16 and TF32 have
   const ones = tf.onesLike(x);
   for (const product of [matMul, batchMatMul])
-    expect(take([product(x, ones)])[0]![0]).toBe(64 + 2 ** -6);
+    expect(readAndDispose([product(x, ones)])[0]![0]).toBe(64 + 2 ** -6);
   expect(() => usePrecision("float32")).not.toThrow();
   expect(() => usePrecision("bf16")).toThrow(
     "expected precision float32, in which this process computes already",

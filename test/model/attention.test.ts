@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { nativeKernels } from "../../src/engine/kernels/native.ts";
 import { tensorflowKernels } from "../../src/engine/kernels/tensorflow.ts";
-import { backend, type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { backend, readAndDispose, type Tensor, tf } from "../../src/engine/tf.ts";
 import { largestDifference } from "../support/golden.ts";
 import { relativeDistance, runSftStep } from "../support/runSftStep.ts";
 
@@ -63,7 +63,7 @@ describe.skipIf(backend.isUsingGpuDevice).each([
         return tf.sum(tf.mul(f(q, k, v), upstream));
       };
       const { value, grads } = tf.engine().gradients(loss, inputs);
-      return take([value, ...grads]);
+      return readAndDispose([value, ...grads]);
     };
     const [own, batched] = [nativeKernels, tensorflowKernels].map(({ packedAttention }) => {
       const attention = packedAttention(places, [window], heads / kvHeads);

@@ -3,7 +3,7 @@ import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileNamed } from "../../src/engine/compile.ts";
-import { BFLOAT16, backend, FLOAT, liveTensors, take, tf } from "../../src/engine/tf.ts";
+import { BFLOAT16, backend, FLOAT, liveTensors, readAndDispose, tf } from "../../src/engine/tf.ts";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { createGenerator } from "../../src/generate/generate.ts";
 import { packSequences } from "../../src/model/batch.ts";
@@ -72,7 +72,7 @@ async function everything(folder: string, heldAs: HeldAs) {
     return Object.fromEntries(norms.map((name, i) => [name, grads[i]!]));
   });
   const inputs = batchTensors(packSequences(sequences, 10_000));
-  const gradients = take(Object.values(backward(inputs)));
+  const gradients = readAndDispose(Object.values(backward(inputs)));
   tf.dispose(Object.values(inputs));
   const answers = [];
   for (const temperature of [0, 1]) {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { compileNamed } from "../../src/engine/compile.ts";
-import { liveTensors, take, tf } from "../../src/engine/tf.ts";
+import { liveTensors, readAndDispose, tf } from "../../src/engine/tf.ts";
 import { Variable } from "../../src/engine/variable.ts";
 import type { WeightedBatch } from "../../src/model/backward.ts";
 import { packClasses, type Sequence, splitByTokens, withClass } from "../../src/model/batch.ts";
@@ -110,7 +110,7 @@ function lossOf(
   for (const part of splitByTokens(classified, maxTokens)) {
     const batch = packClasses(part, maxTokens);
     const weights = new Float32Array(batch.targets.length).fill(1 / labels.length, 0, part.length);
-    const [value, ...grads] = take(
+    const [value, ...grads] = readAndDispose(
       Object.values(backward({ ...batchTensors(batch), predictionWeights: tf.tensor1d(weights) })),
     );
     loss += value![0]!;

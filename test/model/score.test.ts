@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { take, tf } from "../../src/engine/tf.ts";
+import { readAndDispose, tf } from "../../src/engine/tf.ts";
 import { packSequences } from "../../src/model/batch.ts";
 import { disposeModel } from "../../src/model/model.ts";
 import { batchTensors, createScorer, predictingStates } from "../../src/model/score.ts";
@@ -61,7 +61,7 @@ describe("a model with a value head", () => {
         names.map((name) => weights.tensors.get(name)!),
       ).grads;
     });
-    take(gradients).forEach((gradient, i) => {
+    readAndDispose(gradients).forEach((gradient, i) => {
       const [name, { values }] = expected[i]!;
       expect(relativeDifference(gradient, values), name).toBeLessThan(1e-4);
     });

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { compile, compileNamed } from "../../src/engine/compile.ts";
-import { take, tf } from "../../src/engine/tf.ts";
+import { readAndDispose, tf } from "../../src/engine/tf.ts";
 import type { WeightedBatch } from "../../src/model/backward.ts";
 import { packSequences, type Sequence } from "../../src/model/batch.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
@@ -43,7 +43,7 @@ describe.each(modelVariants)("%s", (name) => {
     const [rows, rowLength] = golden.get("tokens")!.shape as [number, number];
     const lengths = golden.get("lengths")!.values;
     const place = Array.from({ length: rows * rowLength }, (_, i) => i % rowLength);
-    const [actual] = take(
+    const [actual] = readAndDispose(
       compile("logits", (tokens, positions, segments) => {
         const weights = readWeights(model);
         const attention = causalAttention(model.config, positions!, segments!);
@@ -110,8 +110,10 @@ describe.each(modelVariants)("%s", (name) => {
       return { value, ...Object.fromEntries(grads.map((grad, i) => [`grad${i}`, grad])) };
     };
     const inputs = { ...batchTensors(batch), predictionWeights: tf.tensor1d(upstream) };
-    const [value, ...compiled] = take(Object.values(compileNamed("gradients", step)(inputs)));
-    const [, ...eager] = take(Object.values(tf.tidy(() => step(inputs))));
+    const [value, ...compiled] = readAndDispose(
+      Object.values(compileNamed("gradients", step)(inputs)),
+    );
+    const [, ...eager] = readAndDispose(Object.values(tf.tidy(() => step(inputs))));
     expect(value![0]).toBeCloseTo(golden.get("weightedSum")!.values[0]!, 3);
     names.forEach((n, i) => {
       expect(relativeDifference(compiled[i]!, golden.get(`grad.${n}`)!.values), n).toBeLessThan(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { readAndDispose, type Tensor, tf } from "../../src/engine/tf.ts";
 import { klLoss, policyLoss, ratioSums, valueLoss } from "../../src/ppo/loss.ts";
 import { type GoldenTensor, largestDifference, readGolden, rowOf } from "../support/golden.ts";
 
@@ -59,7 +59,9 @@ describe.each(["program", "language", "discounted"])("golden case %s", (name) =>
 
   test("ratio, clip fraction and KL estimate equal PyTorch's", () => {
     const sums = ratioSums(surrogate(get("newLogprobs")), range(clipRange!));
-    const [clipped, k3, ratio] = take([sums.clipped, sums.k3, sums.ratio]).map(([sum]) => sum!);
+    const [clipped, k3, ratio] = readAndDispose([sums.clipped, sums.k3, sums.ratio]).map(
+      ([sum]) => sum!,
+    );
     const tokens = lengths.reduce((a, b) => a + b);
     expect(clipped! / tokens).toBeCloseTo(scalar("clipFraction"), 5);
     expect(k3! / tokens).toBeCloseTo(scalar("approxKl"), 5);

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type KvCacheDtype, precision } from "../../src/config.ts";
 import { logProbabilityOf } from "../../src/engine/kernels/kernels.ts";
 import { usePrecision } from "../../src/engine/products.ts";
-import { type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { readAndDispose, type Tensor, tf } from "../../src/engine/tf.ts";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../../src/formats/halfFloats.ts";
 import { createGenerator } from "../../src/generate/generate.ts";
 import { createCache, prefillStep } from "../../src/generate/steps.ts";
@@ -64,7 +64,7 @@ function scored(
     const targets = tf.tensor1d([...response], "int32");
     return logProbabilityOf(logits(config, weights, hidden), targets);
   });
-  return take([logprobs])[0]!;
+  return readAndDispose([logprobs])[0]!;
 }
 
 /** What the first layer keeps of some tokens, as bits of 16 or 32. */

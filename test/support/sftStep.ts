@@ -4,7 +4,7 @@
 import { precision } from "../../src/config.ts";
 import { AdamW } from "../../src/engine/optimizer.ts";
 import { batchMatMul, matMul, usePrecision } from "../../src/engine/products.ts";
-import { type Tensor, take, tf } from "../../src/engine/tf.ts";
+import { readAndDispose, type Tensor, tf } from "../../src/engine/tf.ts";
 import { createResponseBackward } from "../../src/model/backward.ts";
 import { plainLlama } from "../../src/model/families.ts";
 import { createModel } from "../../src/model/model.ts";
@@ -30,7 +30,9 @@ optimizer.update([0]);
 const moments = [...optimizer.moments()].filter(([name]) => name.endsWith(".exp_avg"));
 const gradients = moments.map(([name, moment]) => [name, [...moment.values()]]);
 const x = tf.fill([64, 64], 1 + 2 ** -9);
-const products = [matMul, batchMatMul].map((product) => take([product(x, tf.onesLike(x))])[0]![0]);
+const products = [matMul, batchMatMul].map(
+  (product) => readAndDispose([product(x, tf.onesLike(x))])[0]![0],
+);
 
 /** A matrix whose numbers have 8 bits, to the nearest, even ones of two. */
 function rounded(x: Tensor): Tensor {

@@ -1,5 +1,5 @@
 // Processor time of another process, and a limit by it: what a program gets does not depend on how busy the machine is.
-import { readFileSync } from "node:fs";
+import { processStat } from "../../formats/processStat.ts";
 
 const TICKS_PER_SECOND = 100; // USER_HZ, the same on all of Linux's architectures that Node runs on
 
@@ -17,9 +17,8 @@ const SHORTEST_WAIT_SECONDS = 0.02;
  */
 export function processorSeconds(pid: number): number | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third: the second may have spaces
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    const fields = processStat(pid);
+    return fields && (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
   } catch {
     return undefined;
   }

@@ -5,11 +5,11 @@ import type { JsonValue } from "../../data/json.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import { madeBySetup } from "../../setup.ts";
 import type { Outcome } from "../outcome.ts";
+import { selfTest } from "./breakouts.ts";
 import { type GuestKind, plainGuest, sympyGuest, ZONES_WHEEL } from "./guestKinds.ts";
 import { type Guest, startGuest } from "./guestProcess.ts";
 import { bootGuest, createPool, type Pool } from "./pool.ts";
 import { withinProcessorTime } from "./processorTime.ts";
-import { selfTest } from "./selfTest.ts";
 import { cachedSnapshot } from "./snapshot.ts";
 
 export interface SandboxOptions {

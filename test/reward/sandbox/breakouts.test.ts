@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { selfTest } from "../../../src/reward/sandbox/selfTest.ts";
+import { selfTest } from "../../../src/reward/sandbox/breakouts.ts";
 import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
 /** No sandbox at all: the machine's own Python. */

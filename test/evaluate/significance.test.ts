@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { mcnemarTest, pairedTest, signFlipTest } from "../../src/evaluate/pairedTest.ts";
+import { mcnemarTest, pairedTest, signFlipTest } from "../../src/evaluate/significance.ts";
 import { Rng } from "../../src/rng.ts";
 import { goldenPath } from "../support/golden.ts";
 
