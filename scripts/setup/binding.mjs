@@ -2,6 +2,7 @@
 // .engine/site. The package itself ships sources only; its prebuilt binaries know TensorFlow 2.9.
 import fs from "node:fs";
 import { createRequire } from "node:module";
+import os from "node:os";
 import path from "node:path";
 import { patchTool } from "./machine.mjs";
 import { filesBelow, fingerprint, readIfThere, runTool, SetupError } from "./support.mjs";
@@ -14,7 +15,7 @@ const QUIET = path.join(".engine", "quiet.node");
 const SIGNALS = path.join(".engine", "signals.node");
 const SOURCE_FOLDER = path.join(".engine", "tfjs-node-gpu", "binding");
 const TENSORFLOW = path.join(".engine", "site", "tensorflow");
-const FLAGS = ["-O3", "-std=c++17", "-Wno-psabi", "-shared", "-fPIC", "-DNAPI_VERSION=8"];
+const FLAGS = ["-O3", "-std=c++17", "-Wno-psabi", "-fPIC", "-DNAPI_VERSION=8"];
 const INCLUDES = [
   path.join(".engine", "build"),
   path.join(".engine", "build", "binding"),
@@ -83,14 +84,23 @@ async function preparePatchedSources(root) {
   await runTool("Patching the binding", tool, args, { cwd: build, env });
 }
 
+/** Compiles each file by itself, as many at once as there are cores, and links what comes of it. */
 async function compile(root, output, sources, libraries) {
   const { include_dir: nodeHeaders } = createRequire(path.join(root, "package.json"))(
     "node-api-headers",
   );
   const includes = [...INCLUDES, nodeHeaders].map((folder) => `-I${folder}`);
+  const run = (args) => runTool("Compiling the binding", "g++", args, { cwd: root });
+  const objects = sources.map((file) =>
+    path.join(".engine", "build", `${path.basename(file, ".cc")}.o`),
+  );
+  const waiting = sources.map((file, i) => [...FLAGS, ...includes, "-c", file, "-o", objects[i]]);
+  const compileNext = async () => {
+    for (let args = waiting.shift(); args; args = waiting.shift()) await run(args);
+  };
+  await Promise.all(Array.from({ length: os.availableParallelism() }, compileNext));
   const link = [`-L${TENSORFLOW}`, ...libraries.map((name) => `-l:${name}`)];
-  const args = [...FLAGS, ...includes, ...sources, "-o", output, ...link];
-  await runTool("Compiling the binding", "g++", [...args, `-Wl,-rpath,${RUN_PATH}`], { cwd: root });
+  await run(["-shared", ...objects, "-o", output, ...link, `-Wl,-rpath,${RUN_PATH}`]);
 }
 
 const LOAD_CHECK = `

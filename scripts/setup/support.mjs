@@ -99,6 +99,7 @@ export async function runSetup(work, whenInterrupted) {
   try {
     await work();
   } catch (error) {
+    stopTools(); // of several, where one has failed
     const message = messageFor(error);
     if (message === undefined) throw error;
     process.stderr.write(`${message}\n`);
