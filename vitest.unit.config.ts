@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
-import whole from "./vitest.config.ts";
+import { each, whole } from "./vitest.config.ts";
 
 // The tests that need no set-up, only npm's packages, and a few seconds of processor time: npm run test:unit.
 // Real data is left out, because reading all of it takes longer than all the rest.
@@ -7,7 +7,8 @@ process.env.REFT_DATA = "none";
 
 export default defineConfig({
   test: {
-    ...whole.test,
+    ...whole,
+    ...each,
     include: [
       "test/{config,progress,rng,settingsSchema}.test.ts",
       "test/data/**/*.test.ts",
