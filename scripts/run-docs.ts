@@ -49,11 +49,14 @@ await runScript("run-docs", async () => {
   const missing = realInputs.filter((path) => !existsSync(path));
   const blocks = pagesOf(project).flatMap((page) => blocksOf(join(project, page), page));
   const skipped: string[] = [];
+  const seen = new Map<string, string>();
   const typed = blocks.filter(({ page, line, code }) => {
     const readsThem = page.startsWith("docs/results/") || readsRealInputs.test(code);
     const reason =
       notRun.find(([pattern]) => pattern.test(code))?.[1] ??
-      (readsThem && missing.length > 0 ? `there is no ${missing.join(", ")}` : undefined);
+      (readsThem && missing.length > 0 ? `there is no ${missing.join(", ")}` : undefined) ??
+      (seen.has(code) ? `it is what ${seen.get(code)} says` : undefined);
+    seen.set(code, seen.get(code) ?? `${page}:${line}`);
     if (reason !== undefined) skipped.push(`${page}:${line}: not run, because ${reason}`);
     return reason === undefined;
   });
