@@ -414,7 +414,7 @@ const reftSchema = z.strictObject({
       "Programs the sandbox could not run; beyond it the run stops.",
     ),
     constantScoreSteps: count.describe(
-      "Warns after so many steps in which all responses scored the same.",
+      "Warns after so many steps in which all responses scored the same, or none was right.",
     ),
     negativeKlSteps: count.describe(
       "Warns after so many steps with a negative mean KL to the reference.",

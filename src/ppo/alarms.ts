@@ -76,6 +76,17 @@ export function createAlarms(
       text: `${lesson.text}, so there is nothing to learn from: look at samples/ and the outcomes`,
     },
     {
+      name: "noneRight",
+      figures: ({ correctFraction, extractedFraction }) => ({
+        "reward/correctFraction": correctFraction,
+        "reward/extractedFraction": extractedFraction,
+      }),
+      steps: limits.constantScoreSteps,
+      holds: ({ correctFraction, extractedFraction }) =>
+        correctFraction === 0 && extractedFraction >= limits.minExtractedFraction,
+      text: "no response is right although answers come out: compare them with the gold answers in samples/. If they say the same, gold answers have a form that no answer can equal, or the reward calls nothing correct; if not, warm up longer",
+    },
+    {
       name: "negativeKl",
       figures: ({ klReference }) => ({ "kl/reference": klReference! }),
       steps: limits.negativeKlSteps,

@@ -58,6 +58,7 @@ describe("createAlarms", () => {
       2,
       "for 2 steps, the mean KL to the reference is negative",
     ],
+    ["nothing that is right", { correctFraction: 0 }, 3, "no response is right although answers"],
     ["collapse", { extractedFraction: 0.49 }, 1, "fewer than 50 % of the responses give an answer"],
     [
       "truncation",
