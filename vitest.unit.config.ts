@@ -19,11 +19,10 @@ export default defineConfig({
       "test/models/{ggufTokenizer,tokenizerToGguf}.test.ts",
       "test/ppo/{advantages,alarms,collapse,dynamicSampling,rewards,summary}.test.ts",
       "test/recipe/config.test.ts",
-      "test/report/{completions,figures,page,read,serve,thin}.test.ts",
+      "test/report/{completions,figures,page,read,serve,signs,thin}.test.ts",
       "test/rerank/{calibration,input}.test.ts",
       "test/reward/*.test.ts",
-      "test/run/{inputs,resume}.test.ts",
-      "test/tasks/machine.test.ts",
+      "test/run/{inputs,machine,resume}.test.ts",
     ],
     exclude: [
       "test/data/tokenizer/differential.test.ts", // 12 s of processor time

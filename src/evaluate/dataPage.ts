@@ -5,16 +5,13 @@ import { formatPrompt } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { show } from "../errors.ts";
 import type { Verdict } from "../reward/judge.ts";
+import type { Lengths } from "../run/lengths.ts";
 import { columnsOf } from "../terminal.ts";
 import { problemOf } from "./checkGold.ts";
 
 /** Lengths of one part of all rows. */
-export interface Lengths {
+export interface PartLengths extends Lengths {
   readonly name: string;
-  readonly median: number;
-  /** Of 20 rows, 19 are no longer. */
-  readonly at95: number;
-  readonly most: number;
   readonly limit: number | undefined;
   /** Rows beyond the limit. */
   readonly over: number;
@@ -40,7 +37,7 @@ export interface DataCheck {
   /** The rows with a chain of thought. */
   readonly judged: readonly { readonly example: Example; readonly verdict: Verdict }[];
   readonly unit: "tokens" | "characters";
-  readonly lengths: readonly Lengths[];
+  readonly lengths: readonly PartLengths[];
   readonly shown: readonly ShownRow[];
   readonly warning: string | undefined;
   readonly decode: TokenTexts | undefined;

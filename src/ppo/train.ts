@@ -19,6 +19,7 @@ import { saveModelFolder } from "../models/modelFolder.ts";
 import { percent } from "../progress.ts";
 import { chooseReward, loadRewards, openReward, type TrainOptions } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
+import { questionsFile, writeAbout } from "../run/about.ts";
 import { createSkips, raiseAlarm, stopsRun } from "../run/alarms.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import type { InputHashes } from "../run/inputs.ts";
@@ -84,6 +85,11 @@ export async function trainReft(
       `(${dev.tooLong} too long), ` +
       `${describeSize(policy)}, in ${folder}`,
   );
+
+  writeAbout(run, [
+    questionsFile("data.train", start),
+    questionsFile(config.paperParity ? "data.test" : "data.dev", dev),
+  ]);
 
   // 3. the parts of a step
   await using reward = await openReward({

@@ -28,6 +28,7 @@ import { endTokens } from "../model/ending.ts";
 import { trainedVariables } from "../model/model.ts";
 import { percent } from "../progress.ts";
 import type { TrainOptions } from "../reward/openReward.ts";
+import { readFileOf, writeAbout } from "../run/about.ts";
 import { createSkips, notFinite, type Skips } from "../run/alarms.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import { checkInputs, hashInputs, type InputHashes } from "../run/inputs.ts";
@@ -96,6 +97,11 @@ export async function trainRerank(
     `Rerank: ${describeSamples(train)}; dev: ${describeSamples(dev)}, ${devGroups.length} questions; ` +
       `${(weights / 1e6).toFixed(2)} M weights, in ${folder}`,
   );
+
+  writeAbout(run, [
+    readFileOf("data.samples", train.tooLong, train.sequences),
+    readFileOf("data.devSamples", dev.tooLong, dev.sequences),
+  ]);
 
   // 3. the parts of a step and of a measurement
   using parts = createParts(config, classifier, parameters, resume?.folder);

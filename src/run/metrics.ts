@@ -189,6 +189,11 @@ export function metricsIn(runFolder: string): string {
   return join(runFolder, "metrics.jsonl");
 }
 
+/** The machine, and how long the data is: what about.ts writes. */
+export function aboutIn(runFolder: string): string {
+  return join(runFolder, "about.json");
+}
+
 export function alarmsIn(runFolder: string): string {
   return join(runFolder, "alarms.jsonl");
 }

@@ -25,6 +25,7 @@ import {
   type TrainOptions,
 } from "../reward/openReward.ts";
 import { Rng } from "../rng.ts";
+import { questionsFile, readFileOf, writeAbout } from "../run/about.ts";
 import { createSkips, type Skips } from "../run/alarms.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import { checkInputs, hashInputs, hashPrompt, type InputHashes } from "../run/inputs.ts";
@@ -79,6 +80,11 @@ export async function trainSft(
     `SFT: ${sequences.length} examples (${train.length - sequences.length} too long), ${dev.questions.length} dev ` +
       `questions (${dev.tooLong} too long), ${describeSize(model)}, in ${folder}`,
   );
+
+  writeAbout(run, [
+    readFileOf("data.train", train.length - sequences.length, sequences),
+    questionsFile("data.dev", dev),
+  ]);
 
   // 3. the parts of a step, and evaluation by running programs
   await using reward = await openReward({ ...data, sandbox: config.sandbox, rewards });

@@ -14,7 +14,7 @@ import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { judgeGold } from "../evaluate/checkGold.ts";
-import { type DataCheck, dataPage, type Lengths, type ShownRow } from "../evaluate/dataPage.ts";
+import { type DataCheck, dataPage, type PartLengths, type ShownRow } from "../evaluate/dataPage.ts";
 import { goldOptions } from "../evaluate/goldOptions.ts";
 import { readAnswerFormat, tokenizerFolderOf } from "../models/modelFolder.ts";
 import type { Verdict } from "../reward/judge.ts";
@@ -29,6 +29,7 @@ import {
 import type { AnswerForm } from "../rewardConfig.ts";
 import { Rng } from "../rng.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
+import { lengthsOf } from "../run/lengths.ts";
 import { readSettings, valueAt } from "../settings.ts";
 import { scratchTokenizer } from "../sft/start.ts";
 import { usualPrefix } from "./answering.ts";
@@ -192,11 +193,11 @@ function seenByModel(
   const worked = examples.filter(({ cot }) => cot !== undefined);
   if (tokenizer === undefined) {
     const lengths = [
-      lengthsOf(
+      partLengths(
         "question",
         examples.map(({ question }) => question.length),
       ),
-      lengthsOf(
+      partLengths(
         "chain of thought",
         worked.map(({ cot }) => cot!.length),
       ),
@@ -225,12 +226,12 @@ function seenByModel(
   return {
     unit: "tokens",
     lengths: [
-      lengthsOf(
+      partLengths(
         "prompt",
         all.map(({ tokens }) => tokens!.prompt.length),
         limits.prompt,
       ),
-      lengthsOf("completion", completions, limits.completion),
+      partLengths("completion", completions, limits.completion),
     ],
     shown: chosen.map(see),
     warning: prefixWarning(() => checkSamplingPrefix(tokenizer, examples, sampling)),
@@ -248,11 +249,9 @@ function prefixWarning(check: () => void): string | undefined {
   }
 }
 
-function lengthsOf(name: string, values: readonly number[], limit?: number): Lengths {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1] ?? 0;
-  const over = limit === undefined ? 0 : sorted.filter((value) => value > limit).length;
-  return { name, median: at(0.5), at95: at(0.95), most: at(1), limit, over };
+function partLengths(name: string, values: readonly number[], limit?: number): PartLengths {
+  const over = limit === undefined ? 0 : values.filter((value) => value > limit).length;
+  return { name, ...lengthsOf(values), limit, over };
 }
 
 /** Questions that stand more than once. */

@@ -1,7 +1,6 @@
 // Looks whether all that training needs is there and works, from the processor to a training from end to end.
-import { spawnSync } from "node:child_process";
-import { readFileSync, statfsSync } from "node:fs";
-import { cpus, homedir, loadavg, tmpdir } from "node:os";
+import { statfsSync } from "node:fs";
+import { cpus, homedir, tmpdir } from "node:os";
 import { resolve } from "node:path";
 import { generateProblems } from "../data/datasets/generated.ts";
 import { trainTokenizer } from "../data/tokenizer.ts";
@@ -9,14 +8,15 @@ import { roundsProductsToBf16 } from "../engine/products.ts";
 import { lacksGpu, native, usesNativeOps } from "../engine/tf.ts";
 import { asUserError, messageOf } from "../errors.ts";
 import { createSandbox } from "../reward/sandbox/sandbox.ts";
-import { gigabytes, type MachineMemory, machineMemory } from "../run/machineMemory.ts";
 import {
-  allowedProcessors,
+  gpuNames,
   type Instructions,
   instructions,
-  processorQuota,
-  type ReadSystemFile,
-} from "./machine.ts";
+  systemFile,
+  type Threads,
+  threadsHere,
+} from "../run/machine.ts";
+import { gigabytes, type MachineMemory, machineMemory } from "../run/machineMemory.ts";
 import { trainTiny } from "./tinyTraining.ts";
 
 interface Observation {
@@ -84,14 +84,6 @@ async function observe(check: Check): Promise<Observation> {
   }
 }
 
-const systemFile: ReadSystemFile = (path) => {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
-};
-
 function checkProcessor(): Observation {
   const limit = process.env.ONEDNN_MAX_CPU_ISA;
   return describeProcessor({
@@ -127,23 +119,6 @@ export function describeProcessor(processor: Processor): Observation {
   return ok(found);
 }
 
-export interface Threads {
-  /** That the engine takes. */
-  readonly threads: number;
-  readonly processors: number;
-  /** Undefined: no limit. */
-  readonly quota: number | undefined;
-  /** Processes that ran or waited in the last minute. */
-  readonly load: number;
-}
-
-function threadsHere(): Threads {
-  const processors = allowedProcessors(systemFile) ?? cpus().length;
-  const set = Number(process.env.TF_NUM_INTRAOP_THREADS);
-  const quota = processorQuota(systemFile);
-  return { threads: set > 0 ? set : processors, processors, quota, load: loadavg()[0]! };
-}
-
 export function describeThreads({ threads, processors, quota, load }: Threads): Observation {
   const limit = quota === undefined ? "no quota" : `a quota of ${Number(quota.toFixed(2))}`;
   const found = `${threads} threads on ${processors} processors, ${limit}, load ${load.toFixed(1)}`;
@@ -159,11 +134,7 @@ export function describeThreads({ threads, processors, quota, load }: Threads): 
 }
 
 function checkGpu(): Observation {
-  const options = { encoding: "utf8", timeout: 10_000 } as const;
-  const query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"];
-  const { status, stdout } = spawnSync("nvidia-smi", query, options);
-  const gpus = status === 0 ? stdout.trim().split("\n").join("; ") : "";
-  return describeGpu(gpus, !usesNativeOps, lacksGpu);
+  return describeGpu(gpuNames(), !usesNativeOps, lacksGpu);
 }
 
 /** @param gpus as nvidia-smi names them; empty where it names none */

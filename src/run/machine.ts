@@ -1,7 +1,43 @@
 // What Linux says about the machine or the container that this runs in.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { cpus, loadavg } from "node:os";
 
 /** Reads a file of the system; undefined where there is none. */
 export type ReadSystemFile = (path: string) => string | undefined;
+
+export const systemFile: ReadSystemFile = (path) => {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+};
+
+export interface Threads {
+  /** That the engine takes. */
+  readonly threads: number;
+  readonly processors: number;
+  /** Undefined: no limit. */
+  readonly quota: number | undefined;
+  /** Processes that ran or waited in the last minute. */
+  readonly load: number;
+}
+
+export function threadsHere(): Threads {
+  const processors = allowedProcessors(systemFile) ?? cpus().length;
+  const set = Number(process.env.TF_NUM_INTRAOP_THREADS);
+  const quota = processorQuota(systemFile);
+  return { threads: set > 0 ? set : processors, processors, quota, load: loadavg()[0]! };
+}
+
+/** The GPUs as nvidia-smi names them; empty where it names none. */
+export function gpuNames(): string {
+  const options = { encoding: "utf8", timeout: 10_000 } as const;
+  const query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"];
+  const { status, stdout } = spawnSync("nvidia-smi", query, options);
+  return status === 0 ? stdout.trim().split("\n").join("; ") : "";
+}
 
 /** The processors that this process may run on: what the engine takes as many threads as. */
 export function allowedProcessors(read: ReadSystemFile): number | undefined {

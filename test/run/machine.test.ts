@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { allowedProcessors, instructions, processorQuota } from "../../src/tasks/machine.ts";
+import { allowedProcessors, instructions, processorQuota } from "../../src/run/machine.ts";
 
 /** A system of these files. */
 const files = (content: Readonly<Record<string, string>>) => (path: string) => content[path];
