@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { linesOf } from "../formats/jsonl.ts";
 import { parseName } from "../run/checkpointFiles.ts";
-import { type CompletionSet, type Result, results } from "./data.ts";
+import { type CompletionSet, type Result, results, type Sign } from "./data.ts";
 import { readableJson } from "./lenient.ts";
+import { areAlike, noneRight, type WrongAnswers } from "./signs.ts";
 import { short } from "./thin.ts";
 
 /** A judged completion as training, `sample` and `evaluate` write it, and whatever else is in the line. */
@@ -70,12 +71,16 @@ export function completionsIn(folder: string, name: string): readonly Completion
  * Reads completions, and keeps those to so many of the questions, evenly chosen, as fit.
  *
  * @param maxBytes of the files that are kept, about
- * @returns the sets that hold completions, and a sentence for each that is not there as a whole
+ * @returns the sets that hold completions, what stands out in them, and a sentence for each that is not there as a whole
  */
 export function readCompletions(
   sources: readonly CompletionSource[],
   maxBytes: number,
-): { readonly sets: readonly CompletionSet[]; readonly notes: readonly string[] } {
+): {
+  readonly sets: readonly CompletionSet[];
+  readonly signs: readonly Sign[];
+  readonly notes: readonly string[];
+} {
   const total = sources
     .flatMap(({ files }) => files)
     .reduce((sum, { path }) => sum + statSync(path).size, 0);
@@ -83,6 +88,7 @@ export function readCompletions(
   const read = sources.map((source) => readSet(source, share));
   return {
     sets: read.flatMap(({ set }) => (set.rows.text.length > 0 ? [set] : [])),
+    signs: read.flatMap(({ set, wrong }) => noneRight(set, wrong) ?? []),
     notes: read.flatMap(({ notes }) => notes),
   };
 }
@@ -90,7 +96,11 @@ export function readCompletions(
 function readSet(
   { title, files }: CompletionSource,
   share: number,
-): { readonly set: CompletionSet; readonly notes: readonly string[] } {
+): {
+  readonly set: CompletionSet;
+  readonly wrong: WrongAnswers;
+  readonly notes: readonly string[];
+} {
   const questions = places<string>();
   const texts = places<string>();
   const seen = places<string>();
@@ -100,6 +110,7 @@ function readSet(
     ...{ value: [] as number[], result: [] as number[], score: [] as number[] },
     isTruncated: [] as (0 | 1)[],
   };
+  const wrong = collectWrong();
   let [all, unreadable] = [0, 0];
   const counts = files.map(({ path }, step) => {
     const count = results.map(() => 0);
@@ -114,6 +125,7 @@ function readSet(
       const { id, question, answer, text, score, isTruncated } = completion;
       const result = results.indexOf(resultOf(completion));
       count[result]!++;
+      if (results[result] === "wrong") wrong.add(completion);
       const key = `${id}\n${question}`;
       if (!isKept(seen.placeOf(key), share)) continue;
       const place = questions.placeOf(key);
@@ -141,8 +153,38 @@ function readSet(
   const steps = files.map(({ step }) => step);
   return {
     set: { title, steps, counts, questions: shown, texts: texts.all, rows },
+    wrong: wrong.all(),
     notes,
   };
+}
+
+const shownWrong = 3;
+
+/** Counts wrong answers, and keeps a few pairs of answer and gold answer. */
+function collectWrong() {
+  let [count, alikes] = [0, 0];
+  const pairs = {
+    alike: new Map<string, [string, string]>(),
+    other: new Map<string, [string, string]>(),
+  };
+  return {
+    add({ outcome: { value }, answer }: Completion) {
+      const [given, gold] = [jsonOf(value), jsonOf(answer)];
+      const isAlike = areAlike(given, gold);
+      count++;
+      if (isAlike) alikes++;
+      const kept = isAlike ? pairs.alike : pairs.other;
+      if (kept.size < shownWrong) kept.set(`${given} ${gold}`, [cutShort(given), cutShort(gold)]);
+    },
+    all: (): WrongAnswers => ({
+      ...{ count, alike: alikes },
+      examples: [...pairs.alike.values(), ...pairs.other.values()].slice(0, shownWrong),
+    }),
+  };
+}
+
+function cutShort(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 /** Gives every value the place at which it came first. */

@@ -1,4 +1,5 @@
 // What a report is made of: plain data, which the page carries as JSON.
+import type { Lengths } from "../run/lengths.ts";
 import type { FigureGroup } from "./figures.ts";
 
 export interface ReportData {
@@ -13,6 +14,17 @@ export interface ReportData {
   readonly comparisons: readonly ComparisonData[];
   /** What the page does not show, and why. */
   readonly notes: readonly string[];
+  readonly signs: readonly Sign[];
+}
+
+/** What stands out. */
+export interface Sign {
+  /** A run's name, or the title of a set of completions. */
+  readonly of: string;
+  /** At which it began; null where it has none. */
+  readonly step: number | null;
+  /** A sentence with code in backticks. */
+  readonly message: string;
 }
 
 export interface SettingRow {
@@ -38,6 +50,8 @@ export interface RunData {
   readonly checkpoints: readonly CheckpointMark[];
   /** What is known of its data. */
   readonly data: readonly DataFile[];
+  /** What it ran on last, each part by its name; empty where an older version wrote none. */
+  readonly machine: Readonly<Record<string, string>>;
 }
 
 /** Columns, one value per step that was logged. */
@@ -81,6 +95,14 @@ export interface DataFile {
   readonly path: string;
   /** As the manifest beside it says; null where there is none. */
   readonly rows: number | null;
+  /** What the run made of it; null where an older version wrote none. */
+  readonly read: {
+    readonly rows: number;
+    readonly tooLong: number;
+    /** In tokens. */
+    readonly prompt: Lengths;
+    readonly completion?: Lengths | undefined;
+  } | null;
 }
 
 /** What a result is, in the order of every count. */

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { UserError } from "../errors.ts";
 import { linesOf } from "../formats/jsonl.ts";
 import { readablePointer, stepFolders } from "../run/checkpointFiles.ts";
-import { alarmsIn, metricsIn } from "../run/metrics.ts";
+import { aboutIn, alarmsIn, metricsIn } from "../run/metrics.ts";
 import { settingsByPath } from "../run/run.ts";
 import { readSettings } from "../settings.ts";
 import type { Alarm, Axes, CheckpointMark, Curve, DataFile, RunData } from "./data.ts";
@@ -49,6 +49,7 @@ export function readRun(folder: string, name: string): RunData {
     const value = settings.get(limit);
     return typeof value === "number" ? [[curve.name, value] as const] : [];
   });
+  const about = aboutOf(folder);
   const time = (step: Step | undefined) => (typeof step?.time === "string" ? step.time : "");
   return {
     name,
@@ -62,7 +63,8 @@ export function readRun(folder: string, name: string): RunData {
     limits: Object.fromEntries(limits),
     alarms: alarmsOf(folder),
     checkpoints: checkpointsOf(folder),
-    data: dataOf(settings),
+    data: dataOf(settings, about?.files ?? []),
+    machine: about?.machine ?? {},
   };
 }
 
@@ -161,13 +163,34 @@ const manifestSchema = z.looseObject({
   files: z.record(z.string(), z.looseObject({ rows: z.int() })),
 });
 
-function dataOf(settings: Settings): DataFile[] {
+const lengthsSchema = z.looseObject({ median: z.int(), at95: z.int(), most: z.int() });
+const aboutSchema = z.looseObject({
+  machine: z.record(z.string(), z.string()),
+  files: z.array(
+    z.looseObject({
+      setting: z.string(),
+      rows: z.int(),
+      tooLong: z.int(),
+      prompt: lengthsSchema,
+      completion: lengthsSchema.optional(),
+    }),
+  ),
+});
+
+/** Older versions wrote none. */
+function aboutOf(folder: string): z.infer<typeof aboutSchema> | undefined {
+  const path = aboutIn(folder);
+  return existsSync(path) ? readableJson(readFileSync(path, "utf8"), aboutSchema) : undefined;
+}
+
+function dataOf(settings: Settings, files: z.infer<typeof aboutSchema>["files"]): DataFile[] {
   return [...settings]
     .filter(([path]) => /^data\.(train|dev|test|samples|devSamples)$/.test(path))
     .map(([setting, path]) => ({
       setting,
       path: String(path),
       rows: rowsOf(String(path)),
+      read: files.find((file) => file.setting === setting) ?? null,
     }));
 }
 

@@ -15,6 +15,7 @@ import type {
 import { figureGroups } from "../report/figures.ts";
 import { reportPage } from "../report/html.ts";
 import { hasBegun, isRun, readRun, type Settings, settingsOf } from "../report/read.ts";
+import { partedWays } from "../report/signs.ts";
 import { compare } from "./compare.ts";
 
 export interface ReportArguments {
@@ -71,7 +72,7 @@ export function gatherReport(folders: readonly string[]): {
   ]);
   const names = namesOf(runs);
   const runData = runs.map((folder, i) => readRun(folder, names[i]!));
-  const { sets, notes } = readCompletions(
+  const { sets, signs, notes } = readCompletions(
     [
       ...runData.flatMap(({ folder, name }) => completionsIn(folder, name)),
       ...evaluations.flatMap((folder) => completionsIn(folder, folder)),
@@ -85,6 +86,7 @@ export function gatherReport(folders: readonly string[]): {
     settings: settingRows(runs.map(settingsOf)),
     evaluations: evaluations.map(readEvaluation),
     comparisons: comparisonsOf(evaluations),
+    signs: [...runData.flatMap((run) => partedWays(run) ?? []), ...signs],
     notes: [
       ...allRuns
         .filter((run) => !runs.includes(run))

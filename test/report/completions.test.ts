@@ -63,7 +63,7 @@ test("lines that a crash has cut are left out, and said; a reranker's probabilit
   writeFileSync(file, `${JSON.stringify(completion("a", "return 7", right))}\n{"id":"b","ques`);
   expect(read(folder).notes).toEqual([expect.stringContaining("1 lines are no completions")]);
   const rerank = run({ 3: [{ id: "a", sample: 0, correct: true, probability: 0.5 }] });
-  expect(read(rerank)).toEqual({ sets: [], notes: [] });
+  expect(read(rerank)).toEqual({ sets: [], signs: [], notes: [] });
 });
 
 test("a very long text is cut, which it says; an evaluation's answers have no step", () => {
@@ -73,4 +73,16 @@ test("a very long text is cut, which it says; an evaluation's answers have no st
   const [set] = read(folder).sets;
   expect(set).toMatchObject({ title: "reft: greedy answers", steps: [null] });
   expect(set!.texts[0]).toMatch(/x\n\[1000 characters more\]$/);
+});
+
+test("says what stands out where none is right", () => {
+  const gold = { answer: "7 days" };
+  const ids = Array.from({ length: 10 }, (_, i) => `q${i}`);
+  const all = (value: number) =>
+    ids.map((id) => completion(id, "x", { kind: "answer", value }, { correct: false, ...gold }));
+  const { signs } = read(run({ 0: all(7), 5: all(8) }));
+  expect(signs).toMatchObject([{ of: "reft: dev questions", step: 0 }]);
+  expect(signs[0]!.message).toContain(
+    '10 say what the gold answer says, in another form: 7 for "7 days"',
+  );
 });

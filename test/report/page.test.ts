@@ -17,7 +17,7 @@ const run = readRun(
 );
 const data: ReportData = {
   ...{ made: "2026-01-01T00:00:00Z", figures: [], runs: [run], settings: [] },
-  ...{ evaluations: [], comparisons: [], notes: [hostile] },
+  ...{ evaluations: [], comparisons: [], notes: [hostile], signs: [] },
 };
 const set: CompletionSet = {
   ...{ title: hostile, steps: [1, 2, 3] },
@@ -100,6 +100,25 @@ describe("the script", () => {
     expect(spanOf([line], undefined, [])[0]).toBe(0);
     expect(spanOf([], undefined, [])).toEqual([0, 1]);
     expect([0.9, 2.4, 99].map((x) => nearest([0, 1, 2, 3], x))).toEqual([1, 2, 3]);
+  });
+
+  test("finds the text that was given to many questions, and when it came first", async () => {
+    const { commonTexts } = await load("completions.js");
+    const asked = [0, 1, 2, 3];
+    const common = {
+      ...set,
+      steps: [0, 5],
+      texts: ["all", "other"],
+      rows: {
+        ...{ question: [...asked, ...asked], step: [0, 0, 0, 0, 1, 1, 1, 1] },
+        ...{ text: [0, 1, 1, 1, 0, 0, 0, 1], value: [0, 0, 0, 0, 0, 0, 0, 0] },
+        ...{ result: [1, 0, 0, 0, 0, 1, 1, 0], score: [1, 1, 1, 1, 1, 0.5, 0, 1] },
+        isTruncated: [0, 0, 0, 0, 0, 0, 0, 0],
+      },
+    };
+    expect(commonTexts(common)).toEqual([
+      { text: "all", questions: 3, of: 4, since: 0, right: 1 / 3, score: 0.5 },
+    ]);
   });
 
   test("puts figures into the groups that explain them, own rewards' among the rollouts", async () => {

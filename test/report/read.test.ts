@@ -59,9 +59,21 @@ describe("a run", () => {
     const run = fresh();
     writeFileSync(join(run, "config.yaml"), settings);
     expect(readRun(run, "mine").data).toEqual([
-      { setting: "data.train", path: join(folder, "train.jsonl"), rows: 500 },
-      { setting: "data.dev", path: "elsewhere/dev.jsonl", rows: null },
+      { setting: "data.train", path: join(folder, "train.jsonl"), rows: 500, read: null },
+      { setting: "data.dev", path: "elsewhere/dev.jsonl", rows: null, read: null },
     ]);
+  });
+
+  test("knows its machine and the lengths of its data, which an older version did not write down", () => {
+    const folder = fresh();
+    expect(readRun(folder, "mine").machine).toEqual({});
+    const prompt = { median: 2, at95: 3, most: 3 };
+    const read = { setting: "data.train", rows: 3, tooLong: 4, prompt };
+    const about = { machine: { memory: "8 GB" }, files: [read] };
+    writeFileSync(join(folder, "about.json"), JSON.stringify(about));
+    const { machine, data } = readRun(folder, "mine");
+    expect(machine).toEqual({ memory: "8 GB" });
+    expect(data.map((file) => file.read)).toEqual([read, null]);
   });
 
   test("without figures is refused with what to do", () => {

@@ -6,7 +6,7 @@ import { serveReport, type WatchedReport } from "../../src/report/serve.ts";
 
 const data: ReportData = {
   ...{ made: "2026-01-01T00:00:00Z", figures: [], runs: [], settings: [] },
-  ...{ evaluations: [], comparisons: [], notes: ["a note"] },
+  ...{ evaluations: [], comparisons: [], notes: ["a note"], signs: [] },
 };
 let close = () => {};
 afterEach(() => close());

@@ -1,6 +1,6 @@
 // The browser of completions: what became of a question through training.
 import { sharesPicture } from "./charts.js";
-import { choice, el, labelled, plain, program, short, shown, table } from "./text.js";
+import { choice, el, labelled, percent, plain, program, short, shown, table } from "./text.js";
 
 /** @typedef {import("../data.ts").CompletionSet} CompletionSet */
 
@@ -186,8 +186,67 @@ export function completionsSection(first) {
   return { section, isEmpty: false, update };
 }
 
+/**
+ * Texts that were given to several questions at the last step, the most frequent first: what a policy that has found one answer to all
+ * writes.
+ *
+ * @param {CompletionSet} set
+ * @returns {{ text: string, questions: number, of: number, right: number, score: number, since: number }[]} `since` is a place in the steps
+ */
+export function commonTexts({ steps, texts, rows }) {
+  const last = steps.length - 1;
+  /** @type {Map<number, { questions: Set<number>, times: number, right: number, score: number, since: number }>} */
+  const found = new Map();
+  const asked = new Set();
+  for (const [row, place] of rows.text.entries()) {
+    const step = rows.step[row] ?? 0;
+    const known = found.get(place) ?? {
+      ...{ questions: new Set(), times: 0, right: 0, score: 0, since: step },
+    };
+    found.set(place, known);
+    known.since = Math.min(known.since, step);
+    if (step !== last) continue;
+    asked.add(rows.question[row]);
+    known.questions.add(rows.question[row] ?? 0);
+    known.times++;
+    known.right += rows.result[row] === 0 ? 1 : 0;
+    known.score += rows.score[row] ?? 0;
+  }
+  const often = Math.max(3, asked.size / 20);
+  return [...found]
+    .filter(([, { questions }]) => questions.size >= often)
+    .toSorted(([, a], [, b]) => b.questions.size - a.questions.size)
+    .slice(0, 5)
+    .map(([place, { questions, times, right, score, since }]) => ({
+      ...{ text: texts[place] ?? "", questions: questions.size, of: asked.size, since },
+      ...{ right: right / times, score: score / times },
+    }));
+}
+
+/** @param {CompletionSet} set */
+function commonTextsTable(set) {
+  const common = commonTexts(set);
+  if (common.length === 0) return [];
+  const nameOf = (/** @type {number} */ place) => String(set.steps[place] ?? "all");
+  const rows = common.map(({ text, questions, of, right, score, since }) => [
+    text.length > 300 ? `${text.slice(0, 300)}…` : text,
+    `${questions} of ${of}`,
+    percent(right),
+    short(score),
+    nameOf(since),
+  ]);
+  return [
+    table(
+      `The same text for several questions, step ${nameOf(set.steps.length - 1)}`,
+      ["text", "questions", "right, %", "mean score", "first at step"],
+      rows,
+    ),
+  ];
+}
+
 /** Shares of the results over the steps, as a picture and in numbers. @param {CompletionSet} set */
-function overviewOf({ steps, counts }) {
+function overviewOf(set) {
+  const { steps, counts } = set;
   const labels = steps.map((step) => (step === null ? "all" : String(step)));
   const present = results.map((_, i) => counts.some((bar) => (bar[i] ?? 0) > 0));
   const names = results.filter((_, i) => present[i]);
@@ -214,6 +273,7 @@ function overviewOf({ steps, counts }) {
       el("summary", {}, "In numbers"),
       table("Completions by how they ended", ["step", ...names], rows),
     ),
+    ...commonTextsTable(set),
   ];
 }
 

@@ -210,7 +210,11 @@ export function curvesSection(first) {
     const curve = curves.find((other) => other.name === figure.name);
     if (curve === undefined) return [];
     const xOf = (/** @type {number} */ step) => axes[state.axis][nearest(axes.step, step)] ?? 0;
-    const alarmSteps = [...new Set(alarms.map(({ step }) => step))].slice(0, 200);
+    const signs = data.signs.flatMap(({ of, step, message }) =>
+      of === name && step !== null ? [{ step, message }] : [],
+    );
+    const flags = [...signs, ...alarms];
+    const flagSteps = [...new Set(flags.map(({ step }) => step))].slice(0, 200);
     return [
       ...checkpoints.map(({ step, isBest, isLast }) => ({
         run: place,
@@ -218,12 +222,12 @@ export function curvesSection(first) {
         kind: isBest ? /** @type {const} */ ("best") : /** @type {const} */ ("last"),
         text: `${name}: ${[isBest ? "best" : "", isLast ? "last" : ""].filter(Boolean).join(" and ")} checkpoint, step ${step}`,
       })),
-      ...alarmSteps.map((step) => ({
+      ...flagSteps.map((step) => ({
         run: place,
         x: xOf(step),
         kind: /** @type {const} */ ("alarm"),
-        text: `${name}, step ${step}: ${alarms
-          .filter((alarm) => alarm.step === step)
+        text: `${name}, step ${step}: ${flags
+          .filter((flag) => flag.step === step)
           .map(({ message }) => message)
           .join("; ")}`,
       })),
@@ -286,7 +290,7 @@ export function curvesSection(first) {
     el(
       "p",
       { class: "note" },
-      "Triangles at the floor are the checkpoints that are kept (the large one is the best), flags at the top alarms, crosses figures that were not finite. A curve of more than 400 points is drawn as means, with the least and the most of each stretch as a shade around it.",
+      "Triangles at the floor are the checkpoints that are kept (the large one is the best), flags at the top alarms and what stands out, crosses figures that were not finite. A curve of more than 400 points is drawn as means, with the least and the most of each stretch as a shade around it.",
     ),
     el(
       "div",

@@ -7,6 +7,7 @@ import {
   evaluationsSection,
   runsSection,
   settingsSection,
+  signsSection,
 } from "./tables.js";
 import { el, plain } from "./text.js";
 
@@ -16,7 +17,9 @@ import { el, plain } from "./text.js";
 /** @param {string} id @returns {Promise<unknown>} */
 async function unpack(id) {
   const packed = document.getElementById(`packed-${id}`)?.textContent ?? "";
-  const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+  const characters = atob(packed);
+  const bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i); // ten times as fast as Uint8Array.from
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
 }
@@ -31,13 +34,14 @@ const completions = el(
 /** The parts that are made anew of new data. @param {ReportData} from */
 const partsOf = (from) => ({
   runs: runsSection(from),
+  signs: signsSection(from, curves?.showStep ?? (() => {})),
   alarms: from.runs.length > 0 ? alarmsSection(from, curves?.showStep ?? (() => {})) : undefined,
   evaluations: evaluationsSection(from),
   data: dataSection(from),
 });
 const parts = partsOf(data);
 const sections = [
-  ...[parts.runs, parts.alarms, parts.evaluations, curves?.section, completions],
+  ...[parts.runs, parts.signs, parts.alarms, parts.evaluations, curves?.section, completions],
   ...[settingsSection(data), parts.data],
 ].filter((section) => section !== undefined);
 

@@ -63,6 +63,34 @@ export function runsSection({ runs, notes, made }) {
  * @param {ReportData} data
  * @param {(run: number, step: number) => void} showStep
  */
+export function signsSection({ runs, signs }, showStep) {
+  const rows = signs.map(({ of, step, message }) => {
+    const run = runs.findIndex(({ name }) => name === of);
+    const text = step === null ? "" : `step ${step}`;
+    const from =
+      run === -1 || step === null
+        ? text
+        : el("button", { type: "button", onclick: () => showStep(run, step) }, text);
+    return [of, [from], [...sentence(plain(message)), "."]];
+  });
+  return el(
+    "section",
+    { id: "signs" },
+    el("h2", {}, "What stands out"),
+    rows.length === 0
+      ? el(
+          "p",
+          {},
+          "Neither of the two that are looked for: a score that rises while fewer responses are right, and completions of which none is right.",
+        )
+      : table("What stands out, and when it began", ["of", "from", "what"], rows),
+  );
+}
+
+/**
+ * @param {ReportData} data
+ * @param {(run: number, step: number) => void} showStep
+ */
 export function alarmsSection(data, showStep) {
   const { runs } = data;
   const alarms = runs.flatMap((run, i) => run.alarms.map((alarm) => ({ ...alarm, run, i })));
@@ -208,14 +236,23 @@ export function settingsSection({ runs, settings }) {
 /** @param {ReportData} data */
 export function dataSection({ runs }) {
   const files = runs.flatMap((run) =>
-    run.data.map(({ setting, path, rows }) => [
+    run.data.map(({ setting, path, rows, read }) => [
       run.name,
       setting,
       path,
       rows === null ? "" : short(rows),
+      read === null ? "" : short(read.rows),
+      read === null ? "" : short(read.tooLong),
+      lengthsText(read?.prompt),
+      lengthsText(read?.completion),
     ]),
   );
   if (files.length === 0) return undefined;
+  const parts = [...new Set(runs.flatMap(({ machine }) => Object.keys(machine)))];
+  const machines = runs.map(({ name, machine }) => [
+    name,
+    ...parts.map((part) => machine[part] ?? ""),
+  ]);
   const costs = runs.map((run) => {
     const value = (/** @type {string} */ name) => {
       const found = last(run, name);
@@ -231,10 +268,13 @@ export function dataSection({ runs }) {
   return el(
     "section",
     { id: "data" },
-    el("h2", {}, "Data and costs"),
+    el("h2", {}, "Data, costs and machine"),
     table(
-      "Data; rows as the manifest beside a file counts them now",
-      ["run", "setting", "file", "rows"],
+      "Data; rows as the manifest beside a file counts them now. Tokens: the median row, that which 95 % do not exceed, the longest",
+      [
+        ...["run", "setting", "file", "rows", "used", "too long"],
+        ...["prompt, tokens", "completion, tokens"],
+      ],
       files,
     ),
     table(
@@ -242,5 +282,11 @@ export function dataSection({ runs }) {
       ["run", "seconds of a step", "peak memory, MB", "response length, tokens"],
       costs,
     ),
+    parts.length === 0 ? undefined : table("Machine", ["run", ...parts], machines),
   );
+}
+
+/** @param {import("../../run/lengths.ts").Lengths | undefined} lengths */
+function lengthsText(lengths) {
+  return lengths === undefined ? "" : [lengths.median, lengths.at95, lengths.most].join(", ");
 }
