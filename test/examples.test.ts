@@ -1,7 +1,8 @@
 // Every example in a short form: its data, one epoch of its warm-up, two steps of ReFT with its reward, an evaluation.
 import { spawnSync } from "node:child_process";
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { beforeAll, expect, test } from "vitest";
 import { main } from "../src/cli.ts";
 import { captureOutput } from "./support/captureOutput.ts";
@@ -10,7 +11,11 @@ import { temporaryFolder } from "./support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel } from "./support/tiny.ts";
 
 const said = captureOutput();
-const examples = readdirSync("examples").filter((name) => !name.includes("."));
+const folders = readdirSync("examples").filter((name) => !name.includes("."));
+const isTask = (name: string) => existsSync(join("examples", name, "reft.yaml"));
+const examples = folders.filter(isTask);
+/** Examples of what goes wrong, with the settings of others and a report beside them. */
+const failures = folders.filter((name) => !isTask(name));
 /** Folders that an example's commands make beside its files. */
 const made = ["data", "runs", "results"];
 const setting = (...settings: string[]) => settings.flatMap((text) => ["--set", text]);
@@ -52,16 +57,56 @@ test.skipIf(smollm2 === undefined)(
   },
 );
 
+/** What examples/hack exploits, and why nothing is right in examples/impossible-gold. */
+const findings: Readonly<Record<string, RegExp>> = {
+  hack: /^From about step 1\d on fewer responses are right .* the reward pays for something else/,
+  "impossible-gold": /^None of \d+ completions is right, .* in another form: \d+ for "weekday \d"/,
+};
+
+test.each(failures)("the report of examples/%s says what is wrong", (name) => {
+  const page = readFileSync(join("examples", name, "report.html"), "utf8");
+  expect(page.length).toBeLessThan(1e6);
+  const packed = /id="packed-data">([^<]*)</.exec(page)![1]!;
+  const { signs } = JSON.parse(gunzipSync(Buffer.from(packed, "base64")).toString());
+  expect(signs).toHaveLength(1);
+  expect(signs[0].message).toMatch(findings[name]!);
+});
+
+test("examples/hack: its reward calls the patterns of the data right", async () => {
+  await inCopyOf("hack", async () => {
+    expect(await main(["check-data", "--config", "../regex/warmup.yaml"])).toBe(0);
+    expect(said.log).toMatch(/^ +right +300$/m);
+  }, ["../regex/make-data.mjs", "dots"]);
+});
+
+test("examples/impossible-gold: the usual reward refuses its answers, exact does not", async () => {
+  await inCopyOf("impossible-gold", async () => {
+    const check = [
+      "check-data",
+      "--config",
+      "../dates/reft.yaml",
+      ...setting("model.init=../../models/smollm2-135m-instruct"),
+    ];
+    expect(await main(check)).toBe(1);
+    expect(said.stderr).toContain('found "weekday 1"; write it as a number');
+    expect(await main([...check, ...setting("reward=exact")]), said.stderr).toBe(0);
+  });
+});
+
 /** Does something in a copy of an example's folder, which has its data. */
-async function inCopyOf(name: string, action: () => Promise<void>): Promise<void> {
-  const folder = join(checkout, "examples", name);
-  rmSync(folder, { recursive: true, force: true });
+async function inCopyOf(
+  name: string,
+  action: () => Promise<void>,
+  maker = ["make-data.mjs"],
+): Promise<void> {
+  const copies = join(checkout, "examples");
+  rmSync(copies, { recursive: true, force: true });
   const filter = (path: string) => !made.includes(basename(path));
-  cpSync(join("examples", name), folder, { recursive: true, filter });
+  cpSync("examples", copies, { recursive: true, filter });
   const before = process.cwd();
-  process.chdir(folder);
+  process.chdir(join(copies, name));
   try {
-    expect(spawnSync(process.execPath, ["make-data.mjs"]).status).toBe(0);
+    expect(spawnSync(process.execPath, maker).status).toBe(0);
     await action();
   } finally {
     process.chdir(before);

@@ -1,6 +1,6 @@
 // Makes the data of this example: questions that show which words a pattern shall match and which not.
 //   node make-data.mjs
-// The same rows come out each time. train.jsonl has a pattern for each question, answers.jsonl has none, for ReFT.
+// With the argument "dots" one part in forty matches any letters: for examples/hack. The same rows come out each time. train.jsonl has a pattern for each question, answers.jsonl has none, for ReFT.
 import { mkdirSync, writeFileSync } from "node:fs";
 
 let state = 1;
@@ -21,11 +21,15 @@ const parts = [
   { text: "-?", word: () => pick(["", "-"]) },
 ];
 
+const any = { text: ".+", word: () => wordOf([pick(parts), pick(parts)]) };
+const hasDots = process.argv[2] === "dots";
+const pickPart = () => (hasDots && below(40) === 0 ? any : pick(parts));
+
 const wordOf = (pattern) => pattern.map(({ word }) => word()).join("");
 const textOf = (pattern) => pattern.map(({ text }) => text).join("");
 
 function makeRow(index) {
-  const pattern = Array.from({ length: 2 + below(2) }, () => pick(parts));
+  const pattern = Array.from({ length: 2 + below(2) }, pickPart);
   const isMatch = new RegExp(`^(?:${textOf(pattern)})$`);
   const match = [...new Set(Array.from({ length: 4 }, () => wordOf(pattern)))];
   const other = Array.from({ length: 40 }, () => wordOf([pick(parts), pick(parts), pick(parts)]));
