@@ -58,8 +58,9 @@ export function curvesPicture(curves: readonly Curve[]): string {
     const line = `<path class="line ${colours[i % colours.length]}" d="M${panel.left} ${top}h24"/>`;
     return `${line}${svgText(name, panel.left + 32, top + 4, "start")}`;
   });
+  const yLabel = `<g transform="translate(14 ${panel.top + panel.height / 2}) rotate(-90)">${svgText("accuracy on dev, %", 0, 0, "middle")}</g>`;
   const title = "Accuracy on dev, %, against samples and minutes";
-  return svgPicture({ title, width, height }, colours, [...panels, ...names]);
+  return svgPicture({ title, width, height }, colours, [yLabel, ...panels, ...names]);
 }
 
 function scale(low: number, high: number, from: number, to: number) {

@@ -39,6 +39,7 @@ test("samples and minutes are counted up to each measured step, and every run ge
   ]);
   const svg = readFileSync(picture, "utf8");
   expect(svg.match(/<polyline/g)).toHaveLength(4);
+  expect(svg).toMatch(/rotate\(-90\)"><text[^>]*>accuracy on dev, %</);
   // 64 samples on a scale of 0 to 80 over 290 units, 62.5 % on one of 50 to 65 over 230
   expect(svg).toContain('points="0,230 232,38.3"');
 });
