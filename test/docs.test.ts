@@ -42,7 +42,10 @@ vi.mock("../src/evaluate/checkGold.ts", () => ({ checkGold: async () => {} }));
 
 const pages = [
   ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"],
-  ...["README.md", "dates/README.md", "regex/README.md"].map((name) => join("examples", name)),
+  ...[
+    "README.md",
+    ...["dates", "hack", "impossible-gold", "regex"].map((name) => `${name}/README.md`),
+  ].map((name) => join("examples", name)),
   ...readdirSync("docs", { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".md"))
     .map((name) => join("docs", name)),
@@ -140,7 +143,8 @@ describe("commands", () => {
     "file and overrides make a configuration: %s",
     async (line) => {
       const { name, given } = await parse(line);
-      const { config, init, set = [] } = given as { config: string; init?: string; set?: string[] };
+      const { init, set = [] } = given as { init?: string; set?: string[] };
+      const config = String(given.config).replace(/^\.\.\//, "examples/"); // from an example's folder
       const overrides = [
         ...(init === undefined ? [] : [{ path: "model", value: { init }, source: "--init" }]),
         ...set.map(parseOverride),
@@ -166,6 +170,30 @@ test("docs/settings.md is what the schemas say", () => {
   expect(plain(textOf("docs/settings.md")), "write it anew: npx tsx scripts/settings-page.ts").toBe(
     plain(settingsPage()),
   );
+});
+
+describe("docs/paper-to-code.md", () => {
+  const page = textOf("docs/paper-to-code.md");
+  const pattern =
+    /^\| (.*?) +\| `(src\/[\w/.-]+)` +\| (`.*?) +\| (.*?) +\| `(test\/[\w/.-]+)` +\|$/gm;
+  const rows = [...page.matchAll(pattern)].map(([, equation, file, functions, , tests]) => ({
+    ...{ equation: equation!, file: file!, tests: tests! },
+    functions: [...functions!.matchAll(/`(\w+)`/g)].map(([, name]) => name!),
+  }));
+
+  test("has a row for every equation", () => {
+    expect(rows).toHaveLength(page.match(/^\| .*`src\//gm)!.length);
+    expect(rows.length).toBeGreaterThan(20);
+  });
+
+  test.each(rows)("$file has $functions: $equation", ({ file, functions, tests }) => {
+    expect(functions).not.toEqual([]);
+    for (const name of functions)
+      expect(textOf(file)).toMatch(
+        new RegExp(`^export (?:async )?(?:function|const|class)\\*? ${name}\\b`, "m"),
+      );
+    expect(textOf(tests)).toContain(`/src/${file.slice("src/".length)}"`);
+  });
 });
 
 test("docs/library.md names every function of the library", async () => {
