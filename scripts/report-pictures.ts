@@ -1,4 +1,4 @@
-// Pictures of the report for the docs, of the runs that `npm run demo` makes:
+// Pictures of the report for the docs, of the runs that `npm run demo` makes, and of that in examples/hack:
 //   npx tsx scripts/report-pictures.ts
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,6 +35,13 @@ await runScript("report-pictures", async () => {
     await completions.locator("summary", { hasText: "?" }).first().click();
     await completions.evaluate((section) => section.scrollIntoView());
     await page.screenshot({ path: "docs/report-completions.png" });
+    await page.goto(String(pathToFileURL("examples/hack/report.html")));
+    await page.waitForSelector("html[data-ready]", { state: "attached" });
+    await page.setViewportSize({ width: 1100, height: 1000 });
+    await page.getByLabel("Figures with").fill("reward/");
+    await page.locator("#signs button").click();
+    await page.locator("#signs").evaluate((section) => section.scrollIntoView());
+    await page.screenshot({ path: "docs/report-hack.png" });
   } finally {
     await browser.close();
     rmSync(folder, { recursive: true });
