@@ -29,6 +29,9 @@ function makeReport(): string {
       "response/truncatedFraction": step < 40 ? 0.01 : 0.4,
       "sft/loss": step === 7 ? "NaN" : 1 / (step + 1),
       "reward/brevity": step / 60,
+      // The first run is paid for something else than being right.
+      "reward/score": step / 60,
+      "reward/correctFraction": lift === 3 ? 0.6 - step / 120 : step / 120,
       ...(step % 10 === 0 ? { "eval/accuracy": step / 100 } : {}),
     }));
   const right = { kind: "answer", value: 7 };
@@ -105,7 +108,7 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
     const names = await page.locator(".card h4").allTextContents();
     expect(names.toSorted()).toEqual([
       ...["eval/accuracy", "kl/reference", "response/truncatedFraction", "reward/brevity"],
-      ...["sft/loss", "time/stepSeconds"],
+      ...["reward/correctFraction", "reward/score", "sft/loss", "time/stepSeconds"],
     ]);
     const drawn = await page
       .locator(".card")
@@ -116,7 +119,7 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
       );
     expect(drawn.every((lines) => lines >= 2)).toBe(true);
     const card = page.locator(".card", { hasText: "sft/loss" });
-    expect(await card.locator(".mark.alarm").count()).toBe(1);
+    expect(await card.locator(".mark.alarm").count()).toBe(2); // one is of what stands out
     expect(await card.locator(".mark.best").count()).toBe(1);
     expect(await card.locator(".mark.last").count()).toBe(1);
     expect(await card.locator(".mark.notFinite").count()).toBe(2);
@@ -127,7 +130,7 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
   });
 
   test("moves one cursor through all charts, by keyboard, too", async () => {
-    const reading = page.locator(".card", { hasText: "eval/accuracy" }).locator(".reading");
+    const reading = page.locator("#figure-eval-accuracy").locator(".reading");
     expect(await reading.textContent()).toContain("0.5 at 50");
     const slider = page.getByLabel("Cursor", { exact: true });
     await slider.focus();
@@ -138,11 +141,23 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
     expect(await page.locator("output.place").textContent()).toBe("40 steps");
   });
 
+  test("begins with what stands out, and leads to its step", async () => {
+    const signs = page.locator("#signs");
+    expect(await signs.locator("tbody th").allTextContents()).toEqual(["hacked"]);
+    expect(await signs.locator("tbody").textContent()).toContain(
+      "the reward pays for something else",
+    );
+    const button = signs.getByRole("button");
+    const step = await button.textContent();
+    await button.click();
+    expect(await page.locator("output.place").textContent()).toBe(`${step!.slice(5)} steps`);
+  });
+
   test("draws against samples, without a run, and a part of the figures", async () => {
     await page.getByLabel("Against", { exact: true }).selectOption("samples");
     expect(await page.locator("output.place").textContent()).toMatch(/samples$/);
     await page.locator(".run-choice input").nth(1).uncheck();
-    const card = page.locator(".card", { hasText: "kl/reference" });
+    const card = page.locator("#figure-kl-reference");
     expect(await card.locator("svg[role=img] .line").count()).toBe(1);
     await page.getByLabel("Figures with").fill("kl/");
     expect(await page.locator(".card h4").allTextContents()).toEqual(["kl/reference"]);
