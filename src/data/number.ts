@@ -13,8 +13,11 @@ const rounding = 1e-2;
  */
 const noComputation =
   /[<>≤≥≠±!?;—]|\\\\|\.\s|\d\s+-+\s+\p{L}{2}|,(?!\d\d\d(?!\d)|\d\d,)|(?<!\p{L})(?:and|or|to|because|since|as|so|which|where|when|if|between|either)(?!\p{L})/iu;
-/** What is named: no digit or operator at all, as in `the total cost`, or one word: `x`, `x_1`. */
-const name = /^(?:[^\d+*/^-]*|\W*\p{L}\w*\W*)$/u;
+/**
+ * What is named: no digit or operator at all, as in `the total cost`, or one word: `x`, `x_1`. That is `\W*\p{L}\w*\W*`, in which
+ * letters such as é are `\W`, too, so that it would try every one of them: here only one place fits each part.
+ */
+const name = /^(?:[^\d+*/^-]*$|\W*(?:(?<=\p{L})\w+|[A-Za-z]\w*)\W*$|(?=\W*$)\W*\p{L})/u;
 const timesBetweenNumbers = /(?<=\d)\s*x\s*(?=[\d($])/gi;
 /** A letter alone that is neither a unit (m, g, L, V, ...) nor the article. */
 const unknown = /(?<!\p{L})(?![aAcCdFghIJlLmNpstVwW])\p{L}(?!\p{L})/u;

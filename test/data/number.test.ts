@@ -25,6 +25,10 @@ test("the table has at least 200 endings, each once", () => {
   expect(new Set(texts).size).toBe(texts.length);
 });
 
+test("a long word in front of a number is read in one go", () => {
+  expect(numberOf(`${"é".repeat(500_000)} 5`)).toBeUndefined(); // minutes if each letter were tried as the word's first
+});
+
 describe("leadingNumberOf", () => {
   test.each(explained)("of %j is %j", (text, value) => {
     expect(leadingNumberOf(text)).toBe(value);
