@@ -122,7 +122,7 @@ describe("rows", () => {
     changedBytes(file.toReversed(), 900).map((bytes) => bytes.toReversed()),
   );
   const files = fc.oneof(...parquet.map((file) => changedBytes(file)), ...footers, anyBytes);
-  fuzz("Parquet", 200, files, async (bytes) => read("own.parquet", bytes));
+  fuzz("Parquet", 60, files, async (bytes) => read("own.parquet", bytes));
 });
 
 /** Texts of pieces, among them long ones that say a few pieces again and again. */

@@ -1,8 +1,7 @@
 // Rows of Parquet, the form in which Hugging Face keeps data sets.
 import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
-import { parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { Worker } from "node:worker_threads";
 import { messageOf, show, UserError } from "../../errors.ts";
 import { reading } from "../../formats/jsonl.ts";
 import type { JsonValue } from "../json.ts";
@@ -30,13 +29,36 @@ export async function readParquetRows(path: string): Promise<RowFile> {
   return { rows, mistakes };
 }
 
+// A hundred times what a file takes that has what it says.
+const secondsFor = (bytes: number) => 2 + bytes / 100_000;
+const megabytesFor = (bytes: number) => 512 + bytes / 10_000;
+
+/**
+ * A page of a few bytes can say that it has 2^31 values, in many places, and whatever reads it takes memory and time without
+ * end: so a thread of its own does, which is ended.
+ */
 async function objectsIn(path: string, bytes: Buffer): Promise<Record<string, unknown>[]> {
   const { buffer, byteOffset, byteLength } = bytes;
-  const file = buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
+  const worker = new Worker(new URL("./parquetWorker.mjs", import.meta.url), {
+    workerData: buffer.slice(byteOffset, byteOffset + byteLength),
+    resourceLimits: { maxOldGenerationSizeMb: megabytesFor(byteLength) },
+  });
+  const seconds = secondsFor(byteLength);
+  let timer: NodeJS.Timeout | undefined;
   try {
-    return await parquetReadObjects({ file, compressors, utf8: false });
+    return await new Promise((resolve, reject) => {
+      const end = () => reject(new Error(`it takes more than ${Math.round(seconds)} s`));
+      worker.once("error", reject);
+      worker.once("message", () => {
+        timer = setTimeout(end, 1000 * seconds);
+        worker.once("message", resolve);
+      });
+    });
   } catch (error) {
     throw new UserError(`${path}: cannot be read as Parquet: ${messageOf(error)}`);
+  } finally {
+    clearTimeout(timer);
+    await worker.terminate();
   }
 }
 
