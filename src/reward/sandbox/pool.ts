@@ -45,7 +45,7 @@ export async function bootGuest(
     const guest = start(attempt === 1 ? snapshot : undefined);
     try {
       const booted = await withinProcessorTime(guest, BOOT_SECONDS, guest.ready);
-      if (booted !== "timeout") return guest;
+      if (booted === undefined) return guest;
       throw new Error(`the guest was not ready after ${BOOT_SECONDS} s of processor time`);
     } catch (error) {
       if (attempt === BOOT_ATTEMPTS) throw error;
@@ -80,6 +80,9 @@ async function runOn(
     if (reply === "timeout") {
       const message = `no answer within ${timeoutSeconds} s of processor time`;
       return { kind: "timeout", message };
+    }
+    if (reply === "starved") {
+      return { kind: "infrastructure", message: "the guest did not get to compute" };
     }
     if (reply.retire) guest.kill();
     return outcomeOf(reply);

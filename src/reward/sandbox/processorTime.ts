@@ -3,7 +3,7 @@ import { processStat } from "../../formats/processStat.ts";
 
 const TICKS_PER_SECOND = 100; // USER_HZ, the same on all of Linux's architectures that Node runs on
 
-/** Without processor time, as when the guest hangs outside of Python, a limit ends after so many times its seconds. */
+/** A process that does not get to compute, as when somebody has stopped it, is given up after so many times its seconds. */
 const WALL_CLOCK_FACTOR = 20;
 
 // How soon it is worth looking again: two ticks.
@@ -30,28 +30,30 @@ interface Limited {
   kill(): void;
 }
 
+/** Why a process was killed before it had done its work: it computed too long, or did not get to compute. */
+export type Ended = "timeout" | "starved";
+
 /**
- * Waits for what a process does, and kills the process once it has computed for `seconds` from now, or has had 20 times as
- * long to do so. Where its processor time cannot be read the clock counts.
+ * Waits for what a process does, and kills the process once it has computed for `seconds` from now ("timeout"), or has had 20
+ * times as long to do so ("starved"). Where its processor time cannot be read the clock counts.
  *
  * The waiting counts as planned, not by the clock: while this process itself is busy, a reply may be lying there unread.
- *
- * @returns "timeout" when the limit was reached
  */
 export async function withinProcessorTime<T>(
   limited: Limited,
   seconds: number,
   work: Promise<T>,
-): Promise<T | "timeout"> {
+): Promise<T | Ended> {
   const start = limited.processorSeconds();
   let waited = 0;
-  let isOver = false;
+  let ended: Ended | undefined;
   let timer: NodeJS.Timeout;
   const look = () => {
     const now = limited.processorSeconds();
     const used = start === undefined || now === undefined ? waited : now - start;
-    isOver = used >= seconds || waited >= WALL_CLOCK_FACTOR * seconds;
-    if (isOver) limited.kill();
+    if (used >= seconds) ended = "timeout";
+    else if (waited >= WALL_CLOCK_FACTOR * seconds) ended = "starved";
+    if (ended) limited.kill();
     else lookAfter(seconds - used);
   };
   const lookAfter = (rest: number) => {
@@ -63,7 +65,7 @@ export async function withinProcessorTime<T>(
   try {
     return await work;
   } catch (error) {
-    if (isOver) return "timeout";
+    if (ended) return ended;
     throw error;
   } finally {
     clearTimeout(timer!);

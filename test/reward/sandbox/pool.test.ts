@@ -1,14 +1,15 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Guest, GuestReply } from "../../../src/reward/sandbox/guestProcess.ts";
 import { bootGuest, createPool, outcomeOf } from "../../../src/reward/sandbox/pool.ts";
+import { plainGuestStarter } from "../../../src/reward/sandbox/sandbox.ts";
 import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
 /** How a fake guest takes a program: a reply, the signal that ends it, or silence. */
 type Behaviour = (program: string) => Partial<GuestReply> | string | undefined;
 
-function fakeGuest(behaviour: Behaviour, boots = true): Guest {
+function fakeGuest(behaviour: Behaviour, boots = true, computed?: number): Guest {
   let end: (how: string) => void = () => {};
   let alive = true;
   const exited = new Promise<string>((resolve) => {
@@ -24,7 +25,7 @@ function fakeGuest(behaviour: Behaviour, boots = true): Guest {
     ready: boots ? Promise.resolve() : ended,
     exited,
     isAlive: () => alive,
-    processorSeconds: () => undefined,
+    processorSeconds: () => computed,
     ask(program) {
       const result = behaviour(program);
       if (typeof result === "string") end(result);
@@ -104,6 +105,17 @@ describe("createPool", () => {
     await pool.close();
   });
 
+  test("a guest that hangs, though nothing computes, gets its program a second try, not a third", async () => {
+    let hangs = 1;
+    const boot = async () => fakeGuest(() => (hangs-- > 0 ? undefined : {}), true, 0);
+    const pool = createPool({ size: 1, keepWarm: false, timeoutSeconds: 0.02, boot });
+    expect(await pool.run("")).toEqual(one);
+    hangs = 2;
+    const message = "the guest did not get to compute";
+    expect(await pool.run("")).toEqual({ kind: "infrastructure", message });
+    await pool.close();
+  });
+
   test("stops for good when no guest boots: every program is answered, none hangs", async () => {
     const boot = () => Promise.reject(new Error("no room"));
     const pool = createPool({ size: 2, keepWarm: false, timeoutSeconds: 1, boot });
@@ -158,3 +170,35 @@ describe("bootGuest", () => {
     expect(performance.now() - start).toBeGreaterThan(100 + 200 + 400 - 5);
   });
 });
+
+/** Guests that this process has started. */
+function guestProcesses(): number[] {
+  const read = (pid: string, name: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/${name}`, "latin1");
+    } catch {
+      return ""; // it has ended meanwhile
+    }
+  };
+  const isOurs = (pid: string) =>
+    read(pid, "stat").split(") ")[1]?.split(" ")[1] === `${process.pid}`;
+  const isGuest = (pid: string) => isOurs(pid) && read(pid, "cmdline").includes("guest.mjs");
+  return readdirSync("/proc").filter(isGuest).map(Number);
+}
+
+test.skipIf(!existsSync("/proc/self/stat"))(
+  "a real guest that somebody kills or stops costs no program its answer",
+  async () => {
+    const boot = plainGuestStarter(2 ** 28);
+    const pool = createPool({ size: 1, keepWarm: true, timeoutSeconds: 0.1, boot });
+    const innocent = "def solution():\n    return 6 * 7";
+    for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
+      expect(await pool.run(innocent)).toEqual({ kind: "answer", value: 42 });
+      const guests = guestProcesses();
+      expect(guests).toHaveLength(1);
+      process.kill(guests[0]!, signal);
+      expect(await pool.run(innocent)).toEqual({ kind: "answer", value: 42 });
+    }
+    await pool.close();
+  },
+);

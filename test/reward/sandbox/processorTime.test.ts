@@ -23,16 +23,16 @@ function fakeProcess(share: number | undefined) {
 }
 
 describe("withinProcessorTime", () => {
-  /** After how many seconds by the clock 3 s of processor time end a process. */
-  async function secondsUntilEnd(share: number | undefined): Promise<number> {
+  /** How and after how many seconds by the clock 3 s of processor time end a process. */
+  async function endOf(share: number | undefined): Promise<[how: string, seconds: number]> {
     vi.useFakeTimers();
     try {
       const start = Date.now();
       const process = fakeProcess(share);
-      const ended = withinProcessorTime(process, 3, process.work).then((how) => {
-        expect(how).toBe("timeout");
-        return (Date.now() - start) / 1000;
-      });
+      const ended = withinProcessorTime(process, 3, process.work).then((how): [string, number] => [
+        String(how),
+        (Date.now() - start) / 1000,
+      ]);
       await vi.runAllTimersAsync();
       return await ended;
     } finally {
@@ -41,14 +41,15 @@ describe("withinProcessorTime", () => {
   }
 
   test.each([
-    [1, 3],
-    [0.5, 6],
-    [0.1, 30],
-    [0.01, 60], // at a hundredth it would be 300 s
-    [0, 60],
-    [undefined, 3], // no /proc
-  ])("at %s of a processor, 3 s of it end after %d s", async (share, seconds) => {
-    const found = await secondsUntilEnd(share);
+    [1, 3, "timeout"],
+    [0.5, 6, "timeout"],
+    [0.1, 30, "timeout"],
+    [0.01, 60, "starved"], // at a hundredth it would be 300 s
+    [0, 60, "starved"],
+    [undefined, 3, "timeout"], // no /proc
+  ])("at %s of a processor, 3 s of it end after %d s: %s", async (share, seconds, kind) => {
+    const [how, found] = await endOf(share);
+    expect(how).toBe(kind);
     expect(found).toBeGreaterThan(seconds - 0.01);
     expect(found).toBeLessThan(seconds * 1.1);
   });
