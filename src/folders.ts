@@ -53,7 +53,8 @@ export function nameAside(path: string): string {
   return join(folder, `${start}${process.pid}.tmp`);
 }
 
-function isRunning(pid: number): boolean {
+/** Is there a process of this number? */
+export function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {

@@ -1,9 +1,10 @@
 // A training before it runs: what it will take, and with which settings it would take less.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config, ReftConfig, RerankConfig, SftConfig } from "../config.ts";
 import { UserError } from "../errors.ts";
+import { isRunning } from "../folders.ts";
 import { forecastReft, readReftStart, reftSteps } from "../ppo/start.ts";
 import { trainReft } from "../ppo/train.ts";
 import { forecastRerank, readRerankStart, rerankSteps } from "../rerank/start.ts";
@@ -154,7 +155,7 @@ export async function describeTraining(config: Config): Promise<string> {
 
 /** Takes the first steps, and says how long they took and how much memory. */
 async function tryOut({ trial, steps }: Plan, forecast: Forecast): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "reft-trial-"));
+  const folder = makeTrialFolder();
   try {
     await trial(folder, trialSteps);
     const lines = readFileSync(metricsIn(folder), "utf8").trimEnd().split("\n");
@@ -174,6 +175,20 @@ async function tryOut({ trial, steps }: Plan, forecast: Forecast): Promise<strin
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** A folder of this process for a trial. Those of trials that were killed are removed. */
+function makeTrialFolder(): string {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = /^reft-trial-(\d+)-/.exec(name)?.[1];
+    if (pid === undefined || isRunning(Number(pid))) continue;
+    try {
+      rmSync(join(tmpdir(), name), { recursive: true });
+    } catch {
+      // Another user's: it is theirs to remove.
+    }
+  }
+  return mkdtempSync(join(tmpdir(), `reft-trial-${process.pid}-`));
 }
 
 /** The same settings with another value at a path. */

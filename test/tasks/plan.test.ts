@@ -1,5 +1,5 @@
 // What is said of a training before it runs, held against the training itself.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
@@ -145,6 +145,7 @@ describe("--dry-run", () => {
     writeFileSync(file, stringify(config()));
     const before = all();
     const output = join(home, `${command}-output`);
+    mkdirSync(join(tmpdir(), "reft-trial-99999999-killed/checkpoints"), { recursive: true }); // no process has this number
     expect(
       await main([command, "--config", file, "--output", output, "--dry-run"]),
       said.stderr,
