@@ -7,16 +7,26 @@ import { stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import type { ReftConfig, SftConfig } from "../../src/config.ts";
 import { trainReft } from "../../src/ppo/train.ts";
+import { trainRerank } from "../../src/rerank/train.ts";
 import type { Outcome } from "../../src/reward/outcome.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { readManifest } from "../../src/run/checkpointFiles.ts";
+import type { ForkOptions } from "../../src/run/fork.ts";
 import { trainSft } from "../../src/sft/train.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { testEqualRuns } from "../support/equalRuns.ts";
 import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
-import { metricsOf, tinyReft, tinySft, writeTinyData, writeTinyModel } from "../support/tiny.ts";
+import {
+  metricsOf,
+  tinyReft,
+  tinyRerank,
+  tinySft,
+  writeTinyData,
+  writeTinyModel,
+  writeTinySamples,
+} from "../support/tiny.ts";
 
 vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () =>
@@ -116,6 +126,32 @@ describe("a fork", () => {
     const longer = { ...base, training: { ...base.training, maxSteps: 5 } };
     await forkOf("last", "last", longer);
     expect(metricsOf(folderOf("last")).map((line) => line.step)).toEqual([4, 5]);
+  });
+});
+
+describe("of other stages: a fork with the same settings ends where its run did", () => {
+  writeTinySamples(home, problems);
+  const keeping = { checkpoint: { everySteps: 1, keep: { every: 1 } } };
+  const sft = { ...tinySft(home), ...keeping };
+  const adapted: SftConfig = {
+    ...{ ...sft, model: { init: folderOf("warmup") } },
+    adapter: { rank: 2, alpha: 4, targets: "all" },
+  };
+  const classifier = { ...tinyRerank(home, folderOf("warmup")), ...keeping };
+  testEqualRuns.each([
+    ["SFT", (name: string, by: ForkOptions) => trainSft(sft, folderOf(name), by)],
+    ["an adapter", (name: string, by: ForkOptions) => trainSft(adapted, folderOf(name), by)],
+    [
+      "a classifier",
+      (name: string, by: ForkOptions) => trainRerank(classifier, folderOf(name), by),
+    ],
+  ])("%s", async (name, train) => {
+    await train(name, {});
+    await train(`fork of ${name}`, { fork: `${folderOf(name)}@2` });
+    const last = loadCheckpoint(folderOf(name), "last")!.step;
+    expect(last).toBeGreaterThan(4);
+    for (const step of [2, last])
+      expect(trainedOf(`fork of ${name}`, step)).toEqual(trainedOf(name, step));
   });
 });
 
