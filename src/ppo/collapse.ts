@@ -25,13 +25,23 @@ export interface CollapseWatch {
   counts(): Record<string, number>;
 }
 
-/** @param before counts of a run that goes on */
+const usualSteps = 5;
+
+/**
+ * @param before of a run that goes on
+ * @param limitsBefore with which it counted them: what it has said with these is not said again, and what fewer steps would have
+ * said is said after the next one
+ */
 export function createCollapseWatch(
   limits: ReftConfig["alarms"],
   before: Readonly<Record<string, number>> = {},
+  limitsBefore = limits,
 ): CollapseWatch {
   const { minExtractedFraction, maxTruncatedFraction } = limits;
-  const { collapseSteps = 5, minEntropy = 0.001, maxKl = Number.POSITIVE_INFINITY } = limits;
+  const { collapseSteps = usualSteps, minEntropy = 0.001 } = limits;
+  const { maxKl = Number.POSITIVE_INFINITY } = limits;
+  /** Streaks as long as this have been said. */
+  let saidFrom = Math.max(collapseSteps, limitsBefore.collapseSteps ?? usualSteps);
   const watched: readonly Sign[] = [
     {
       figure: "reward/score",
@@ -74,7 +84,9 @@ export function createCollapseWatch(
         const count = streaks.count(nameOf(sign), isBeyond);
         return isBeyond && count >= collapseSteps ? [{ ...sign, value, count }] : [];
       });
-      if (!found.some(({ count }) => count === collapseSteps)) return undefined;
+      const isNew = found.some(({ count }) => count <= saidFrom);
+      saidFrom = collapseSteps;
+      if (!isNew) return undefined;
       const seen = found.map(
         ({ figure, value, limit }) => `${figure} is ${Number(value.toPrecision(3))}, ${limit}`,
       );

@@ -21,6 +21,7 @@ import { chooseReward, loadRewards, openReward, type TrainOptions } from "../rew
 import { Rng } from "../rng.ts";
 import { questionsFile, writeAbout } from "../run/about.ts";
 import { createSkips, raiseAlarm, stopsRun } from "../run/alarms.ts";
+import { readManifest } from "../run/checkpointFiles.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import type { InputHashes } from "../run/inputs.ts";
 import { watchInterrupts } from "../run/interrupts.ts";
@@ -238,7 +239,9 @@ function createWatch(
 ): Watch {
   const skips = createSkips(run, limits.maxSkippedSteps, before?.skippedSteps);
   const alarms = createAlarms(limits, lesson, ppo !== undefined, before?.alarms);
-  const collapses = createCollapseWatch(limits, before?.alarms);
+  const { resumeFrom } = run;
+  const limitsBefore = resumeFrom && (readManifest(resumeFrom.folder).config as ReftConfig).alarms;
+  const collapses = createCollapseWatch(limits, before?.alarms, limitsBefore);
   let collapse: Collapse | undefined;
   return {
     after(step, skipped, signs) {

@@ -60,4 +60,18 @@ describe("createCollapseWatch", () => {
     });
     expect(resumed.after(collapsed)).toBeUndefined();
   });
+
+  test("says after the next step what fewer steps than before would have said, and once", () => {
+    const collapsed = { ...healthy, entropy: 0 };
+    const goesOn = (steps: number) => {
+      const stopped = createCollapseWatch({ ...limits, collapseSteps: 5 });
+      for (let step = 0; step < steps; step++) stopped.after(collapsed);
+      const before = { ...limits, collapseSteps: 5 };
+      const watch = createCollapseWatch(limits, stopped.counts(), before);
+      return [watch.after(collapsed), watch.after(collapsed)].map((said) => said?.steps);
+    };
+    expect(goesOn(1)).toEqual([undefined, 3]);
+    expect(goesOn(4)).toEqual([3, undefined]);
+    expect(goesOn(5)).toEqual([undefined, undefined]);
+  });
 });
