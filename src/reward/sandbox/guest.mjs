@@ -40,18 +40,19 @@ const NO_REPLY = "the program replaced its result by something that is none";
 const PAGE_BYTES = 65536;
 const SNAPSHOT_HASH_BYTES = 32; // the parent has compared it
 const PROGRAM_FILE = "/home/pyodide/program.py";
+const TRIAL = "def solution():\n    return 1\n";
 
 // Everything that Python may still ask of JavaScript once programs run. The rest (268 imports in all, among
-// them the shell, sockets, dlopen, ffi and every way to a JavaScript object) ends the guest.
+// them the shell, sockets, dlopen, ffi and every way to a JavaScript object) ends the program.
 const ALLOWED_IMPORTS = new Set(
   [
     // calls between C functions, conversion of the result string, checks without effect
     "_PyEM_TrampolineCall_JS JsvError_Check JsvNoValue_Check can_run_sync_js",
     "_python2js_ascii _python2js_ucs1 _python2js_ucs2 _python2js_ucs4",
     "_Py_CheckEmscriptenSignals_Helper _Py_emscripten_runtime __call_sighandler",
-    // the end of the interpreter
-    "__assert_fail _abort_js exit proc_exit emscripten_runtime_keepalive_push",
-    "emscripten_runtime_keepalive_pop _emscripten_runtime_keepalive_clear",
+    // counters of what keeps the interpreter alive, which nobody asks: its ends are guarded below
+    "emscripten_runtime_keepalive_push emscripten_runtime_keepalive_pop",
+    "_emscripten_runtime_keepalive_clear",
     // clocks, random bytes, Emscripten's own made-up environment, memory
     "clock_time_get clock_res_get emscripten_get_now emscripten_date_now random_get",
     "_localtime_js _gmtime_js _mktime_js _timegm_js _tzset_js environ_get environ_sizes_get",
@@ -81,7 +82,19 @@ function expel(reason) {
   throw new Error(reason);
 }
 
+/** An end of the interpreter, which would leave JavaScript's side of it ended, too. */
+const ended =
+  (original) =>
+  (...values) => {
+    if (latched) expel("the program ended its interpreter");
+    return original(...values);
+  };
+
 const guards = {
+  exit: ended,
+  proc_exit: ended,
+  _abort_js: ended,
+  __assert_fail: ended,
   fd_write: (original) => (fd, vectors, count, written) => {
     if (latched) {
       const words = new Uint32Array(wasm.memory.buffer);
@@ -257,8 +270,9 @@ function keepMemory() {
     cards.fill(0);
     if (++programs % settings.verifyEvery > 0 && !verify) return;
     const rest = memory.subarray(clean.length);
-    const isClean = Buffer.compare(memory.subarray(0, clean.length), clean) === 0;
-    if (!isClean || rest.some((byte) => byte !== 0)) throw new Error("memory was not put back");
+    const isSame = Buffer.compare(memory.subarray(0, clean.length), clean) === 0;
+    const isEmpty = !rest[0] && Buffer.compare(rest.subarray(1), rest.subarray(0, -1)) === 0;
+    if (!isSame || !isEmpty) throw new Error("memory was not put back");
   };
 }
 
@@ -371,7 +385,7 @@ function dropHostGlobals() {
   }
 }
 
-/** Closes the boundary and returns `execute(program, isScore)`, which leaves no trace in the interpreter. */
+/** Closes the boundary and returns `run(program, isScore)`, which leaves no trace in the interpreter. */
 function closeBoundary(python) {
   const silence = { write: (bytes) => bytes.length };
   python.setStdout(silence);
@@ -391,7 +405,7 @@ function closeBoundary(python) {
   FS.unlink("/dev/random");
   FS.unlink("/dev/urandom");
   // The first call imports and caches; it belongs into the state that every program starts from.
-  FS.writeFile(PROGRAM_FILE, "def solution():\n    return 1\n");
+  FS.writeFile(PROGRAM_FILE, TRIAL);
   runForAnswer();
   runForScore();
   if (!wasm || guardedImports < 150) throw new Error("pyodide's imports were not intercepted");
@@ -403,9 +417,9 @@ function closeBoundary(python) {
   const putMemoryBack = keepMemory();
   const cleanStack = wasm.__stack_pointer.value;
   const cleanStreams = FS.streams.map((stream) => ({ stream, position: stream?.position }));
-  const restore = () => {
+  const restore = (verify) => {
     wasm.__stack_pointer.value = cleanStack;
-    putMemoryBack(violation !== undefined);
+    putMemoryBack(verify);
     FS.streams.length = 0;
     for (const { stream, position } of cleanStreams) {
       if (stream) stream.position = position;
@@ -428,17 +442,30 @@ function closeBoundary(python) {
     if (typeof result !== "string" || wasm.__stack_pointer.value !== cleanStack) {
       broken ??= "the program broke the interpreter";
     } else if (!KINDS.includes(result[0])) broken = NO_REPLY;
-    // A program that was expelled had changed nothing but Python's memory when its call was refused.
     const retire =
-      (broken !== undefined && violation === undefined) ||
-      wasm.memory.buffer.byteLength > RETIRE_ABOVE_BYTES ||
-      cpuSeconds() > RETIRE_AFTER_CPU_SECONDS;
+      wasm.memory.buffer.byteLength > RETIRE_ABOVE_BYTES || cpuSeconds() > RETIRE_AFTER_CPU_SECONDS;
     const reason = violation ?? broken;
     return reason === undefined
       ? { kind: result[0], text: shorten(result.slice(1), isScore && SCORE_CHARACTERS), retire }
       : { kind: "X", text: shorten(reason), retire };
   };
-  return { execute, restore };
+  return (program, isScore) => {
+    const reply = execute(program, isScore);
+    if (reply.retire) return reply;
+    const isBroken = reply.kind === "X";
+    try {
+      restore(isBroken);
+      // What it broke lay in Python's memory; that Python works again is seen before another program needs it.
+      if (isBroken) {
+        const { kind, text } = execute(TRIAL, false);
+        if (kind !== "V" || text !== "1.0") throw new Error("Python does not work any more");
+        restore(true);
+      }
+      return reply;
+    } catch {
+      return { ...reply, retire: true };
+    }
+  };
 }
 
 // Half a character, cut off or returned, has no place in JSON.
@@ -459,16 +486,7 @@ if (settings.makeSnapshot) {
 } else {
   snapshot = undefined;
   tracked.bytes = undefined;
-  const { execute, restore } = closeBoundary(python);
-  host.on("message", ({ id, program, isScore }) => {
-    const reply = execute(program, isScore);
-    // Before the reply is sent: should it fail, no other program has come to this guest yet.
-    try {
-      restore();
-    } catch {
-      reply.retire = true;
-    }
-    send({ id, ...reply });
-  });
+  const run = closeBoundary(python);
+  host.on("message", ({ id, program, isScore }) => send({ id, ...run(program, isScore) }));
   send({ ready: true });
 }

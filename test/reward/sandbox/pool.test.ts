@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Guest, GuestReply } from "../../../src/reward/sandbox/guestProcess.ts";
 import { bootGuest, createPool, outcomeOf } from "../../../src/reward/sandbox/pool.ts";
 import { plainGuestStarter } from "../../../src/reward/sandbox/sandbox.ts";
+import { guestProcesses } from "../../support/guestProcesses.ts";
 import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
 /** How a fake guest takes a program: a reply, the signal that ends it, or silence. */
@@ -170,21 +171,6 @@ describe("bootGuest", () => {
     expect(performance.now() - start).toBeGreaterThan(100 + 200 + 400 - 5);
   });
 });
-
-/** Guests that this process has started. */
-function guestProcesses(): number[] {
-  const read = (pid: string, name: string) => {
-    try {
-      return readFileSync(`/proc/${pid}/${name}`, "latin1");
-    } catch {
-      return ""; // it has ended meanwhile
-    }
-  };
-  const isOurs = (pid: string) =>
-    read(pid, "stat").split(") ")[1]?.split(" ")[1] === `${process.pid}`;
-  const isGuest = (pid: string) => isOurs(pid) && read(pid, "cmdline").includes("guest.mjs");
-  return readdirSync("/proc").filter(isGuest).map(Number);
-}
 
 test.skipIf(!existsSync("/proc/self/stat"))(
   "a real guest that somebody kills or stops costs no program its answer",
