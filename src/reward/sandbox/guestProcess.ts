@@ -114,7 +114,7 @@ function nodeCommand(settings: GuestSettings & { makeSnapshot: boolean }): strin
     ...readable.map((path) => `--allow-fs-read=${path}`),
     "--disallow-code-generation-from-strings",
     // Programs are short: V8's optimizing compiler would cost more than it gains, on the trainer's cores.
-    "--liftoff-only",
+    ...(settings.makeSnapshot ? [] : ["--liftoff-only"]),
     guestFile,
     JSON.stringify({ ...settings, pyodide }),
   ];

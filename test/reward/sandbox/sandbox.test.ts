@@ -1,10 +1,13 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { answersEqual } from "../../../src/reward/compare.ts";
 import type { Outcome } from "../../../src/reward/outcome.ts";
+import { ZONES_WHEEL } from "../../../src/reward/sandbox/guestKinds.ts";
 import { createSandbox, type Sandbox } from "../../../src/reward/sandbox/sandbox.ts";
+import { madeBySetup } from "../../../src/setup.ts";
 import { realData } from "../../support/realData.ts";
+import { temporaryFolder } from "../../support/temporaryFolder.ts";
 
 const program = (body: string) =>
   `def solution():\n    ${body.trim().replaceAll("\n", "\n    ")}\n`;
@@ -109,10 +112,10 @@ describe("a program costs only itself", () => {
       "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
     );
     const programs = [innocent, endlessLoop, ...Array(10).fill(innocent), stubborn, innocent];
-    const hasty = await createSandbox({ ...limits, timeoutSeconds: 2 });
+    const hasty = await createSandbox({ ...limits, timeoutSeconds: 1 });
     const outcomes = await Promise.all(programs.map(hasty.run));
     await hasty.close();
-    const message = "no answer within 2 s of processor time";
+    const message = "no answer within 1 s of processor time";
     expect(outcomes[1]).toEqual({ kind: "timeout", message });
     expect(outcomes.at(-2)).toEqual({ kind: "timeout", message });
     expect(outcomes.filter((o) => o.kind === "answer" && o.value === 42)).toHaveLength(12);
@@ -122,7 +125,6 @@ describe("a program costs only itself", () => {
   test.each([
     ["a list of a billion numbers", ["error"], "return len([0] * 10**9)"],
     ["a string that doubles", ["error", "killed"], "x = 'a' * 10**6\nwhile True:\n    x = x + x"],
-    ["bytes that double", ["error"], "x = b'a' * 10**6\nwhile True:\n    x = x + x"],
     ["endless recursion", ["error"], "def f(n): return f(n + 1)\nreturn f(0)"],
     [
       "recursion without a limit",
@@ -134,23 +136,7 @@ describe("a program costs only itself", () => {
       ["error", "killed"],
       "x = []\nfor _ in range(10**5): x = [x]\nreturn len(repr(x))",
     ],
-    [
-      "the end of a deep list",
-      ["error", "killed", "no-answer"],
-      "x = []\nfor _ in range(10**6): x = [x]\ndel x",
-    ],
-    ["deep brackets", ["error"], "return eval('(' * 100000)"],
     ["a flood of output", ["killed"], "while True: print('a' * 10000)"],
-    [
-      "a flood through a descriptor",
-      ["killed"],
-      "import os\nwhile True: os.write(1, b'a' * 10000)",
-    ],
-    ["os._exit", ["killed"], "import os\nos._exit(7)"],
-    ["os.abort", ["killed"], "import os\nos.abort()"],
-    ["a signal to itself", ["error", "killed", "no-answer"], "import os\nos.kill(os.getpid(), 9)"],
-    ["a segmentation fault", ["killed"], "import faulthandler\nfaulthandler._sigsegv()"],
-    ["host shell", ["killed"], "import os\nreturn os.system('exit')"],
   ])("%s", async (_, kinds, body) => {
     const [outcome, next] = await Promise.all([run(body), run("return 6 * 7")]);
     expect(kinds).toContain(outcome.kind);
@@ -207,10 +193,12 @@ describe("createSandbox", () => {
     await expect(createSandbox({ ...limits, ...wrong })).rejects.toThrow(message);
   });
 
-  test("with the smallest memory and without wheels, ordinary programs run; closing ends the rest", async () => {
+  test("with the smallest memory and without sympy, ordinary programs run; closing ends the rest", async () => {
+    const wheels = temporaryFolder();
+    symlinkSync(join(madeBySetup("python"), ZONES_WHEEL), join(wheels, ZONES_WHEEL));
     const small = await createSandbox(
       { timeoutSeconds: 60, workers: 1, memoryMegabytes: 64 },
-      "/nowhere",
+      wheels,
     );
     expect(await small.run(program("return sum(range(10**5))"))).toMatchObject({
       value: 4999950000,
@@ -218,12 +206,7 @@ describe("createSandbox", () => {
     expect(await small.run(program("return len([0] * 10**8)"))).toMatchObject({ kind: "error" });
     expect(await small.run("def solution():\n    return sympy.sqrt(16)")).toEqual({
       kind: "infrastructure",
-      message: "the program uses sympy, which is not in /nowhere: run the set-up",
-    });
-
-    expect(await small.run("import zoneinfo\ndef solution():\n    return 1")).toEqual({
-      kind: "infrastructure",
-      message: "the program uses tzdata, which is not in /nowhere: run the set-up",
+      message: `the program uses sympy, which is not in ${wheels}: run the set-up`,
     });
 
     const running = [1, 2, 3].map(() => small.run(endlessLoop));
