@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "napi.h"
 #include "tensorflow/c/c_api.h"
 #include "tsl/platform/tensor_float_32_utils.h"
 
@@ -23,14 +24,6 @@ TFE_TensorHandle *CreateTFE_TensorHandleFromJSValues(napi_env env, int64_t *shap
                                                      TF_DataType dtype, napi_value array_value);
 
 namespace {
-
-struct Status {
-  TF_Status *raw = TF_NewStatus();
-  ~Status() { TF_DeleteStatus(raw); }
-  void Check(const std::string &doing) const {
-    if (TF_GetCode(raw) != TF_OK) throw std::runtime_error(doing + ": " + TF_Message(raw));
-  }
-};
 
 struct Graph {
   TF_Graph *raw = TF_NewGraph();
@@ -45,18 +38,6 @@ constexpr int64_t kFirstId = -2;
 // tfjs gives the inputs of its ops without saying which of them are a list: how many of the trailing inputs are *not* part of it.
 const std::unordered_map<std::string, int> kListOps = {
     {"AddN", 0}, {"ConcatV2", 1}, {"Einsum", 0}, {"IdentityN", 0}, {"Pack", 0}};
-
-void Ok(napi_status status, const char *doing) {
-  if (status != napi_ok) throw std::runtime_error(std::string(doing) + ": unexpected argument");
-}
-
-std::string StringOf(napi_env env, napi_value value) {
-  size_t length = 0;
-  Ok(napi_get_value_string_utf8(env, value, nullptr, 0, &length), "reading a string");
-  std::string text(length, '\0');
-  Ok(napi_get_value_string_utf8(env, value, &text[0], length + 1, &length), "reading a string");
-  return text;
-}
 
 int64_t IntOf(napi_env env, napi_value value) {
   int64_t number = 0;
@@ -333,24 +314,8 @@ napi_value SetTensorFloat32(napi_env env, napi_value *args, TFE_Context *) {
   return nullptr;
 }
 
-// C++ exceptions must not cross into Node: they become JavaScript errors here.
 template <napi_value (*Function)(napi_env, napi_value *, TFE_Context *), size_t kArguments>
-napi_value Guarded(napi_env env, napi_callback_info info) {
-  size_t count = kArguments;
-  napi_value args[kArguments + 1];
-  void *context = nullptr;
-  if (napi_get_cb_info(env, info, &count, args, nullptr, &context) != napi_ok) return nullptr;
-  if (count < kArguments) {
-    napi_throw_type_error(env, nullptr, "graph function: too few arguments");
-    return nullptr;
-  }
-  try {
-    return Function(env, args, static_cast<TFE_Context *>(context));
-  } catch (const std::exception &error) {
-    napi_throw_error(env, nullptr, error.what());
-    return nullptr;
-  }
-}
+constexpr napi_callback kGraphFunction = Guarded<TFE_Context, Function, kArguments>;
 
 }  // namespace
 
@@ -359,10 +324,10 @@ void RegisterGraphFunctions(napi_env env, napi_value exports, TFE_Context *conte
     return napi_property_descriptor{name, nullptr, callback, nullptr, nullptr, nullptr, napi_default, context};
   };
   const napi_property_descriptor methods[] = {
-      method("graphNew", Guarded<New, 0>),   method("graphInput", Guarded<Input, 3>),
-      method("graphConst", Guarded<Const, 4>), method("graphOp", Guarded<Op, 6>),
-      method("graphDefine", Guarded<Define, 5>), method("removeFunction", Guarded<Remove, 1>),
-      method("setTensorFloat32", Guarded<SetTensorFloat32, 1>)};
+      method("graphNew", kGraphFunction<New, 0>),   method("graphInput", kGraphFunction<Input, 3>),
+      method("graphConst", kGraphFunction<Const, 4>), method("graphOp", kGraphFunction<Op, 6>),
+      method("graphDefine", kGraphFunction<Define, 5>), method("removeFunction", kGraphFunction<Remove, 1>),
+      method("setTensorFloat32", kGraphFunction<SetTensorFloat32, 1>)};
   napi_define_properties(env, exports, sizeof(methods) / sizeof(methods[0]), methods);
 }
 

@@ -154,6 +154,14 @@ const recompute = z
     "True computes layers again in the backward pass, for a third more time, instead of keeping what they are made of.",
   );
 
+const shardOptimizer = z
+  .boolean()
+  .optional()
+  .meta({ default: false })
+  .describe(
+    "With several processes (`reft launch`): each has the moments of its share of the weights alone, which takes less memory and a second exchange in each update.",
+  );
+
 const epochs = {
   epochs: count.describe("Passes over the data."),
   scheduleEpochs: count.describe(
@@ -164,6 +172,7 @@ const epochs = {
     "Most tokens, padding included, in one forward and backward pass.",
   ),
   recompute,
+  shardOptimizer,
 };
 
 const evaluation = {
@@ -396,6 +405,7 @@ const reftSchema = z.strictObject({
       "Most tokens, padding included, in one forward and backward pass.",
     ),
     recompute,
+    shardOptimizer,
   }),
   evaluation: z.strictObject({
     everySteps: count.describe("Steps between two evaluations."),

@@ -12,9 +12,9 @@ export function say(text: string): void {
   else hears.onMessage?.(visible(text));
 }
 
-/** Prints a result, on standard output. */
+/** Prints a result, on standard output; nothing for an observer, who gets it otherwise. */
 export function print(text: string): void {
-  aboveLine(() => console.log(visible(text)));
+  if (observer() === undefined) aboveLine(() => console.log(visible(text)));
 }
 
 /** Asks in the terminal; anything but a yes is a no. */

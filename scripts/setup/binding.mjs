@@ -29,6 +29,7 @@ const SOURCES = [
     path.join(".engine", "build", "binding", file),
   ),
   path.join("native", "graph.cc"),
+  path.join("native", "cluster.cc"),
   path.join("native", "attention.cc"),
   path.join("native", "decode.cc"),
   path.join("native", "elementwise.cc"),

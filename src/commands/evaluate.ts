@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { fitTables } from "../evaluate/fitTables.ts";
 import { methodsTable } from "../evaluate/tables.ts";
+import { amongRanks } from "../run/amongRanks.ts";
 import { evaluate } from "../tasks/evaluate.ts";
 import { describeAsking } from "../tasks/planAsking.ts";
 import { columnsOf, print } from "../terminal.ts";
@@ -37,14 +38,16 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
     const asking = askingArguments(flags);
     if (flags["dry-run"]) return print(describeAsking("evaluate", { ...asking, samples }));
     const output = flags.output ?? join("results", basename(asking.model));
-    const results = await evaluate({ ...asking, output, samples, seed, reranker });
-    const { questions, correct, accuracy, metrics } = results;
-    const [low, high] = metrics.top1!.confidence95.map((share) => (100 * share).toFixed(1));
-    print(
-      `Top-1 ${(100 * accuracy).toFixed(1)} % (${correct} of ${questions}; 95 % interval ${low} to ${high})`,
-    );
-    if (samples !== undefined)
-      print(`\n${fitTables(methodsTable([metrics]), columnsOf(process.stdout))}\n`);
-    print(`Every question in ${join(output, "questions.jsonl")}`);
+    await amongRanks(async () => {
+      const results = await evaluate({ ...asking, output, samples, seed, reranker });
+      const { questions, correct, accuracy, metrics } = results;
+      const [low, high] = metrics.top1!.confidence95.map((share) => (100 * share).toFixed(1));
+      print(
+        `Top-1 ${(100 * accuracy).toFixed(1)} % (${correct} of ${questions}; 95 % interval ${low} to ${high})`,
+      );
+      if (samples !== undefined)
+        print(`\n${fitTables(methodsTable([metrics]), columnsOf(process.stdout))}\n`);
+      print(`Every question in ${join(output, "questions.jsonl")}`);
+    });
   },
 };

@@ -1,6 +1,7 @@
 // `reft sample`: writes many answers to each question, and prints how many of them are right.
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { percent } from "../progress.ts";
+import { amongRanks } from "../run/amongRanks.ts";
 import { describeAsking } from "../tasks/planAsking.ts";
 import { sample } from "../tasks/sample.ts";
 import { print } from "../terminal.ts";
@@ -26,12 +27,14 @@ export const sampleCommand: CommandModule<object, InferredOptionTypes<typeof opt
     const { samples, seed, output } = flags;
     const asking = askingArguments(flags);
     if (flags["dry-run"]) return print(describeAsking("sample", { ...asking, samples }));
-    const summary = await sample({ ...asking, samples, seed, output });
-    const share = (count: number, of: number) => `${count} (${percent(count / of)})`;
-    print(
-      `${summary.questions} questions, ${summary.samples} samples: ${share(summary.correct, summary.samples)} correct, ` +
-        `${share(summary.duplicates, summary.samples)} duplicates; ` +
-        `at least one correct for ${share(summary.solved, summary.questions)} questions`,
-    );
+    await amongRanks(async () => {
+      const summary = await sample({ ...asking, samples, seed, output });
+      const share = (count: number, of: number) => `${count} (${percent(count / of)})`;
+      print(
+        `${summary.questions} questions, ${summary.samples} samples: ${share(summary.correct, summary.samples)} correct, ` +
+          `${share(summary.duplicates, summary.samples)} duplicates; ` +
+          `at least one correct for ${share(summary.solved, summary.questions)} questions`,
+      );
+    });
   },
 };

@@ -6,6 +6,7 @@ import { UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import { trainReft } from "../ppo/train.ts";
 import { trainRerank } from "../rerank/train.ts";
+import { amongRanks } from "../run/amongRanks.ts";
 import { readablePointer } from "../run/checkpointFiles.ts";
 import type { ForkOptions } from "../run/fork.ts";
 import { defaultRunFolder } from "../run/run.ts";
@@ -141,8 +142,10 @@ async function runStage<S extends Stage>(
     );
   const config = settingsOf(stage, file, args, folder);
   if (args["dry-run"]) return print(await describeTraining(config));
-  report(folder, await train(config, folder, { fork: args.fork }), what);
-  printNext(file, folder, config);
+  await amongRanks(async () => {
+    report(folder, await train(config, folder, { fork: args.fork }), what);
+    printNext(file, folder, config);
+  });
 }
 
 function report(folder: string, bestAccuracy: number, what = "greedy accuracy"): void {

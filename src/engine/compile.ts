@@ -162,6 +162,7 @@ interface Recorder {
 function createRecorder(graph: Graph): Recorder {
   const handles = new Map<number, Handle>();
   const writes: number[] = [];
+  let lastCollective: number[] = [];
 
   const handleOf = (id: number) => {
     let handle = handles.get(id);
@@ -199,8 +200,12 @@ function createRecorder(graph: Graph): Recorder {
     const ids = inputs.map((input) =>
       typeof input === "number" ? inGraph(input) : input.map(inGraph),
     );
+    // Ops in which several processes take part have one order in all of them, or two may wait for each other.
+    const isCollective = name.startsWith("Collective");
+    if (isCollective) order.push(...lastCollective);
     const result = native.graphOp(graph, name, attributes, ids, outputs, [...order, ...after]);
     const control = result.pop() as number;
+    if (isCollective) lastCollective = [control];
     for (const handle of used) {
       if (isRead) {
         handle.readsSince.push(control);

@@ -1,4 +1,7 @@
 // Gradient accumulation, global-norm clipping and AdamW, all in place, with state kept by the variables' names.
+import { createHash } from "node:crypto";
+import { gather, rankCount, shareOf } from "../ranks.ts";
+import { addOverRanks, sumOverRanks } from "./cluster.ts";
 import { type Compiled, compile } from "./compile.ts";
 import { sumOfSquares } from "./ops.ts";
 import { attribute, backend, executeOp, FLOAT, readAndDispose, type Tensor, tf } from "./tf.ts";
@@ -11,6 +14,11 @@ export interface AdamWOptions {
   readonly weightDecay: number;
   /** Gradients are scaled so that their norm over all variables together is at most this. */
   readonly maxGradNorm: number;
+  /**
+   * Whether each of several ranks has the moments of its share of the variables alone, updates those, and sends them to the others.
+   * Reference: Rajbhandari et al., arXiv 1910.02054, the first stage of ZeRO. False unless given.
+   */
+  readonly shard?: boolean | undefined;
 }
 
 /** One of the sets of variables that have their own learning rate. */
@@ -21,8 +29,20 @@ export interface ParameterGroup {
 interface Slot {
   readonly variable: Variable;
   readonly gradient: Variable;
-  readonly firstMoment: Variable;
-  readonly secondMoment: Variable;
+  /** Undefined where another rank updates the variable. */
+  readonly moments: Moments | undefined;
+}
+
+interface Moments {
+  readonly first: Variable;
+  readonly second: Variable;
+}
+
+/** A moment of whichever rank has it. */
+export interface StoredMoment {
+  readonly shape: readonly number[];
+  /** Row-major. */
+  values(): Float32Array;
 }
 
 /** What came of an update that is made only with finite numbers. */
@@ -62,11 +82,16 @@ export class AdamW {
   private readonly compiled = new Map<string, Compiled>();
 
   constructor(groups: readonly ParameterGroup[], options: AdamWOptions) {
+    const all = groups.flatMap(({ variables }) => variables);
+    const own = new Set(options.shard ? shareOf(all, ({ size }) => size) : all);
+    const momentsOf = ({ name, shape }: Variable): Moments => ({
+      first: new Variable(`${name}.exp_avg`, shape),
+      second: new Variable(`${name}.exp_avg_sq`, shape),
+    });
     const slotOf = (variable: Variable): Slot => ({
       variable,
       gradient: new Variable(`${variable.name}.grad`, variable.shape),
-      firstMoment: new Variable(`${variable.name}.exp_avg`, variable.shape),
-      secondMoment: new Variable(`${variable.name}.exp_avg_sq`, variable.shape),
+      moments: own.has(variable) ? momentsOf(variable) : undefined,
     });
     this.groups = groups.map(({ variables }) => variables.map(slotOf));
     this.slots = new Map(this.groups.flat().map((slot) => [slot.variable.name, slot]));
@@ -86,7 +111,7 @@ export class AdamW {
   }
 
   /**
-   * One update with the gathered gradients, which are then cleared.
+   * One update with the gathered gradients of all ranks, which are then cleared.
    *
    * @param learningRates one per group; null leaves the group, its moments and its step count as they are
    * @returns the global norm of the gradients before clipping; where it is not finite, nothing else was changed
@@ -130,13 +155,58 @@ export class AdamW {
     return [...this.steps];
   }
 
-  /** First and second moments, named `<variable>.exp_avg` and `<variable>.exp_avg_sq` as in PyTorch. */
+  /** First and second moments that this rank has, named `<variable>.exp_avg` and `<variable>.exp_avg_sq` as in PyTorch. */
   moments(): ReadonlyMap<string, Variable> {
-    const variables = [...this.slots.values()].flatMap((slot) => [
-      slot.firstMoment,
-      slot.secondMoment,
-    ]);
+    const variables = [...this.slots.values()].flatMap(({ moments }) =>
+      moments ? [moments.first, moments.second] : [],
+    );
     return new Map(variables.map((variable) => [variable.name, variable]));
+  }
+
+  /**
+   * The moments of all ranks, for the first one: each is fetched when its values are asked for, while the others call `sendMoments`, up
+   * to `endSending`.
+   */
+  momentsOfAll(): ReadonlyMap<string, StoredMoment> {
+    if (rankCount() === 1 || !this.options.shard) return this.moments();
+    const all = [...this.slots.values()].flatMap(({ variable: { name, shape } }) =>
+      [`${name}.exp_avg`, `${name}.exp_avg_sq`].map((moment) => {
+        const values = () => {
+          gather([moment]);
+          return this.fetch(moment, shape);
+        };
+        return [moment, { shape, values }] as const;
+      }),
+    );
+    return new Map(all);
+  }
+
+  /** Sends the first rank the moments that it asks for, until it asks for no more. */
+  sendMoments(): void {
+    for (;;) {
+      const [moment] = gather<string>([]);
+      if (moment === undefined) return;
+      const { variable } = this.slots.get(moment.replace(/\.exp_avg(_sq)?$/, ""))!;
+      this.fetch(moment, variable.shape);
+    }
+  }
+
+  /** Tells the others that nothing more is asked for. */
+  endSending(): void {
+    gather([]);
+  }
+
+  /** The values of the one rank that has them, on all ranks. */
+  private fetch(moment: string, shape: readonly number[]): Float32Array {
+    const own = this.moments().get(moment);
+    return sumOverRanks("a moment", () => own?.read() ?? tf.zeros([...shape]));
+  }
+
+  /** SHA-256 of the weights: the same on all ranks, as long as none of them has gone astray. */
+  fingerprint(): string {
+    const hash = createHash("sha256");
+    for (const { variable } of this.slots.values()) hash.update(variable.values());
+    return hash.digest("hex");
   }
 
   /** Goes on from so many updates per group; the moments of then are loaded into `moments`. */
@@ -149,14 +219,16 @@ export class AdamW {
   dispose(): void {
     for (const run of this.compiled.values()) run.dispose();
     for (const slot of this.slots.values()) {
-      for (const variable of [slot.gradient, slot.firstMoment, slot.secondMoment])
-        variable.dispose();
+      for (const variable of [slot.gradient, slot.moments?.first, slot.moments?.second])
+        variable?.dispose();
     }
   }
 
   private gradientNorm(active: readonly number[]): number {
     const run = this.compiledFor("gradient_norm", active, () => {
       const slots = active.flatMap((group) => this.groups[group]!);
+      const gradients = slots.map(({ gradient }) => gradient);
+      addOverRanks(`gradients of ${active.join(" and ")}`, gradients);
       return tf.sqrt(tf.addN(slots.map(({ gradient }) => sumOfSquares(gradient.read()))));
     });
     const [norm] = readAndDispose(run());
@@ -185,24 +257,39 @@ export class AdamW {
     active.forEach((group, position) => {
       const [rate, epsilon, decayRate] = [0, 1, 2].map((i) => scalar(3 * position + i));
       for (const slot of this.groups[group]!) {
+        if (!slot.moments) continue;
         const gradient = tf.mul(slot.gradient.read(), scale);
         if (weightDecay !== 0)
           slot.variable.assignSub(tf.mul(slot.variable.read(), tf.mul(decayRate!, weightDecay)));
-        this.applyAdam(slot, gradient, rate!, epsilon!);
-        slot.gradient.clear();
+        this.applyAdam(slot.variable, slot.moments, gradient, rate!, epsilon!);
       }
     });
+    const slots = active.flatMap((group) => this.groups[group]!);
+    for (const { gradient } of slots) gradient.clear();
+    if (this.options.shard) this.spread(active, slots);
     return scale;
   }
 
-  private applyAdam(slot: Slot, gradient: Tensor, rate: Tensor, epsilon: Tensor): void {
+  /** Gives all ranks what each of them has updated: it is added to zeros. */
+  private spread(active: readonly number[], slots: readonly Slot[]): void {
+    if (rankCount() === 1) return;
+    for (const { variable, moments } of slots) if (!moments) variable.clear();
+    const variables = slots.map(({ variable }) => variable);
+    addOverRanks(`weights of ${active.join(" and ")}`, variables);
+  }
+
+  private applyAdam(
+    variable: Variable,
+    { first, second }: Moments,
+    gradient: Tensor,
+    rate: Tensor,
+    epsilon: Tensor,
+  ): void {
     const { beta1, beta2 } = this.options;
     const tensors = [0, 0, rate, beta1, beta2, epsilon, gradient].map((x) =>
       typeof x === "number" ? tf.scalar(x) : x,
     );
-    const handles = [slot.variable, slot.firstMoment, slot.secondMoment].map(
-      ({ handle }) => handle,
-    );
+    const handles = [variable, first, second].map(({ handle }) => handle);
     executeOp(
       "ResourceApplyAdam",
       [

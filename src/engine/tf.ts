@@ -65,6 +65,9 @@ export interface Binding {
   ): void;
   removeFunction(name: string): void;
   setTensorFloat32(enabled: boolean): void;
+  /** See native/cluster.cc. */
+  clusterJoin(serverDef: string, task: string): void;
+  clusterReport(message: string): void;
 }
 
 /** The part of tfjs-node's backend that we rely on. */
@@ -141,7 +144,7 @@ function withNativeBackend(): typeof TensorFlow {
   const require = createRequire(import.meta.url);
   require(madeBySetup("quiet.node")); // native/quiet.cc
   const binding: Binding = require(madeBySetup("tfjs_binding.node"));
-  if (!("setTensorFloat32" in binding)) throw new Error("an older binding was found");
+  if (!("clusterJoin" in binding)) throw new Error("an older binding was found");
   const { NodeJSKernelBackend } = require(madeBySetup("tfjs-node-gpu/dist/nodejs_kernel_backend"));
   require(madeBySetup("tfjs-node-gpu/dist/register_all_kernels"));
   const loaded: typeof TensorFlow = require("@tensorflow/tfjs");

@@ -4,6 +4,7 @@ import type { Example } from "../data/examples.ts";
 import type { JsonValue } from "../data/json.ts";
 import { show, UserError } from "../errors.ts";
 import { createProgress, type Progress } from "../progress.ts";
+import { gather, shareOf } from "../ranks.ts";
 import type { Judge, Verdict } from "../reward/judge.ts";
 import { say } from "../terminal.ts";
 
@@ -57,7 +58,7 @@ export async function checkGold(
 }
 
 /**
- * Judges examples that all have a chain of thought, and shows how far it is where that takes longer than a moment.
+ * Judges examples that all have a chain of thought, each rank its share, and shows how far it is where that takes longer than a moment.
  *
  * @param tokensOf none where the reward does not look at them
  * @returns one verdict per example, in their order
@@ -68,18 +69,19 @@ export async function judgeGold(
   tokensOf: TokensOf = () => [],
 ): Promise<Verdict[]> {
   const start = performance.now();
+  const own = shareOf(examples);
   let done = 0;
   let progress: Progress | undefined;
   const judgeOne = async (example: Example) => {
     const verdict = await judge({ example, text: example.cot!, tokens: tokensOf(example) });
     done++;
     if (performance.now() - start > 2000)
-      progress ??= createProgress("Gold chains of thought", examples.length, { start: done });
+      progress ??= createProgress("Gold chains of thought", own.length, { start: done });
     progress?.update(done);
     return verdict;
   };
   try {
-    return await Promise.all(examples.map(judgeOne));
+    return gather(await Promise.all(own.map(judgeOne)));
   } finally {
     progress?.stop();
   }

@@ -3,6 +3,7 @@
 import { existsSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import { UserError, withPath } from "../errors.ts";
+import { fromLeader, isLeader } from "../ranks.ts";
 import {
   appendBlock,
   excerpt,
@@ -25,7 +26,8 @@ export interface BlockFile {
 }
 
 /**
- * Opens the file, or makes it with its manifest; what is left of a block that was being written is cut off.
+ * Opens the file, or makes it with its manifest; what is left of a block that was being written is cut off. Of several ranks the first
+ * one has the file, and the others know what is in it.
  *
  * @param linesPerBlock of all blocks but the last one
  * @param totalLines of the complete file
@@ -38,6 +40,21 @@ export function openBlockFile(
   linesPerBlock: number,
   totalLines: number,
   isLine: (value: unknown, index: number) => boolean = () => true,
+): BlockFile {
+  let file: BlockFile | undefined;
+  const open = () => {
+    file = openOwn(path, manifest, linesPerBlock, totalLines, isLine);
+    return file.lines;
+  };
+  return { lines: fromLeader(open), append: (block) => file?.append(block) };
+}
+
+function openOwn(
+  path: string,
+  manifest: Manifest,
+  linesPerBlock: number,
+  totalLines: number,
+  isLine: (value: unknown, index: number) => boolean,
 ): BlockFile {
   const manifestPath = manifestOf(path);
   if (existsSync(manifestPath)) {
@@ -58,6 +75,7 @@ export function openBlockFile(
 
 /** Removes a file that was made with another manifest. Only for lines that are cheap to make again. */
 export function removeOther(path: string, manifest: Manifest): void {
+  if (!isLeader()) return;
   if (!existsSync(manifestOf(path)) || differences(path, manifest).length === 0) return;
   rmSync(path, { force: true });
   rmSync(manifestOf(path)); // last: after a crash between the two it still tells them apart

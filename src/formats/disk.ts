@@ -33,6 +33,16 @@ export const nodeDisk: Disk = {
   remove: (path) => fs.rmSync(path, { recursive: true, force: true }),
 };
 
+/** Of a process that writes nothing, because another one does. */
+export const noDisk: Disk = {
+  makeFolder: () => {},
+  write: () => {},
+  append: () => {},
+  sync: () => {},
+  rename: () => {},
+  remove: () => {},
+};
+
 /** Replaces a file as a whole: after a crash at any moment it has either its old or its new content. */
 export function replaceFile(disk: Disk, path: string, text: string): void {
   const temporary = join(dirname(path), `.${basename(path)}.tmp`);

@@ -3,6 +3,7 @@ import type { Example } from "../data/examples.ts";
 import { type SamplingFormat, type SamplingPrompt, samplingPrompt } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { show, UserError } from "../errors.ts";
+import { gather, shareOf } from "../ranks.ts";
 import type { Judge, Verdict } from "../reward/judge.ts";
 import type { Rng } from "../rng.ts";
 import type { Generator, Response } from "./generate.ts";
@@ -52,8 +53,20 @@ export function longestPrompt(questions: readonly Question[]): number {
   return questions.reduce((most, { prompt }) => Math.max(most, prompt.tokens.length), 0);
 }
 
+/** Asks a question once. */
+interface Request {
+  readonly question: Question;
+  readonly rng: Rng;
+}
+
+interface AnswerOptions {
+  readonly maxNewTokens: number;
+  readonly eosIds: readonly number[];
+}
+
 /**
- * One answer per request, in their order. A question may be asked several times with different streams.
+ * One answer per request, in their order. A question may be asked several times with different streams. Each rank answers its share;
+ * all get all answers.
  *
  * @throws UserError where the reward of a user fails
  */
@@ -61,8 +74,21 @@ export async function answerQuestions(
   generator: Generator,
   judge: Judge,
   tokenizer: Tokenizer,
-  requests: readonly { readonly question: Question; readonly rng: Rng }[],
-  options: { readonly maxNewTokens: number; readonly eosIds: readonly number[] },
+  requests: readonly Request[],
+  options: AnswerOptions,
+): Promise<Answer[]> {
+  const own = await answerShare(generator, judge, tokenizer, shareOf(requests), options);
+  // A question stays the same object: what belongs to it is told by that.
+  const answers = gather(own.map(({ question: _, ...answer }) => answer));
+  return answers.map((answer, i) => ({ question: requests[i]!.question, ...answer }));
+}
+
+async function answerShare(
+  generator: Generator,
+  judge: Judge,
+  tokenizer: Tokenizer,
+  requests: readonly Request[],
+  options: AnswerOptions,
 ): Promise<Answer[]> {
   const answers: Promise<Answer>[] = new Array(requests.length);
   let failure: { readonly error: unknown } | undefined;

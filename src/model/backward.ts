@@ -4,7 +4,14 @@ import { compileNamed } from "../engine/compile.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { readAndDispose, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
-import { type PackedBatch, packSequences, type Sequence, splitByTokens } from "./batch.ts";
+import { gather, shareOf } from "../ranks.ts";
+import {
+  inputLength,
+  type PackedBatch,
+  packSequences,
+  type Sequence,
+  splitByTokens,
+} from "./batch.ts";
 import { crossEntropy } from "./loss.ts";
 import { type Model, trainedVariables } from "./model.ts";
 import { type BatchTensors, batchTensors, predictingStates, responseLogprobs } from "./score.ts";
@@ -12,9 +19,9 @@ import { readWeights, type Weights } from "./weights.ts";
 
 export interface Backward {
   /**
-   * Adds the batch's gradients to what the optimizer has gathered.
+   * Adds the gradients of this rank's share of the batch to what the optimizer has gathered.
    *
-   * @returns the mean loss over all predictions of the batch
+   * @returns the mean loss over all predictions of the whole batch
    */
   (batch: readonly Sequence[]): number;
   dispose(): void;
@@ -60,21 +67,26 @@ export function createBackward(
     return { loss: value };
   });
   const run = (batch: readonly Sequence[]): number => {
-    const parts = splitByTokens(batch, microBatchTokens).map((part) =>
+    const parts = splitByTokens(shareOf(batch, inputLength), microBatchTokens).map((part) =>
       pack(part, microBatchTokens),
     );
-    const predictions = parts.reduce((sum, part) => sum + part.predictions, 0);
-    let loss = 0;
-    for (const part of parts) {
+    const counts = gather(parts.map((part) => part.predictions));
+    const predictions = sumOf(counts);
+    const losses = parts.map((part) => {
       const weights = new Float32Array(part.targets.length);
       weights.fill(1 / predictions, 0, part.predictions);
       const inputs = { ...batchTensors(part), predictionWeights: tf.tensor1d(weights) };
-      loss += readAndDispose([backward(inputs).loss])[0]![0]!;
+      const loss = readAndDispose([backward(inputs).loss])[0]![0]!;
       tf.dispose(Object.values(inputs));
-    }
-    return loss;
+      return loss;
+    });
+    return sumOf(gather(losses));
   };
   return Object.assign(run, { dispose: () => backward.dispose() });
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
 }
 
 /** Cross-entropy of the response tokens, EOS included. */

@@ -9,6 +9,7 @@ import { UserError } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../formats/jsonl.ts";
 import type { FloatDtype } from "../formats/safetensorsHeader.ts";
+import { gather, shareOf } from "../ranks.ts";
 import { Rng } from "../rng.ts";
 import {
   type AdapterFolder,
@@ -18,7 +19,7 @@ import {
   readAdapterFolder,
   writeAdapterConfig,
 } from "./adapter.ts";
-import { packClasses, type Sequence, splitByTokens, withClass } from "./batch.ts";
+import { inputLength, packClasses, type Sequence, splitByTokens, withClass } from "./batch.ts";
 import { type ModelConfig, readModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { families } from "./families.ts";
 import {
@@ -189,6 +190,8 @@ export function classLogits(config: ModelConfig, weights: Weights, batch: BatchT
 
 export interface ClassifierScorer {
   /**
+   * Each rank computes its share; all get all logits.
+   *
    * @param maxTokens size of the largest batch that is computed at once
    * @returns [sequences, 2] the logits of wrong and right
    */
@@ -206,14 +209,17 @@ export function createClassifierScorer(classifier: Classifier): ClassifierScorer
   }));
   const logits = (sequences: readonly Sequence[], maxTokens: number): Float32Array => {
     const read = sequences.map((sequence) => withClass(sequence, 0)); // any class: it is not read
-    const all = new Float32Array(2 * read.length);
-    let next = 0;
-    for (const part of splitByTokens(read, maxTokens)) {
+    const own = splitByTokens(shareOf(read, inputLength), maxTokens).map((part) => {
       const inputs = batchTensors(packClasses(part, maxTokens));
       const [padded] = readAndDispose([run(inputs).logits]);
       tf.dispose(Object.values(inputs));
-      all.set(padded!.subarray(0, 2 * part.length), next);
-      next += 2 * part.length;
+      return padded!.subarray(0, 2 * part.length);
+    });
+    const all = new Float32Array(2 * read.length);
+    let next = 0;
+    for (const logits of gather(own)) {
+      all.set(logits, next);
+      next += logits.length;
     }
     return all;
   };

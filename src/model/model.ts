@@ -368,7 +368,7 @@ export function shardName(number: number, count: number): string {
 
 /** Writes variables as safetensors, one in memory at a time. */
 export function saveVariables(
-  variables: ReadonlyMap<string, Variable>,
+  variables: ReadonlyMap<string, Pick<Variable, "shape" | "values">>,
   path: string,
   dtype: FloatDtype = "F32",
 ): void {

@@ -4,7 +4,9 @@ import { compileNamed, type Tensors } from "../engine/compile.ts";
 import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import { readAndDispose, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
+import { gather, shareOf } from "../ranks.ts";
 import {
+  inputLength,
   type PackedBatch,
   packSequences,
   type Sequence,
@@ -74,7 +76,7 @@ export interface Scores {
 }
 
 export interface Scorer {
-  /** @param maxTokens size of the largest batch that is computed at once */
+  /** Each rank scores its share; all get all scores. @param maxTokens size of the largest batch that is computed at once */
   score(sequences: readonly Sequence[], maxTokens: number): Scores;
   dispose(): void;
 }
@@ -101,7 +103,8 @@ export function createScorer(model: Model, valueHead?: ReadonlyMap<string, Varia
   };
   return {
     score: (sequences, maxTokens) => {
-      const parts = splitByTokens(sequences, maxTokens).map((part) => scoreBatch(part, maxTokens));
+      const own = splitByTokens(shareOf(sequences, inputLength), maxTokens);
+      const parts = gather(own.map((part) => scoreBatch(part, maxTokens)));
       return { logprobs: parts.flatMap((p) => p.logprobs), values: parts.flatMap((p) => p.values) };
     },
     dispose: () => run.dispose(),

@@ -105,7 +105,7 @@ export function createParts(
   const groups = [trainedVariables(policy), ...(valueHead ? [valueHead] : [])];
   const adamW = new AdamW(
     groups.map((group) => ({ variables: [...group.values()] })),
-    config.optimizer,
+    { ...config.optimizer, shard: training.shardOptimizer },
   );
   if (checkpoint) loadOptimizer(adamW, join(checkpoint, "training"));
   const generator = createGenerator(policy, {

@@ -123,6 +123,7 @@ export async function trainReft(
   if (!resumed && trialSteps === undefined)
     await checkGold(data.train, train, judge, goldOptions(tokenizer, prompt, rewards));
   await runSteps(run, interrupts, plan, {
+    trained: parts.adamW,
     step: createStep(run, config, start, parts, watch),
     measure: accuracy.measure,
     save: (target, trainingFolder) => {

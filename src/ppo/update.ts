@@ -9,6 +9,7 @@ import { readAndDispose, type Tensor, tf } from "../engine/tf.ts";
 import type { Variable } from "../engine/variable.ts";
 import type { BackwardOptions } from "../model/backward.ts";
 import {
+  inputLength,
   joinPredictions,
   type PackedBatch,
   packSequences,
@@ -20,6 +21,7 @@ import { type BatchTensors, batchTensors, predictingStates } from "../model/scor
 import { logits } from "../model/transformer.ts";
 import { responseValues } from "../model/valueHead.ts";
 import { readWeights, type Weights } from "../model/weights.ts";
+import { gather, shareOf } from "../ranks.ts";
 import type { Rng } from "../rng.ts";
 import type { CreditedExperience } from "./credit.ts";
 import { type ClipRange, policyLoss, ratioSums } from "./loss.ts";
@@ -113,12 +115,14 @@ export function createUpdater(
           miniBatchTokens: countTokens(learned),
           rolloutTokensPerMiniBatch: (rolloutTokens * miniBatchSize) / experiences.length,
         };
-        let after = sums;
-        for (const part of splitByTokens(learned, microBatchTokens)) {
+        const own = splitByTokens(shareOf(learned, inputLength), microBatchTokens);
+        const figures = own.map((part) => {
           const inputs = microBatchTensors(part, objective, options, sizes);
-          after = plus(after, read(step(inputs)));
+          const ofPart = read(step(inputs));
           tf.dispose(Object.values(inputs));
-        }
+          return ofPart;
+        });
+        const after = gather(figures).reduce<Sums>(plus, sums);
         const made = updateIfFinite(optimizer, [rates.policy, rates.valueHead], after);
         skipped.push(...made.skipped);
         if (made.skipped.length > 0) continue;

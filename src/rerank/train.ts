@@ -119,6 +119,7 @@ export async function trainRerank(
     ...{ memory, trialSteps },
   };
   await runSteps(run, interrupts, plan, {
+    trained: parts.adamW,
     step: createStep(config, start, parts, skips),
     measure: judgement.measure,
     save: (target, trainingFolder) => {
@@ -278,7 +279,7 @@ function createParts(
   variables: readonly Variable[],
   checkpoint: string | undefined,
 ): Parts {
-  const adamW = new AdamW([{ variables }], optimizer);
+  const adamW = new AdamW([{ variables }], { ...optimizer, shard: training.shardOptimizer });
   if (checkpoint) loadOptimizer(adamW, join(checkpoint, "training"));
   const backward = createClassifierBackward(classifier, adamW, training);
   const scorer = createClassifierScorer(classifier);

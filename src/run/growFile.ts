@@ -1,6 +1,7 @@
 // What a file that grows block by block needs around it: one writer at a time, progress, Ctrl-C between blocks.
 
 import { createProgress } from "../progress.ts";
+import { fromLeader, onAnyRank } from "../ranks.ts";
 import { InterruptedError, watchInterrupts } from "./interrupts.ts";
 import { takeLock } from "./lock.ts";
 
@@ -18,12 +19,15 @@ export async function growFile(
   write: (onBlock: (done: number) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   await using interrupts = watchInterrupts();
-  const giveBack = takeLock(`${output}.lock`);
+  let giveBack: (() => void) | undefined;
+  fromLeader(() => {
+    giveBack = takeLock(`${output}.lock`);
+  });
   let progress: ReturnType<typeof createProgress> | undefined;
   const onBlock = async (done: number) => {
     progress ??= createProgress(label, questions, { start: done });
     progress.update(done);
-    if (done < questions && (await interrupts.requested())) {
+    if (done < questions && onAnyRank(await interrupts.requested())) {
       throw new InterruptedError(
         `stopped after ${done} of ${questions} questions; the same command goes on from there`,
       );
@@ -33,6 +37,6 @@ export async function growFile(
     await write(onBlock);
   } finally {
     progress?.stop();
-    giveBack();
+    giveBack?.();
   }
 }

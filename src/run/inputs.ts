@@ -5,6 +5,7 @@ import { sha256 } from "../data/hash.ts";
 import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import { UserError } from "../errors.ts";
 import { fingerprint } from "./checkpointFiles.ts";
+import { checkAgreement } from "./run.ts";
 
 /** SHA-256 per file. */
 export type InputHashes = Readonly<Record<string, string>>;
@@ -38,8 +39,9 @@ export function hashPrompt(prompt: TemplatePrompt | undefined): InputHashes {
   return { prompt: sha256(JSON.stringify(prompt)) };
 }
 
-/** @throws UserError when a run would go on with other files than it began with */
+/** @throws UserError when a run would go on with other files than it began with, or when ranks read different ones */
 export function checkInputs(before: InputHashes | undefined, now: InputHashes): void {
+  checkAgreement("files", now);
   if (before === undefined) return;
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
   // A run goes on with its checkpoint's end tokens, so those of the model that it began with matter only if it read them.

@@ -52,6 +52,11 @@ export function endOnInterrupt(name: string): void {
   endUnwatched();
 }
 
+/** Ends the process at signals as before, after something else has taken them. */
+export function watchAgain(): void {
+  endUnwatched();
+}
+
 /** At once, also in the middle of a long synchronous step; between steps only where the set-up has not compiled what this needs. */
 function endUnwatched(): void {
   if (end === undefined || endAtSignals(signals, end.line)) return;

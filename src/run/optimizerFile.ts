@@ -11,7 +11,7 @@ import { saveVariables } from "../model/model.ts";
 const stepsSchema = z.strictObject({ steps: z.array(z.int().nonnegative()) });
 
 export function saveOptimizer(optimizer: AdamW, folder: string): void {
-  saveVariables(optimizer.moments(), join(folder, "optimizer.safetensors"));
+  saveVariables(optimizer.momentsOfAll(), join(folder, "optimizer.safetensors"));
   const json = { steps: optimizer.updates() };
   writeFileAtomically(join(folder, "optimizer.json"), `${JSON.stringify(json)}\n`);
 }

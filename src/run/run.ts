@@ -4,8 +4,10 @@ import { basename, dirname, join } from "node:path";
 import { stringify } from "yaml";
 import type { Config } from "../config.ts";
 import { show, UserError } from "../errors.ts";
-import { type Disk, nodeDisk, replaceFile } from "../formats/disk.ts";
+import { type Disk, noDisk, nodeDisk, replaceFile } from "../formats/disk.ts";
+import { fromLeader, gather } from "../ranks.ts";
 import { readSettings } from "../settings.ts";
+import { version } from "../setup.ts";
 import { say } from "../terminal.ts";
 import type { Checkpoint, CheckpointOwner } from "./checkpoint.ts";
 import { checkpointsIn, stepFolders } from "./checkpointFiles.ts";
@@ -31,6 +33,8 @@ export interface Run<C extends Config = Config> {
  * Makes a run's folder, or opens it to go on from its newest whole checkpoint: records of later steps are dropped, so that
  * the files end up as those of a run that was never stopped. Hold it with `using`.
  *
+ * Of several ranks the first one has the folder; the others know where to go on, and write nothing.
+ *
  * @param fork of ForkOptions; where the folder has a checkpoint already, the run goes on from that
  * @throws UserError when another process uses the folder, when it holds something else, when it was made with other
  * settings, or when something is damaged or missing and the user has to decide; nothing in the folder is then changed
@@ -40,6 +44,22 @@ export function openRun<C extends Config>(
   config: C,
   disk: Disk = nodeDisk,
   fork?: string,
+): Run<C> {
+  checkAgreement("settings", { version: version(), ...config });
+  let own: Run<C> | undefined;
+  const opened = fromLeader(() => {
+    own = openFolder(folder, config, disk, fork);
+    const { resumeFrom, startsFork, forkedFrom } = own;
+    return { resumeFrom, startsFork, forkedFrom };
+  });
+  return own ?? { folder, config, disk: noDisk, ...opened, [Symbol.dispose]: () => {} };
+}
+
+function openFolder<C extends Config>(
+  folder: string,
+  config: C,
+  disk: Disk,
+  fork: string | undefined,
 ): Run<C> {
   assertRunOrEmpty(folder);
   const isNew = stepFolders(folder).length === 0;
@@ -105,6 +125,28 @@ export function differences(before: unknown, now: unknown): Difference[] {
     );
 }
 
+/**
+ * @param what it is, for the message
+ * @throws UserError when one of the ranks has been given something else than the first one
+ */
+export function checkAgreement(what: string, own: object): void {
+  const [first, ...others] = gather([own]);
+  const text = (value: unknown) => (value === undefined ? "none" : JSON.stringify(value));
+  others.forEach((other, i) => {
+    const found = differences(first, other);
+    if (found.length > 0)
+      throw new UserError(
+        `expected the same ${what} on all ranks, found others on rank ${i + 1} than on rank 0:\n` +
+          found
+            .map(
+              ({ path, before, now }) =>
+                `  ${path}: ${text(before)}, rank ${i + 1} has ${text(now)}\n`,
+            )
+            .join(""),
+      );
+  });
+}
+
 /** "ppo.gamma: was 1, is now 0.9" */
 export function describeDifference({ path, before, now }: Difference): string {
   const text = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
@@ -114,13 +156,14 @@ export function describeDifference({ path, before, now }: Difference): string {
 /**
  * Lists the settings that keep a run from going on: all that differ, except that a run may become longer
  * (`training.epochs`, `training.maxSteps`) and its evaluations larger or rarer (`evaluation.*`), null being no limit, and that
- * other checkpoints may be kept (`checkpoint.keep`), other things warned of (`alarms`) and written down besides (`logging`).
+ * other checkpoints may be kept (`checkpoint.keep`), moments may lie elsewhere (`training.shardOptimizer`), other things warned of (`alarms`) and written down besides (`logging`).
  */
 export function blockingDifferences(before: unknown, now: unknown): string[] {
   return differences(before, now)
     .filter(
       (difference) =>
-        !hasGrown(difference) && !/^(checkpoint\.keep|alarms|logging)\b/.test(difference.path),
+        !hasGrown(difference) &&
+        !/^(checkpoint\.keep|training\.shardOptimizer|alarms|logging)\b/.test(difference.path),
     )
     .map(describeDifference);
 }

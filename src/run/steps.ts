@@ -3,10 +3,12 @@
 import { join } from "node:path";
 import type { JsonValue } from "../data/json.ts";
 import { tracedFunctions } from "../engine/compile.ts";
+import type { AdamW } from "../engine/optimizer.ts";
 import { liveTensors } from "../engine/tf.ts";
 import { UserError } from "../errors.ts";
 import { makeFolder } from "../folders.ts";
 import { createProgress, doing, type ProgressFields } from "../progress.ts";
+import { gather, isLeader, onAnyRank, rankCount } from "../ranks.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
 import { wayBack } from "./fork.ts";
 import { InterruptedError, type Interrupts } from "./interrupts.ts";
@@ -49,6 +51,8 @@ export interface Pause {
 
 /** What a stage brings to the frame. */
 export interface StepParts {
+  /** What the steps change. */
+  readonly trained: Pick<AdamW, "fingerprint" | "sendMoments" | "endSending">;
   /** Takes one step, counted from 0. */
   step(step: number): Figures | Promise<Figures>;
   /** Measures the weights after so many steps. */
@@ -79,7 +83,7 @@ export async function runSteps(
   const totalSteps = Math.min(plan.totalSteps, trialSteps ?? plan.totalSteps);
   const save = (step: number, isBest: boolean, keepsAll = false) =>
     saveStep(run, parts, { step, isBest, keepsAll });
-  const board = run.config.logging?.tensorboard ? openBoard(run) : undefined;
+  const board = run.config.logging?.tensorboard && isLeader() ? openBoard(run) : undefined;
   const log = (position: StepPosition, figures: Figures) => {
     const record = logMetrics(run, position, figures);
     board?.add(record);
@@ -103,7 +107,7 @@ export async function runSteps(
       const done = step + 1;
       const costs = costsOf(startedAt, memory);
       const pause = isTrial ? undefined : parts.pauses?.();
-      const stops = (await interrupts.requested()) || pause !== undefined;
+      const stops = onAnyRank(await interrupts.requested()) || pause !== undefined;
       const isLast = done === totalSteps;
       const isMeasured = !isTrial && (isLast || done % measureEverySteps === 0);
       const measured = isMeasured ? await parts.measure(done) : undefined;
@@ -130,20 +134,38 @@ export async function runSteps(
   if (!isTrial && firstStep < totalSteps) memory.report();
 }
 
-function saveStep(
+/** The first rank saves; the others go on when it has. */
+async function saveStep(
   run: Run,
   parts: StepParts,
   which: { readonly step: number; readonly isBest: boolean; readonly keepsAll: boolean },
-): Promise<string> {
-  return saveCheckpoint(run, {
-    ...which,
-    state: parts.state(),
-    writeFiles: (folder) => {
-      const training = join(folder, "training");
-      makeFolder(training);
-      parts.save(folder, training);
-    },
-  });
+): Promise<void> {
+  checkWeights(which.step, parts.trained);
+  const save = () =>
+    saveCheckpoint(run, {
+      ...which,
+      state: parts.state(),
+      writeFiles: (folder) => {
+        const training = join(folder, "training");
+        makeFolder(training);
+        parts.save(folder, training);
+      },
+    });
+  if (!isLeader()) return parts.trained.sendMoments();
+  await save();
+  parts.trained.endSending();
+}
+
+/** @throws UserError when ranks that have made the same updates have different weights */
+function checkWeights(step: number, trained: StepParts["trained"]): void {
+  if (rankCount() === 1) return;
+  const hashes = gather([trained.fingerprint()]);
+  const other = hashes.findIndex((hash) => hash !== hashes[0]);
+  if (other < 0) return;
+  throw new UserError(
+    `step ${step}: expected the same weights on all ranks, found other ones on rank ${other} than on rank 0: they have not computed ` +
+      "the same, as unlike processors or memory that fails do not. Nothing of this step is saved; the same command goes on from the last checkpoint",
+  );
 }
 
 /** @throws UserError for a fork that would have no step left */

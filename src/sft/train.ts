@@ -107,6 +107,7 @@ export async function trainSft(
   if (!resumed && trialSteps === undefined)
     await checkGold(data.train, train, judge, goldOptions(tokenizer, prompt, rewards));
   await runSteps(run, interrupts, plan, {
+    trained: adamW,
     step: createStep(config, start, parts, skips),
     measure: accuracy.measure,
     save: (target, trainingFolder) => {
@@ -205,7 +206,10 @@ function createParts(
   judge: Judge,
   checkpoint: string | undefined,
 ): Parts {
-  const adamW = new AdamW([{ variables: [...trainedVariables(model).values()] }], optimizer);
+  const adamW = new AdamW([{ variables: [...trainedVariables(model).values()] }], {
+    ...optimizer,
+    shard: training.shardOptimizer,
+  });
   if (checkpoint) loadOptimizer(adamW, join(checkpoint, "training"));
   const backward = createResponseBackward("sft", model, adamW, training);
   const evaluator = createEvaluator(model, tokenizer, judge, data.maxPromptTokens, evaluation);

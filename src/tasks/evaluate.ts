@@ -13,6 +13,7 @@ import { disposeClassifier, loadClassifier, readClassifierConfig } from "../mode
 import { disposeModel } from "../model/model.ts";
 import { checkVocabulary, tokenizerFolderOf } from "../models/modelFolder.ts";
 import { createProgress } from "../progress.ts";
+import { fromLeader } from "../ranks.ts";
 import { classifyToFile, readProbabilities } from "../rerank/classify.ts";
 import type { Judge } from "../reward/judge.ts";
 import { openReward } from "../reward/openReward.ts";
@@ -60,14 +61,17 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const { output, samples } = args;
   checkCount("samples", samples ?? 1);
   const reranker = rerankerIn(args);
-  tryFolder(output);
+  fromLeader(() => tryFolder(output));
   const asking = openAsking(args);
-  makeFolder(output);
-  const giveBack = takeLock(join(output, "run.lock"));
+  let giveBack: (() => void) | undefined;
+  fromLeader(() => {
+    makeFolder(output);
+    giveBack = takeLock(join(output, "run.lock"));
+  });
   try {
     return await measure(args, asking, reranker);
   } finally {
-    giveBack();
+    giveBack?.();
   }
 }
 
@@ -77,12 +81,12 @@ async function measure(
   reranker: string | undefined,
 ): Promise<EvaluateResults> {
   const { output, samples, seed = 0 } = args;
-  checkResults(output, { model: asking.folder, data: args.data });
+  fromLeader(() => checkResults(output, { model: asking.folder, data: args.data }));
   const answers = await answerAll(args, asking, seed);
   const summary = summariseAnswers(answers);
   warnOfFailures(summary.infrastructureFailures, answers.length);
-  writeJsonl(join(output, "answers.jsonl"), answers.map(answerRecord));
-  const groups = samples === undefined ? [] : readSampleGroups(samplesIn(output));
+  fromLeader(() => writeJsonl(join(output, "answers.jsonl"), answers.map(answerRecord)));
+  const groups = samples === undefined ? [] : fromLeader(() => readSampleGroups(samplesIn(output)));
   const sampled = summariseSamples(groups);
   warnOfFailures(sampled.infrastructureFailures, sampled.samples);
   const measured = samples
@@ -112,7 +116,7 @@ async function measure(
     correct,
     ...counts,
   };
-  const metrics = writeReport(output, details, questions, seed);
+  const metrics = fromLeader(() => writeReport(output, details, questions, seed));
   return { questions: answers.length, correct, accuracy, metrics };
 }
 
@@ -171,7 +175,7 @@ async function poolsOfGroups(
 ): Promise<Pool[]> {
   if (reranker === undefined) return poolsOf(groups);
   const output = join(folder, "probabilities.jsonl");
-  const inputs = hashInputs({ reranker, samples: samplesIn(folder) });
+  const inputs = fromLeader(() => hashInputs({ reranker, samples: samplesIn(folder) }));
   const tokenizer = loadTokenizer(tokenizerFolderOf(reranker));
   const classifier = loadClassifier(reranker, "stored");
   try {
@@ -181,7 +185,10 @@ async function poolsOfGroups(
   } finally {
     disposeClassifier(classifier);
   }
-  return poolsOf(groups, readProbabilities(output, groups));
+  return poolsOf(
+    groups,
+    fromLeader(() => readProbabilities(output, groups)),
+  );
 }
 
 function samplesIn(folder: string): string {

@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import { makeFolder, tryFolder } from "../folders.ts";
 import { disposeModel } from "../model/model.ts";
+import { fromLeader } from "../ranks.ts";
 import { openReward } from "../reward/openReward.ts";
 import { readSampleGroups, type SamplesSummary, summariseSamples } from "../reward/samples.ts";
 import { type AskingArguments, openAsking, sampleWithProgress, warnOfFailures } from "./asking.ts";
@@ -19,9 +20,9 @@ export interface SampleArguments extends AskingArguments {
 /** Samples at temperature 1 without truncation of the distribution; goes on where an earlier call was stopped. */
 export async function sample(args: SampleArguments): Promise<SamplesSummary> {
   checkCount("samples", args.samples);
-  tryFolder(dirname(args.output));
+  fromLeader(() => tryFolder(dirname(args.output)));
   const asking = openAsking(args);
-  makeFolder(dirname(args.output));
+  fromLeader(() => makeFolder(dirname(args.output)));
   try {
     const { format, rewards } = asking;
     await using reward = await openReward({ ...format, sandbox: args.sandbox, rewards });
@@ -29,7 +30,7 @@ export async function sample(args: SampleArguments): Promise<SamplesSummary> {
   } finally {
     disposeModel(asking.model);
   }
-  const summary = summariseSamples(readSampleGroups(args.output));
+  const summary = fromLeader(() => summariseSamples(readSampleGroups(args.output)));
   warnOfFailures(summary.infrastructureFailures, summary.samples);
   return summary;
 }

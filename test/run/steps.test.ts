@@ -6,7 +6,7 @@ import { loadCheckpoint } from "../../src/run/checkpoint.ts";
 import { InterruptedError } from "../../src/run/interrupts.ts";
 import { openRun } from "../../src/run/run.ts";
 import { runSteps, type StepPlan } from "../../src/run/steps.ts";
-import { tinyConfig } from "../support/runs.ts";
+import { tinyConfig, untrained } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 vi.spyOn(process.stderr, "write").mockImplementation(() => true);
@@ -41,6 +41,7 @@ async function steps(
     interrupts,
     { ...plan, ...changed },
     {
+      trained: untrained,
       step: (step) => {
         taken = step + 1;
         calls.push(`step ${step}`);

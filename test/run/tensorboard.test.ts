@@ -9,7 +9,7 @@ import { writeSamples } from "../../src/run/metrics.ts";
 import { openRun } from "../../src/run/run.ts";
 import { runSteps } from "../../src/run/steps.ts";
 import { crc32c, readBoard, readEvents } from "../support/eventFile.ts";
-import { tinyConfig } from "../support/runs.ts";
+import { tinyConfig, untrained } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 vi.spyOn(process.stderr, "write").mockImplementation(() => true);
@@ -27,6 +27,7 @@ async function train(folder: string, until = 5, config: typeof tinyConfig = logg
   const interrupts = { requested: async () => false, [Symbol.asyncDispose]: async () => {} };
   const crash = new Error("crash");
   await runSteps(run, interrupts, plan, {
+    trained: untrained,
     step: (step) => {
       if (step === until) throw crash;
       return { "ppo/policyLoss": step === 2 ? Number.NaN : 1 / (step + 1) };

@@ -3,9 +3,17 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig } from "../../src/config.ts";
 import { asUserError } from "../../src/errors.ts";
+import { gather } from "../../src/ranks.ts";
 import type { NewCheckpoint } from "../../src/run/checkpoint.ts";
 
 export const tinyConfig = loadConfig("reft", "configs/tiny/reft.yaml");
+
+/** In the place of an optimizer, where nothing is trained. */
+export const untrained = {
+  fingerprint: () => "",
+  sendMoments: () => void gather([]),
+  endSending: () => void gather([]),
+};
 
 /** A checkpoint whose every file tells its step. */
 export function checkpointOf(step: number, isBest = false): NewCheckpoint {
