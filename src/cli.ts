@@ -183,6 +183,14 @@ const commands: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   [
+    "launch",
+    {
+      group: "Train",
+      describe: "Run a training or an evaluation as several processes, on several GPUs",
+      load: async () => register((await import("./commands/launch.ts")).launchCommand),
+    },
+  ],
+  [
     "execute",
     {
       group: "Use",
@@ -197,7 +205,7 @@ function register<A>(command: CommandModule<object, A>): Register {
 }
 
 /** Options that may be given more than once, and positional arguments that are lists. */
-const repeatable = ["set", "column", "against", "folders"];
+const repeatable = ["set", "column", "against", "folders", "--"];
 
 /**
  * Runs a command line.

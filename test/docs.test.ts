@@ -14,6 +14,7 @@ import { exportCommand } from "../src/commands/export.ts";
 import { generateCommand } from "../src/commands/generate.ts";
 import { importModelCommand } from "../src/commands/importModel.ts";
 import { initCommand } from "../src/commands/init.ts";
+import { launchCommand } from "../src/commands/launch.ts";
 import { prepareDataCommand } from "../src/commands/prepareData.ts";
 import { reportCommand } from "../src/commands/report.ts";
 import { runCommand } from "../src/commands/run.ts";
@@ -79,7 +80,14 @@ const codeLines = pages.flatMap((page) =>
 );
 const commandLines = codeLines
   .map((line) => line.replace(/ +#.*/, "").replace(/^[A-Z_]+=\S+ (?=npx )/, ""))
-  .filter((line) => /^npx (reft|train-\w+) /.test(line));
+  .filter((line) => /^npx (reft|train-\w+) /.test(line))
+  .flatMap((line) => [line, ...launched(line)]);
+
+/** What a line lets several processes run. */
+function launched(line: string): string[] {
+  const command = /^npx reft launch .* -- (.*)/.exec(line)?.[1];
+  return command === undefined ? [] : [`npx reft ${command}`];
+}
 
 describe("commands", () => {
   const handlers = new Map(
@@ -93,6 +101,7 @@ describe("commands", () => {
       trainSftCommand,
       trainReftCommand,
       trainRerankCommand,
+      launchCommand,
       sampleCommand,
       evaluateCommand,
       compareCommand,
@@ -139,7 +148,8 @@ describe("commands", () => {
       ? (/^stage: (\w+)/m.exec(readFileSync(config, "utf8"))![1] as Stage)
       : (name.replace("train-", "") as Stage);
 
-  test.each(commandLines.filter((line) => line.includes("--config")))(
+  const configured = commandLines.filter((line) => line.includes("--config"));
+  test.each(configured.filter((line) => launched(line).length === 0))(
     "file and overrides make a configuration: %s",
     async (line) => {
       const { name, given } = await parse(line);

@@ -1,0 +1,146 @@
+// Starts a command as several processes of this machine, which find each other and compute it together (docs/distributed.md), and ends
+// all of them when one fails.
+import { type ChildProcess, fork } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { availableParallelism } from "node:os";
+import { extname } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { show, UserError } from "../errors.ts";
+import { madeBySetup } from "../setup.ts";
+import { suggestion } from "../suggest.ts";
+import { checkCount } from "./count.ts";
+
+/** Commands that several processes can run together. */
+const launchable = ["train-sft", "train-reft", "train-rerank", "sample", "evaluate"];
+
+export interface LaunchArguments {
+  readonly processes: number;
+  /** The command's name and its flags. */
+  readonly command: readonly string[];
+}
+
+/** How long the first rank may take to notice that another one has failed, and to say so. */
+const graceMilliseconds = 3000;
+
+/** Last lines of a rank that are shown when it fails and the first one does not say why. */
+const shownLines = 20;
+
+/**
+ * Runs a command as so many ranks; the first of them has the terminal.
+ *
+ * @returns 0, or the exit code of the first rank, when that has said what is wrong
+ * @throws UserError for what cannot be started, and for a rank that fails where the first one does not say so
+ */
+export async function launch({ processes, command }: LaunchArguments): Promise<number> {
+  checkCount("processes", processes);
+  const [name = ""] = command;
+  if (!launchable.includes(name))
+    throw new UserError(
+      `expected one of ${launchable.join(", ")} after --, found ${show(name)}${suggestion(name, launchable)}`,
+    );
+  const gpus = usableGpus();
+  if (gpus.length > 0 && processes > gpus.length)
+    throw new UserError(
+      `processes: expected at most ${gpus.length}, one for each GPU, found ${processes}; give fewer`,
+    );
+  const ports = await freePorts(processes);
+  const ranks = ports.map((_, rank) => startRank(rank, command, ports, gpus[rank]));
+  const [leader] = ranks as [Rank];
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => leader.child.kill(signal)); // all stop when one is told to
+  const failed = await firstFailure(ranks);
+  if (failed === undefined) return 0;
+  const own = await Promise.race([leader.ended, setTimeout(graceMilliseconds)]);
+  for (const { child } of ranks) child.kill("SIGKILL"); // nothing that a run has saved is lost by that
+  if (own?.code) return own.code;
+  const { rank, code, signal } = failed;
+  const said = ranks[rank]!.said.length > 0 ? `. It said:\n${ranks[rank]!.said.join("\n")}` : "";
+  throw new UserError(
+    `rank ${rank} of ${processes} ended with ${signal ?? `exit code ${code}`}, so all were ended; ` +
+      `the same command goes on from what was saved before${said}`,
+  );
+}
+
+interface Ended {
+  readonly rank: number;
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+interface Rank {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Its last lines; none of the first rank, which has the terminal. */
+  readonly said: string[];
+}
+
+function startRank(
+  rank: number,
+  command: readonly string[],
+  ports: readonly number[],
+  gpu: string | undefined,
+): Rank {
+  const threads = String(Math.max(1, Math.floor(availableParallelism() / ports.length)));
+  const child = fork(program, command, {
+    env: {
+      TF_NUM_INTRAOP_THREADS: threads,
+      TF_NUM_INTEROP_THREADS: threads,
+      TF_CPP_MIN_LOG_LEVEL: "3", // silences what TensorFlow writes of a rank that is gone
+      ...process.env,
+      REFT_RANK: String(rank),
+      REFT_HOSTS: ports.map((port) => `127.0.0.1:${port}`).join(","),
+      ...(gpu !== undefined && { CUDA_VISIBLE_DEVICES: gpu }),
+    },
+    // A process group of its own: a signal of the terminal reaches it through us alone, and once.
+    detached: true,
+    stdio:
+      rank === 0 ? ["inherit", "inherit", "inherit", "ipc"] : ["ignore", "ignore", "pipe", "ipc"],
+  });
+  const said: string[] = [];
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    said.push(...text.split("\n").filter((line) => line !== ""));
+    said.splice(0, said.length - shownLines);
+  });
+  const ended = new Promise<Ended>((resolve) => {
+    child.on("close", (code, signal) => resolve({ rank, code, signal }));
+  });
+  return { child, ended, said };
+}
+
+/** The command line's own file, compiled or not. */
+const program = fileURLToPath(new URL(`../cli${extname(import.meta.url)}`, import.meta.url));
+
+/** Undefined when all end well. */
+function firstFailure(ranks: readonly Rank[]): Promise<Ended | undefined> {
+  return new Promise((resolve) => {
+    const all = ranks.map(async ({ ended }) => {
+      const end = await ended;
+      if (end.code !== 0) resolve(end);
+    });
+    void Promise.all(all).then(() => resolve(undefined));
+  });
+}
+
+/** Ports that nobody uses just now. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0));
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      if (!server.listening) await new Promise((resolve) => server.once("listening", resolve));
+      const address = server.address();
+      return typeof address === "object" && address !== null ? address.port : 0;
+    }),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** The names of the GPUs that processes may use; none where the set-up is for CPUs. */
+function usableGpus(): string[] {
+  const driver = "/proc/driver/nvidia/gpus";
+  if (!existsSync(madeBySetup("site/nvidia")) || !existsSync(driver)) return [];
+  const chosen = process.env.CUDA_VISIBLE_DEVICES?.split(",").filter((name) => name !== "");
+  return chosen ?? [...readdirSync(driver).keys()].map(String);
+}

@@ -1,0 +1,159 @@
+// Commands on several ranks: they end with the weights of one process, and when one of them fails all end, with one message.
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import pLimit from "p-limit";
+import { describe, expect } from "vitest";
+import { testEqualRuns } from "../support/equalRuns.ts";
+import { type Command, writeCommands } from "../support/faults.ts";
+import { childrenOf, type EndedProcess, runNode } from "../support/ranks.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
+import { contentOf, weightsIn } from "../support/tiny.ts";
+
+const home = temporaryFolder();
+const commands = writeCommands(home);
+const atOnce = pLimit(1);
+
+const named = (name: string) => commands.find((command) => command.name === name)!;
+
+/** Runs a command in a folder of the name, as so many ranks; in place of none of them by itself. */
+function run(
+  { program, args }: Command,
+  folder: string,
+  ranks: number,
+  {
+    changes = [],
+    ...options
+  }: { changes?: readonly string[] } & Parameters<typeof runNode>[1] = {},
+): Promise<EndedProcess> {
+  const cwd = join(home, folder);
+  mkdirSync(cwd, { recursive: true });
+  const launch = ranks === 0 ? [] : ["launch", "--processes", String(ranks), "--"];
+  return atOnce(() => runNode([program, ...launch, ...args, ...changes], { cwd, ...options }));
+}
+
+const output = (folder: string) => join(home, folder, "out");
+
+function lastWeights(folder: string) {
+  const checkpoints = join(output(folder), "checkpoints");
+  const last = readdirSync(checkpoints)
+    .filter((name) => name.startsWith("step-"))
+    .toSorted()
+    .at(-1)!;
+  const file = readdirSync(join(checkpoints, last)).find((name) =>
+    /model\.safetensors$/.test(name),
+  )!;
+  return weightsIn(join(checkpoints, last, file));
+}
+
+/** What a run leaves, but for the number of its tensors. */
+function contentBesideTensors(folder: string): Record<string, string> {
+  const { metrics, ...others } = contentOf(output(folder));
+  return { ...others, metrics: metrics!.replace(/"memory\/numTensors":\d+/g, "") };
+}
+
+/** The norm of the difference by that of the weights. */
+function distance(one: Record<string, number[]>, other: Record<string, number[]>): number {
+  let [square, size] = [0, 0];
+  for (const [name, values] of Object.entries(one))
+    values.forEach((value, i) => {
+      square += (value - other[name]![i]!) ** 2;
+      size += value ** 2;
+    });
+  return Math.sqrt(square / size);
+}
+
+/** Two processes that are told their ranks by the environment, from a port on. */
+function ranksOn(port: number, start: (env: object, rank: number) => Promise<EndedProcess>) {
+  const REFT_HOSTS = `127.0.0.1:${port},127.0.0.1:${port + 1}`;
+  const env = { REFT_HOSTS, REFT_JOIN_SECONDS: "20", TF_CPP_MIN_LOG_LEVEL: "3" };
+  return Promise.all([0, 1].map((rank) => start({ ...env, REFT_RANK: String(rank) }, rank)));
+}
+
+describe("ranks", () => {
+  // The second time with moments that are shared out, which changes no number.
+  testEqualRuns.each([
+    ["train-sft", ["--set", "training.shardOptimizer=true"]],
+    ["train-reft, GRPO", []],
+  ] as const)("end as one process does: %s", async (name, changes) => {
+    const folder = name.replace(/\W+/g, "-");
+    const ended = [
+      await run(named(name), `${folder}-1`, 0),
+      await run(named(name), `${folder}-2`, 2),
+      await run(named(name), `${folder}-2b`, 2, { changes }),
+    ];
+    for (const { code, stderr } of ended) expect(code, stderr).toBe(0);
+    expect(distance(lastWeights(`${folder}-1`), lastWeights(`${folder}-2`))).toBeLessThan(1e-6);
+    expect(contentBesideTensors(`${folder}-2b`)).toEqual(contentBesideTensors(`${folder}-2`));
+    const samplesOf = (of: string) =>
+      Object.entries(contentOf(output(of))).filter(([path]) => path.startsWith("samples"));
+    expect(samplesOf(`${folder}-2`)).toEqual(samplesOf(`${folder}-1`));
+  });
+
+  testEqualRuns("goes on after a rank is killed, also as one process", async () => {
+    const changes = ["--set", "training.epochs=6", "--set", "evaluation.everyEpochs=6"];
+    const killed = await run(named("train-sft"), "killed", 2, {
+      changes,
+      started: async (pid) => {
+        const metrics = join(output("killed"), "metrics.jsonl");
+        while (!existsSync(metrics) || readFileSync(metrics, "utf8").split("\n").length < 4)
+          await setTimeout(20);
+        process.kill(childrenOf(pid)[1]!, "SIGKILL");
+      },
+    });
+    expect(killed.code).toBe(1);
+    expect(killed.stderr.trimEnd().split("\n").at(-1)).toMatch(
+      /^reft train-sft: rank 1 \(127\.0\.0\.1:\d+\) is gone; .* goes on from the last checkpoint$/,
+    );
+    expect((await run(named("train-sft"), "killed", 0, { changes })).code).toBe(0);
+    expect((await run(named("train-sft"), "whole", 2, { changes })).code).toBe(0);
+    expect(distance(lastWeights("whole"), lastWeights("killed"))).toBeLessThan(1e-5);
+  });
+
+  testEqualRuns("of which one has other settings or files end with what differs", async () => {
+    const other = join(home, "other.jsonl");
+    writeFileSync(other, readFileSync(join(home, "train.jsonl"), "utf8").replace("has", "had"));
+    const { program, args } = named("train-sft");
+    const ended = await ranksOn(47_100, (env, rank) =>
+      runNode([program, ...args, ...(rank === 1 ? ["--set", "seed=2"] : [])], { cwd: home, env }),
+    );
+    for (const { code, stderr } of ended) {
+      expect(code).toBe(1);
+      expect(stderr).toContain("found others on rank 1 than on rank 0:\n  seed: 1, rank 1 has 2");
+    }
+  });
+
+  testEqualRuns("that have gone astray end, and save nothing of it", async () => {
+    const folder = join(home, "drift");
+    const file = "test/support/driftingRank.ts";
+    const ended = await ranksOn(47_200, (env) =>
+      runNode(["--import", "tsx", file, folder], { env }),
+    );
+    for (const { code, stderr } of ended) {
+      expect(code).toBe(1);
+      expect(stderr).toContain("ended: step 2: expected the same weights on all ranks");
+    }
+    expect(readdirSync(join(folder, "checkpoints"))).toContain("step-000001");
+    expect(readdirSync(join(folder, "checkpoints"))).not.toContain("step-000002");
+  });
+
+  testEqualRuns(
+    "wait so long for one that does not come, and say whose port is taken",
+    async () => {
+      const { program, args } = named("train-sft");
+      const env = { REFT_RANK: "0", REFT_HOSTS: "127.0.0.1:47300,127.0.0.1:47301" };
+      const alone = { ...env, REFT_JOIN_SECONDS: "2", TF_CPP_MIN_LOG_LEVEL: "3" };
+      const late = await runNode([program, ...args], { cwd: home, env: alone });
+      expect(late.code).toBe(1);
+      expect(late.stderr).toContain(
+        "rank 0: expected 2 ranks within 2 seconds (REFT_JOIN_SECONDS), found 1;",
+      );
+      const server = createServer().listen(47_300);
+      const taken = await runNode([program, ...args], { cwd: home, env: alone });
+      server.close();
+      expect(taken.code).toBe(1);
+      expect(taken.stderr).toContain("rank 0: expected the port of 127.0.0.1:47300 to be free");
+    },
+  );
+});
