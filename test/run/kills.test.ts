@@ -16,7 +16,8 @@ import {
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const home = temporaryFolder();
-const commands = writeCommands(home);
+// Two ranks have tests of their own: test/tasks/launch.test.ts.
+const commands = writeCommands(home).filter(({ name }) => name !== "launch");
 
 const references = new Map<string, Promise<Reference>>();
 

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -45,7 +46,7 @@ function compile(home: string): string {
 
 /**
  * Writes what the commands read into a folder, and returns them: all that go on where they were stopped, with tiny models and few
- * steps. Two run programs; the others take seconds, because no sandbox has to start.
+ * steps, one of them on two ranks. Two run programs; the others take seconds, because no sandbox has to start.
  */
 export function writeCommands(home: string): Command[] {
   const program = compile(home);
@@ -103,9 +104,10 @@ export function writeCommands(home: string): Command[] {
     answers: { maxNewTokens: 6, slots: 2 },
     sandbox: tiny.sandbox,
   };
+  const trainSft = configured("train-sft", "train-sft", sft);
   const asking = ["--max-new-tokens", "6", "--slots", "2", "--workers", "1", "--samples", "8"];
   return [
-    configured("train-sft", "train-sft", sft),
+    trainSft,
     configured("train-reft", "GAE", gae),
     configured("train-reft", "GRPO", grpo),
     configured("train-reft", "LoRA", { ...grpo, adapter: { rank: 2, alpha: 4, targets: "all" } }),
@@ -127,6 +129,7 @@ export function writeCommands(home: string): Command[] {
       ],
     },
     configured("run", "run", recipe),
+    { name: "launch", program, args: ["launch", "--processes", "2", "--", ...trainSft.args] },
   ];
 }
 
@@ -182,18 +185,29 @@ export async function run(
     child.on("close", (...how) => end(how)),
   );
   clearInterval(wake);
-  await waitForGroup(child.pid!);
+  await waitForOthers(child.pid!, folder);
   const moments = readFileSync(log, "utf8").split("\n").slice(0, -1);
   return { code, signal, stderr, moments };
 }
 
-/** Guests die a moment after the process that they work for. @throws when one is still there after ten seconds */
-async function waitForGroup(group: number): Promise<void> {
+/** Guests and ranks end a moment after the process that started them. @throws when one is still there after ten seconds */
+async function waitForOthers(group: number, folder: string): Promise<void> {
   for (let waited = 0; waited < 10_000; waited += 10) {
-    if (!groups().includes(group)) return;
+    if (!groups().includes(group) && !workingFolders().includes(folder)) return;
     await setTimeout(10);
   }
-  throw new Error(`a process of the group ${group} outlived it`);
+  throw new Error(`a process of the group ${group}, or in ${folder}, outlived it`);
+}
+
+/** Of all processes that can be looked at. */
+function workingFolders(): string[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    try {
+      return /^\d+$/.test(pid) ? [readlinkSync(`/proc/${pid}/cwd`)] : [];
+    } catch {
+      return []; // it has ended meanwhile, or is another user's
+    }
+  });
 }
 
 /** The process groups of all processes that have not ended. */
