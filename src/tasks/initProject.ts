@@ -1,4 +1,4 @@
-// A folder for one's own project: a complete configuration for each stage, every setting with its meaning, and a README.
+// A folder for one's own project: a complete configuration for each stage, every setting with its meaning, a reward, and a README.
 import { join, relative, resolve } from "node:path";
 import { Document, isMap, isScalar } from "yaml";
 import { z } from "zod";
@@ -9,7 +9,7 @@ import { writeFreshFolder } from "../formats/freshFolder.ts";
 import { writeFileAtomically } from "../formats/jsonl.ts";
 import { loadRecipe, recipeSchema } from "../recipe/config.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
-import { projectReadme } from "./projectReadme.ts";
+import { projectReadme, projectReward } from "./projectReadme.ts";
 import type { SettingsKind } from "./settingRows.ts";
 
 export const projectTasks = ["generated", "svamp", "gsm8k", "own"] as const;
@@ -41,9 +41,13 @@ export function initProject({ folder, task, model }: InitArguments): void {
     );
   }
   const schemas = relative(resolve(folder), join(shipped, "schema"));
-  const files = configurations(task, init, schemas);
+  const files = {
+    ...configurations(task, init, schemas),
+    "rewards/mine.ts": projectReward,
+    "README.md": projectReadme(task),
+  };
   writeFreshFolder(folder, nodeDisk, (aside) => {
-    for (const [name, text] of Object.entries({ ...files, "README.md": projectReadme(task) })) {
+    for (const [name, text] of Object.entries(files)) {
       const path = join(aside, name);
       writeFileAtomically(path, text);
       nodeDisk.sync(path);

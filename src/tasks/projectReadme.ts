@@ -1,4 +1,4 @@
-// The README of a project's folder: what to type, in its order.
+// What a project's folder has besides its configurations: a README that says what to type, in its order, and a reward to begin with.
 import type { ProjectTask } from "./initProject.ts";
 
 const sources: Readonly<Record<ProjectTask, string>> = {
@@ -32,6 +32,27 @@ npx train-rerank # rerank.yaml, into runs/rerank
 npx reft evaluate --samples 20 --reranker runs/rerank
 \`\`\`
 
+[rewards/mine.ts](rewards/mine.ts) is a reward of your own to begin with, in place of the comparison with the gold answer:
+
+\`\`\`sh
+npx reft evaluate --reward rewards/mine.ts --output results/mine
+npx train-reft --set reward=rewards/mine.ts --set ppo.partialReward=0 --output runs/mine
+\`\`\`
+
 Or all of it, with a control and one table: \`npx reft run\` (recipe.yaml).
 `;
 }
+
+export const projectReward = `// Says what an answer is worth. \`reward: rewards/mine.ts\` in a configuration takes it, with \`partialReward: 0\` in reft.yaml.
+import { defineReward } from "reft";
+
+export default defineReward(({ outcome, gold, tokens }) => {
+  const correct =
+    outcome.kind === "answer" && Math.abs(Number(outcome.value) - Number(gold)) <= 0.01;
+  return {
+    score: correct ? 1 : 0,
+    correct, // counts in accuracies
+    logs: { tokens: tokens.length }, // becomes the metric reward/tokens
+  };
+});
+`;

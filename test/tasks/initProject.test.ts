@@ -3,8 +3,10 @@ import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { main } from "../../src/cli.ts";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig, parseOverride } from "../../src/config.ts";
 import { loadRecipe, loadStages } from "../../src/recipe/config.ts";
+import type { Outcome } from "../../src/reward/outcome.ts";
+import { loadRewardFile } from "../../src/reward/rewardFile.ts";
 import { type InitArguments, initProject, projectTasks } from "../../src/tasks/initProject.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { userErrorOf } from "../support/runs.ts";
@@ -50,6 +52,24 @@ test("every setting says what it means", () => {
     expect(settings.filter((line) => !/ # [A-Z].*\.$/.test(line))).toEqual([]);
     expect(parse(text)).toBeInstanceOf(Object);
   }
+});
+
+test("its reward tells right answers from wrong ones, and the README says how to take it", () => {
+  const folder = join(home, "rewarded");
+  initProject({ folder, task: "generated" });
+  const { reward } = loadRewardFile(join(folder, "rewards", "mine.ts"));
+  const scored = (outcome: Outcome) =>
+    reward({ ...{ id: "a", question: "?", gold: 19, row: {}, text: "", tokens: [5, 2] }, outcome });
+  const logs = { tokens: 2 };
+  expect(scored({ kind: "answer", value: 19.0 })).toEqual({ score: 1, correct: true, logs });
+  expect(scored({ kind: "answer", value: 18 })).toEqual({ score: 0, correct: false, logs });
+  const typed = /npx train-reft (.*) --output/.exec(
+    readFileSync(join(folder, "README.md"), "utf8"),
+  )![1]!;
+  const overrides = typed.split("--set ").slice(1).map(parseOverride);
+  expect(loadConfig("reft", join(folder, "reft.yaml"), overrides).reward).toEqual([
+    expect.objectContaining({ file: "rewards/mine.ts" }),
+  ]);
 });
 
 test("refuses a folder in use, gsm8k without a model, and what is no model", async () => {
