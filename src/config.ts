@@ -290,7 +290,7 @@ const dynamicSampling = z.strictObject({
 const onlyWithGae = z.never({ error: 'expected none with ppo.advantages "grpo" or "rloo"' });
 const onlyWithGrpo = z.never({ error: 'expected none unless ppo.advantages is "grpo"' });
 const notWithRloo = z.never({
-  error: 'expected none with ppo.advantages "rloo", which sums over the tokens of a response',
+  error: 'expected none with ppo.advantages "rloo", which takes a response as one action',
 });
 
 const withoutValueHead = {

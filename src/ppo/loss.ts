@@ -17,7 +17,7 @@ export interface Surrogate {
   readonly advantages: Tensor;
   /** [predictions] */
   readonly weights: Tensor;
-  /** Makes one ratio of each response; without it, each token has its own. */
+  /** Makes one ratio of each response, the same for all of its tokens; without it, each token has its own. */
   readonly responses?: Responses;
 }
 
@@ -25,7 +25,7 @@ export interface Surrogate {
 export interface Responses {
   /** int32 [predictions] the response's number in the microbatch. */
   readonly index: Tensor;
-  /** [predictions] 1 / (tokens of the response); 0 for padding. */
+  /** [predictions] How much of each token's log-ratio counts in its response's; 0 for padding. */
   readonly shares: Tensor;
 }
 
@@ -46,10 +46,7 @@ export function policyLoss(input: Surrogate, { below, above }: ClipRange): Tenso
   return tf.neg(tf.sum(tf.mul(surrogate, input.weights)));
 }
 
-/**
- * The logarithm of each token's ratio; with `responses` its mean over the response, the same for all of its tokens.
- * Reference: Zheng et al., Group Sequence Policy Optimization, arXiv 2507.18071, eq. 7.
- */
+/** The logarithm of the ratio that each token takes part in: its own, or that of its response. */
 function logRatios({ logprobs, oldLogprobs, responses }: Surrogate): Tensor {
   const ofTokens = tf.sub(logprobs, oldLogprobs);
   if (!responses) return ofTokens;

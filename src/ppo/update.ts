@@ -34,7 +34,6 @@ type UpdateOptions = Pick<
   PpoConfig,
   | "clipRange"
   | "upperClipRange"
-  | "ratio"
   | "entropyCoefficient"
   | "maskTruncated"
   | "ppoEpochs"
@@ -302,7 +301,7 @@ interface MicroBatch extends BatchTensors {
 
 function microBatchTensors(
   part: readonly CreditedExperience[],
-  { term, lossMean }: Objective,
+  { term, lossMean, ratio }: Objective,
   options: UpdateOptions,
   sizes: LossSizes,
 ): MicroBatch {
@@ -321,9 +320,9 @@ function microBatchTensors(
     ...Object.fromEntries(
       termInputs.map((name) => [name, perToken((experience) => term!.inputs(experience)[name]!)]),
     ),
-    ...(options.ratio === "response" && {
+    ...(ratio !== "token" && {
       responseIndex: responseIndex(batch, part),
-      responseShares: perResponse((length) => 1 / length),
+      responseShares: perResponse((length) => (ratio === "responseMean" ? 1 / length : 1)),
     }),
     ...(options.entropyCoefficient && {
       entropyWeights: perResponse(() => 1 / sizes.miniBatchTokens),

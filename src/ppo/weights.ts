@@ -2,18 +2,6 @@
 // of microbatches simply add up.
 import type { TokenMean } from "../config.ts";
 
-/**
- * - response: the mean over a response's tokens, then over the responses of the minibatch
- * - miniBatchTokens: the mean over all tokens of the minibatch
- * - rolloutTokens: the sum over the minibatch's tokens, divided by how many tokens the rollout has per minibatch
- * - maxNewTokens: the sum over a response's tokens, divided by the most that it may have; then the mean over the responses
- * - sum: the sum over a response's tokens, then the mean over the responses
- *
- * Except with miniBatchTokens, a last minibatch that lacks responses, because the sandbox failed to run some, counts for that much
- * less. Responses that are masked still count as responses, their tokens not as tokens: both as in TRL.
- */
-export type LossMean = TokenMean | "sum";
-
 export interface LossSizes {
   readonly miniBatchSize: number;
   readonly maxNewTokens: number;
@@ -23,8 +11,18 @@ export interface LossSizes {
   readonly rolloutTokensPerMiniBatch: number;
 }
 
-/** @param length of the token's response, in tokens */
-export function tokenWeight(mean: LossMean, length: number, sizes: LossSizes): number {
+/**
+ * - response: the mean over a response's tokens, then over the responses of the minibatch
+ * - miniBatchTokens: the mean over all tokens of the minibatch
+ * - rolloutTokens: the sum over the minibatch's tokens, divided by how many tokens the rollout has per minibatch
+ * - maxNewTokens: the sum over a response's tokens, divided by the most that it may have; then the mean over the responses
+ *
+ * Except with miniBatchTokens, a last minibatch that lacks responses, because the sandbox failed to run some, counts for that much
+ * less. Responses that are masked still count as responses, their tokens not as tokens: both as in TRL.
+ *
+ * @param length of the token's response, in tokens
+ */
+export function tokenWeight(mean: TokenMean, length: number, sizes: LossSizes): number {
   switch (mean) {
     case "response":
       return 1 / (length * sizes.miniBatchSize);
@@ -34,7 +32,5 @@ export function tokenWeight(mean: LossMean, length: number, sizes: LossSizes): n
       return 1 / sizes.rolloutTokensPerMiniBatch;
     case "maxNewTokens":
       return 1 / (sizes.maxNewTokens * sizes.miniBatchSize);
-    case "sum":
-      return 1 / sizes.miniBatchSize;
   }
 }

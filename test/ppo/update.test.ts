@@ -39,13 +39,18 @@ describe("createUpdater without a value head", () => {
     }),
   );
   const rates = { policy: 1e-9, valueHead: null }; // the policy stays where it sampled
-  const updateOnce = (advantages: "grpo" | "rloo", microBatchTokens: number) => {
+  /** @param drift how much more likely the policy makes each token than when it sampled */
+  const updateOnce = (advantages: "grpo" | "rloo", microBatchTokens: number, drift = 0) => {
     const ppo = {
       ...{ advantages, ppoEpochs: 1, miniBatchSize: 4, clipRange: 0.2, klCoefficient: 0.05 },
       partialReward: 0.1,
     };
     const objective = objectiveOf(ppo);
-    const credited = objective.credit(experiences);
+    const sampled = experiences.map((experience) => ({
+      ...experience,
+      logprobs: experience.logprobs.map((logprob) => logprob - drift),
+    }));
+    const credited = objective.credit(sampled);
     const options = { ...ppo, microBatchTokens, maxNewTokens: 8 };
     const updater = createUpdater(model, undefined, optimizer, objective, options);
     const metrics = updater.update(credited, rates, Rng.named(1, "x"));
@@ -101,11 +106,15 @@ describe("createUpdater without a value head", () => {
     },
   );
 
-  test.each([1000, 20])("rloo sums over a response's tokens, in batches of %d tokens", (tokens) => {
-    const { credited, metrics } = updateOnce("rloo", tokens);
-    const summed = credited.map(({ advantages }) => advantages[0]! * advantages.length);
-    expect(metrics.policyLoss).toBeCloseTo(-mean(summed), 5);
-    expect(Math.abs(mean(summed))).toBeGreaterThan(0.1);
+  test.each([1000, 20])("rloo clips the ratio of a response, in batches of %d tokens", (tokens) => {
+    const drift = 0.05;
+    const { credited, metrics } = updateOnce("rloo", tokens, drift);
+    const objectives = credited.map(({ advantages: [advantage], response }) => {
+      const ratio = Math.exp(drift * response.length); // 1.28 and 1.16 or less
+      return Math.min(advantage! * ratio, advantage! * Math.min(ratio, 1.2));
+    });
+    expect(metrics.policyLoss).toBeCloseTo(-mean(objectives), 5);
+    expect(metrics.clipFraction).toBeCloseTo(5 / 12, 6); // the tokens of the first response
     expect(metrics).not.toHaveProperty("klLoss");
   });
 });

@@ -20,6 +20,7 @@ export function gae(settings: GaeSettings): Objective {
   return {
     needsValueHead: true,
     credit: (experiences) => credit(experiences, settings),
+    ratio: "token",
     lossMean: settings.lossMean ?? "response",
     term: {
       name: "valueLoss",

@@ -11,12 +11,14 @@ export interface GrpoSettings {
   readonly klCoefficient: number;
   readonly lossMean?: TokenMean | undefined;
   readonly scaleAdvantages?: "group" | "rollout" | "none" | undefined;
+  readonly ratio?: "token" | "response" | undefined;
 }
 
 export function grpo(settings: GrpoSettings): Objective {
   return {
     needsValueHead: false,
     credit: (experiences) => credit(experiences, settings.scaleAdvantages ?? "group"),
+    ratio: settings.ratio === "response" ? "responseMean" : "token", // Zheng et al., GSPO, arXiv 2507.18071, eq. 7
     lossMean: settings.lossMean ?? "response",
     ...(settings.klCoefficient > 0 && { term: klTerm(settings.klCoefficient) }),
     lesson: spreadLesson,

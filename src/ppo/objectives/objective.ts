@@ -1,23 +1,32 @@
 // What the objectives of PPO differ in. Each is one file beside this one; a new one is one more file and one line in choose.ts.
 // All of them have the clipped surrogate (../loss.ts) in common, and the update around it (../update.ts).
+import type { TokenMean } from "../../config.ts";
 import type { Tensors } from "../../engine/compile.ts";
 import type { Tensor } from "../../engine/tf.ts";
 import type { Lesson } from "../alarms.ts";
 import type { CreditedExperience } from "../credit.ts";
 import type { Experience } from "../rollout.ts";
-import type { LossMean } from "../weights.ts";
 
 export interface Objective {
   readonly needsValueHead: boolean;
   /** Gives each token of a rollout its advantage. */
   credit(experiences: readonly Experience[]): CreditedExperience[];
+  /** Of what the ratio is that gets clipped. */
+  readonly ratio: Ratio;
   /** How the losses of tokens become that of a minibatch. */
-  readonly lossMean: LossMean;
+  readonly lossMean: TokenMean;
   /** What the loss has besides the clipped surrogate, if anything. */
   readonly term?: LossTerm;
   /** What a rollout must have for this objective to learn from it. */
   readonly lesson: Lesson;
 }
+
+/**
+ * - token: each token has its own
+ * - response: of a whole response, the product over its tokens
+ * - responseMean: their geometric mean
+ */
+export type Ratio = "token" | "response" | "responseMean";
 
 /** A term of the loss besides the clipped surrogate. */
 export interface LossTerm {
