@@ -6,7 +6,15 @@ const options = {
   processes: {
     type: "number",
     demandOption: true,
-    describe: "How many run the command that follows --: one for each GPU",
+    describe: "How many run the command that follows --, on each machine: one for each GPU",
+  },
+  hosts: {
+    type: "string",
+    describe: "File of all machines that this is started on, a host[:port] a line",
+  },
+  host: {
+    type: "string",
+    describe: "This machine's name in that file, if it is not its own name or address",
   },
 } as const;
 
@@ -19,8 +27,8 @@ export const launchCommand: CommandModule<object, LaunchArguments> = {
   command: "launch",
   describe: "Run a training or an evaluation as several processes, on several GPUs",
   builder: (yargs) => yargs.parserConfiguration({ "populate--": true }).options(options),
-  handler: async ({ processes, "--": command = [] }) => {
-    const code = await launch({ processes, command: command.map(String) });
+  handler: async ({ processes, hosts, host, "--": command = [] }) => {
+    const code = await launch({ processes, hosts, host, command: command.map(String) });
     if (code !== 0) process.exit(code); // the first process has said why
   },
 };

@@ -1,5 +1,5 @@
-// Starts a command as several processes of this machine, which find each other and compute it together (docs/distributed.md), and ends
-// all of them when one fails.
+// Starts a command as several processes, of this machine or of several ones where it is started, too; they find each other and compute
+// it together (docs/distributed.md). Ends all of this machine when one fails.
 import { type ChildProcess, fork } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
@@ -8,15 +8,22 @@ import { extname } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { show, UserError } from "../errors.ts";
+import { readText } from "../formats/jsonl.ts";
 import { madeBySetup } from "../setup.ts";
 import { suggestion } from "../suggest.ts";
 import { checkCount } from "./count.ts";
+import { type Ranks, ranksOfHosts } from "./hostsFile.ts";
 
 /** Commands that several processes can run together. */
 const launchable = ["train-sft", "train-reft", "train-rerank", "sample", "evaluate"];
 
 export interface LaunchArguments {
+  /** On this machine. */
   readonly processes: number;
+  /** A file of all machines that are given this command; without it there is this one alone. */
+  readonly hosts?: string | undefined;
+  /** This machine's name in the file, where its own name and addresses do not say so. */
+  readonly host?: string | undefined;
   /** The command's name and its flags. */
   readonly command: readonly string[];
 }
@@ -28,13 +35,16 @@ const graceMilliseconds = 3000;
 const shownLines = 20;
 
 /**
- * Runs a command as so many ranks; the first of them has the terminal.
+ * Runs a command as so many ranks; the first of all has the terminal of its machine.
  *
  * @returns 0, or the exit code of the first rank, when that has said what is wrong
- * @throws UserError for what cannot be started, and for a rank that fails where the first one does not say so
+ * @throws UserError for what cannot be started, and for a rank that fails where the first one is elsewhere or does not say so
  */
-export async function launch({ processes, command }: LaunchArguments): Promise<number> {
+export async function launch(launched: LaunchArguments): Promise<number> {
+  const { processes, hosts: file, host, command } = launched;
   checkCount("processes", processes);
+  if (host !== undefined && file === undefined)
+    throw new UserError("host: expected --hosts, too, found none; give both or neither");
   const [name = ""] = command;
   if (!launchable.includes(name))
     throw new UserError(
@@ -45,22 +55,32 @@ export async function launch({ processes, command }: LaunchArguments): Promise<n
     throw new UserError(
       `processes: expected at most ${gpus.length}, one for each GPU, found ${processes}; give fewer`,
     );
-  const ports = await freePorts(processes);
-  const ranks = ports.map((_, rank) => startRank(rank, command, ports, gpus[rank]));
-  const [leader] = ranks as [Rank];
+  const { hosts, first } =
+    file === undefined
+      ? await ranksOfThisMachine(processes)
+      : ranksOfHosts(readText(file), file, processes, host);
+  const ranks = Array.from({ length: processes }, (_, i) =>
+    startRank(first + i, command, hosts, processes, gpus[i]),
+  );
+  const [told] = ranks as [Rank];
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.on(signal, () => leader.child.kill(signal)); // all stop when one is told to
+    process.on(signal, () => told.child.kill(signal)); // all stop when one is told to
   const failed = await firstFailure(ranks);
   if (failed === undefined) return 0;
-  const own = await Promise.race([leader.ended, setTimeout(graceMilliseconds)]);
+  const own = await Promise.race([told.ended, setTimeout(graceMilliseconds)]);
   for (const { child } of ranks) child.kill("SIGKILL"); // nothing that a run has saved is lost by that
-  if (own?.code) return own.code;
+  if (first === 0 && own?.code) return own.code;
   const { rank, code, signal } = failed;
-  const said = ranks[rank]!.said.length > 0 ? `. It said:\n${ranks[rank]!.said.join("\n")}` : "";
+  const { said } = ranks[rank - first]!;
   throw new UserError(
-    `rank ${rank} of ${processes} ended with ${signal ?? `exit code ${code}`}, so all were ended; ` +
-      `the same command goes on from what was saved before${said}`,
+    `rank ${rank} of ${hosts.length} ended with ${signal ?? `exit code ${code}`}, so all were ended; ` +
+      `the same command goes on from what was saved before${said.length > 0 ? `. It said:\n${said.join("\n")}` : ""}`,
   );
+}
+
+async function ranksOfThisMachine(processes: number): Promise<Ranks> {
+  const ports = await freePorts(processes);
+  return { hosts: ports.map((port) => `127.0.0.1:${port}`), first: 0 };
 }
 
 interface Ended {
@@ -79,10 +99,11 @@ interface Rank {
 function startRank(
   rank: number,
   command: readonly string[],
-  ports: readonly number[],
+  hosts: readonly string[],
+  processes: number,
   gpu: string | undefined,
 ): Rank {
-  const threads = String(Math.max(1, Math.floor(availableParallelism() / ports.length)));
+  const threads = String(Math.max(1, Math.floor(availableParallelism() / processes)));
   const child = fork(program, command, {
     env: {
       TF_NUM_INTRAOP_THREADS: threads,
@@ -90,7 +111,7 @@ function startRank(
       TF_CPP_MIN_LOG_LEVEL: "3", // silences what TensorFlow writes of a rank that is gone
       ...process.env,
       REFT_RANK: String(rank),
-      REFT_HOSTS: ports.map((port) => `127.0.0.1:${port}`).join(","),
+      REFT_HOSTS: hosts.join(","),
       ...(gpu !== undefined && { CUDA_VISIBLE_DEVICES: gpu }),
     },
     // A process group of its own: a signal of the terminal reaches it through us alone, and once.

@@ -64,11 +64,30 @@ function distance(one: Record<string, number[]>, other: Record<string, number[]>
   return Math.sqrt(square / size);
 }
 
+/** A rank on each of two hosts, from a port on, started as on two machines. */
+function runOnHosts(
+  { program, args }: Command,
+  changes: readonly string[],
+  port: number,
+  cwds: readonly string[],
+) {
+  const file = join(home, `hosts-${port}`);
+  const names = ["127.0.0.1", "127.0.0.2"];
+  writeFileSync(file, names.map((name, i) => `${name}:${port + i}\n`).join(""));
+  return Promise.all(
+    names.map((host, i) => {
+      const launch = ["launch", "--processes", "1", "--hosts", file, "--host", host, "--"];
+      const env = { REFT_JOIN_SECONDS: "60" };
+      return runNode([program, ...launch, ...args, ...changes], { cwd: cwds[i]!, env });
+    }),
+  );
+}
+
 /** Two processes that are told their ranks by the environment, from a port on. */
-function ranksOn(port: number, start: (env: object, rank: number) => Promise<EndedProcess>) {
+function ranksOn(port: number, start: (env: object) => Promise<EndedProcess>) {
   const REFT_HOSTS = `127.0.0.1:${port},127.0.0.1:${port + 1}`;
   const env = { REFT_HOSTS, REFT_JOIN_SECONDS: "20", TF_CPP_MIN_LOG_LEVEL: "3" };
-  return Promise.all([0, 1].map((rank) => start({ ...env, REFT_RANK: String(rank) }, rank)));
+  return Promise.all([0, 1].map((rank) => start({ ...env, REFT_RANK: String(rank) })));
 }
 
 describe("ranks", () => {
@@ -88,10 +107,12 @@ describe("ranks", () => {
     },
   );
 
-  testEqualRuns("repeat a run bit for bit, also with moments that are shared out", async () => {
+  testEqualRuns("repeat a run bit for bit, on two hosts, with moments shared out", async () => {
     const changes = ["--set", "training.shardOptimizer=true"];
-    const again = await run(named("train-sft"), "again", 2, { changes });
-    expect(again.code, again.stderr).toBe(0);
+    const cwd = join(home, "again");
+    mkdirSync(cwd);
+    const again = await runOnHosts(named("train-sft"), changes, 47_000, [cwd, cwd]);
+    for (const { code, stderr } of again) expect(code, stderr).toBe(0);
     expect(contentBesideTensors("again")).toEqual(contentBesideTensors("train-sft on two"));
   });
 
@@ -119,14 +140,14 @@ describe("ranks", () => {
 
   testEqualRuns("of which one reads another file end with its name", async () => {
     const train = readFileSync(join(home, "train.jsonl"), "utf8");
-    const { program, args } = named("train-sft");
-    const changed = [...args, "--set", "data.train=own.jsonl"];
-    const ended = await ranksOn(47_100, (env, rank) => {
+    const cwds = [train, train.replace("has", "had")].map((own, rank) => {
       const cwd = join(home, `host-${rank}`);
       mkdirSync(cwd);
-      writeFileSync(join(cwd, "own.jsonl"), rank === 0 ? train : train.replace("has", "had"));
-      return runNode([program, ...changed], { cwd, env });
+      writeFileSync(join(cwd, "own.jsonl"), own);
+      return cwd;
     });
+    const changes = ["--set", "data.train=own.jsonl"];
+    const ended = await runOnHosts(named("train-sft"), changes, 47_100, cwds);
     for (const { code, stderr } of ended) {
       expect(code).toBe(1);
       expect(stderr).toMatch(
