@@ -29,6 +29,7 @@ export function takeLock(lock: string): () => void {
   } finally {
     rmSync(temporary, { force: true });
   }
+  removeLeftTakeover(lock);
   return () => {
     try {
       if (readIfThere(lock) === own) rmSync(lock, { force: true });
@@ -66,6 +67,15 @@ function removeIfStale(lock: string): void {
     if (readIfThere(lock) === text) rmSync(lock);
   } finally {
     giveBack();
+  }
+}
+
+/** Removes what a process that was killed in a takeover has left; one that is at it now keeps its own. */
+function removeLeftTakeover(lock: string): void {
+  try {
+    removeIfStale(`${lock}.takeover`);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
   }
 }
 

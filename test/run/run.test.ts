@@ -253,6 +253,9 @@ describe("the lock of a run", () => {
     for (const path of [lock, `${lock}.takeover`]) writeFileSync(path, stale);
     takeLock(lock)();
     expect(readdirSync(folder)).toEqual([]);
+    writeFileSync(`${lock}.takeover`, stale); // the crash came when the lock was given back already
+    takeLock(lock)();
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   test("goes to exactly one of several processes that find a stale one at the same moment", async () => {
