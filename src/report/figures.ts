@@ -146,7 +146,7 @@ export const figureGroups: readonly FigureGroup[] = [
       {
         name: "reward/score",
         meaning:
-          "mean score: 1 right, `ppo.partialReward` for a wrong answer, else 0; KL penalties are not in it",
+          "mean score: 1 right, `ppo.partialReward` for a wrong answer, else 0; with a reward of your own, what it gave. KL penalties are not in it",
         normal: "rises slowly",
         otherwise:
           "falls while `kl/reference` rises: lower the learning rate or raise `ppo.klCoefficient`",
@@ -157,7 +157,7 @@ export const figureGroups: readonly FigureGroup[] = [
         normal:
           "rises slowly. Usually below `eval/accuracy`, because it is sampled at temperature 1",
         otherwise:
-          "near 0: too little to learn from, warm up longer. Near 1: the questions are too easy",
+          "near 0: too little to learn from, warm up longer; 0 though answers come out: look whether any answer can equal the gold answers. Near 1: the questions are too easy",
       },
       {
         name: "reward/extractedFraction",
