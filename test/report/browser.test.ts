@@ -1,5 +1,5 @@
 // The page as a browser shows it: Chromium of the system (or what REFT_CHROMIUM names). Without one these tests are skipped, and say so.
-import { appendFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import axe, { type AxeResults } from "axe-core";
@@ -225,6 +225,9 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
     await following.getByLabel("Against", { exact: true }).selectOption("samples");
     await following.locator("summary", { hasText: "What is asked?" }).click();
     await following.locator("h1").click(); // the focus is elsewhere
+    expect(await following.locator("#alarms").textContent()).toContain("None were written down");
+    const about = JSON.stringify({ machine: { processor: "any" }, files: [] });
+    writeFileSync(join(run, "about.json"), about);
     const line = { step: 2, epoch: 1, time: "2026-01-01T00:02:00Z", "kl/reference": 0.75 };
     writeJsonl(join(run, "samples", "step-000002.jsonl"), [
       completion("asked", "return 7", { kind: "answer", value: 7 }),
@@ -234,6 +237,7 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
     expect(await following.locator("output.place").textContent()).toBe("64 samples");
     await following.locator(".ended b", { hasText: "step 2" }).waitFor();
     expect(await following.locator("#runs tbody td").nth(1).textContent()).toBe("2");
+    expect(await following.locator("#alarms").textContent()).toContain("None was raised.");
     server.close();
     await following.getByText("The server does not answer").waitFor();
     await following.context().close();

@@ -127,7 +127,13 @@ export function alarmsSection(data, showStep) {
     { id: "alarms" },
     el("h2", {}, "Alarms"),
     rows.length === 0
-      ? el("p", {}, "None were written down. Runs of older versions did not write theirs.")
+      ? el(
+          "p",
+          {},
+          runs.every(({ machine }) => Object.keys(machine).length > 0) // versions that wrote none wrote no machine, either
+            ? "None was raised."
+            : "None were written down. Runs of older versions did not write theirs.",
+        )
       : table("Alarms, when they began", ["run", "step", "alarm", "message"], rows),
     alarms.length > shownAlarms.length
       ? el("p", { class: "note" }, `The first ${shownAlarms.length} of ${alarms.length}.`)
