@@ -39,7 +39,7 @@ await runScript("report-pictures", async () => {
     await page.waitForSelector("html[data-ready]", { state: "attached" });
     await page.setViewportSize({ width: 1100, height: 1000 });
     await page.getByLabel("Figures with").fill("reward/");
-    await page.locator("#signs button").click();
+    await page.locator("#signs").getByRole("button", { name: "step" }).click();
     await page.locator("#signs").evaluate((section) => section.scrollIntoView());
     await page.screenshot({ path: "docs/report-hack.png" });
   } finally {

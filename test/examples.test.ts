@@ -59,8 +59,9 @@ test.skipIf(smollm2 === undefined)(
 
 /** What examples/hack exploits, and why nothing is right in examples/impossible-gold. */
 const findings: Readonly<Record<string, RegExp>> = {
-  hack: /^From about step 1\d on fewer responses are right .* the reward pays for something else/,
-  "impossible-gold": /^None of \d+ completions is right, .* in another form: \d+ for "weekday \d"/,
+  hack: /^From about step 1\d on fewer responses are right .* the reward pays for something else .* are `\.\+` and wrong, .* `--fork runs\/reft@15`$/,
+  "impossible-gold":
+    /^None of \d+ completions \(.*\) is right, .* in another form: \d+ for "weekday \d", \d+ for "day \d+", \d+ for "\d+ days"\./,
 };
 
 test.each(failures)("the report of examples/%s says what is wrong", (name) => {

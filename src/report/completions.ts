@@ -6,7 +6,7 @@ import { linesOf } from "../formats/jsonl.ts";
 import { parseName } from "../run/checkpointFiles.ts";
 import { type CompletionSet, type Result, results, type Sign } from "./data.ts";
 import { readableJson } from "./lenient.ts";
-import { areAlike, noneRight, type WrongAnswers } from "./signs.ts";
+import { areAlike, cutShort, noneRight, type WrongAnswers } from "./signs.ts";
 import { short } from "./thin.ts";
 
 /** A judged completion as training, `sample` and `evaluate` write it, and whatever else is in the line. */
@@ -41,13 +41,18 @@ export interface CompletionSource {
 /** A longer text is cut; what is cut is said. */
 const maxText = 8_000;
 
+/** The title of a run's completions to the dev questions. */
+export function devQuestionsOf(name: string): string {
+  return `${name}: dev questions`;
+}
+
 /** Folders of a run with a file of completions per step, and an evaluation's files, where they are there. */
 export function completionsIn(folder: string, name: string): readonly CompletionSource[] {
   const entries = readdirSync(folder, { withFileTypes: true });
   const stepped = entries
     .filter((entry) => entry.isDirectory() && !["checkpoints", "calibration"].includes(entry.name))
     .map((entry) => ({
-      title: entry.name === "samples" ? `${name}: dev questions` : `${name}: ${entry.name}`,
+      title: entry.name === "samples" ? devQuestionsOf(name) : `${name}: ${entry.name}`,
       files: readdirSync(join(folder, entry.name))
         .map((file) => ({ file, step: parseName(file.replace(/\.jsonl$/, ""))?.step }))
         .flatMap(({ file, step }) =>
@@ -160,7 +165,7 @@ function readSet(
 
 const shownWrong = 3;
 
-/** Counts wrong answers, and keeps a few pairs of answer and gold answer. */
+/** Counts wrong answers, and keeps a few pairs of answer and gold answer; of those that are alike, one per form of the gold answer. */
 function collectWrong() {
   let [count, alikes] = [0, 0];
   const pairs = {
@@ -174,17 +179,15 @@ function collectWrong() {
       count++;
       if (isAlike) alikes++;
       const kept = isAlike ? pairs.alike : pairs.other;
-      if (kept.size < shownWrong) kept.set(`${given} ${gold}`, [cutShort(given), cutShort(gold)]);
+      const key = isAlike ? gold.replace(/\d+/g, "0") : `${given} ${gold}`;
+      if (kept.size < shownWrong && !kept.has(key))
+        kept.set(key, [cutShort(given), cutShort(gold)]);
     },
     all: (): WrongAnswers => ({
       ...{ count, alike: alikes },
       examples: [...pairs.alike.values(), ...pairs.other.values()].slice(0, shownWrong),
     }),
   };
-}
-
-function cutShort(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 /** Gives every value the place at which it came first. */

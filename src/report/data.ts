@@ -25,6 +25,8 @@ export interface Sign {
   readonly step: number | null;
   /** A sentence with code in backticks. */
   readonly message: string;
+  /** The title of the set of completions that shows it; null where there is none. */
+  readonly completions: string | null;
 }
 
 export interface SettingRow {

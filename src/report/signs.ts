@@ -1,5 +1,5 @@
 // What stands out in a run, with the step at which it began: what a reader of the page would otherwise have to find.
-import type { CompletionSet, Curve, RunData, Sign } from "./data.ts";
+import { type CompletionSet, type Curve, type RunData, results, type Sign } from "./data.ts";
 
 /** Fewer points show no course. */
 const fewestPoints = 12;
@@ -12,13 +12,19 @@ const [leastFall, errors] = [0.05, 4];
  * Where the score kept its height, or rose, while fewer responses were right: from the last step on at which about as many were right as ever.
  * Courses are means over a tenth of the steps, and the noise of one point is read from how neighbouring points differ.
  *
+ * @param set completions to the dev questions, where there are any
  * @returns undefined where score and right responses go together
  */
-export function partedWays({
-  name,
-  axes,
-  curves,
-}: Pick<RunData, "name" | "axes" | "curves">): Sign | undefined {
+export function partedWays(
+  {
+    name,
+    folder,
+    axes,
+    curves,
+    checkpoints,
+  }: Pick<RunData, "name" | "folder" | "axes" | "curves" | "checkpoints">,
+  set: CompletionSet | undefined,
+): Sign | undefined {
   const curveOf = (wanted: string) => curves.find((curve) => curve.name === wanted);
   const [score, right] = [curveOf("reward/score"), curveOf("reward/correctFraction")];
   if (!score || !right || right.value.length < fewestPoints) return undefined;
@@ -32,14 +38,57 @@ export function partedWays({
   if (fall < Math.max(leastFall, errors * error) || scores!.at(-1)! < scores![peak]!)
     return undefined;
   const step = axes.step[right.at[peak + Math.floor(width / 2)]!]!;
-  const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+  const averaged = Math.round((width * axes.step.length) / right.value.length); // a point may be several steps
+  const message = [
+    `From about step ${step} on fewer responses are right (${percent(shares![peak]!)} then, ${percent(shares!.at(-1)!)} at the end), while ` +
+      `\`reward/score\` goes from ${scores![peak]!.toFixed(2)} to ${scores!.at(-1)!.toFixed(2)} (averages over ${averaged} steps): the reward pays for something else than being right`,
+    set === undefined ? undefined : whatEarns(set),
+    `Mend the reward, and ${wayBack(folder, checkpoints, step)}`,
+  ];
   return {
-    ...{ of: name, step },
-    message:
-      `From about step ${step} on fewer responses are right (${percent(shares![peak]!)} then, ${percent(shares!.at(-1)!)} at the end), while ` +
-      `\`reward/score\` goes from ${scores![peak]!.toFixed(2)} to ${scores!.at(-1)!.toFixed(2)}: the reward pays for something else than being right. ` +
-      "Completions from there on that score high and are wrong show for what",
+    ...{ of: name, step, completions: set?.title ?? null },
+    message: message.filter((sentence) => sentence !== undefined).join(". "),
   };
+}
+
+/** The wrong text that has the largest part of the score at the last step, where several questions got it. */
+function whatEarns({ steps, texts, rows }: CompletionSet): string {
+  const found = new Map<number, { count: number; score: number }>();
+  let all = 0;
+  for (const [row, text] of rows.text.entries()) {
+    if (rows.step[row] !== steps.length - 1) continue;
+    all++;
+    if (results[rows.result[row]!] !== "wrong") continue;
+    const { count, score } = found.get(text) ?? { count: 0, score: 0 };
+    found.set(text, { count: count + 1, score: score + rows.score[row]! });
+  }
+  const [[text, { count, score }] = [0, { count: 0, score: 0 }]] = [...found].toSorted(
+    ([, a], [, b]) => b.score - a.score,
+  );
+  if (count < Math.max(3, all / 20))
+    return "Completions from there on that score high and are wrong show for what";
+  const shown = texts[text]!.replace(/\s+/g, " ").replaceAll("`", "'");
+  return (
+    `${percent(count / all)} of the completions to dev questions at step ${steps.at(-1)} are ` +
+    `\`${cutShort(shown)}\` and wrong, with a mean score of ${(score / count).toFixed(2)}`
+  );
+}
+
+/** From which checkpoint to go on after a step that began something bad. */
+function wayBack(folder: string, checkpoints: RunData["checkpoints"], step: number): string {
+  const before = checkpoints.filter((checkpoint) => checkpoint.step <= step);
+  const best = before.find(({ isBest }) => isBest) ?? before.at(-1);
+  if (best === undefined) return "begin anew: no checkpoint of before is kept";
+  return `go on from the ${best.isBest ? "best" : "last"} checkpoint of before, step ${best.step}: \`--fork ${folder}@${best.step}\``;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}
+
+/** A text for a sentence. */
+export function cutShort(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 /** Means of so many points in a row, from the first ones to the last. */
@@ -62,7 +111,7 @@ export interface WrongAnswers {
   readonly count: number;
   /** Those that say the same as the gold answer in other words. */
   readonly alike: number;
-  /** A few different ones as JSON, those that are alike first. */
+  /** A few different ones as JSON, those that are alike first, each with a gold answer of another form. */
   readonly examples: readonly (readonly [answer: string, gold: string])[];
 }
 
@@ -72,18 +121,24 @@ export function noneRight(
   { count, alike, examples }: WrongAnswers,
 ): Sign | undefined {
   const sum = (numbers: readonly number[]) => numbers.reduce((all, number) => all + number, 0);
-  const total = sum(counts.map(sum));
+  const sums = counts.map(sum);
+  const total = sum(sums);
   const right = sum(counts.map(([first = 0]) => first));
   if (right > 0 || total < fewestCompletions || count === 0) return undefined;
   const pairs = examples.map(([answer, gold]) => `${answer} for ${gold}`).join(", ");
+  const others = count > alike ? ` The other ${count - alike} say something else.` : "";
   const why =
     alike > 0
-      ? `${alike} say what the gold answer says, in another form: ${pairs}. No answer can equal gold answers of such a form as they are compared: ` +
+      ? `${alike} say what the gold answer says, in another form: ${pairs}.${others} No answer can equal gold answers of such a form as they are compared: ` +
         "bring the gold answers into the form of the answers, or take another reward"
       : `For example ${pairs}. If both say the same, their forms differ, and the gold answers or the reward must change; if not, the questions are too hard for this model: warm up longer`;
+  const measured =
+    sums.length > 1 && sums.every((other) => other === sums[0])
+      ? ` (${sums[0]} at each of ${sums.length} measurements)`
+      : "";
   return {
-    ...{ of: title, step: steps[0] ?? null },
-    message: `None of ${total} completions is right, though ${count} have an answer. ${why}`,
+    ...{ of: title, step: steps[0] ?? null, completions: title },
+    message: `None of ${total} completions${measured} is right, though ${count === total ? "all" : count} have an answer. ${why}`,
   };
 }
 

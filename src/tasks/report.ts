@@ -4,7 +4,7 @@ import { basename, join, relative, resolve } from "node:path";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
 import { parseJson, readText, writeFileAtomically } from "../formats/jsonl.ts";
-import { completionsIn, readCompletions } from "../report/completions.ts";
+import { completionsIn, devQuestionsOf, readCompletions } from "../report/completions.ts";
 import type {
   ComparisonData,
   CompletionSet,
@@ -86,7 +86,18 @@ export function gatherReport(folders: readonly string[]): {
     settings: settingRows(runs.map(settingsOf)),
     evaluations: evaluations.map(readEvaluation),
     comparisons: comparisonsOf(evaluations),
-    signs: [...runData.flatMap((run) => partedWays(run) ?? []), ...signs],
+    signs: [
+      ...runData.flatMap((run) => {
+        const title = devQuestionsOf(run.name);
+        return (
+          partedWays(
+            run,
+            sets.find((set) => set.title === title),
+          ) ?? []
+        );
+      }),
+      ...signs,
+    ],
     notes: [
       ...allRuns
         .filter((run) => !runs.includes(run))

@@ -147,10 +147,15 @@ describe.skipIf(chromiumPath === undefined)("the page", () => {
     expect(await signs.locator("tbody").textContent()).toContain(
       "the reward pays for something else",
     );
-    const button = signs.getByRole("button");
+    const button = signs.getByRole("button", { name: "step" });
     const step = await button.textContent();
     await button.click();
     expect(await page.locator("output.place").textContent()).toBe(`${step!.slice(5)} steps`);
+    await signs.getByRole("button", { name: "completions" }).click();
+    const result = page.getByLabel("Once ended as");
+    expect(await result.locator("option:checked").textContent()).toBe("wrong");
+    expect(await page.locator("#completions .found").textContent()).toContain("1 of 1 found");
+    await result.selectOption("any");
   });
 
   test("draws against samples, without a run, and a part of the figures", async () => {

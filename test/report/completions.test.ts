@@ -75,14 +75,16 @@ test("a very long text is cut, which it says; an evaluation's answers have no st
   expect(set!.texts[0]).toMatch(/x\n\[1000 characters more\]$/);
 });
 
-test("says what stands out where none is right", () => {
-  const gold = { answer: "7 days" };
-  const ids = Array.from({ length: 10 }, (_, i) => `q${i}`);
+test("says what stands out where none is right, with an example of each form", () => {
+  const golds = ["7 days", "8 days", "weekday 7", "day 7"];
+  const ids = Array.from({ length: 12 }, (_, i) => `q${i}`);
   const all = (value: number) =>
-    ids.map((id) => completion(id, "x", { kind: "answer", value }, { correct: false, ...gold }));
+    ids.map((id, i) =>
+      completion(id, "x", { kind: "answer", value }, { correct: false, answer: golds[i % 4] }),
+    );
   const { signs } = read(run({ 0: all(7), 5: all(8) }));
   expect(signs).toMatchObject([{ of: "reft: dev questions", step: 0 }]);
   expect(signs[0]!.message).toContain(
-    '10 say what the gold answer says, in another form: 7 for "7 days"',
+    '12 say what the gold answer says, in another form: 7 for "7 days", 7 for "weekday 7", 7 for "day 7". The other 12 say something else.',
   );
 });

@@ -6,6 +6,7 @@ import { choice, el, labelled, percent, plain, program, short, shown, table } fr
 
 /** As `results` in data.ts has them. */
 const results = ["right", "wrong", "no-answer", "error", "timeout", "killed", "infrastructure"];
+const wrong = String(results.indexOf("wrong"));
 /** What stands for a result where there is little room. */
 const signs = ["✓", "✗", "∅", "!", "⧖", "†", "?"];
 const pageSize = 25;
@@ -88,7 +89,7 @@ export function completionsSection(first) {
       el("h2", {}, "Completions"),
       el("p", {}, "No file of completions was found."),
     );
-    return { section, isEmpty: true, update: () => {} };
+    return { section, isEmpty: true, update: () => {}, showWrong: () => {} };
   }
   let set = /** @type {CompletionSet} */ (sets[0]);
   /** @type {Filter & { page: number }} */
@@ -130,6 +131,11 @@ export function completionsSection(first) {
     Object.assign(state, by, { page: 0 });
     draw();
   }
+  function choose(/** @type {string} */ value) {
+    set = sets.find(({ title }) => title === value) ?? set;
+    state.page = 0;
+    drawAll();
+  }
   function drawAll() {
     overview.replaceChildren(...overviewOf(set));
     draw();
@@ -141,11 +147,7 @@ export function completionsSection(first) {
   });
   const setChoice = choice(
     sets.map(({ title }) => [title, title]),
-    (value) => {
-      set = sets.find(({ title }) => title === value) ?? set;
-      state.page = 0;
-      drawAll();
-    },
+    choose,
   );
   const changeChoice = choice(
     changes.map(([id, name]) => [id, name]),
@@ -183,7 +185,17 @@ export function completionsSection(first) {
     overview.replaceChildren(...overviewOf(set));
     if (!list.contains(document.activeElement)) draw();
   }
-  return { section, isEmpty: false, update };
+  /** Leads to the wrong ones of a set, the texts that were given to several questions above them. @param {string} title */
+  function showWrong(title) {
+    Object.assign(state, { change: "any", result: wrong, text: "" });
+    setChoice.value = title;
+    changeChoice.value = "any";
+    resultChoice.value = wrong;
+    search.value = "";
+    choose(title);
+    (overview.lastElementChild ?? section).scrollIntoView();
+  }
+  return { section, isEmpty: false, update, showWrong };
 }
 
 /**

@@ -26,6 +26,8 @@ async function unpack(id) {
 
 let data = /** @type {ReportData} */ (await unpack("data"));
 const curves = data.runs.length > 0 ? curvesSection(data) : undefined;
+/** Undefined while completions are still packed. @type {ReturnType<typeof completionsSection> | undefined} */
+let browser;
 const completions = el(
   "div",
   {},
@@ -34,7 +36,7 @@ const completions = el(
 /** The parts that are made anew of new data. @param {ReportData} from */
 const partsOf = (from) => ({
   runs: runsSection(from),
-  signs: signsSection(from, curves?.showStep ?? (() => {})),
+  signs: signsSection(from, curves?.showStep ?? (() => {}), (title) => browser?.showWrong(title)),
   alarms: from.runs.length > 0 ? alarmsSection(from, curves?.showStep ?? (() => {})) : undefined,
   evaluations: evaluationsSection(from),
   data: dataSection(from),
@@ -72,7 +74,7 @@ addEventListener("beforeprint", () => {
 
 await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 const first = /** @type {CompletionSet[]} */ (await unpack("completions"));
-let browser = completionsSection(first);
+browser = completionsSection(first);
 completions.replaceChildren(browser.section);
 document.documentElement.dataset.ready = "true";
 const followSeconds = Number(document.body.dataset.follow ?? 0);
@@ -90,7 +92,7 @@ async function follow() {
         version = latest.version ?? "";
         show(latest.data);
         const sets = /** @type {CompletionSet[]} */ (await (await fetch("completions")).json());
-        if (browser.isEmpty) {
+        if (browser === undefined || browser.isEmpty) {
           browser = completionsSection(sets);
           completions.replaceChildren(browser.section);
         } else browser.update(sets);

@@ -62,16 +62,28 @@ export function runsSection({ runs, notes, made }) {
 /**
  * @param {ReportData} data
  * @param {(run: number, step: number) => void} showStep
+ * @param {(title: string) => void} showCompletions
  */
-export function signsSection({ runs, signs }, showStep) {
-  const rows = signs.map(({ of, step, message }) => {
+export function signsSection({ runs, signs }, showStep, showCompletions) {
+  const rows = signs.map(({ of, step, message, completions }) => {
     const run = runs.findIndex(({ name }) => name === of);
     const text = step === null ? "" : `step ${step}`;
     const from =
       run === -1 || step === null
         ? text
         : el("button", { type: "button", onclick: () => showStep(run, step) }, text);
-    return [of, [from], [...sentence(plain(message)), "."]];
+    const lead =
+      completions === null
+        ? []
+        : [
+            " ",
+            el(
+              "button",
+              { type: "button", onclick: () => showCompletions(completions) },
+              "completions",
+            ),
+          ];
+    return [of, [from, ...lead], [...sentence(plain(message)), "."]];
   });
   return el(
     "section",
