@@ -61,8 +61,8 @@ function byTensorFlow({ TF_CONFIG }: Environment): Told | undefined {
   }
 }
 
-/** Ports of a job's tasks on each host, from here on: two jobs that share a host rarely meet. */
-const [firstPort, ports] = [20_000, 20_000];
+/** Ports of a job's tasks on each host, from here on: two jobs that share a host rarely meet. Linux gives those from 32768 on to callers. */
+const [firstPort, ports] = [20_000, 12_000];
 
 /** As srun starts tasks: SLURM_PROCID of SLURM_STEP_NUM_TASKS, on the hosts of a list in SLURM's own short form. */
 function bySlurm(environment: Environment): Told | undefined {

@@ -36,7 +36,7 @@ describe("which rank a process is", () => {
       ...{ SLURM_JOB_ID: "41007", SLURM_STEP_NUM_TASKS: "3", SLURM_STEP_NODELIST: "n[1-2]" },
       ...{ SLURM_STEP_TASKS_PER_NODE: "2,1", SLURM_PROCID: "2", SLURM_NODEID: "1" },
     };
-    const place = { rank: 2, hosts: ["n1:21007", "n1:21008", "n2:21007"] };
+    const place = { rank: 2, hosts: ["n1:25007", "n1:25008", "n2:25007"] };
     expect(placeIn(slurm)).toEqual(place);
     const cyclic = { ...slurm, SLURM_PROCID: "1" };
     expect(() => placeIn(cyclic)).toThrow("give srun --distribution=block");
