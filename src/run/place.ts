@@ -61,8 +61,8 @@ function byTensorFlow({ TF_CONFIG }: Environment): Told | undefined {
   }
 }
 
-/** Ports of a job's tasks on each host, from here on: two jobs that share a host rarely meet. Linux gives those from 32768 on to callers. */
-const [firstPort, ports] = [20_000, 12_000];
+/** Ports that ranks listen on: Linux gives those from 32768 on to outgoing connections. */
+export const listeningPorts = { first: 20_000, count: 12_000 } as const;
 
 /** As srun starts tasks: SLURM_PROCID of SLURM_STEP_NUM_TASKS, on the hosts of a list in SLURM's own short form. */
 function bySlurm(environment: Environment): Told | undefined {
@@ -72,7 +72,9 @@ function bySlurm(environment: Environment): Told | undefined {
   const by = "SLURM's variables";
   const names = hostnamesOf(SLURM_STEP_NODELIST ?? "");
   const perHost = tasksPerHost(environment.SLURM_STEP_TASKS_PER_NODE ?? "");
-  const port = firstPort + (Number(environment.SLURM_JOB_ID ?? 0) % ports);
+  // By the job's number: two jobs that share a host rarely meet.
+  const port =
+    listeningPorts.first + (Number(environment.SLURM_JOB_ID ?? 0) % listeningPorts.count);
   const hosts = names.flatMap((name, i) =>
     Array.from({ length: perHost[i] ?? 0 }, (_, task) => `${name}:${port + task}`),
   );

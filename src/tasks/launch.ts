@@ -9,6 +9,7 @@ import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { show, UserError } from "../errors.ts";
 import { readText } from "../formats/jsonl.ts";
+import { listeningPorts } from "../run/place.ts";
 import { madeBySetup } from "../setup.ts";
 import { suggestion } from "../suggest.ts";
 import { checkCount } from "./count.ts";
@@ -144,18 +145,24 @@ function firstFailure(ranks: readonly Rank[]): Promise<Ended | undefined> {
   });
 }
 
-/** Ports that nobody uses just now. */
+/** Ports that nobody uses just now, of those that no outgoing connection takes meanwhile. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0));
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      if (!server.listening) await new Promise((resolve) => server.once("listening", resolve));
-      const address = server.address();
-      return typeof address === "object" && address !== null ? address.port : 0;
-    }),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const found: number[] = [];
+  for (let tried = 0; found.length < count && tried < listeningPorts.count; tried++) {
+    const port = listeningPorts.first + ((7 * process.pid + tried) % listeningPorts.count);
+    if (await isFree(port)) found.push(port);
+  }
+  if (found.length < count)
+    throw new UserError(`processes: expected ${count} free ports, found ${found.length}`);
+  return found;
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
+  });
 }
 
 /** The names of the GPUs that processes may use; none where the set-up is for CPUs. */
