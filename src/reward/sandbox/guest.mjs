@@ -446,7 +446,7 @@ function closeBoundary(python) {
       wasm.memory.buffer.byteLength > RETIRE_ABOVE_BYTES || cpuSeconds() > RETIRE_AFTER_CPU_SECONDS;
     const reason = violation ?? broken;
     return reason === undefined
-      ? { kind: result[0], text: shorten(result.slice(1), isScore && SCORE_CHARACTERS), retire }
+      ? { kind: result[0], text: shorten(result.slice(1), isScore && result[0] === "S"), retire }
       : { kind: "X", text: shorten(reason), retire };
   };
   return (program, isScore) => {
@@ -459,7 +459,7 @@ function closeBoundary(python) {
       if (isBroken) {
         const { kind, text } = execute(TRIAL, false);
         if (kind !== "V" || text !== "1.0") throw new Error("Python does not work any more");
-        restore(true);
+        restore(false);
       }
       return reply;
     } catch {
@@ -469,8 +469,8 @@ function closeBoundary(python) {
 }
 
 // Half a character, cut off or returned, has no place in JSON.
-const shorten = (text, characters) =>
-  text.slice(0, characters || MESSAGE_CHARACTERS).toWellFormed();
+const shorten = (text, isScore = false) =>
+  text.slice(0, isScore ? SCORE_CHARACTERS : MESSAGE_CHARACTERS).toWellFormed();
 const cpuUsage = host.cpuUsage.bind(host);
 const cpuSeconds = () => (cpuUsage().user + cpuUsage().system) / 1e6;
 

@@ -19,9 +19,9 @@ beforeAll(async () => {
 });
 afterAll(() => host.remove());
 
-// Every twentieth, but none of those that wait for a limit.
+// Every fortieth, but none of those that wait for a limit.
 const some = attacks.filter(
-  ({ group }, index) => index % 20 === 11 && group !== "time" && group !== "memory",
+  ({ group }, index) => index % 40 === 11 && group !== "time" && group !== "memory",
 );
 
 test("some of the attacks do no harm, and cost no guest", async () => {
@@ -34,13 +34,13 @@ test("some of the attacks do no harm, and cost no guest", async () => {
   const fought = await fight(some, host, (text) => pool.run(text));
   await pool.close();
   expect(fought.flatMap(({ attack, harm }) => harm.map((what) => [attack.name, what]))).toEqual([]);
-  expect(fought.length).toBeGreaterThan(40);
+  expect(fought.length).toBeGreaterThan(20);
   expect(guests).toBe(1);
 });
 
 test("no more do they as rewards", async () => {
   const sandbox = await createSandbox({ timeoutSeconds: 60, workers: 1, memoryMegabytes: 256 });
-  for (const attack of some.filter((_, index) => index % 3 === 0)) {
+  for (const attack of some.filter((_, index) => index % 2 === 0)) {
     const outcome = await sandbox.score(asReward(withBait(attack, host.bait)), "four", {});
     expect(outcome.kind).not.toBe("infrastructure");
     expect(host.harm(JSON.stringify(outcome))).toEqual([]);

@@ -78,6 +78,12 @@ test.each([
   await expect(failure).rejects.toThrow(problem);
 });
 
+test("an error's text is cut short", async () => {
+  const source = "def score(answer, row):\n    raise KeyError('z' * 10**6)\n";
+  const message = await score(source, "x").catch((error: Error) => error.message);
+  expect(String(message).length).toBeLessThan(700);
+});
+
 test.each([
   ["def scor(answer, row): return 1\n", "NameError: name 'score' is not defined (line 1)"],
   ["\ndef score(answer, row):\n", "expected an indented block after function definition on line 2"],

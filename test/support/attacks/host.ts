@@ -311,7 +311,7 @@ export const hostAttacks: readonly Attack[] = [
   ...group("system calls", whatever, systemCalls),
   ...group("C functions", whatever, cCalls),
   ...group("JavaScript", refused, javaScript),
-  ...group("network", refused, network),
+  ...group("network", [...refused, "timeout"], network), // modules that take long to load
   ...group("files", nothing, files),
   ...group("what the host tells", whatever, told),
   ...group("processes and threads", refused, processes),
