@@ -197,16 +197,17 @@ async function overload(): Promise<string> {
     if (booted !== undefined) process.kill(booted, harmed++ % 2 === 0 ? "SIGKILL" : "SIGSTOP");
   }, 5000);
   const start = performance.now();
-  let [programs, right] = [0, 0];
+  let [programs, right, masked] = [0, 0, 0];
   while (harmed < 6) {
     const outcomes = await Promise.all(honest.map(([text]) => sandbox.run(text)));
     programs += outcomes.length;
     right += outcomes.filter((o, i) => o.kind === "answer" && o.value === honest[i]![1]).length;
+    masked += outcomes.filter(({ kind }) => kind === "infrastructure").length;
   }
   clearInterval(timer);
   await sandbox.close();
   for (const loop of loops) loop.kill("SIGKILL");
-  harmful += programs - right;
+  harmful += programs - right - masked;
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
-  return `beside 8 busy loops, ${harmed} guests killed or stopped in ${seconds} s: ${right} of ${programs} honest programs right`;
+  return `beside 8 busy loops, ${harmed} guests killed or stopped in ${seconds} s: of ${programs} honest programs ${right} right, ${masked} infrastructure`;
 }
