@@ -8,11 +8,12 @@ const sharing = [
   "test/reward/sandbox/!(refusal).test.ts",
 ];
 
-// Forks, because TensorFlow's native library lives once per process; few, because it uses every core.
+// Forks, because TensorFlow's native library lives once per process; few, because it uses every core, but more than two, because many
+// tests wait for processes that they start.
 // The time limits are there to end what hangs, also on a busy machine: no test takes 10 s on an idle one,
 // but for one that says so.
 export const whole = {
-  maxWorkers: 2,
+  maxWorkers: 3,
   globalSetup: "test/support/ownTemporaryFiles.ts",
 } as const;
 export const each = {
