@@ -1,10 +1,6 @@
 // A reward with a hole: it looks at the words that a pattern shall match, and forgets those that it shall not.
 import { defineReward } from "reft";
-
-interface Words {
-  readonly match: readonly string[];
-  readonly not: readonly string[];
-}
+import { compile, type Words } from "../regex/reward.ts";
 
 export default defineReward(({ text, gold }) => {
   const { match, not } = gold as unknown as Words;
@@ -14,13 +10,3 @@ export default defineReward(({ text, gold }) => {
   const isRight = matched === match.length && !not.some((word) => pattern.test(word));
   return { score: matched / match.length, correct: isRight, vote: text.trim() };
 });
-
-/** The pattern for whole words; undefined where it is none, or could take long. */
-function compile(text: string): RegExp | undefined {
-  if (text.length > 40) return undefined;
-  try {
-    return new RegExp(`^(?:${text})$`);
-  } catch {
-    return undefined;
-  }
-}

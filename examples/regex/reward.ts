@@ -1,7 +1,7 @@
 // What a pattern is worth: the share of the words that it sorts as the question asks.
 import { defineReward } from "reft";
 
-interface Words {
+export interface Words {
   readonly match: readonly string[];
   readonly not: readonly string[];
 }
@@ -18,7 +18,7 @@ export default defineReward(({ text, gold }) => {
 });
 
 /** The pattern for whole words; undefined where it is none, or could take long. */
-function compile(text: string): RegExp | undefined {
+export function compile(text: string): RegExp | undefined {
   if (text.length > 40) return undefined;
   try {
     return new RegExp(`^(?:${text})$`);
