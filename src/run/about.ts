@@ -2,6 +2,7 @@
 import { cpus } from "node:os";
 import { native, usesNativeOps } from "../engine/tf.ts";
 import { replaceFile } from "../formats/disk.ts";
+import { jsonText } from "../formats/jsonl.ts";
 import { version } from "../setup.ts";
 import { type Lengths, lengthsOf } from "./lengths.ts";
 import { gpuNames, instructions, systemFile, threadsHere } from "./machine.ts";
@@ -17,15 +18,14 @@ export interface ReadFile {
   readonly rows: number;
   /** Rows that were left out, because they are too long. */
   readonly tooLong: number;
-  /** In tokens, of the rows that are used. */
+  /** Lengths are in tokens, and of the rows that are used. */
   readonly prompt: Lengths;
   readonly completion?: Lengths;
 }
 
 /** Writes about.json anew: a run that goes on may do so on another machine. */
 export function writeAbout(run: Pick<Run, "folder" | "disk">, files: readonly ReadFile[]): void {
-  const text = `${JSON.stringify({ machine: thisMachine(), files }, null, 2)}\n`;
-  replaceFile(run.disk, aboutIn(run.folder), text);
+  replaceFile(run.disk, aboutIn(run.folder), jsonText({ machine: thisMachine(), files }));
 }
 
 /** @param sequences rows that are used, in tokens */
@@ -45,7 +45,7 @@ export function readFileOf(
   };
 }
 
-/** Of questions, whose answers nobody has written yet. */
+/** A file of questions, whose answers nobody has written yet. */
 export function questionsFile(
   setting: string,
   {
@@ -60,7 +60,7 @@ export function questionsFile(
   return readFileOf(setting, tooLong, sequences);
 }
 
-/** By what a reader calls each. */
+/** What it consists of, under names for a reader. */
 function thisMachine(): Readonly<Record<string, string>> {
   const { threads, processors, quota } = threadsHere();
   const { available } = instructions(systemFile, process.env.ONEDNN_MAX_CPU_ISA);

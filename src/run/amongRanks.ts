@@ -5,8 +5,8 @@ import { asUserError, messageOf, show, UserError } from "../errors.ts";
 import { observed } from "../observer.ts";
 import { gather, isLeader, type Place } from "../ranks.ts";
 import { say } from "../terminal.ts";
-import { InterruptedError, watchAgain } from "./interrupts.ts";
-import { type Environment, placeIn } from "./place.ts";
+import { endUnwatched, InterruptedError } from "./interrupts.ts";
+import { type Environment, isLoopback, placeIn } from "./place.ts";
 
 /**
  * Runs what all ranks do together, after they have found each other; alone, runs it. Rank 0 speaks to the user; the others say nothing
@@ -40,7 +40,7 @@ async function together<T>(work: () => Promise<T>): Promise<T> {
 
 function joinRanks(place: Place, patience: Patience): void {
   const { rank, hosts } = place;
-  if (rank === 0 && !hosts.every(isLoopback))
+  if (rank === 0 && !hosts.every((host) => isLoopback(host.replace(/:\d+$/, ""))))
     say(
       "note: every rank takes commands from whoever reaches its port, without asking who it is: use a trusted network (docs/distributed.md)",
     );
@@ -49,7 +49,7 @@ function joinRanks(place: Place, patience: Patience): void {
   } catch (error) {
     throw new UserError(describeJoining(messageOf(error), place, patience), { cause: error });
   }
-  watchAgain(); // TensorFlow has taken SIGTERM
+  endUnwatched(); // TensorFlow has taken SIGTERM
   process.once("disconnect", () => process.kill(process.pid, "SIGTERM")); // `reft launch` was killed
   process.channel?.unref();
 }
@@ -60,10 +60,6 @@ function signalOfProcess(): AbortSignal {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
     process.on(signal, () => (stop.signal.aborted ? process.exit(1) : stop.abort()));
   return stop.signal;
-}
-
-function isLoopback(host: string): boolean {
-  return /^(127\.[\d.]+|localhost|\[::1\]):/.test(host);
 }
 
 function describeJoining(message: string, { rank, hosts }: Place, { joinSeconds }: Patience) {

@@ -1,9 +1,8 @@
 // What a file that grows block by block needs around it: one writer at a time, progress, Ctrl-C between blocks.
-
 import { createProgress } from "../progress.ts";
-import { fromLeader, onAnyRank } from "../ranks.ts";
+import { onAnyRank } from "../ranks.ts";
 import { InterruptedError, watchInterrupts } from "./interrupts.ts";
-import { takeLock } from "./lock.ts";
+import { takeLockOnce } from "./lock.ts";
 
 /**
  * Writes a file block by block, with progress.
@@ -19,10 +18,7 @@ export async function growFile(
   write: (onBlock: (done: number) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   await using interrupts = watchInterrupts();
-  let giveBack: (() => void) | undefined;
-  fromLeader(() => {
-    giveBack = takeLock(`${output}.lock`);
-  });
+  const giveBack = takeLockOnce(`${output}.lock`);
   let progress: ReturnType<typeof createProgress> | undefined;
   const onBlock = async (done: number) => {
     progress ??= createProgress(label, questions, { start: done });
@@ -37,6 +33,6 @@ export async function growFile(
     await write(onBlock);
   } finally {
     progress?.stop();
-    giveBack?.();
+    giveBack();
   }
 }

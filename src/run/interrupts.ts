@@ -1,6 +1,5 @@
 // Ctrl-C between steps: the loop finishes its step, writes a checkpoint and stops; a second Ctrl-C ends at once. Where a program
 // observes the task, its AbortSignal takes the place of Ctrl-C.
-
 import { UserError } from "../errors.ts";
 import { observer } from "../observer.ts";
 import { aboveLine, clearLine, outliveTerminal } from "../terminal.ts";
@@ -52,13 +51,11 @@ export function endOnInterrupt(name: string): void {
   endUnwatched();
 }
 
-/** Ends the process at signals as before, after something else has taken them. */
-export function watchAgain(): void {
-  endUnwatched();
-}
-
-/** At once, also in the middle of a long synchronous step; between steps only where the set-up has not compiled what this needs. */
-function endUnwatched(): void {
+/**
+ * Makes signals end the process at once, also in the middle of a long synchronous step; between steps only where the set-up has not
+ * compiled what this needs. Call it again after something else has taken the signals.
+ */
+export function endUnwatched(): void {
   if (end === undefined || endAtSignals(signals, end.line)) return;
   for (const signal of signals) process.on(signal, end.listener);
 }

@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { asUserError, isErrno, UserError, withPath } from "../errors.ts";
 import { nameAside } from "../folders.ts";
 import { processStat } from "../formats/processStat.ts";
+import { fromLeader } from "../ranks.ts";
 
 interface Holder {
   readonly pid: number;
@@ -49,6 +50,15 @@ function tryLink(from: string, to: string): boolean {
     if (isErrno(error, "EEXIST")) return false;
     throw error;
   }
+}
+
+/** Of several ranks the first one takes the lock, for all; the others have nothing to give back. */
+export function takeLockOnce(lock: string): () => void {
+  let giveBack = () => {};
+  fromLeader(() => {
+    giveBack = takeLock(lock);
+  });
+  return giveBack;
 }
 
 /**

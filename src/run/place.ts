@@ -24,7 +24,7 @@ interface Told {
 }
 
 function checked({ by, rank, hosts }: Told): Place {
-  const host = /^([\w.-]+|\[[\da-fA-F:]+\]):\d{1,5}$/;
+  const host = new RegExp(`^(${hostPattern.source}):\\d{1,5}$`);
   const wrong = hosts.find((text) => !host.test(text));
   if (wrong !== undefined)
     throw new UserError(`${by}: expected hosts as host:port, found ${show(wrong)}`);
@@ -61,10 +61,18 @@ function byTensorFlow({ TF_CONFIG }: Environment): Told | undefined {
   }
 }
 
+/** How a host may be written: a name, an IPv4 address, or an IPv6 address in brackets. */
+export const hostPattern = /[\w.-]+|\[[\da-fA-F:]+\]/;
+
+/** Whether nobody but this machine reaches it. @param host without a port */
+export function isLoopback(host: string): boolean {
+  return /^(127\.[\d.]+|localhost|\[::1\])$/.test(host);
+}
+
 /** Ports that ranks listen on: Linux gives those from 32768 on to outgoing connections. */
 export const listeningPorts = { first: 20_000, count: 12_000 } as const;
 
-/** As srun starts tasks: SLURM_PROCID of SLURM_STEP_NUM_TASKS, on the hosts of a list in SLURM's own short form. */
+/** srun numbers tasks, SLURM_PROCID of SLURM_STEP_NUM_TASKS, on the hosts of a list in SLURM's own short form. */
 function bySlurm(environment: Environment): Told | undefined {
   const { SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_STEP_NODELIST } = environment;
   if (SLURM_PROCID === undefined || SLURM_STEP_NUM_TASKS === undefined) return undefined;
@@ -72,7 +80,7 @@ function bySlurm(environment: Environment): Told | undefined {
   const by = "SLURM's variables";
   const names = hostnamesOf(SLURM_STEP_NODELIST ?? "");
   const perHost = tasksPerHost(environment.SLURM_STEP_TASKS_PER_NODE ?? "");
-  // By the job's number: two jobs that share a host rarely meet.
+  // The job's number chooses: two jobs that share a host rarely meet.
   const port =
     listeningPorts.first + (Number(environment.SLURM_JOB_ID ?? 0) % listeningPorts.count);
   const hosts = names.flatMap((name, i) =>

@@ -21,7 +21,7 @@ import { readSampleGroups, type Sample, summariseSamples } from "../reward/sampl
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { growFile } from "../run/growFile.ts";
 import { hashInputs } from "../run/inputs.ts";
-import { takeLock } from "../run/lock.ts";
+import { takeLockOnce } from "../run/lock.ts";
 import {
   type Asking,
   type AskingArguments,
@@ -63,15 +63,12 @@ export async function evaluate(args: EvaluateArguments): Promise<EvaluateResults
   const reranker = rerankerIn(args);
   fromLeader(() => tryFolder(output));
   const asking = openAsking(args);
-  let giveBack: (() => void) | undefined;
-  fromLeader(() => {
-    makeFolder(output);
-    giveBack = takeLock(join(output, "run.lock"));
-  });
+  fromLeader(() => makeFolder(output));
+  const giveBack = takeLockOnce(join(output, "run.lock"));
   try {
     return await measure(args, asking, reranker);
   } finally {
-    giveBack?.();
+    giveBack();
   }
 }
 

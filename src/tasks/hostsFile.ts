@@ -1,6 +1,7 @@
 // The machines that one command runs on, as a file names them: a host a line. Every machine reads the same file, and finds itself there.
 import { hostname, networkInterfaces } from "node:os";
 import { show, UserError } from "../errors.ts";
+import { hostPattern, isLoopback } from "../run/place.ts";
 
 /** Where the first rank of a host listens if the file does not say so; the host's other ranks listen on the ports after it. */
 const defaultPort = 7000;
@@ -61,7 +62,7 @@ function hostsIn(text: string, file: string, processes: number): Host[] {
 
 function hostOf(line: string, where: string, processes: number): Host {
   const [, name, port = String(defaultPort)] =
-    /^([\w.-]+|\[[\da-fA-F:]+\])(?::(\d{1,5}))?$/.exec(line) ?? [];
+    new RegExp(`^(${hostPattern.source})(?::(\\d{1,5}))?$`).exec(line) ?? [];
   if (name === undefined)
     throw new UserError(
       `${where}: expected a name or an address, and :port if the first is not ${defaultPort}, found ${show(line)}; an IPv6 address stands in brackets`,
@@ -93,7 +94,7 @@ function ownHost(hosts: readonly Host[], file: string, host: string | undefined)
 function isThisMachine(name: string): boolean {
   const [one, other] = [name.toLowerCase(), hostname().toLowerCase()];
   if (one === other || one.startsWith(`${other}.`) || other.startsWith(`${one}.`)) return true;
-  return /^(127\.[\d.]+|localhost|\[::1\])$/.test(one) || addresses().includes(one);
+  return isLoopback(one) || addresses().includes(one);
 }
 
 /** Addresses that others reach this machine by. */
