@@ -206,7 +206,7 @@ const keep = z
   .refine((rules) => Object.keys(rules).length > 0, { error: 'expected "last" or "every"' })
   .optional()
   .describe("Which checkpoints stay besides the best and the last one.");
-/** Of the stages that evaluate by epochs. */
+/** The stages that evaluate by epochs share these settings. */
 const checkpoint = z.strictObject({
   everySteps: count
     .nullable()

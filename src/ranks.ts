@@ -18,7 +18,7 @@ export type Exchange = (bytes: Uint8Array) => readonly Uint8Array[];
 let place: Place = { rank: 0, hosts: [""] };
 let exchange: Exchange = (bytes) => [bytes];
 
-/** From now on this process is one of several, which the engine has joined (engine/cluster.ts). */
+/** Makes this process one of several, which the engine has joined (engine/cluster.ts). */
 export function becomeRank(own: Place, exchangeOf: Exchange): void {
   place = own;
   exchange = exchangeOf;

@@ -16,9 +16,9 @@ import type { Variable } from "./variable.ts";
 
 /** How long the others are waited for. */
 export interface Patience {
-  /** For all of them to come, in seconds. */
+  /** How long all of them may take to come, in seconds. */
   readonly joinSeconds: number;
-  /** For the next sign of life of each, in seconds. */
+  /** How long each may give no sign of life, in seconds. */
   readonly heartbeatSeconds: number;
 }
 
@@ -30,7 +30,7 @@ export interface Patience {
 export function join(own: Place, { joinSeconds, heartbeatSeconds }: Patience): void {
   const leader = taskOf(0);
   const tasks = own.hosts.map((host, rank) => `tasks { key: ${rank} value: "${host}" }`).join(" ");
-  // With the barrier the time limit of registering holds; without it a process waits for ever for one that never comes.
+  // The barrier makes the time limit of registering hold; without it a process waits for ever for one that never comes.
   const server = `
     cluster { job { name: "worker" ${tasks} } }
     job_name: "worker" task_index: ${own.rank} protocol: "grpc"

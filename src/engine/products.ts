@@ -1,5 +1,4 @@
 // Matrix products, and their precision.
-
 import type { Precision } from "../config.ts";
 import { UserError } from "../errors.ts";
 import { say } from "../terminal.ts";

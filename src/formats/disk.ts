@@ -33,7 +33,7 @@ export const nodeDisk: Disk = {
   remove: (path) => fs.rmSync(path, { recursive: true, force: true }),
 };
 
-/** Of a process that writes nothing, because another one does. */
+/** The disk of a process that writes nothing, because another one does. */
 export const noDisk: Disk = {
   makeFolder: () => {},
   write: () => {},

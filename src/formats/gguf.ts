@@ -1,7 +1,6 @@
 // Reads GGUF files, llama.cpp's format: metadata, then a list of tensors, then the tensors' bytes.
 // Every tensor is read by its position and widened to float32, so that a file larger than the memory can be opened.
 // Reference: ggml-org/ggml, docs/gguf.md.
-
 import { quote, UserError } from "../errors.ts";
 import { type OpenFile, openToRead, readFully } from "./fileAccess.ts";
 import { type BlockFormat, blockFormats, blockTypeName } from "./ggufBlocks.ts";

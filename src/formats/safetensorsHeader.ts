@@ -1,7 +1,6 @@
 // The header of a safetensors file: which tensors there are, of what type and shape, and where
 // their bytes lie. Every field is checked, because the file may come from anywhere.
 // Reference: the section "Format" of github.com/huggingface/safetensors; little-endian, row-major.
-
 import { messageOf, quote, show, UserError } from "../errors.ts";
 import { findDuplicateKey } from "./duplicateKey.ts";
 

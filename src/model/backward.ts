@@ -1,5 +1,4 @@
 // Loss and gradients of one global batch, microbatch by microbatch: what every stage that learns by cross-entropy shares.
-
 import { compileNamed } from "../engine/compile.ts";
 import type { AdamW } from "../engine/optimizer.ts";
 import { readAndDispose, type Tensor, tf } from "../engine/tf.ts";

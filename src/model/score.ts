@@ -1,5 +1,4 @@
 // Log-probabilities and values of given responses, computed over packed batches.
-
 import { compileNamed, type Tensors } from "../engine/compile.ts";
 import { logProbabilityOf } from "../engine/kernels/kernels.ts";
 import { readAndDispose, type Tensor, tf } from "../engine/tf.ts";

@@ -1,5 +1,4 @@
 // What can be exported: a language model or a classifier, as one kind of thing.
-
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import {
   generationConfigName,

@@ -1,7 +1,6 @@
 // Rebuilds a tokenizer from the metadata of a GGUF file, where llama.cpp keeps tokens, merges or scores, and the name of
 // the rule that cuts a text into words, but not the rule itself.
 // Reference: ggml-org/llama.cpp 00ad355e, src/llama-vocab.cpp; ggml-org/ggml, docs/gguf.md.
-
 import { type AddedToken, addedTokensJson, byteLevelJson } from "../data/bpe.ts";
 import type { TokenizerFiles } from "../data/tokenizerFiles.ts";
 import { show, UserError } from "../errors.ts";

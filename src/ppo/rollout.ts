@@ -1,5 +1,4 @@
 // One rollout: sampled answers, judged, with everything about them that learning needs, as plain data.
-
 import { groupBy } from "../data/groupBy.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type Answer, answerQuestions, type Question } from "../generate/answer.ts";

@@ -21,7 +21,7 @@ export interface ReportData {
 export interface Sign {
   /** A run's name, or the title of a set of completions. */
   readonly of: string;
-  /** At which it began; null where it has none. */
+  /** The step at which it began; null where it has none. */
   readonly step: number | null;
   /** A sentence with code in backticks. */
   readonly message: string;
@@ -101,7 +101,7 @@ export interface DataFile {
   readonly read: {
     readonly rows: number;
     readonly tooLong: number;
-    /** In tokens. */
+    /** Lengths are in tokens. */
     readonly prompt: Lengths;
     readonly completion?: Lengths | undefined;
   } | null;

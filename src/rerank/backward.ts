@@ -1,5 +1,4 @@
 // Loss and gradients of the classifier for one global batch.
-
 import type { AdamW } from "../engine/optimizer.ts";
 import { type BackwardOptions, createBackward } from "../model/backward.ts";
 import { packClasses, withClass } from "../model/batch.ts";

@@ -1,5 +1,4 @@
 // What the classifier reads, and which samples it learns from and is measured on.
-
 import { formatPrompt } from "../data/prompt.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { Sequence } from "../model/batch.ts";

@@ -1,6 +1,5 @@
 // How much memory a task will take, part by part, before it runs. A stage says what it holds and the sizes of what it computes (Workload);
 // what that takes follows from the shape of the model (model/footprint.ts).
-
 import { usesNativeOps } from "../engine/tf.ts";
 import type { AdapterSettings } from "../model/adapter.ts";
 import type { PackedBatch } from "../model/batch.ts";

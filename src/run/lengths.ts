@@ -2,7 +2,7 @@
 
 export interface Lengths {
   readonly median: number;
-  /** Of 20 texts, 19 are no longer. */
+  /** 19 of 20 texts are no longer. */
   readonly at95: number;
   readonly most: number;
 }

@@ -1,5 +1,4 @@
 // How long an answer may be: one rule for all tasks that write answers.
-
 import { checkRoom } from "../model/ending.ts";
 import type { Model } from "../model/model.ts";
 

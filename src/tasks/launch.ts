@@ -19,7 +19,7 @@ import { type Ranks, ranksOfHosts } from "./hostsFile.ts";
 const launchable = ["train-sft", "train-reft", "train-rerank", "sample", "evaluate"];
 
 export interface LaunchArguments {
-  /** On this machine. */
+  /** How many there are on this machine. */
   readonly processes: number;
   /** A file of all machines that are given this command; without it there is this one alone. */
   readonly hosts?: string | undefined;

@@ -11,7 +11,7 @@ export interface Objective {
   readonly needsValueHead: boolean;
   /** Gives each token of a rollout its advantage. */
   credit(experiences: readonly Experience[]): CreditedExperience[];
-  /** Of what the ratio is that gets clipped. */
+  /** What has one ratio, which gets clipped. */
   readonly ratio: Ratio;
   /** How the losses of tokens become that of a minibatch. */
   readonly lossMean: TokenMean;
