@@ -36,7 +36,7 @@ const notRun: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/\b(SOURCE|CHECKPOINT)\b/, "it has a placeholder"],
   [/reft watch/, "it goes on until Ctrl-C"],
   [/--hosts |--processes 8/, "it wants several machines or GPUs"],
-  [/scripts\/bench\/|training\.epochs=480/, "it is a measurement, which takes long"],
+  [/scripts\/bench\/|report-opening|training\.epochs=480/, "it is a measurement, which takes long"],
   [/reproduce-generated|g400/, "npm run demo runs the same, shorter"],
   [/runs\/demo|report-pictures/, "it reads what npm run demo makes"],
   [
