@@ -37,14 +37,20 @@ export interface LabelledSamples {
   readonly tooLong: number;
 }
 
-/** The latest prompt: answers to one question come together, and sharing its array lets a batch share its computation. */
-let latest: { tokenizer: Tokenizer; question: string; prompt: readonly number[] } | undefined;
-
-/** Question and answer, ended by EOS, where the answer is judged: an answer that was cut off ends so, too. */
-export function classifierSequence(tokenizer: Tokenizer, question: string, text: string): Sequence {
-  if (latest?.tokenizer !== tokenizer || latest.question !== question)
-    latest = { tokenizer, question, prompt: tokenizer.encode(formatPrompt(question)) };
-  return { prompt: latest.prompt, response: [...tokenizer.encode(text), tokenizer.eosId] };
+/**
+ * A question with each of its answers, ended by EOS, where the answer is judged: an answer that was cut off ends so, too. They share the
+ * array of the prompt, which lets a batch share its computation.
+ */
+export function classifierSequences(
+  tokenizer: Tokenizer,
+  question: string,
+  texts: readonly string[],
+): Sequence[] {
+  const prompt = tokenizer.encode(formatPrompt(question));
+  return texts.map((text) => ({
+    prompt,
+    response: [...tokenizer.encode(text), tokenizer.eosId],
+  }));
 }
 
 /**
@@ -65,10 +71,14 @@ export function labelSamples(
     const first = new Map(group.toReversed().map((sample) => [sample.text, sample]));
     return group.filter((sample) => first.get(sample.text) === sample);
   });
-  const sequences = different.flat().map(({ id, sample, question, text, correct }) => ({
-    ...classifierSequence(tokenizer, question, text),
-    ...{ id, sample, text, correct },
-  }));
+  const sequences = different.flatMap((group) => {
+    if (group.length === 0) return [];
+    const texts = group.map(({ text }) => text);
+    return classifierSequences(tokenizer, group[0]!.question, texts).map((sequence, i) => {
+      const { id, sample, text, correct } = group[i]!;
+      return { ...sequence, id, sample, text, correct };
+    });
+  });
   const short = sequences.filter(
     ({ prompt, response }) => prompt.length + response.length <= maxTokens,
   );

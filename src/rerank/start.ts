@@ -65,7 +65,12 @@ export function rerankSteps({ training }: RerankConfig, { train }: RerankSizes):
 /** The memory that it takes. */
 export function forecastRerank(config: RerankConfig, start: RerankSizes): Forecast {
   const { model, train, dev } = start;
-  const { microBatchTokens, batchSize, recompute = false } = config.training;
+  const {
+    microBatchTokens,
+    batchSize,
+    recompute = false,
+    shardOptimizer = false,
+  } = config.training;
   const { perEpoch } = rerankSteps(config, start);
   const batchOf = createEpochs(train.sequences, batchSize, perEpoch, config.seed);
   const pack = (sequences: readonly Sequence[]) =>
@@ -81,7 +86,7 @@ export function forecastRerank(config: RerankConfig, start: RerankSizes): Foreca
     reference: "none",
     headCount: 2 * model.dim,
     classes: 2,
-    training: { batches: sizesOf(batches), recompute, logitsCopies: 2 },
+    training: { batches: sizesOf(batches), recompute, logitsCopies: 2, shardOptimizer },
     scored: sizesOf(pack(dev.sequences)),
     generators: [],
     guests: 0,

@@ -8,7 +8,7 @@ import {
 } from "../../src/model/classifier.ts";
 import { loadModelFolder } from "../../src/models/modelFolder.ts";
 import { classifyToFile, readProbabilities } from "../../src/rerank/classify.ts";
-import { classifierSequence } from "../../src/rerank/input.ts";
+import { classifierSequences } from "../../src/rerank/input.ts";
 import { readSampleGroups } from "../../src/reward/samples.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { writeTinyData, writeTinyModel, writeTinySamples } from "../support/tiny.ts";
@@ -44,7 +44,7 @@ test("every sample has the probability that its text has alone; copies have the 
   const probabilities = readProbabilities(fileOf("whole"), groups);
   groups.forEach((group, g) => {
     group.forEach(({ question, text }, i) => {
-      const [alone] = scorer.score([classifierSequence(tokenizer, question, text)], 512);
+      const [alone] = scorer.score(classifierSequences(tokenizer, question, [text]), 512);
       expect(probabilities[g]![i]).toBeCloseTo(alone!, 5);
     });
     expect(probabilities[g]![2]).toBe(probabilities[g]![0]);

@@ -11,7 +11,7 @@ import {
   disposeClassifier,
   loadClassifier,
 } from "../../src/model/classifier.ts";
-import { classifierSequence } from "../../src/rerank/input.ts";
+import { classifierSequences } from "../../src/rerank/input.ts";
 import { trainRerank } from "../../src/rerank/train.ts";
 import { readSampleGroups, type Sample } from "../../src/reward/samples.ts";
 import { loadCheckpoint } from "../../src/run/checkpoint.ts";
@@ -108,7 +108,7 @@ describe("a run of 90 steps", () => {
     const scorer = createClassifierScorer(classifier);
     const sequences = readSampleGroups(data.samples)
       .flat()
-      .map(({ question, text }) => classifierSequence(tokenizer, question, text));
+      .flatMap(({ question, text }) => classifierSequences(tokenizer, question, [text]));
     const path = join(folder, "samples", "step-000090.jsonl");
     const written = readFileSync(path, "utf8").trimEnd().split("\n");
     scorer.score(sequences, 512).forEach((probability, i) => {
