@@ -1,5 +1,6 @@
 // A folder for one's own project: a complete configuration for each stage, every setting with its meaning, a reward, and a README.
-import { join, relative, resolve } from "node:path";
+import { existsSync, realpathSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
 import { Document, isMap, isScalar } from "yaml";
 import { z } from "zod";
 import { loadConfig, type Stage, schemas as stageSchemas } from "../config.ts";
@@ -40,7 +41,7 @@ export function initProject({ folder, task, model }: InitArguments): void {
       "model: expected a pretrained model's folder, found none: a tiny one from scratch learns nothing from gsm8k",
     );
   }
-  const schemas = relative(resolve(folder), join(shipped, "schema"));
+  const schemas = relative(resolve(folder), schemasFor(resolve(folder)));
   const files = {
     ...configurations(task, init, schemas),
     "rewards/mine.ts": projectReward,
@@ -53,6 +54,19 @@ export function initProject({ folder, task, model }: InitArguments): void {
       nodeDisk.sync(path);
     }
   });
+}
+
+/**
+ * The folder of the JSON schemas, under the name by which the project's `node_modules` has the package: that stays true when another
+ * version is installed, where pnpm keeps each version in a folder of its own.
+ */
+function schemasFor(folder: string): string {
+  const own = join(shipped, "schema");
+  for (let above = folder; above !== dirname(above); above = dirname(above)) {
+    const installed = join(above, "node_modules", "reft", "configs", "schema");
+    if (existsSync(installed) && realpathSync(installed) === realpathSync(own)) return installed;
+  }
+  return own;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
@@ -40,6 +40,16 @@ test.each(kinds)("$task, model $model: every file is a whole configuration", ({ 
   const recipe = loadRecipe(file("recipe"));
   loadStages(recipe, { seed: 1, data: "data", stages: "stages" });
   expect(recipe.data.folder ?? recipe.data.prepare?.dataset).toBe(task === "own" ? "data" : task);
+});
+
+test("the schemas have the name by which the project has the package", () => {
+  const above = join(home, "application");
+  mkdirSync(join(above, "node_modules"), { recursive: true });
+  symlinkSync(resolve("."), join(above, "node_modules", "reft"));
+  initProject({ folder: join(above, "projects", "mine"), task: "generated" });
+  expect(readFileSync(join(above, "projects", "mine", "reft.yaml"), "utf8")).toContain(
+    "$schema=../../node_modules/reft/configs/schema/reft.json\n",
+  );
 });
 
 test("every setting says what it means", () => {
