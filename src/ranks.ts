@@ -29,6 +29,12 @@ export function rankCount(): number {
   return place.hosts.length;
 }
 
+/** How many of the ranks are on this rank's machine, itself among them. */
+export function rankCountOfMachine(): number {
+  const machineOf = (rank: number) => place.hosts[rank]!.replace(/:\d+$/, "");
+  return place.hosts.filter((_, rank) => machineOf(rank) === machineOf(place.rank)).length;
+}
+
 /** Whether this is the process that writes files and speaks to the user. */
 export function isLeader(): boolean {
   return place.rank === 0;

@@ -36,9 +36,9 @@ export const evaluateCommand: CommandModule<object, Arguments> = {
   handler: async (flags) => {
     const { samples, seed, reranker } = flags;
     const asking = askingArguments(flags);
-    if (flags["dry-run"]) return print(describeAsking("evaluate", { ...asking, samples }));
     const output = flags.output ?? join("results", basename(asking.model));
     await amongRanks(async () => {
+      if (flags["dry-run"]) return print(describeAsking("evaluate", { ...asking, samples }));
       const results = await evaluate({ ...asking, output, samples, seed, reranker });
       const { questions, correct, accuracy, metrics } = results;
       const [low, high] = metrics.top1!.confidence95.map((share) => (100 * share).toFixed(1));

@@ -26,8 +26,8 @@ export const sampleCommand: CommandModule<object, InferredOptionTypes<typeof opt
   handler: async (flags) => {
     const { samples, seed, output } = flags;
     const asking = askingArguments(flags);
-    if (flags["dry-run"]) return print(describeAsking("sample", { ...asking, samples }));
     await amongRanks(async () => {
+      if (flags["dry-run"]) return print(describeAsking("sample", { ...asking, samples }));
       const summary = await sample({ ...asking, samples, seed, output });
       const share = (count: number, of: number) => `${count} (${percent(count / of)})`;
       print(

@@ -141,8 +141,8 @@ async function runStage<S extends Stage>(
       "--dry-run: expected no --fork, because a fork takes what the run from model.init takes, and fewer steps; leave one of them out",
     );
   const config = settingsOf(stage, file, args, folder);
-  if (args["dry-run"]) return print(await describeTraining(config));
   await amongRanks(async () => {
+    if (args["dry-run"]) return print(await describeTraining(config));
     report(folder, await train(config, folder, { fork: args.fork }), what);
     printNext(file, folder, config);
   });

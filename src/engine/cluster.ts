@@ -108,7 +108,7 @@ export function sumOverRanks(name: string, make: () => Tensor): Float32Array {
 }
 
 /** A variable larger than this travels alone; smaller neighbours are packed up to it, so that there are few messages, none of them huge. */
-const bucketBytes = 32e6;
+export const bucketBytes = 32e6;
 
 function bucketsOf(variables: readonly Variable[]): Variable[][] {
   const buckets: Variable[][] = [];

@@ -116,7 +116,7 @@ export function reftSteps({ rollout, training }: ReftConfig, { questions }: Reft
 export function forecastReft(config: ReftConfig, sizes: ReftSizes): Forecast {
   const { model, questions, reference } = sizes;
   const { data, rollout, ppo, selfTraining, training, evaluation, sandbox } = config;
-  const { recompute = false } = training;
+  const { recompute = false, shardOptimizer = false } = training;
   const { miniBatchSize } = ppo ?? selfTraining!;
   const longest = Math.max(...questions.map(({ prompt }) => prompt.tokens.length));
   return forecastOf({
@@ -128,7 +128,7 @@ export function forecastReft(config: ReftConfig, sizes: ReftSizes): Forecast {
     classes: model.vocabSize,
     training: {
       batches: batchesOf(config, sizes, miniBatchSize),
-      recompute,
+      ...{ recompute, shardOptimizer },
       // The loss's own and its gradient; the entropy's three more.
       logitsCopies: ppo?.entropyCoefficient === undefined ? 2 : 5,
     },

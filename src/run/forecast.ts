@@ -1,5 +1,6 @@
 // How much memory a task will take, part by part, before it runs. A stage says what it holds and the sizes of what it computes (Workload);
 // what that takes follows from the shape of the model (model/footprint.ts).
+import { bucketBytes } from "../engine/cluster.ts";
 import { usesNativeOps } from "../engine/tf.ts";
 import type { AdapterSettings } from "../model/adapter.ts";
 import type { PackedBatch } from "../model/batch.ts";
@@ -20,6 +21,7 @@ import {
   weightBytes,
 } from "../model/footprint.ts";
 import { parameterCount } from "../model/model.ts";
+import { rankCount, rankCountOfMachine } from "../ranks.ts";
 
 /** What a task holds and computes. */
 export interface Workload {
@@ -38,6 +40,8 @@ export interface Workload {
     readonly recompute: boolean;
     /** Matrices as large as the logits that the loss needs at once. */
     readonly logitsCopies: number;
+    /** Whether each rank has its share of the moments alone. */
+    readonly shardOptimizer: boolean;
   };
   readonly scored: readonly BatchSize[];
   readonly generators: readonly GeneratorSize[];
@@ -60,7 +64,14 @@ export interface Forecast {
   readonly bytes: number;
   /** Of the sandbox's guests, which are processes of their own. */
   readonly guests: number;
+  /** How many processes of this machine take as much, each with guests of its own. */
+  readonly processes: number;
   readonly isOnGpu: boolean;
+}
+
+/** What all processes of this machine take together, with their guests, in bytes. */
+export function togetherOf({ bytes, guests, processes }: Forecast): number {
+  return processes * (bytes + guests);
 }
 
 /** How many steps a run takes. */
@@ -75,6 +86,8 @@ const runningBytes = 80e6;
 const tokenBytes = 500;
 /** Of the graphs of compiled steps, as measured: of the first one, and the optimizer's, and of each further one that other sizes need. */
 const graphBytes = { perVariable: 0.38e6, perFurtherSize: 0.07e6, perScoredLayer: 0.3e6 };
+/** As measured: of TensorFlow's distributed runtime; and how often it holds a bucket of gradients that is under way. */
+const exchangeBytes = { runtime: 45e6, copiesOfBucket: 3.5 };
 /** A guest at its fullest, with sympy. */
 const guestBytes = 250e6;
 
@@ -116,18 +129,26 @@ export function forecastOf(workload: Workload, isOnGpu = !usesNativeOps): Foreca
     { name: "reference", bytes: referenceBytes[reference] },
     { name: "adapter and heads", bytes: 4 * (adapted + headCount) },
     { name: "gradients", bytes: 4 * trained + most.gradients },
-    { name: "moments", bytes: 8 * trained },
+    { name: "moments", bytes: (8 * trained) / (training?.shardOptimizer ? rankCount() : 1) },
     { name: "keys and values", bytes: caches.reduce((a, b) => a + b, 0) },
     { name: "activations", bytes: most.activations },
     { name: "logits", bytes: most.logits },
+    { name: "exchange with other ranks", bytes: exchangeOf(trained) },
     { name: "copy of a weight", bytes: largestCopy(config, heldAs, adapter) },
     { name: "process", bytes: codeBytes + runningBytes + tokenBytes * config.vocabSize + graphs },
   ];
   return {
-    ...{ parameters, trained, parts, isOnGpu },
+    ...{ parameters, trained, parts, isOnGpu, processes: rankCountOfMachine() },
     bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
     guests: workload.guests * guestBytes,
   };
+}
+
+/** What it takes to add up gradients over the ranks. */
+function exchangeOf(trained: number): number {
+  if (rankCount() === 1) return 0;
+  const { runtime, copiesOfBucket } = exchangeBytes;
+  return runtime + copiesOfBucket * Math.min(4 * trained, bucketBytes);
 }
 
 /** Distinct sizes of packed batches. */

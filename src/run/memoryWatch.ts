@@ -1,6 +1,6 @@
 // Holds a run's memory against its forecast: a warning before it begins, and a word at its end where the forecast was wrong.
 import { say } from "../terminal.ts";
-import type { Forecast } from "./forecast.ts";
+import { type Forecast, togetherOf } from "./forecast.ts";
 import { gigabytes, machineMemory } from "./machineMemory.ts";
 
 /** How far the peak may be from the forecast before it is said. */
@@ -18,12 +18,14 @@ export function peakMegabytes(): number {
 }
 
 /** Begins to watch a run, before its weights are loaded; warns where it will not fit. */
-export function watchMemory({ bytes, guests, parts, isOnGpu }: Forecast): MemoryWatch {
+export function watchMemory(forecasted: Forecast): MemoryWatch {
+  const { bytes, parts, isOnGpu } = forecasted;
   const { total, where } = machineMemory();
-  if (!isOnGpu && bytes + guests > total)
+  const wanted = togetherOf(forecasted);
+  if (!isOnGpu && wanted > total)
     say(
-      `warning: this run will take about ${gigabytes(bytes + guests)} of memory, but the ${where} has ${gigabytes(total)}: ` +
-        "the same command with --dry-run says what for, and what to lower",
+      `warning: this run will take about ${gigabytes(wanted)} of memory, but the ${where} has ${gigabytes(total)}: ` +
+        "a dry run says what for, and what to lower (docs/memory.md)",
     );
   const forecast = bytes / 1e6;
   // A process that has done other things before has a peak of its own.

@@ -80,7 +80,7 @@ export function sftSteps({ training }: SftConfig, { sequences }: SftSizes): Step
 export function forecastSft(config: SftConfig, start: SftSizes): Forecast {
   const { model, sequences } = start;
   const { data, training, evaluation, sandbox } = config;
-  const { microBatchTokens, recompute = false } = training;
+  const { microBatchTokens, recompute = false, shardOptimizer = false } = training;
   const { perEpoch } = sftSteps(config, start);
   const batchOf = createEpochs(sequences, training.batchSize, perEpoch, config.seed);
   const batches = Array.from({ length: perEpoch }, (_, step) =>
@@ -95,7 +95,7 @@ export function forecastSft(config: SftConfig, start: SftSizes): Forecast {
     reference: "none",
     headCount: 0,
     classes: model.vocabSize,
-    training: { batches: sizesOf(batches.flat()), recompute, logitsCopies: 2 },
+    training: { batches: sizesOf(batches.flat()), recompute, logitsCopies: 2, shardOptimizer },
     scored: [],
     generators: [evaluatorSize(data.maxPromptTokens, evaluation)],
     guests: data.cotKind === "python" ? sandbox.workers : 0,

@@ -1,5 +1,5 @@
 // A forecast as a page to read: what of memory and disk a task will take, whether that is there, and what to lower where it is not.
-import type { Forecast } from "../run/forecast.ts";
+import { type Forecast, togetherOf } from "../run/forecast.ts";
 import { gigabytes as inGigabytes, type MachineMemory } from "../run/machineMemory.ts";
 
 /** A setting that would take less, and what it would save, in bytes. */
@@ -15,7 +15,7 @@ export interface DiskUse {
 
 /** @returns lines that say all of it, without what depends on the machine */
 export function describeForecast(title: string, forecast: Forecast, disk: readonly DiskUse[]) {
-  const { parameters, trained, parts, bytes, guests, isOnGpu } = forecast;
+  const { parameters, trained, parts, bytes, guests, processes, isOnGpu } = forecast;
   const rows: readonly (readonly [string, number])[] = [
     ...parts.filter((part) => part.bytes > 0).map((part) => [part.name, part.bytes] as const),
     ["together", bytes],
@@ -29,7 +29,7 @@ export function describeForecast(title: string, forecast: Forecast, disk: readon
   const ofTrained = trained > 0 ? `, ${some} trained` : "";
   return [
     `${title}: ${millions(parameters)} weights${ofTrained}`,
-    `memory at the most, in 10^6 bytes${isOnGpu ? ", the GPU's but for the process" : ""}:`,
+    `memory at the most, in 10^6 bytes${processes > 1 ? `, of each of ${processes} ranks` : ""}${isOnGpu ? ", the GPU's but for the process" : ""}:`,
     ...table(rows),
     ...(others.length > 0 ? ["beside it:", ...table(others)] : []),
   ];
@@ -37,12 +37,12 @@ export function describeForecast(title: string, forecast: Forecast, disk: readon
 
 /** @returns lines that say whether it fits, and what to lower where it does not */
 export function describeFit(
-  { bytes, guests, isOnGpu }: Forecast,
+  forecast: Forecast,
   { total, free, where }: MachineMemory,
   savings: readonly Saving[],
 ): string[] {
-  if (isOnGpu) return ["how much the GPU has is not looked at"];
-  const wanted = bytes + guests;
+  if (forecast.isOnGpu) return ["how much the GPU has is not looked at"];
+  const wanted = togetherOf(forecast);
   const has = `the ${where} has ${gigabytes(total)}, of which ${gigabytes(free)} are free now`;
   if (wanted <= free) return [`fits: ${has}`];
   return [

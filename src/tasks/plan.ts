@@ -7,9 +7,10 @@ import { UserError } from "../errors.ts";
 import { isRunning } from "../folders.ts";
 import { forecastReft, readReftStart, reftSteps } from "../ppo/start.ts";
 import { trainReft } from "../ppo/train.ts";
+import { isLeader, rankCount } from "../ranks.ts";
 import { forecastRerank, readRerankStart, rerankSteps } from "../rerank/start.ts";
 import { trainRerank } from "../rerank/train.ts";
-import type { Forecast, StepCount } from "../run/forecast.ts";
+import { type Forecast, type StepCount, togetherOf } from "../run/forecast.ts";
 import { machineMemory } from "../run/machineMemory.ts";
 import { metricsIn } from "../run/metrics.ts";
 import { forecastSft, readSftStart, sftSteps } from "../sft/start.ts";
@@ -143,7 +144,7 @@ export async function describeTraining(config: Config): Promise<string> {
   const { steps, samples } = plan;
   const forecast = plan.forecast(config);
   const memory = machineMemory();
-  const fits = forecast.isOnGpu || forecast.bytes + forecast.guests <= memory.free;
+  const fits = forecast.isOnGpu || togetherOf(forecast) <= memory.free;
   const epochs = (steps.total / steps.perEpoch).toFixed(1).replace(/\.0$/, "");
   return [
     ...describeForecast(titles[config.stage], forecast, diskUse(forecast, plan)),
@@ -158,6 +159,7 @@ async function tryOut({ trial, steps }: Plan, forecast: Forecast): Promise<strin
   const folder = makeTrialFolder();
   try {
     await trial(folder, trialSteps);
+    if (!isLeader()) return ""; // which has written nothing
     const lines = readFileSync(metricsIn(folder), "utf8").trimEnd().split("\n");
     const taken = lines.map((line) => JSON.parse(line) as Record<string, number>);
     const seconds = taken.map((line) => line["time/stepSeconds"]!);
@@ -222,6 +224,12 @@ function savingsOf({ config, forecast, leastTokens }: Plan): Saving[] {
   ];
   if (config.adapter)
     tries.push({ path: "model.weights", from: config.model.weights ?? "float32", to: "bf16" });
+  if (rankCount() > 1)
+    tries.push({
+      path: "training.shardOptimizer",
+      from: config.training.shardOptimizer ?? false,
+      to: true,
+    });
   if (config.stage === "reft") {
     tries.push(fewer("rollout.slots", config.rollout.slots, Math.ceil(config.rollout.slots / 4)));
     if (config.ppo)

@@ -5,9 +5,10 @@ import { describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { usesNativeOps } from "../../src/engine/tf.ts";
 import { plainLlama } from "../../src/model/families.ts";
-import { type Forecast, forecastOf, type Workload } from "../../src/run/forecast.ts";
+import { becomeRank } from "../../src/ranks.ts";
+import { type Forecast, forecastOf, togetherOf, type Workload } from "../../src/run/forecast.ts";
 import { watchMemory } from "../../src/run/memoryWatch.ts";
-import { describeFit } from "../../src/tasks/forecastPage.ts";
+import { describeFit, describeForecast } from "../../src/tasks/forecastPage.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { runFile } from "../support/runFile.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -67,7 +68,7 @@ const workload: Workload = {
   ...{ reference: "none", headCount: 0, classes: 32_016, guests: 1 },
   training: {
     batches: [{ rows: 1, rowLength: 256, predictions: 128 }],
-    ...{ recompute: true, logitsCopies: 2 },
+    ...{ recompute: true, logitsCopies: 2, shardOptimizer: false },
   },
   scored: [],
   generators: [{ slots: 2, capacity: 384 }],
@@ -101,6 +102,23 @@ describe("a forecast", () => {
     expect(bytesOf({ generators: [rounded] })).toBe(now - 32 * 2 * 384 * 4096 * 4); // half of the cache
     expect(bytesOf({ guests: 8 })).toBe(now);
   });
+});
+
+test("a forecast among ranks is that of each, and the machine has to hold all that it has", () => {
+  const { training } = workload;
+  const alone = forecastOf(workload);
+  becomeRank({ rank: 1, hosts: ["[fd00::1]:7000", "[fd00::1]:7001", "b:7000"] }, (own) => [own]);
+  const { processes, ...among } = forecastOf(workload);
+  const shared = forecastOf({ ...workload, training: { ...training!, shardOptimizer: true } });
+  becomeRank({ rank: 0, hosts: [""] }, (own) => [own]);
+  expect(processes).toBe(2);
+  expect(togetherOf(shared)).toBe(2 * (shared.bytes + shared.guests));
+  expect(partOf(among as Forecast, "exchange")).toBeGreaterThan(45);
+  expect(among.bytes).toBeGreaterThan(alone.bytes);
+  expect([alone, shared].map((forecast) => partOf(forecast, "moments"))).toEqual([34, 11]);
+  expect(describeForecast("SFT", shared, [])[1]).toBe(
+    "memory at the most, in 10^6 bytes, of each of 2 ranks:",
+  );
 });
 
 describe("what the machine has", () => {

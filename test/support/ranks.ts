@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 
 export interface EndedProcess {
   readonly code: number | null;
+  readonly stdout: string;
   readonly stderr: string;
 }
 
@@ -16,14 +17,17 @@ export function runNode(
 ): Promise<EndedProcess> {
   const child = spawn(process.execPath, args, {
     ...{ cwd, env: { ...process.env, ...oneThread, ...env } },
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  let stderr = "";
+  let [stdout, stderr] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    stdout += text;
+  });
   child.stderr.setEncoding("utf8").on("data", (text) => {
     stderr += text;
   });
   started?.(child.pid!);
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, stderr })));
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
 }
 
 /** The processes that another one has started, in their order. */

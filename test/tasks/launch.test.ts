@@ -47,10 +47,13 @@ function lastWeights(folder: string) {
   return weightsIn(join(checkpoints, last, file));
 }
 
-/** What a run leaves, but for the number of its tensors. */
-function contentBesideTensors(folder: string): Record<string, string> {
+/** What a run leaves, but for what its memory is thought to be and the number of its tensors. */
+function contentBesideMemory(folder: string): Record<string, string> {
   const { metrics, ...others } = contentOf(output(folder));
-  return { ...others, metrics: metrics!.replace(/"memory\/numTensors":\d+/g, "") };
+  return {
+    ...others,
+    metrics: metrics!.replace(/"memory\/(numTensors|forecastMegabytes)":[\d.]+/g, ""),
+  };
 }
 
 /** The norm of the difference by that of the weights. */
@@ -116,7 +119,17 @@ describe("ranks", () => {
       again.map(({ code }) => code),
       again[1]!.stderr,
     ).toEqual([0, 0]);
-    expect(contentBesideTensors("again")).toEqual(contentBesideTensors("train-sft on two"));
+    expect(contentBesideMemory("again")).toEqual(contentBesideMemory("train-sft on two"));
+  });
+
+  testEqualRuns("plan together, and leave nothing", async () => {
+    const changes = ["--dry-run"];
+    const { code, stdout, stderr } = await run(named("train-sft"), "planned", 2, { changes });
+    expect(code, stderr).toBe(0);
+    expect(stdout.match(/, of each of 2 ranks:/g)).toHaveLength(1);
+    expect(stdout).toMatch(/ exchange with other ranks +\d/);
+    expect(stdout).toMatch(/\ntried: .* MB at the most/);
+    expect(existsSync(output("planned"))).toBe(false);
   });
 
   testEqualRuns("goes on after a rank is killed, also as one process", async () => {
