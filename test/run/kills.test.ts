@@ -16,8 +16,8 @@ import {
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const home = temporaryFolder();
-// Two ranks have tests of their own: test/tasks/launch.test.ts.
-const commands = writeCommands(home).filter(({ name }) => name !== "launch");
+const commands = writeCommands(home);
+const alone = commands.filter(({ name }) => name !== "launch");
 
 const references = new Map<string, Promise<Reference>>();
 
@@ -32,7 +32,7 @@ function referenceOf(command: Command): Promise<Reference> {
 const atOnce = pLimit(2);
 
 describe.skipIf(!existsSync("/proc/self/stat"))("ends up the same", { concurrent: true }, () => {
-  testEqualRuns.each(commands)("after kills and a power cut: $name", async (command) => {
+  testEqualRuns.each(alone)("after kills and a power cut: $name", async (command) => {
     const reference = await referenceOf(command);
     const all = ["power cut", "SIGKILL", "SIGKILL"] as const;
     const kinds = /GRPO|^run$/.test(command.name) ? all.slice(0, 1) : all; // what others show, too, or slow
@@ -40,6 +40,18 @@ describe.skipIf(!existsSync("/proc/self/stat"))("ends up the same", { concurrent
     const { happened, wrong } = await atOnce(() => killTrial(reference, kinds, chance));
     expect(happened.length).toBeGreaterThan(0);
     expect(wrong, happened.join(", then ")).toEqual([]);
+  });
+
+  // `reft launch` or its first rank; test/tasks/launch.test.ts kills the second one.
+  testEqualRuns("after twenty kills: two ranks", { timeout: 400_000 }, async () => {
+    const reference = await referenceOf(commands.find(({ name }) => name === "launch")!);
+    const kinds = ["SIGKILL", "at any time", "power cut", "SIGKILL", "at any time"] as const;
+    for (let kills = 0, trial = 0; kills < 20; trial++) {
+      const chance = Rng.named(1, `launch ${trial}`);
+      const { happened, wrong } = await atOnce(() => killTrial(reference, kinds, chance));
+      expect(wrong, happened.join(", then ")).toEqual([]);
+      kills += happened.length;
+    }
   });
 
   // What each of them found wrong when it was written: the message named no path, or was a defect's.
