@@ -29,8 +29,13 @@ interface Subject {
   readonly flags: readonly string[];
   /** What the warm-up does in front of ReFT. */
   readonly warmup: { readonly examples: number; readonly epochs: number };
-  /** Rows of an SFT step, questions of a ReFT step, answers to each. */
-  readonly batch: { readonly sft: number; readonly reft: number; readonly answers: number };
+  /** Rows of an SFT step, questions of a ReFT step, answers to each, and their tokens at the most. */
+  readonly batch: {
+    readonly sft: number;
+    readonly reft: number;
+    readonly answers: number;
+    readonly maxNewTokens: number;
+  };
   /** Of a run; the first ones, which trace, do not count. */
   readonly steps: { readonly sft: number; readonly reft: number; readonly uncounted: number };
 }
@@ -41,7 +46,7 @@ const tiny: Subject = {
   configs: { sft: "configs/tiny/warmup.yaml", reft: "configs/tiny-grpo/reft.yaml" },
   flags: [],
   warmup: { examples: 480, epochs: 2 },
-  batch: { sft: 32, reft: 32, answers: 8 },
+  batch: { sft: 32, reft: 32, answers: 8, maxNewTokens: 64 },
   steps: { sft: 12, reft: 8, uncounted: 3 },
 };
 
@@ -60,7 +65,7 @@ const subjects = {
     configs: { sft: "configs/svamp-smollm2/warmup.yaml", reft: "configs/svamp-smollm2/reft.yaml" },
     flags: set("data.programPrefix=def"),
     warmup: { examples: 96, epochs: 1 },
-    batch: { sft: 16, reft: 8, answers: 8 },
+    batch: { sft: 16, reft: 4, answers: 8, maxNewTokens: 32 },
     steps: { sft: 4, reft: 2, uncounted: 1 },
   },
 } as const satisfies Record<string, Subject>;
@@ -168,7 +173,8 @@ async function measure(name: Name, stage: Stage, warmup: string, setting: Settin
           ...(name === "smollm2" ? subject.flags : []),
           ...set(`data.train=${join(data, "answers.jsonl")}`),
           ...set(`data.dev=${join(data, "dev.jsonl")}`, `rollout.questionsPerStep=${rows}`),
-          ...set(`rollout.samplesPerQuestion=${batch.answers}`, "rollout.maxNewTokens=64"),
+          ...set(`rollout.samplesPerQuestion=${batch.answers}`),
+          ...set(`rollout.maxNewTokens=${batch.maxNewTokens}`),
           ...set(`training.maxSteps=${steps.reft}`, "evaluation.everySteps=1000"),
           ...set("evaluation.questions=8", "evaluation.slots=8", "evaluation.maxNewTokens=8"),
           ...set("checkpoint.everySteps=1000", "sandbox.workers=1"),
