@@ -33,6 +33,7 @@ await runScript("report-pictures", async () => {
       .getByLabel("Questions", { exact: true })
       .selectOption({ label: "wrong first, right last" });
     await completions.locator("summary", { hasText: "?" }).first().click();
+    await completions.locator(".ended").first().waitFor();
     await completions.evaluate((section) => section.scrollIntoView());
     await page.screenshot({ path: "docs/report-completions.png" });
     await page.goto(String(pathToFileURL("examples/hack/report.html")));
