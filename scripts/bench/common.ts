@@ -9,7 +9,8 @@ import type { Job, ModelName } from "./workloads.ts";
 export const root = join(import.meta.dirname, "..", "..");
 export const cache = join(root, ".cache", "bench");
 
-const tsx = [process.execPath, "--import", "tsx"];
+/** The begin of a command that runs TypeScript. */
+export const tsx = [process.execPath, "--import", "tsx"];
 
 /** The folder of a model, written once. */
 export function modelFolder(name: ModelName): string {

@@ -1,8 +1,7 @@
 // What a second rank brings: a training on one rank, on two, and on two with twice the batch, a core for each rank and its sandbox. Two
 // runs that know nothing of each other, one on each core, show what the machine allows; two ranks also exchange gradients, which is
-// measured alone. Both together are the model of docs/distributed.md.
+// measured alone. Both together are the model of docs/distributed.md, whose table this prints.
 //   npx tsx scripts/bench/ranks.ts --help
-// Prints the table of docs/distributed.md.
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +15,7 @@ import { pointerIn } from "../../src/run/checkpointFiles.ts";
 import { readMetrics } from "../../src/run/metrics.ts";
 import { listeningPorts } from "../../src/run/place.ts";
 import { readOptions, runScript } from "../script.ts";
-import { chosen, root } from "./common.ts";
+import { chosen, root, tsx } from "./common.ts";
 import { commit, describeMachine, load } from "./machine.ts";
 import { median } from "./report.ts";
 
@@ -36,7 +35,7 @@ interface Subject {
     readonly answers: number;
     readonly maxNewTokens: number;
   };
-  /** Of a run; the first ones, which trace, do not count. */
+  /** A run takes so many; the first ones, which trace, do not count. */
   readonly steps: { readonly sft: number; readonly reft: number; readonly uncounted: number };
 }
 
@@ -73,12 +72,12 @@ const subjects = {
 type Name = keyof typeof subjects;
 type Stage = "sft" | "reft";
 
-/** Of the steps that count, the median. */
+/** How fast a run was: the median of the steps that count. */
 interface Speed {
   /** SFT: completion tokens; ReFT: sampled tokens. */
   readonly tokensPerSecond: number;
   readonly stepSeconds: number;
-  /** Of a ReFT step: sampling, programs, scoring. */
+  /** A ReFT step samples, runs programs and scores for so long; 0 in SFT. */
   readonly rolloutSeconds: number;
 }
 
@@ -91,6 +90,12 @@ function examples(count: number): string {
 }
 
 const updatesOfRollout = 2;
+
+/** What every training has, so that little is done besides the steps. */
+const brief = set(
+  ...["evaluation.questions=8", "evaluation.slots=8", "evaluation.maxNewTokens=8"],
+  "sandbox.workers=1",
+);
 
 const oneThread = { TF_NUM_INTRAOP_THREADS: "1", TF_NUM_INTEROP_THREADS: "1" };
 
@@ -114,7 +119,7 @@ async function reft(args: readonly string[], setting?: Setting): Promise<void> {
   else if (setting.ranks === 2)
     await ended(start(["src/cli.ts", "launch", "--processes", "2", "--", ...args], oneThread));
   else {
-    // Else programs of the sandbox would run on the other core.
+    // Programs of the sandbox would run on the other core otherwise.
     const onCore = ["taskset", "-c", String(setting.core)];
     await ended(start(["src/cli.ts", ...args], oneThread, onCore));
   }
@@ -125,7 +130,7 @@ function start(
   env: object = {},
   before: readonly string[] = [],
 ): ChildProcess {
-  const [program, ...rest] = [...before, process.execPath, "--import", "tsx", ...args];
+  const [program, ...rest] = [...before, ...tsx, ...args];
   return spawn(program!, rest, {
     cwd: root,
     env: { ...process.env, ...env },
@@ -150,8 +155,7 @@ function sftFlags(subject: Subject, init: string | undefined, count: number, out
     ...["train-sft", "--config", subject.configs.sft, "--output", output, ...subject.flags],
     ...(init === undefined ? [] : ["--init", init]),
     ...set(`data.train=${examples(count)}`, `data.dev=${join(data, "dev.jsonl")}`),
-    ...set("evaluation.questions=8", "evaluation.slots=8", "evaluation.maxNewTokens=8"),
-    ...set("checkpoint.everySteps=null", "sandbox.workers=1"),
+    ...[...brief, ...set("checkpoint.everySteps=null")],
   ];
 }
 
@@ -176,8 +180,7 @@ async function measure(name: Name, stage: Stage, warmup: string, setting: Settin
           ...set(`rollout.samplesPerQuestion=${batch.answers}`),
           ...set(`rollout.maxNewTokens=${batch.maxNewTokens}`),
           ...set(`training.maxSteps=${steps.reft}`, "evaluation.everySteps=1000"),
-          ...set("evaluation.questions=8", "evaluation.slots=8", "evaluation.maxNewTokens=8"),
-          ...set("checkpoint.everySteps=1000", "sandbox.workers=1"),
+          ...[...brief, ...set("checkpoint.everySteps=1000")],
           ...set(`ppo.miniBatchSize=${(rows * batch.answers) / updatesOfRollout}`),
         ];
   await reft(command, setting);
@@ -244,14 +247,8 @@ await runScript("ranks", async () => {
   mkdirSync(home, { recursive: true });
   if (!existsSync(join(data, "train.jsonl")))
     await reft([
-      "prepare-data",
-      "generated",
-      "--cot",
-      "python",
-      "--train",
-      "500",
-      "--output",
-      data,
+      ...["prepare-data", "generated", "--cot", "python"],
+      ...["--train", "500", "--output", data],
     ]);
   const machine = describeMachine(1);
   console.log(`${machine.cpu} (${machine.extensions.join(" ")}), commit ${commit()}`);

@@ -38,7 +38,7 @@ const step = {
 
 interface Trained {
   readonly weights: number;
-  /** Of them, or of an adapter. */
+  /** Either all of them or those of an adapter. */
   readonly trained: number;
 }
 
