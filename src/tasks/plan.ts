@@ -7,7 +7,7 @@ import { UserError } from "../errors.ts";
 import { isRunning } from "../folders.ts";
 import { forecastReft, readReftStart, reftSteps } from "../ppo/start.ts";
 import { trainReft } from "../ppo/train.ts";
-import { isLeader, rankCount } from "../ranks.ts";
+import { isLeader, onAnyRank, rankCount } from "../ranks.ts";
 import { forecastRerank, readRerankStart, rerankSteps } from "../rerank/start.ts";
 import { trainRerank } from "../rerank/train.ts";
 import { type Forecast, type StepCount, togetherOf } from "../run/forecast.ts";
@@ -144,7 +144,8 @@ export async function describeTraining(config: Config): Promise<string> {
   const { steps, samples } = plan;
   const forecast = plan.forecast(config);
   const memory = machineMemory();
-  const fits = forecast.isOnGpu || togetherOf(forecast) <= memory.free;
+  // Ranks look at different moments, or on different machines, and have to come to the same.
+  const fits = !onAnyRank(!forecast.isOnGpu && togetherOf(forecast) > memory.free);
   const epochs = (steps.total / steps.perEpoch).toFixed(1).replace(/\.0$/, "");
   return [
     ...describeForecast(titles[config.stage], forecast, diskUse(forecast, plan)),
@@ -172,7 +173,7 @@ async function tryOut({ trial, steps }: Plan, forecast: Forecast): Promise<strin
       (forecast.isOnGpu ? " of the host's memory" : `, ${share}`)
     );
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError) || rankCount() > 1) throw error; // other ranks may wait
     return `no step could be tried: ${error.message}`;
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -120,6 +120,8 @@ describe("ranks", () => {
       again[1]!.stderr,
     ).toEqual([0, 0]);
     expect(contentBesideMemory("again")).toEqual(contentBesideMemory("train-sft on two"));
+    const forecastOf = (of: string) => metricsOf(output(of))[0]!["memory/forecastMegabytes"];
+    expect(forecastOf("again")).toBeLessThan(forecastOf("train-sft on two") as number);
   });
 
   testEqualRuns("plan together, and leave nothing", async () => {
@@ -163,7 +165,11 @@ describe("ranks", () => {
       return cwd;
     });
     const changes = ["--set", "data.train=own.jsonl"];
-    const ended = await runOnHosts(named("train-sft"), changes, 27_100, cwds);
+    const planned = [...changes, "--dry-run"];
+    const ended = [
+      ...(await runOnHosts(named("train-sft"), changes, 27_100, cwds)),
+      ...(await runOnHosts(named("train-sft"), planned, 27_150, cwds)),
+    ];
     for (const { code, stderr } of ended) {
       expect(code).toBe(1);
       expect(stderr).toMatch(
