@@ -29,10 +29,15 @@ export function rankCount(): number {
   return place.hosts.length;
 }
 
+/** The machine of a rank. @param host with its port */
+export function machineOf(host: string): string {
+  return host.replace(/:\d+$/, "");
+}
+
 /** How many of the ranks are on this rank's machine, itself among them. */
 export function rankCountOfMachine(): number {
-  const machineOf = (rank: number) => place.hosts[rank]!.replace(/:\d+$/, "");
-  return place.hosts.filter((_, rank) => machineOf(rank) === machineOf(place.rank)).length;
+  const own = machineOf(place.hosts[place.rank]!);
+  return place.hosts.filter((host) => machineOf(host) === own).length;
 }
 
 /** Whether this is the process that writes files and speaks to the user. */

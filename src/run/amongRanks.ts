@@ -3,7 +3,7 @@
 import { join, type LostRank, lostRank, type Patience, reportToRanks } from "../engine/cluster.ts";
 import { asUserError, messageOf, show, UserError } from "../errors.ts";
 import { observed } from "../observer.ts";
-import { gather, isLeader, type Place } from "../ranks.ts";
+import { gather, isLeader, machineOf, type Place } from "../ranks.ts";
 import { say } from "../terminal.ts";
 import { endUnwatched, InterruptedError } from "./interrupts.ts";
 import { type Environment, isLoopback, placeIn } from "./place.ts";
@@ -40,7 +40,7 @@ async function together<T>(work: () => Promise<T>): Promise<T> {
 
 function joinRanks(place: Place, patience: Patience): void {
   const { rank, hosts } = place;
-  if (rank === 0 && !hosts.every((host) => isLoopback(host.replace(/:\d+$/, ""))))
+  if (rank === 0 && !hosts.every((host) => isLoopback(machineOf(host))))
     say(
       "note: every rank takes commands from whoever reaches its port, without asking who it is: use a trusted network (docs/distributed.md)",
     );

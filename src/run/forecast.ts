@@ -86,7 +86,7 @@ const runningBytes = 80e6;
 const tokenBytes = 500;
 /** Of the graphs of compiled steps, as measured: of the first one, and the optimizer's, and of each further one that other sizes need. */
 const graphBytes = { perVariable: 0.38e6, perFurtherSize: 0.07e6, perScoredLayer: 0.3e6 };
-/** As measured: of TensorFlow's distributed runtime; and how often it holds a bucket of gradients that is under way. */
+/** What TensorFlow's distributed runtime takes, as measured, and how often it holds a bucket of gradients that is under way. */
 const exchangeBytes = { runtime: 45e6, copiesOfBucket: 3.5 };
 /** A guest at its fullest, with sympy. */
 const guestBytes = 250e6;

@@ -52,7 +52,7 @@ function tryLink(from: string, to: string): boolean {
   }
 }
 
-/** Of several ranks the first one takes the lock, for all; the others have nothing to give back. */
+/** Takes a lock once for several ranks: the first one does, for all; the others have nothing to give back. */
 export function takeLockOnce(lock: string): () => void {
   let giveBack = () => {};
   fromLeader(() => {
