@@ -186,7 +186,8 @@ describe("ranks", () => {
     );
     for (const { code, stderr } of ended) {
       expect(code).toBe(1);
-      expect(stderr).toContain("ended: step 2: expected the same weights on all ranks");
+      // Whoever notices it later may be told by the other before it says so itself.
+      expect(stderr).toMatch(/ended: (rank \d: )?step 2: expected the same weights on all ranks/);
     }
     expect(readdirSync(join(folder, "checkpoints"))).toContain("step-000001");
     expect(readdirSync(join(folder, "checkpoints"))).not.toContain("step-000002");
