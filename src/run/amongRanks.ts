@@ -50,7 +50,10 @@ function joinRanks(place: Place, patience: Patience): void {
     throw new UserError(describeJoining(messageOf(error), place, patience), { cause: error });
   }
   endUnwatched(); // TensorFlow has taken SIGTERM
-  process.once("disconnect", () => process.kill(process.pid, "SIGTERM")); // `reft launch` was killed
+  // `reft launch` was killed, now or before anybody listened.
+  const stop = () => process.kill(process.pid, "SIGTERM");
+  if (process.connected === false) stop();
+  process.once("disconnect", stop);
   process.channel?.unref();
 }
 

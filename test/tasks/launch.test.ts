@@ -156,6 +156,24 @@ describe("ranks", () => {
     );
   });
 
+  testEqualRuns(
+    "end when what has started them is killed before they have found each other",
+    async () => {
+      const changes = ["training.epochs=5000", "evaluation.everyEpochs=5000"];
+      await run(named("train-sft"), "abandoned", 2, {
+        changes: changes.flatMap((setting) => ["--set", setting]),
+        started: async (pid) => {
+          while (childrenOf(pid).length < 2) await setTimeout(1);
+          process.kill(pid, "SIGKILL");
+        },
+      });
+      const steps = existsSync(join(output("abandoned"), "metrics.jsonl"))
+        ? metricsOf(output("abandoned"))
+        : [];
+      expect(steps.length).toBeLessThan(3);
+    },
+  );
+
   testEqualRuns("of which one reads another file end with its name", async () => {
     const train = readFileSync(join(home, "train.jsonl"), "utf8");
     const cwds = [train, train.replace("has", "had")].map((own, rank) => {
