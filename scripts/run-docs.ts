@@ -37,6 +37,7 @@ const notRun: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/reft watch/, "it goes on until Ctrl-C"],
   [/--hosts |--processes 8/, "it wants several machines or GPUs"],
   [/scripts\/bench\/|report-opening|training\.epochs=480/, "it is a measurement, which takes long"],
+  [/svamp-tiny\/recipe/, "configs/tiny/recipe.yaml runs the same stages on other files"],
   [/reproduce-generated|g400/, "npm run demo runs the same, shorter"],
   [/runs\/demo|report-pictures/, "it reads what npm run demo makes"],
   [
