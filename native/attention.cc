@@ -2,7 +2,7 @@
 // block of queries at a time: what TensorFlow's batched products spend on masked scores, on copies of their operands and on
 // passes over score matrices, in time and in memory, is not spent. On a GPU the batched products are used (src/engine/ops.ts).
 //
-//   PackedAttention      rows of packed segments (src/data/batch.ts), forward; PackedAttentionGrad backward
+//   PackedAttention      rows of packed segments (src/model/batch.ts), forward; PackedAttentionGrad backward
 #include <cmath>
 #include <unordered_map>
 #include <utility>
