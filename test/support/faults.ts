@@ -236,7 +236,8 @@ export function differences(reference: string, folder: string): string[] {
   );
 }
 
-function contentOf(folder: string): Map<string, string> {
+/** Hashes of all files of a folder by their paths, without what depends on the clock. */
+export function contentOf(folder: string): Map<string, string> {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
@@ -248,12 +249,14 @@ function contentOf(folder: string): Map<string, string> {
   );
 }
 
-function withoutClock(file: string, content: Buffer): string | Buffer {
+/** A file's content without what depends on the clock. */
+export function withoutClock(file: string, content: Buffer): string | Buffer {
   if (file.endsWith("metrics.jsonl"))
     return content
       .toString()
       .replace(/"(time(\/\w+)?|memory\/(peakMegabytes|tracedFunctions))":("[^"]*"|[^,}]*)/g, "");
-  if (/checkpoint\.json$/.test(file)) return content.toString().replace(/"previous": ?"\w+"/, "");
+  if (/checkpoint\.json$/.test(file))
+    return content.toString().replace(/"previous": ?("\w+"|null)/, "");
   if (/(last|best)\.json$/.test(file))
     return content.toString().replace(/"manifestSha256": ?"\w+"/, "");
   if (dirname(file).startsWith("stages")) return content.toString().replace(/"seconds": .*/, "");
