@@ -44,6 +44,8 @@ const magnitudes: Readonly<Record<string, number>> = {
   bn: 9,
   trillion: 12,
   tn: 12,
+  quadrillion: 15,
+  quintillion: 18,
 };
 const magnitude = new RegExp(
   String.raw`[\s(){}*_'"-]*(${Object.keys(magnitudes).join("|")})s?(?!\p{L})`,
@@ -130,12 +132,24 @@ const words =
   /^(?:[\p{L}\p{M}\p{Sc}\p{So}\s%()[\]{}*_`"'“”.,:;~#&|]|\/(?=\s?\p{L})|(?<=^|\p{L})-(?=\p{L}{2}))*$/u;
 /** Words that change the number in front of them, or make it one of several; the first are so only next to it. */
 const anyOf = (list: string) => String.raw`(?<!\p{L})(?:${list})(?!\p{L})`;
+const numberWords =
+  "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety";
+const largeWords =
+  "(?:hundred|thousand|million|billion|trillion|quadrillion|quintillion|lakh|crore)s?";
+/** The same number again: `25 (twenty-five)`. */
+const inWords = new RegExp(
+  String.raw`\(\s*(?:(?:${numberWords}|${largeWords}|one|and)(?!\p{L})[\s-]*)+\)`,
+  "giu",
+);
 const changing = [
-  String.raw`^[^\p{L}]*${anyOf("and|to|x|by|over|out|squared|cubed|factorial|point|through|until|versus|vs")}`,
+  String.raw`^[^\p{L}]*${anyOf("and|to|x|by|over|out|squared|cubed|factorial|point|through|until|versus|vs|one|doubled|tripled|quadrupled|halved|tens|twelves")}(?!-\p{L})`,
   anyOf("or|nor|plus|minus|below|half|halves|dozens?|mil|mio|mrd|pi"),
-  anyOf("(?:hundred|thousand|million|billion|trillion|lakh|crore)s?"),
-  anyOf("(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?"),
-  `${anyOf("and")}\\s+${anyOf("an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty")}`,
+  anyOf(largeWords),
+  String.raw`${anyOf(numberWords)}(?!-\p{L})`, // two readings, as with digits; `5 ten-dollar bills` are five
+  anyOf("(?:third|fourth|fifth|sixth|seventh|eighth|ninth|eleventh|twelfth|\\p{L}+teenth)s?"),
+  anyOf("(?:tenth|\\p{L}+tieth|\\p{L}*(?:hundred|thousand|illion)th)s?"),
+  String.raw`${anyOf("quarters?")}\s+of(?!\p{L})`,
+  String.raw`${anyOf("and")}\s+${anyOf("an?|one")}`,
   "[π十百千万亿億萬]",
 ].map((pattern) => new RegExp(pattern, "iu"));
 /** A letter alone is an unknown (5x, 5 y), an imaginary unit or a choice, unless it is that of a unit. */
@@ -143,7 +157,7 @@ const loneLetter = /^(?!\s*[cCdFghJlLmNpstVwW]|\s+a\s+\p{L}|\s*a\.\s?m)\s*\p{L}(
 
 /** Is what follows a number its unit or other words, which do not change it? */
 function isUnit(rest: string): boolean {
-  const text = rest.replace(unitPower, "$1");
+  const text = rest.replace(unitPower, "$1").replace(inWords, "");
   return words.test(text) && ![loneLetter, ...changing].some((pattern) => pattern.test(text));
 }
 
