@@ -7,11 +7,12 @@ import { parser } from "@lezer/python";
  *
  * Models write prose, fences, tests or the next question around a program. Python's grammar tells where it begins and ends:
  * statements belong to it as long as they follow one another without an error. It also ends where it is used: a statement that
- * calls `solution()`, or that only prints, reads or exits, and all that comes after it cannot be needed.
+ * calls `solution()`, or that only prints, reads or exits, and all that comes after it cannot be needed. Definitions that call it
+ * do not end it: what it needs may follow them.
  * A text without `solution()` is returned as it is.
  */
 export function extractProgram(completion: string): string {
-  const whole = withoutPrompts(withoutFences(withUnixLines(completion)));
+  const whole = atMargin(withoutPrompts(withoutFences(withUnixLines(completion))));
   try {
     return findProgram(whole) ?? whole;
   } catch (error) {
@@ -116,14 +117,17 @@ function withUnixLines(text: string): string {
 const SOLUTION_AT_MARGIN = /^(?:async\s+)?def\s+solution\b/m;
 const SOLUTION = /^[ \t]*(?:async\s+)?def\s+solution\b/m;
 
+/** A fence that closes behind code on its line; one that a line begins with is none of these. */
+const FENCE_BEHIND_CODE = /^(?! *(?:`{3}|~{3}))((?:(?!`{3}).)*\S)[ \t]*(`{3,}[ \t]*)$/gm;
+
 /** What stands in Markdown's fences, if the program does. Reference: CommonMark 0.31, section 4.5. */
 function withoutFences(text: string): string {
   const inside: string[] = [];
   let open: { readonly indent: number; readonly fence: string } | undefined;
-  for (const line of text.split("\n")) {
+  for (const line of text.replace(FENCE_BEHIND_CODE, "$1\n$2").split("\n")) {
     const [, indent, fence, info] = /^( *)(`{3,}(?=[^`]*$)|~{3,})(.*)$/.exec(line) ?? [];
     if (open === undefined) {
-      if (SOLUTION.test(line)) return text;
+      if (SOLUTION.test(line)) return text.replace(FENCE_BEHIND_CODE, "$1\n$2");
       if (fence !== undefined) open = { indent: indent!.length, fence };
     } else if (fence?.startsWith(open.fence) && info!.trim() === "") open = undefined;
     else inside.push(line.replace(new RegExp(`^ {0,${open.indent}}`), ""));
@@ -139,6 +143,13 @@ function withoutPrompts(text: string): string {
     .split("\n")
     .flatMap((line) => /^(?:>>>|\.\.\.)(?: (.*))?$/.exec(line)?.slice(1) ?? [])
     .join("\n");
+}
+
+/** The text without the indent of `solution()`, where that stands at no margin. */
+function atMargin(text: string): string {
+  if (SOLUTION_AT_MARGIN.test(text)) return text;
+  const indent = /^[ \t]+(?=(?:async\s+)?def\s+solution\b)/m.exec(text)?.[0];
+  return indent === undefined ? text : text.replace(new RegExp(`^${indent}`, "gm"), "");
 }
 
 const strict = parser.configure({ strict: true });
@@ -263,7 +274,7 @@ function isUse(text: string, node: SyntaxNode): boolean {
   const isCallOf = (names: RegExp) => (call: SyntaxNode) =>
     call.name === "CallExpression" &&
     names.test(text.slice(call.firstChild!.from, call.firstChild!.to));
-  if (DEFINITIONS.includes(node.name)) return contains(node, isCallOf(/^solution$/));
+  if (DEFINITIONS.includes(node.name)) return false; // a main() that stands before what solution() needs
   return contains(node, isCallOf(/^solution$|\b(?:print|input|exit|quit|main)$/));
 }
 

@@ -61,6 +61,11 @@ describe("extractProgram", () => {
       expect(extractProgram(`${simple}${gap}${rest}`)).toBe(simple);
   });
 
+  test("keeps what it needs behind a definition that calls it", () => {
+    const program = `${simple} + f()\n\ndef main():\n    print(solution())\n\ndef f():\n    return 7`;
+    expect(extractProgram(`${program}\n\nmain()`)).toBe(program);
+  });
+
   test.each([
     "def helper(x):\n    return x +",
     "def helper(x",
@@ -110,6 +115,9 @@ describe("extractProgram", () => {
     ["prose that looks like code", `Answer: total\nprogram\n${simple}`],
     ["a fence", `Sure!\n\n\`\`\`python\n${simple}\n\`\`\`\nIt returns 3.`],
     ["tildes", `~~~\n${simple}\n~~~\n`],
+    ["a fence that closes behind the last line", `\`\`\`python\n${simple}\`\`\`\nIt returns 3.`],
+    ["a fence that nothing opened", `${simple} \`\`\``],
+    ["an indent", `So:\n${simple.replace(/^(?=.)/gm, "    ")}`],
     ["an open fence", `\`\`\`python\n${simple}`],
     ["a fence in a list", `1. So:\n   \`\`\`py\n${simple.replace(/^/gm, "   ")}\n   \`\`\``],
     ["a fence of another language", `\`\`\`sh\npip install x\n\`\`\`\n\`\`\`\n${simple}\n\`\`\``],
