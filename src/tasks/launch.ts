@@ -29,6 +29,9 @@ export interface LaunchArguments {
   readonly command: readonly string[];
 }
 
+/** More would only take each other's memory, half a gigabyte each before there is a model. */
+const ranksPerCore = 4;
+
 /** How long the first rank may take to notice that another one has failed, and to say so. */
 const graceMilliseconds = 3000;
 
@@ -55,6 +58,12 @@ export async function launch(launched: LaunchArguments): Promise<number> {
   if (gpus.length > 0 && processes > gpus.length)
     throw new UserError(
       `processes: expected at most ${gpus.length}, one for each GPU, found ${processes}; give fewer`,
+    );
+  const most = ranksPerCore * availableParallelism();
+  if (gpus.length === 0 && processes > most)
+    throw new UserError(
+      `processes: expected at most ${most}, ${ranksPerCore} for each processor core, found ${processes}; ` +
+        "one for each core computes fastest, so give fewer",
     );
   const { hosts, first } =
     file === undefined

@@ -211,6 +211,14 @@ describe("ranks", () => {
     expect(readdirSync(join(folder, "checkpoints"))).not.toContain("step-000002");
   });
 
+  testEqualRuns("are not more than a machine can bear", async () => {
+    const { code, stderr } = await run(named("train-sft"), "many", 1000);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^reft launch: --processes: expected at most \d+, 4 for each processor core, found 1000; .*\n$/,
+    );
+  });
+
   testEqualRuns(
     "wait so long for one that does not come, and say whose port is taken",
     async () => {
