@@ -74,7 +74,7 @@ describe("a message about a file's content", () => {
   test("keeps a metric's name within its line", () => {
     const metric = { a: 0, b: 0, difference: 0, confidence95: [0, 0] as const, p: 1 };
     const table = comparisonTable({
-      ...{ a: "a", b: "b", questions: 1, onlyA: ["x\ny"], onlyB: [] },
+      ...{ a: "a", b: "b", questions: 1, onlyA: ["x\ny"], onlyB: [], unlike: [] },
       metrics: { "top1\nforged": { ...metric, test: "exact McNemar" } as never },
     });
     expect(table).toContain("| top1\\nforged |");

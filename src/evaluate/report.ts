@@ -2,7 +2,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import {
   jsonText,
   parseJson,
@@ -29,9 +29,13 @@ const measuredQuestion = z.strictObject({
 
 const questionsFile = "questions.jsonl";
 const resultsFile = "results.json";
-const evaluated = z.looseObject({ model: z.string(), data: z.string() });
+const evaluated = z.looseObject({
+  model: z.string(),
+  data: z.string(),
+  reward: z.unknown().optional(),
+});
 
-/** Refuses a folder that holds the results of another model or of other data, which would be written over. */
+/** Refuses a folder that holds the results of another model, data or reward, which would be written over. */
 export function checkResults(folder: string, now: z.infer<typeof evaluated>): void {
   const path = join(folder, resultsFile);
   if (!existsSync(path)) return;
@@ -41,6 +45,36 @@ export function checkResults(folder: string, now: z.infer<typeof evaluated>): vo
       throw new UserError(
         `${path}: expected results of the ${name} ${now[name]}, found those of ${before[name]}; give another output`,
       );
+  if (JSON.stringify(before.reward) !== JSON.stringify(now.reward))
+    throw new UserError(
+      `${path}: expected results of the ${describeReward(now.reward)}, found those of the ${describeReward(before.reward)}; give another output`,
+    );
+}
+
+const describeReward = (reward: unknown): string =>
+  reward === undefined ? "usual reward" : `reward ${show(reward)}`;
+
+const measured = z.looseObject({
+  reward: z.unknown().optional(),
+  maxNewTokens: z.number().optional(),
+  precision: z.string().optional(),
+});
+
+/** What two evaluations were measured with differently, one clause each. */
+export function unlikeSettings(a: string, b: string): string[] {
+  const [one, other] = [a, b].map((folder) => {
+    const path = join(folder, resultsFile);
+    return existsSync(path) ? parseJson(readText(path), path, measured) : undefined;
+  });
+  if (one === undefined || other === undefined) return [];
+  const unlike = (["maxNewTokens", "precision"] as const)
+    .filter((name) => one[name] !== other[name] && ![one[name], other[name]].includes(undefined))
+    .map((name) => `${name} ${one[name]} and ${other[name]}`);
+  const isSameReward = JSON.stringify(one.reward) === JSON.stringify(other.reward);
+  return [
+    ...(isSameReward ? [] : [`${describeReward(one.reward)} and ${describeReward(other.reward)}`]),
+    ...unlike,
+  ];
 }
 
 /** Reads an evaluation back. @throws UserError if the folder has no questions.jsonl, or another file under its name */

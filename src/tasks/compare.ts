@@ -1,7 +1,7 @@
 // Two evaluations of the same questions, metric by metric: the difference, and whether it could be chance.
 import { show, UserError } from "../errors.ts";
 import { bootstrapIntervals, type Interval } from "../evaluate/intervals.ts";
-import { type MeasuredQuestion, readQuestions } from "../evaluate/report.ts";
+import { type MeasuredQuestion, readQuestions, unlikeSettings } from "../evaluate/report.ts";
 import { type PairedTest, pairedTest } from "../evaluate/significance.ts";
 import { markdownTable, percent } from "../evaluate/tables.ts";
 import { Rng } from "../rng.ts";
@@ -31,6 +31,8 @@ export interface Comparison {
   readonly onlyA: readonly string[];
   /** Names of metrics that only `b` has. */
   readonly onlyB: readonly string[];
+  /** What the two were measured with differently, beside the models: a clause each, as `maxNewTokens 48 and 96`. */
+  readonly unlike: readonly string[];
 }
 
 /**
@@ -53,6 +55,7 @@ export function compare(a: string, b: string): Comparison {
     ...{ a, b, questions: questionsA.length, metrics: Object.fromEntries(metrics) },
     onlyA: namesA!.filter((name) => !shared.includes(name)),
     onlyB: namesB!.filter((name) => !shared.includes(name)),
+    unlike: unlikeSettings(a, b),
   };
 }
 
@@ -113,8 +116,8 @@ function inOneLine(name: string): string {
   return JSON.stringify(name).slice(1, -1);
 }
 
-/** The comparison as a Markdown table, with a line for what could not be compared. */
-export function comparisonTable({ a, b, metrics, onlyA, onlyB }: Comparison): string {
+/** The comparison as a Markdown table, with a line for what could not be compared, or not alone. */
+export function comparisonTable({ a, b, metrics, onlyA, onlyB, unlike }: Comparison): string {
   const rows = Object.entries(metrics).map(([name, metric]) => [
     inOneLine(name),
     percent(metric.a),
@@ -133,5 +136,8 @@ export function comparisonTable({ a, b, metrics, onlyA, onlyB }: Comparison): st
     ...alone.flatMap(([folder, names]) =>
       names.length === 0 ? [] : [`\nOnly in ${folder}: ${names.map(inOneLine).join(", ")}`],
     ),
+    ...(unlike.length === 0
+      ? []
+      : [`\nMeasured differently, so not the models alone differ: ${unlike.join("; ")}`]),
   ].join("\n");
 }

@@ -78,7 +78,8 @@ async function measure(
   reranker: string | undefined,
 ): Promise<EvaluateResults> {
   const { output, samples, seed = 0 } = args;
-  fromLeader(() => checkResults(output, { model: asking.folder, data: args.data }));
+  const reward = Array.isArray(args.reward) ? args.reward : undefined;
+  fromLeader(() => checkResults(output, { model: asking.folder, data: args.data, reward }));
   const answers = await answerAll(args, asking, seed);
   const summary = summariseAnswers(answers);
   warnOfFailures(summary.infrastructureFailures, answers.length);
@@ -108,7 +109,7 @@ async function measure(
       sampleInfrastructureFailures: sampled.infrastructureFailures,
     }),
     ...(reranker !== undefined && { reranker }),
-    ...(Array.isArray(args.reward) && { reward: args.reward }),
+    ...(reward !== undefined && { reward }),
     questions: answers.length,
     correct,
     ...counts,

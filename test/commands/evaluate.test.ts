@@ -168,6 +168,10 @@ describe("train-sft, then train-reft, then evaluate", () => {
       expect(await main(other.slice(0, -4))).toBe(1);
     expect(said.stderr).toMatch(/results\.json: expected results of the model .*reft.*warmup/);
     expect(said.stderr).toMatch(/results of the data .*dev\.jsonl, found those of .*all\.jsonl/);
+    expect(await main([...again.slice(0, -4), "--reward", "exact"])).toBe(1);
+    expect(said.stderr).toMatch(
+      /expected results of the reward \[.*"exact".*, found those of the usual reward; give another output/,
+    );
     expect(read("results.json")).toBe(resultsBefore);
   });
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
-import { writeReport } from "../../src/evaluate/report.ts";
+import { readQuestions, writeReport } from "../../src/evaluate/report.ts";
 import { compare } from "../../src/tasks/compare.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -53,6 +53,23 @@ describe("compare", () => {
       expect(confidence95[0]).toBeLessThan(difference);
       expect(confidence95[1]).toBeGreaterThan(difference);
     }
+  });
+
+  test("says what the two were measured with differently", async () => {
+    const details = { maxNewTokens: 48, precision: "float32" };
+    const folders = [{}, { reward: [{ use: "exact" }], maxNewTokens: 96 }].map((changes) => {
+      const folder = evaluation({ top1: [1, 0] });
+      const questions = readQuestions(folder);
+      writeReport(folder, { ...details, ...changes }, questions, 1);
+      return folder;
+    }) as [string, string];
+    expect(compare(folders[0], folders[0]).unlike).toEqual([]);
+    expect(compare(...folders).unlike).toEqual([
+      'usual reward and reward [{"use":"exact"}]',
+      "maxNewTokens 48 and 96",
+    ]);
+    await main(["compare", ...folders]);
+    expect(output).toContain("Measured differently, so not the models alone differ: usual reward");
   });
 
   test("says the same each time, and the opposite with the two exchanged", () => {
