@@ -36,6 +36,10 @@ export function importModel(source: string, output: string): string {
     );
   }
   const isFolder = statSync(source).isDirectory();
+  if (/\.gguf$/i.test(source) && !isFolder && !isGguf(source))
+    throw new UserError(
+      `${source}: expected a GGUF file, which begins with "GGUF", found ${statSync(source).size} bytes that do not; fetch it again`,
+    );
   const kind = isFolder || isGguf(source) ? undefined : describeOtherKind(source);
   if (kind !== undefined) throw new UserError(`${source}: expected a GGUF file; ${kind}`);
   const write = isFolder ? importFolder : importGguf;

@@ -103,6 +103,14 @@ describe("an output", () => {
     );
   });
 
+  test("is not begun for a file that only its name makes a GGUF file", () => {
+    const empty = join(home, "empty.gguf");
+    writeFileSync(empty, "");
+    expect(() => importModel(empty, output)).toThrow(
+      /expected a GGUF file, which begins with "GGUF", found 0 bytes that do not; fetch it again$/,
+    );
+  });
+
   test("is not begun for a source that does not exist", () => {
     expect(() => importModel(join(home, "none.gguf"), output)).toThrow(/found nothing there/);
   });
