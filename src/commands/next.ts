@@ -27,10 +27,14 @@ export function nextCommands(file: string, folder: string, config: Config): stri
 /** After a warm-up ReFT, where its settings stand beside those of the warm-up. */
 function afterSft(file: string, folder: string, config: SftConfig): string {
   const reft = join(dirname(file), "reft.yaml");
+  const { prompt } = config.data;
   const { init } = config.model;
   const isWarmup = init === undefined || !isThere(join(init, "checkpoints"));
   if (!isWarmup || !isThere(reft)) return evaluating(folder, config);
-  return `npx train-reft ${shellFlags({ config: reft, init: folder })}`;
+  const asked = typeof prompt === "string" ? prompt : JSON.stringify(prompt);
+  const told = { config: reft, init: folder };
+  // It has to ask as the warm-up did, whatever is written there.
+  return `npx train-reft ${shellFlags(asked === undefined ? told : { ...told, set: `data.prompt=${asked}` })}`;
 }
 
 /** The settings do not say which questions the samples answer; those of a project are in a usual place. */

@@ -136,7 +136,7 @@ export async function trainReft(
     shown: (figures) => ({
       correct: percent(figures["reward/correctFraction"]!),
       kl: figures["kl/reference"]?.toFixed(3) ?? "-",
-      best: percent(accuracy.best()),
+      ...(accuracy.best() >= 0 && { best: percent(accuracy.best()) }),
       ...tokensPerSecond(sampledTokens(rollout, figures), figures),
     }),
   });

@@ -23,6 +23,10 @@ test("after a warm-up comes ReFT, where its settings are", () => {
   expect(after("both", "models/smollm2")).toEqual([reft]);
   expect(after("both", at("run"))).toEqual([evaluate]); // it has gone on from a warm-up
   expect(after("alone")).toEqual([evaluate]);
+  const data = { dev: at("data", "dev.jsonl"), prompt: { file: "p.jinja" } };
+  expect(nextCommands(at("both", "warmup.yaml"), "runs/a", config({ data }))).toEqual([
+    `${reft} --set 'data.prompt={"file":"p.jinja"}'`,
+  ]);
 });
 
 test("after ReFT come measuring, with its reward, and the export", () => {
