@@ -36,6 +36,7 @@ import * as sampling from "./tasks/sample.ts";
 export { loadConfig, parseConfig } from "./config.ts";
 export { UserError } from "./errors.ts";
 export type { Observer, ProgressReport } from "./observer.ts";
+export { answersEqual } from "./reward/compare.ts";
 export {
   defineReward,
   type Reward,

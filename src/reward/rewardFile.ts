@@ -6,6 +6,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { createJiti } from "jiti";
 import { hashFile } from "../data/hash.ts";
 import { asUserError, messageOf, show, UserError } from "../errors.ts";
+import { answersEqual } from "./compare.ts";
 import { defineReward, type Reward } from "./reward.ts";
 
 export interface LoadedReward {
@@ -20,7 +21,7 @@ export function loadRewardFile(file: string): LoadedReward {
   checkIsThere(file);
   const jiti = createJiti(import.meta.url, {
     fsCache: false, // writes nowhere
-    virtualModules: { reft: { defineReward } }, // `import { defineReward } from "reft"` needs no installation around the file
+    virtualModules: { reft: { answersEqual, defineReward } }, // `import ... from "reft"` needs no installation around the file
   });
   const before = new Set(Object.keys(jiti.cache));
   const filesRead = () => Object.keys(jiti.cache).filter((read) => !before.has(read));

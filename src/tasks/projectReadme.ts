@@ -44,11 +44,10 @@ Or all of it, with a control and one table: \`npx reft run\` (recipe.yaml).
 }
 
 export const projectReward = `// Says what an answer is worth. \`reward: rewards/mine.ts\` in a configuration takes it, with \`partialReward: 0\` in reft.yaml.
-import { defineReward } from "reft";
+import { answersEqual, defineReward } from "reft";
 
 export default defineReward(({ outcome, gold, tokens }) => {
-  const correct =
-    outcome.kind === "answer" && Math.abs(Number(outcome.value) - Number(gold)) <= 0.01;
+  const correct = outcome.kind === "answer" && answersEqual(outcome.value, gold); // as numbers or choices
   return {
     score: correct ? 1 : 0,
     correct, // counts in accuracies

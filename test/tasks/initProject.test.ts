@@ -72,6 +72,7 @@ test("its reward tells right answers from wrong ones, and the README says how to
     reward({ ...{ id: "a", question: "?", gold: 19, row: {}, text: "", tokens: [5, 2] }, outcome });
   const logs = { tokens: 2 };
   expect(scored({ kind: "answer", value: 19.0 })).toEqual({ score: 1, correct: true, logs });
+  expect(scored({ kind: "answer", value: "$19.00" })).toEqual({ score: 1, correct: true, logs });
   expect(scored({ kind: "answer", value: 18 })).toEqual({ score: 0, correct: false, logs });
   const typed = /npx train-reft (.*) --output/.exec(
     readFileSync(join(folder, "README.md"), "utf8"),
