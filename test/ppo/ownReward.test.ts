@@ -1,5 +1,5 @@
 // Training with rewards of a user's own, from a model from scratch to reinforced steps.
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
@@ -156,6 +156,9 @@ test("reft evaluate takes a reward: its figures stand in the results, its votes 
   const samples = readSampleGroups(join(output, "samples.jsonl")).flat();
   for (const { text, vote } of samples) expect(vote).toBe(String(text.split("e").length - 1));
   const said = vi.mocked(process.stderr.write);
+  expect(await main(command(at("letters.ts")))).toBe(1);
+  expect(String(said.mock.lastCall![0])).toMatch(/results\.json: expected results of the reward /);
+  rmSync(join(output, "results.json"));
   expect(await main(command(at("letters.ts")))).toBe(1);
   expect(String(said.mock.lastCall![0])).toMatch(
     /samples\.jsonl: was made with other settings or inputs:\n.*reward/,

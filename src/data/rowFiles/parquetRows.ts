@@ -1,7 +1,7 @@
 // Rows of Parquet, the form in which Hugging Face keeps data sets.
 import { isUtf8 } from "node:buffer";
+import { fork } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { Worker } from "node:worker_threads";
 import { messageOf, show, UserError } from "../../errors.ts";
 import { reading } from "../../formats/jsonl.ts";
 import type { JsonValue } from "../json.ts";
@@ -33,32 +33,40 @@ export async function readParquetRows(path: string): Promise<RowFile> {
 const secondsFor = (bytes: number) => 2 + bytes / 100_000;
 const megabytesFor = (bytes: number) => 512 + bytes / 10_000;
 
+type Answer = { readonly objects: Record<string, unknown>[] } | { readonly problem: string };
+
 /**
  * A page of a few bytes can say that it has 2^31 values, in many places, and whatever reads it takes memory and time without
- * end: so a thread of its own does, which is ended.
+ * end: so a process of its own does, which is ended. A thread would not do: one without memory has ended all of Node.
  */
 async function objectsIn(path: string, bytes: Buffer): Promise<Record<string, unknown>[]> {
-  const { buffer, byteOffset, byteLength } = bytes;
-  const worker = new Worker(new URL("./parquetWorker.mjs", import.meta.url), {
-    workerData: buffer.slice(byteOffset, byteOffset + byteLength),
-    resourceLimits: { maxOldGenerationSizeMb: megabytesFor(byteLength) },
+  const [seconds, megabytes] = [secondsFor(bytes.length), megabytesFor(bytes.length)].map(
+    Math.round,
+  );
+  const child = fork(new URL("./parquetWorker.mjs", import.meta.url), {
+    serialization: "advanced",
+    execArgv: [`--max-old-space-size=${megabytes}`],
+    stdio: ["ignore", "ignore", "ignore", "ipc"], // Node writes pages about a lack of memory
   });
-  const seconds = secondsFor(byteLength);
   let timer: NodeJS.Timeout | undefined;
   try {
-    return await new Promise((resolve, reject) => {
-      const end = () => reject(new Error(`it takes more than ${Math.round(seconds)} s`));
-      worker.once("error", reject);
-      worker.once("message", () => {
-        timer = setTimeout(end, 1000 * seconds);
-        worker.once("message", resolve);
+    const answer = await new Promise<Answer>((resolve, reject) => {
+      const giveUp = (limit: string) => reject(new Error(`it takes more than ${limit}`));
+      child.once("error", reject);
+      child.once("exit", () => giveUp(`${megabytes} MB`));
+      child.once("message", () => {
+        timer = setTimeout(() => giveUp(`${seconds} s`), 1000 * seconds!);
+        child.once("message", (answer: Answer) => resolve(answer));
+        child.send(bytes);
       });
     });
+    if ("problem" in answer) throw new Error(answer.problem);
+    return answer.objects;
   } catch (error) {
     throw new UserError(`${path}: cannot be read as Parquet: ${messageOf(error)}`);
   } finally {
     clearTimeout(timer);
-    await worker.terminate();
+    child.kill("SIGKILL");
   }
 }
 

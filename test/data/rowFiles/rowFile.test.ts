@@ -160,7 +160,9 @@ describe("Parquet", () => {
   test("gives up on a file whose pages say that they have values without end", async () => {
     const bytes = parquet([{ name: "n", data: [1n, 2n, null], type: "INT64" }], "UNCOMPRESSED");
     bytes.set([0xfe, 0xff, 0xff, 0xff, 0x0f], 25); // a run of 2^31 levels, behind the first page's header
-    await expect(readRowFile(file("j.parquet", bytes))).rejects.toThrow("it takes more than 2 s");
+    await expect(readRowFile(file("j.parquet", bytes))).rejects.toThrow(
+      /it takes more than (?:2 s|512 MB)$/,
+    );
   });
 });
 
