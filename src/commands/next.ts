@@ -33,7 +33,7 @@ function afterSft(file: string, folder: string, config: SftConfig): string {
   if (!isWarmup || !isThere(reft)) return evaluating(folder, config);
   const asked = typeof prompt === "string" ? prompt : JSON.stringify(prompt);
   const told = { config: reft, init: folder };
-  // It has to ask as the warm-up did, whatever is written there.
+  // ReFT has to ask as the warm-up did, whatever is written there.
   return `npx train-reft ${shellFlags(asked === undefined ? told : { ...told, set: `data.prompt=${asked}` })}`;
 }
 

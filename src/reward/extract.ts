@@ -121,13 +121,14 @@ const SOLUTION = /^[ \t]*(?:async\s+)?def\s+solution\b/m;
 const FENCE_BEHIND_CODE = /^(?! *(?:`{3}|~{3}))((?:(?!`{3}).)*\S)[ \t]*(`{3,}[ \t]*)$/gm;
 
 /** What stands in Markdown's fences, if the program does. Reference: CommonMark 0.31, section 4.5. */
-function withoutFences(text: string): string {
+function withoutFences(written: string): string {
+  const text = written.replace(FENCE_BEHIND_CODE, "$1\n$2");
   const inside: string[] = [];
   let open: { readonly indent: number; readonly fence: string } | undefined;
-  for (const line of text.replace(FENCE_BEHIND_CODE, "$1\n$2").split("\n")) {
+  for (const line of text.split("\n")) {
     const [, indent, fence, info] = /^( *)(`{3,}(?=[^`]*$)|~{3,})(.*)$/.exec(line) ?? [];
     if (open === undefined) {
-      if (SOLUTION.test(line)) return text.replace(FENCE_BEHIND_CODE, "$1\n$2");
+      if (SOLUTION.test(line)) return text;
       if (fence !== undefined) open = { indent: indent!.length, fence };
     } else if (fence?.startsWith(open.fence) && info!.trim() === "") open = undefined;
     else inside.push(line.replace(new RegExp(`^ {0,${open.indent}}`), ""));

@@ -53,7 +53,13 @@ async function objectsIn(path: string, bytes: Buffer): Promise<Record<string, un
     const answer = await new Promise<Answer>((resolve, reject) => {
       const giveUp = (limit: string) => reject(new Error(`it takes more than ${limit}`));
       child.once("error", reject);
-      child.once("exit", () => giveUp(`${megabytes} MB`));
+      child.once("exit", (code, signal) =>
+        signal === "SIGABRT" || signal === "SIGKILL" // by Node, or by a system that has no memory left
+          ? giveUp(`${megabytes} MB`)
+          : reject(
+              new Error(`the process that reads it ended with ${signal ?? `exit code ${code}`}`),
+            ),
+      );
       child.once("message", () => {
         timer = setTimeout(() => giveUp(`${seconds} s`), 1000 * seconds!);
         child.once("message", (answer: Answer) => resolve(answer));
