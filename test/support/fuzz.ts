@@ -23,19 +23,17 @@ const forgery = "reft: forged";
  *
  * @param few how many cases the short mode tries
  * @param read returns what was read, in whatever form, or throws a UserError
- * @param megabytes that it may take beside what it returns
  */
 export function fuzz<T>(
   name: string,
   few: number,
   input: fc.Arbitrary<T>,
   read: (input: T) => unknown,
-  megabytes = megabytesPerCase,
 ): void {
   const parameters = isLong ? { numRuns: asked } : { numRuns: few, seed: 1 };
   test(name, { timeout: 0 }, async () => {
     const property = fc.asyncProperty(input, async (value) => {
-      await readsOrRefuses(() => read(value), megabytes);
+      await readsOrRefuses(() => read(value));
     });
     await fc.assert(property, parameters);
   });
@@ -46,7 +44,7 @@ Object.assign(globalThis, { fuzzed: state });
 const script = new Script("fuzzed.call()");
 
 /** @throws Error that says what the reader did wrong */
-async function readsOrRefuses(read: () => unknown, most: number): Promise<void> {
+async function readsOrRefuses(read: () => unknown): Promise<void> {
   const before = process.resourceUsage();
   const largest = watchAllocations();
   state.call = read;
@@ -61,7 +59,7 @@ async function readsOrRefuses(read: () => unknown, most: number): Promise<void> 
   const seconds = (after.userCPUTime - before.userCPUTime) / 1e6;
   const megabytes = Math.max(largest.bytes / 2 ** 20, (after.maxRSS - before.maxRSS) / 2 ** 10);
   if (seconds > secondsPerCase) throw new Error(`took ${seconds} s of processor time`);
-  if (megabytes > most) throw new Error(`asked for ${megabytes} MB`);
+  if (megabytes > megabytesPerCase) throw new Error(`asked for ${megabytes} MB`);
 }
 
 /** Goes on after a clear refusal, for a case that has more readers than one. */
