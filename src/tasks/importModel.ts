@@ -36,11 +36,12 @@ export function importModel(source: string, output: string): string {
     );
   }
   const isFolder = statSync(source).isDirectory();
-  if (/\.gguf$/i.test(source) && !isFolder && !isGguf(source))
+  const isOther = !isFolder && !isGguf(source);
+  if (isOther && /\.gguf$/i.test(source))
     throw new UserError(
       `${source}: expected a GGUF file, which begins with "GGUF", found ${statSync(source).size} bytes that do not; fetch it again`,
     );
-  const kind = isFolder || isGguf(source) ? undefined : describeOtherKind(source);
+  const kind = isOther ? describeOtherKind(source) : undefined;
   if (kind !== undefined) throw new UserError(`${source}: expected a GGUF file; ${kind}`);
   const write = isFolder ? importFolder : importGguf;
   return writeFreshFolder(output, nodeDisk, (folder) => {
