@@ -4,24 +4,19 @@
 // Prints what docs/reliability.md says of it; what differed is kept and named, and the exit code is then 1.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import {
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from "node:fs";
+import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { UserError } from "../src/errors.ts";
 import { markdownTable } from "../src/evaluate/tables.ts";
 import { Rng } from "../src/rng.ts";
+import { checkpointsIn, type StepFolder, stepFolders } from "../src/run/checkpointFiles.ts";
 import { withBait } from "../test/support/attacks/attack.ts";
 import { attacks } from "../test/support/attacks/index.ts";
 import { layBait } from "../test/support/attacks/run.ts";
 import { contentOf, withoutClock } from "../test/support/faults.ts";
+import { median } from "./bench/report.ts";
 import { countFrom, readOptions, runScript } from "./script.ts";
 
 const values = readOptions("npm run test:soak --", {
@@ -33,9 +28,9 @@ const values = readOptions("npm run test:soak --", {
 
 interface Sample {
   readonly name: string;
-  /** Since the script began. */
+  /** Seconds since the script began. */
   readonly seconds: number;
-  /** Of the process, since it began. */
+  /** Seconds since the process began. */
   readonly age: number;
   readonly megabytes: number;
 }
@@ -46,7 +41,7 @@ const KEPT_STEPS = 100;
 const home = resolve(values.output);
 const program = resolve("dist/cli.js");
 const start = performance.now();
-const secondsSince = () => (performance.now() - start) / 1000;
+const secondsSinceStart = () => (performance.now() - start) / 1000;
 
 await runScript("test-soak", async () => {
   const kills = countFrom("kills", values.kills);
@@ -57,18 +52,18 @@ await runScript("test-soak", async () => {
   const hostile = join(home, "hostile.json");
   writeFileSync(hostile, JSON.stringify(attacks.map((attack) => withBait(attack, host.bait))));
   const seconds = values.hours * 3600;
-  const until = secondsSince() + seconds;
+  const until = secondsSinceStart() + seconds;
   const alone = begin("alone");
-  const [killed] = await Promise.all([
-    killAgainAndAgain(hostile, kills, until),
-    leaveAlone(alone, until),
-  ]);
+  await Promise.all([killAgainAndAgain(hostile, kills, until), leaveAlone(alone, until)]);
   const harm = host.harm("");
   host.remove();
-  const step = lastCommonStep();
-  const wrong = [...harm, ...differencesAt(step)];
+  const compared = lastCommonCheckpoint();
+  const wrong = [...harm, ...differencesAt(compared)];
+  const [ofAlone, ofKilled] = ["alone", "killed"].map(
+    (name) => stepFolders(outputOf(name))[0]?.step,
+  );
   console.log(
-    `${(seconds / 3600).toFixed(2)} hours: one run came to step ${lastStep("alone")}; the other, killed ${killed} times, to step ${lastStep("killed")}; compared at step ${step}`,
+    `${(seconds / 3600).toFixed(2)} hours: one run came to step ${ofAlone}; the other, killed ${kills} times, to step ${ofKilled}; compared at step ${compared.step}`,
   );
   console.log(`hostile programs: ${outcomesOfHostile()}`);
   console.log(memoryTable(until - seconds, seconds));
@@ -140,87 +135,77 @@ function hostileOptions(programs: string): string {
 
 /** Notes every ten seconds how much memory a process has. */
 function watchMemory(name: string, { pid }: ChildProcess): void {
-  const born = secondsSince();
+  const born = secondsSinceStart();
   const timer = setInterval(() => {
     const status = existsSync(`/proc/${pid}/status`)
       ? readFileSync(`/proc/${pid}/status`, "utf8")
       : "";
     const kilobytes = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
     if (kilobytes === 0) return clearInterval(timer);
-    const seconds = secondsSince();
+    const seconds = secondsSinceStart();
     memory.push({ name, seconds, age: seconds - born, megabytes: (kilobytes * 1024) / 1e6 });
   }, 10_000);
 }
 
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
 /** Resolves at once for one that has ended already. */
 async function endOf(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, "close");
+  if (!hasEnded(child)) await once(child, "close");
 }
 
-async function leaveAlone(child: ChildProcess, until: number): Promise<void> {
-  await Promise.race([endOf(child), setTimeout(1000 * (until - secondsSince()))]);
-  await stop(child, "alone");
-}
-
-/** Asks a run to stop, which it does after the step under way, with a checkpoint. */
-async function stop(child: ChildProcess, name: string): Promise<void> {
-  if (child.exitCode !== null) throw new UserError(`it ended by itself; see ${home}/${name}.log`);
-  child.kill("SIGTERM");
+/** Sends a signal, and waits for the end. @throws UserError for a run that somebody else, or it itself, has ended */
+async function end(child: ChildProcess, name: string, signal: NodeJS.Signals): Promise<void> {
+  if (hasEnded(child)) throw new UserError(`the run ended by itself; see ${home}/${name}.log`);
+  child.kill(signal);
   await endOf(child);
 }
 
-/** Kills at one moment of each of so many equal spans of time. Returns how often that was. */
-async function killAgainAndAgain(hostile: string, kills: number, until: number): Promise<number> {
+async function leaveAlone(child: ChildProcess, until: number): Promise<void> {
+  await Promise.race([endOf(child), setTimeout(1000 * (until - secondsSinceStart()))]);
+  await end(child, "alone", "SIGTERM"); // it stops after the step under way, with a checkpoint
+}
+
+/** Kills at one moment of each of so many equal spans of time. */
+async function killAgainAndAgain(hostile: string, kills: number, until: number): Promise<void> {
   const chance = Rng.named(values.seed, "soak");
-  const [first, span] = [secondsSince(), (until - secondsSince()) / kills];
-  let killed = 0;
+  const [first, span] = [secondsSinceStart(), (until - secondsSinceStart()) / kills];
   let child = begin("killed", hostile);
   for (let i = 0; i < kills; i++) {
     const moment = first + span * (i + chance.uniform());
-    await Promise.race([endOf(child), setTimeout(1000 * (moment - secondsSince()))]);
-    if (child.exitCode !== null) throw new UserError(`it ended by itself; see ${home}/killed.log`);
-    child.kill("SIGKILL");
-    await endOf(child);
-    killed++;
+    await Promise.race([endOf(child), setTimeout(1000 * (moment - secondsSinceStart()))]);
+    await end(child, "killed", "SIGKILL");
     child = begin("killed", hostile);
   }
-  await setTimeout(1000 * Math.max(0, until - secondsSince()));
-  await stop(child, "killed");
-  return killed;
+  await setTimeout(1000 * Math.max(0, until - secondsSinceStart()));
+  await end(child, "killed", "SIGTERM");
 }
 
-function checkpoints(name: string): string {
-  return join(home, name, "out", "checkpoints");
+function outputOf(name: string): string {
+  return join(home, name, "out");
 }
 
-function stepsOf(name: string): number[] {
-  return readdirSync(checkpoints(name)).flatMap((entry) => {
-    const step = /^step-(\d+)$/.exec(entry)?.[1];
-    return step === undefined ? [] : [Number(step)];
-  });
-}
-
-function lastStep(name: string): number {
-  return Math.max(...stepsOf(name));
-}
-
-function lastCommonStep(): number {
-  const common = stepsOf("alone").filter((step) => stepsOf("killed").includes(step));
-  if (common.length === 0)
+/** The newest checkpoint that both runs have. */
+function lastCommonCheckpoint(): StepFolder {
+  const ofKilled = stepFolders(outputOf("killed")).map(({ name }) => name);
+  const common = stepFolders(outputOf("alone")).find(({ name }) => ofKilled.includes(name));
+  if (common === undefined)
     throw new UserError("expected a checkpoint that both runs have, found none");
-  return Math.max(...common);
+  return common;
 }
 
 /** Paths of files that the two runs have written otherwise up to a step. */
-function differencesAt(step: number): string[] {
-  const [alone, killed] = ["alone", "killed"].map((name) => writtenUpTo(name, step));
+function differencesAt(checkpoint: StepFolder): string[] {
+  const [alone, killed] = ["alone", "killed"].map((name) =>
+    writtenUpTo(outputOf(name), checkpoint),
+  );
   const paths = new Set([...alone!.keys(), ...killed!.keys()]);
   return [...paths].filter((path) => alone!.get(path) !== killed!.get(path));
 }
 
-function writtenUpTo(name: string, step: number): Map<string, string> {
-  const out = join(home, name, "out");
-  const checkpoint = `step-${String(step).padStart(6, "0")}`;
+function writtenUpTo(out: string, { name, step }: StepFolder): Map<string, string> {
   const metrics = withoutClock(
     "metrics.jsonl",
     readFileSync(join(out, "metrics.jsonl")),
@@ -232,7 +217,7 @@ function writtenUpTo(name: string, step: number): Map<string, string> {
     ([file]) => Number(/\d+/.exec(file)?.[0] ?? 0) <= step,
   );
   return new Map([
-    ...contentOf(join(checkpoints(name), checkpoint)),
+    ...contentOf(join(checkpointsIn(out), name)),
     ...figures.map((line, i): [string, string] => [`line ${i + 1} of metrics.jsonl`, line]),
     ...samples,
   ]);
@@ -256,8 +241,7 @@ function memoryTable(from: number, seconds: number): string {
           sample.age > 120 &&
           Math.floor((4 * (sample.seconds - from)) / seconds) === quarter,
       );
-      const sorted = own.map(({ megabytes }) => megabytes).toSorted((a, b) => a - b);
-      return sorted[Math.floor(sorted.length / 2)]?.toFixed(0) ?? "";
+      return own.length === 0 ? "" : median(own.map(({ megabytes }) => megabytes)).toFixed(0);
     });
     return [name, ...medians];
   });
