@@ -384,6 +384,7 @@ describe("templates of prompts", () => {
       ],
       ...[
         ...endless(
+          "{% set l = range(9999) %}{% for a in l %}{% for b in l %}{% endfor %}{% endfor %}",
           "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
         ),
         "<|im_end|>",

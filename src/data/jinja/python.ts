@@ -47,7 +47,7 @@ export function defineFunctions(environment: Environment, date: string | undefin
       if (Array.isArray(value)) return value.length;
       throw new Error(`${name} of what has none`);
     });
-  environment.set("range", range);
+  environment.set("range", rangeWithin(mostNumbers));
   environment.set("raise_exception", (message: unknown) => {
     throw new UserError(`the template raises: ${String(message)}`);
   });
@@ -85,14 +85,21 @@ function definePrint(environment: Environment): void {
   };
 }
 
-/** Python makes its numbers one by one; here all of them are made. */
-const longestRange = 100_000;
+/** Numbers that one rendering may ask `range` for. Python makes them one by one; here all of a call are made at once. */
+const mostNumbers = 10_000;
 
-function range(start: number, stop?: number, step = 1): number[] {
-  const [from, to] = stop == null ? [0, start] : [start, stop];
-  if (step === 0) throw new Error("range() with a step of 0");
-  const length = Math.max(0, Math.ceil((to - from) / step));
-  if (length > longestRange)
-    throw new UserError(`range() of ${length} numbers, expected at most ${longestRange}`);
-  return Array.from({ length }, (_, i) => from + i * step);
+/** Python's `range`, whose calls share a number of numbers: loops within loops end soon, and leave no memory behind. */
+function rangeWithin(most: number): (start: number, stop?: number, step?: number) => number[] {
+  let left = most;
+  return (start, stop, step = 1) => {
+    const [from, to] = stop == null ? [0, start] : [start, stop];
+    if (step === 0) throw new Error("range() with a step of 0");
+    const length = Math.max(0, Math.ceil((to - from) / step));
+    left -= length;
+    if (left < 0)
+      throw new UserError(
+        `the template asks range() for more than ${most} numbers in all; it may have loops within loops: use another one`,
+      );
+    return Array.from({ length }, (_, i) => from + i * step);
+  };
 }
