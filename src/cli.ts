@@ -253,6 +253,10 @@ async function parserFor(chosen: string | undefined, alone: string | undefined):
     .alias({ help: "h" })
     .wrap(100)
     .strict()
+    .parserConfiguration({
+      "boolean-negation": false, // else --no-set is a --set of false
+      "populate--": chosen === "launch", // what follows the two dashes there is another command
+    })
     .exitProcess(false);
   const entry = chosen === undefined ? undefined : commands.get(chosen);
   if (alone !== undefined && entry === undefined) throw new Error(`no command "${alone}"`);
@@ -290,7 +294,7 @@ function unknownFlags(args: readonly string[], options: readonly string[]): stri
     .flatMap((arg) => /^--?[a-z][^=]*/i.exec(arg) ?? []);
   const flags = options.map((option) => `--${option}`);
   const known = [...flags, ...options.map((option) => `--${camelCase(option)}`), "-h"];
-  const unknown = new Set(typed.filter((flag) => !known.includes(flag.replace(/^--no-/, "--"))));
+  const unknown = new Set(typed.filter((flag) => !known.includes(flag)));
   const lines = [...unknown].map((flag) => `unknown option ${flag}${suggestion(flag, flags)}`);
   return lines.length === 0 ? undefined : lines.join("\n");
 }

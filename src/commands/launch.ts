@@ -26,7 +26,7 @@ interface LaunchArguments extends InferredOptionTypes<typeof options> {
 export const launchCommand: CommandModule<object, LaunchArguments> = {
   command: "launch",
   describe: "Run a training or an evaluation as several processes, on several GPUs",
-  builder: (yargs) => yargs.parserConfiguration({ "populate--": true }).options(options),
+  builder: (yargs) => yargs.options(options),
   handler: async ({ processes, hosts, host, "--": command = [] }) => {
     const code = await launch({ processes, hosts, host, command: command.map(String) });
     if (code !== 0) process.exit(code); // the first process has said why
