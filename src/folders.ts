@@ -84,11 +84,14 @@ export function isThere(path: string): boolean {
   );
 }
 
+/** Codes of errors that tell that nothing can be at a path: a file further up, too long a name, a name with a zero byte. */
+const cannotBe = ["ENOTDIR", "ENAMETOOLONG", "ERR_INVALID_ARG_VALUE"];
+
 function find(look: typeof statSync, path: string): Stats | undefined {
   try {
     return look(path, { throwIfNoEntry: false });
   } catch (error) {
-    if (isErrno(error, "ENOTDIR")) return undefined; // a file further up
+    if (cannotBe.some((code) => isErrno(error, code))) return undefined;
     throw error;
   }
 }

@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { main } from "../src/cli.ts";
-import { makeFolder, nameAside, tryFolder } from "../src/folders.ts";
+import { isThere, makeFolder, nameAside, tryFolder } from "../src/folders.ts";
 import { captureOutput } from "./support/captureOutput.ts";
 import { userErrorOf } from "./support/runs.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
@@ -22,6 +22,15 @@ const said = captureOutput();
 let home = "";
 beforeEach(() => {
   home = temporaryFolder();
+});
+
+test.each([
+  ["a file further up", "/dev/null/x"],
+  ["too long a name", `/${"x".repeat(300)}`],
+  ["too long a path", "/x".repeat(3000)],
+  ["a zero byte", "/x\0"],
+])("nothing is at a path with %s", (_, path) => {
+  expect(isThere(path)).toBe(false);
 });
 
 test("a name aside takes the place of those that killed processes have left, and of no others", () => {
