@@ -52,7 +52,7 @@ function changedLines(values: readonly unknown[]): fc.Arbitrary<Uint8Array> {
 const { train } = generateProblems({ train: 3, answerOnly: 0, dev: 1, test: 1 }, 1);
 
 describe("JSON lines", () => {
-  fuzz("examples", 150, changedLines(train), (bytes) => {
+  fuzz("examples", changedLines(train), (bytes) => {
     const path = written("train.jsonl", bytes);
     readExamples(path, "any");
     readExamples(path);
@@ -65,19 +65,19 @@ describe("JSON lines", () => {
       ...{ isTruncated: false, isDuplicate: false },
     })),
   );
-  fuzz("samples", 150, changedLines(samples), (bytes) => {
+  fuzz("samples", changedLines(samples), (bytes) => {
     readSampleGroups(written("samples.jsonl", bytes));
   });
 
   const figures = [0, 1, 2].map((step) => ({ step, epoch: 0, time: "x", loss: 0.5, norm: "NaN" }));
-  fuzz("metrics", 60, changedLines(figures), (bytes) => {
+  fuzz("metrics", changedLines(figures), (bytes) => {
     written("metrics.jsonl", bytes);
     checkMetrics(folder, 2);
     dropRecordsAfter({ folder, disk: nodeDisk }, 1);
   });
 
   const questions = train.map(({ id, question }) => ({ id, question, shares: { greedy: 1 } }));
-  fuzz("an evaluation's questions", 100, changedLines(questions), (bytes) => {
+  fuzz("an evaluation's questions", changedLines(questions), (bytes) => {
     written("questions.jsonl", bytes);
     readQuestions(folder);
   });
@@ -94,11 +94,11 @@ describe("rows", () => {
   }));
   const read = async (name: string, bytes: Uint8Array | string) =>
     readOwn({ from: written(name, bytes), columns: {}, gold: "comparable" });
-  fuzz("JSON lines", 100, fc.oneof(changedLines(train), changedLines(chats)), async (bytes) =>
+  fuzz("JSON lines", fc.oneof(changedLines(train), changedLines(chats)), async (bytes) =>
     read("own.jsonl", bytes),
   );
   const array = fc.oneof(changedJson(train), changedJson(chats));
-  fuzz("JSON", 80, array, async (text) => read("own.json", text));
+  fuzz("JSON", array, async (text) => read("own.json", text));
 
   const csv = 'question,answer,cot,note\n"How many, ""x""?",12,"a\nb",\nWhy?,b,c,d\n';
   const tables = fc.oneof(
@@ -106,8 +106,8 @@ describe("rows", () => {
     changedText(csv),
     textsOf(['"', ",", "\n", "\r", "\r\n", "question", "answer", '""', "\ufeff", "a", "\t"], 30),
   );
-  fuzz("CSV", 150, tables, async (bytes) => read("own.csv", bytes));
-  fuzz("TSV", 50, tables, async (bytes) => read("own.tsv", bytes));
+  fuzz("CSV", tables, async (bytes) => read("own.csv", bytes));
+  fuzz("TSV", tables, async (bytes) => read("own.tsv", bytes));
 
   const columnData = [
     { name: "question", data: train.map(({ question }) => question), type: "STRING" as const },
@@ -122,7 +122,7 @@ describe("rows", () => {
     changedBytes(file.toReversed(), 900).map((bytes) => bytes.toReversed()),
   );
   const files = fc.oneof(...parquet.map((file) => changedBytes(file)), ...footers, anyBytes);
-  fuzz("Parquet", 60, files, async (bytes) => read("own.parquet", bytes));
+  fuzz("Parquet", files, async (bytes) => read("own.parquet", bytes));
 });
 
 /** Texts of pieces, among them long ones that say a few pieces again and again. */
@@ -180,7 +180,7 @@ describe("what models write", () => {
       ",",
     ],
   ]);
-  fuzz("numbers", 400, answers, (text) => {
+  fuzz("numbers", answers, (text) => {
     for (const found of [numberOf(text), leadingNumberOf(text)])
       if (found !== undefined && !Number.isFinite(found)) throw new Error(`reads ${found}`);
     readAnswer(text);
@@ -189,7 +189,7 @@ describe("what models write", () => {
     ...(["nl", "hashes", "boxed", "tags", "text", "json", "firstJson"] as const),
     ...(["/Final: (.*)/", "/(\\d+)/g", "/x*/"] as const),
   ];
-  fuzz("answers", 400, fc.tuple(fc.constantFrom(...forms), answers), ([form, text]) =>
+  fuzz("answers", fc.tuple(fc.constantFrom(...forms), answers), ([form, text]) =>
     findAnswer(form, text),
   );
 
@@ -236,7 +236,7 @@ describe("what models write", () => {
     ],
     ...["Question:", "def f(x):\n", "    return solution()\n", "match x:\n", "f'{", "}'", "..."],
   ]);
-  fuzz("programs", 400, programs, (text) => {
+  fuzz("programs", programs, (text) => {
     extractProgram(text);
     extractToBlankLine(text);
   });

@@ -52,7 +52,6 @@ describe("a model in shards", () => {
   const files = fc.oneof(...names.map((name) => changedFile(folder, name)));
   fuzz(
     "its index, a shard or its configuration",
-    40,
     files,
     withChanged(() => {
       for (const { data } of openWeights(folder).weights.values()) void data;
@@ -71,7 +70,6 @@ describe("an adapter", () => {
   const files = fc.oneof(...names.map((name) => changedFile(folder, name)));
   fuzz(
     "its configuration or its weights",
-    25,
     files,
     withChanged(() => disposeModel(loadModel(folder))),
   );
@@ -90,7 +88,6 @@ describe("what stands beside a model", () => {
   writeFileSync(join(folder, "reft.json"), JSON.stringify(format));
   fuzz(
     "reft.json",
-    60,
     changedFile(folder, "reft.json"),
     withChanged(() => readAnswerFormat(folder)),
   );
@@ -98,7 +95,7 @@ describe("what stands beside a model", () => {
   const tokenizer = trainTokenizer(["a"], 260);
   const config = { eosIds: [2], bosId: 1 } as never;
   const generation = changedJsonFile({ eos_token_id: [1, 2], temperature: 0.6, do_sample: true });
-  fuzz("generation_config.json", 60, generation, (bytes) => {
+  fuzz("generation_config.json", generation, (bytes) => {
     const asTheyCame = new Map([["generation_config.json", bytes]]);
     const files = { ...tokenizer.files, asTheyCame };
     generationConfigOf({ config }, { ...tokenizer, files }, folder);
@@ -115,7 +112,6 @@ describe("what training keeps", () => {
   const files = fc.oneof(...names.map((name) => changedFile(folder, name)));
   fuzz(
     "the optimizer's state",
-    60,
     files,
     withChanged(() => loadOptimizer(adamW, folder)),
   );
@@ -128,7 +124,7 @@ describe("an import", () => {
   const files = ["grouped-query", "qwen2"].map((name) =>
     changedBytes(readFileSync(goldenPath("gguf", `${name}.gguf`)), 4000),
   );
-  fuzz("leaves a whole model or nothing", 20, fc.oneof(...files), (bytes) => {
+  fuzz("leaves a whole model or nothing", fc.oneof(...files), (bytes) => {
     const [source, output] = [join(home, "in/a.gguf"), join(home, `out-${count++}`)];
     writeFileSync(source, bytes);
     try {

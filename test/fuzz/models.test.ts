@@ -68,7 +68,7 @@ describe("safetensors", () => {
     { weight: 2, arbitrary: changedBytes(whole) },
     { weight: 1, arbitrary: anyBytes },
   );
-  fuzz("a file", 200, files, (bytes) => {
+  fuzz("a file", files, (bytes) => {
     using file = openSafetensors(written(bytes));
     for (const name of file.tensors.keys()) {
       file.read(name);
@@ -82,7 +82,7 @@ describe("GGUF", () => {
   const names = ["types", "grouped-query", "llama3-rope", "qwen2"];
   const files = names.map((name) => readFileSync(goldenPath("gguf", `${name}.gguf`)));
   const changed = files.map((file) => changedBytes(file, Math.min(file.length, 4000)));
-  fuzz("a file", 200, fc.oneof(...changed, anyBytes), (bytes) => {
+  fuzz("a file", fc.oneof(...changed, anyBytes), (bytes) => {
     using file = openGguf(written(bytes));
     for (const name of file.shapes.keys()) file.readFloat32(name);
     const config = ggufConfig(file);
@@ -109,7 +109,7 @@ describe("GGUF", () => {
       "tokenizer.chat_template": "{{ 1 }}",
     };
   });
-  fuzz("metadata", 150, fc.oneof(...metadata.map(changedJson)), (text) => {
+  fuzz("metadata", fc.oneof(...metadata.map(changedJson)), (text) => {
     const changes = new Map<string, GgufValue>(Object.entries(jsonOrNothing(text)));
     using file = openGguf(goldenPath("gguf", "grouped-query.gguf"));
     refusing(() => ggufConfig({ ...file, metadata: changes }));
@@ -133,7 +133,7 @@ describe("blocks of GGUF", () => {
       .map((bytes) => ({ format, bytes })),
   );
   const mark = 12345;
-  fuzz("any bytes of any type", 500, fc.oneof(...blocks), ({ format, bytes }) => {
+  fuzz("any bytes of any type", fc.oneof(...blocks), ({ format, bytes }) => {
     const { values, widen }: BlockFormat = format;
     const target = new Float32Array(values + 2).fill(mark);
     widen(new DataView(bytes.buffer), 0, target, 1);
@@ -145,7 +145,7 @@ describe("blocks of GGUF", () => {
 
   const dtypes: GgufDtype[] = ["F32", "F16", "BF16", "Q8_0"];
   const numbers = fc.float32Array({ minLength: 64, maxLength: 64, noNaN: true });
-  fuzz("numbers narrowed", 200, fc.tuple(fc.constantFrom(...dtypes), numbers), ([dtype, given]) => {
+  fuzz("numbers narrowed", fc.tuple(fc.constantFrom(...dtypes), numbers), ([dtype, given]) => {
     const values = given.map((value) => (Math.abs(value) < ggufOverflows[dtype] ? value : 1));
     const bytes = narrowToGguf(values, dtype);
     const format = [...blockFormats.values()].find(({ name }) => name === dtype)!;
@@ -169,7 +169,7 @@ describe("config.json and generation_config.json", () => {
   );
   const changed = fc.oneof(...configs.map(changedJsonFile), anyBytes);
   const generation = { bos_token_id: 1, eos_token_id: [1, 2], pad_token_id: 0, temperature: 0.6 };
-  fuzz("either changed", 80, fc.tuple(changed, changedJsonFile(generation)), ([config, ends]) => {
+  fuzz("either changed", fc.tuple(changed, changedJsonFile(generation)), ([config, ends]) => {
     written(config, "config.json");
     written(ends, "generation_config.json");
     readModelConfig(folder);
@@ -272,7 +272,7 @@ describe("a tokenizer's files", () => {
     ),
     textsOf(["Hello", " 12", "</s>", "\n", "é", "\u{1f600}", "<s>"], 6),
   );
-  fuzz("any of them changed", 80, files, ([json, settings, text]) => {
+  fuzz("any of them changed", files, ([json, settings, text]) => {
     written(json, "tokenizer.json");
     written(settings, "tokenizer_config.json");
     const tokenizer = loadTokenizer(folder);
@@ -317,7 +317,6 @@ describe("a tokenizer's files", () => {
   );
   fuzz(
     "an expression",
-    200,
     fc.tuple(parts, fc.constantFrom("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "a b 12\n")),
     ([source, text]) => {
       const pattern = { Regex: source };
@@ -394,12 +393,12 @@ describe("templates of prompts", () => {
   );
   const changed = fc.oneof({ weight: 2, arbitrary: pieces }, ...templates.map(changedText));
   const row = fc.record({ question: textsOf(["{{ x }}", "<|im_end|>", "How many?"], 3) });
-  fuzz("a chat template", 60, fc.tuple(changed, row), ([template, question]) => {
+  fuzz("a chat template", fc.tuple(changed, row), ([template, question]) => {
     const prompt = { kind: "chat", template } as const;
     renderPrompt(prompt, question, tokenizer);
     encodeConversation(prompt, question, "42", tokenizer);
   });
-  fuzz("a template file", 40, fc.tuple(changed, row), ([template, question]) => {
+  fuzz("a template file", fc.tuple(changed, row), ([template, question]) => {
     renderPrompt({ kind: "file", name: "a.jinja", template }, question, tokenizer);
   });
 });
