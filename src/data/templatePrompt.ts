@@ -100,9 +100,8 @@ function renderFile(prompt: FilePrompt, row: QuestionRow, tokenizer: Tokenizer):
   const template = templateOf(prompt);
   const shown = Object.entries(row).filter(([name]) => !answers.includes(name));
   const columns = shown.map(([name]) => name);
-  const missing = [...template.needs].filter(
-    (name) => !columns.includes(name) && !Object.hasOwn(tokenizer.namedTokens, name),
-  );
+  const read = [...template.needs].filter((name) => !Object.hasOwn(tokenizer.namedTokens, name));
+  const missing = read.filter((name) => !columns.includes(name));
   if (missing.length > 0) {
     const isAnswer = answers.includes(missing[0]!);
     throw new UserError(
@@ -112,7 +111,14 @@ function renderFile(prompt: FilePrompt, row: QuestionRow, tokenizer: Tokenizer):
   }
   const variables = (data: AsSeen) =>
     Object.fromEntries(shown.map(([name, value]) => [name, data(value)]));
-  return renderApart(template, variables, tokenizer);
+  const rendered = renderApart(template, variables, tokenizer);
+  const [first] = rendered.written;
+  if (read.length === 0 && first?.start === 0 && first.end === rendered.text.length)
+    throw new UserError(
+      `${prompt.name}: expected a template that shows the question, found one that shows nothing of its row; ` +
+        "write {{ question }} where it belongs",
+    );
+  return rendered;
 }
 
 /** @param answer of the assistant; without one the text ends where it begins */

@@ -48,6 +48,7 @@ test.each([
     "{% for a in range(999) %}{% for b in range(999) %}{% endfor %}{% endfor %}",
     /range\(\) for more than 10000 numbers in all/,
   ],
+  ["no question", "Question: { question }{{ eos_token }}", /shows nothing of its row; write {{/],
 ])("a template with %s is refused", (_, template, message) => {
   expect(messageOf(() => renderPrompt(file(template), row, tokenizer))).toMatch(message);
 });
@@ -105,9 +106,9 @@ describe("a template file", () => {
     expect(messageOf(() => shown("{{ hnit }}"))).toBe(
       'mine.jinja: expected the name of a column, found "hnit", which the row has not; it has id, question, hint',
     );
-    expect(shown("{{ hnit | default('none') }}{% if more is defined %}{{ more }}{% endif %}")).toBe(
-      "none",
-    );
+    const optional =
+      "{{ id }}{{ hnit | default('none') }}{% if more is defined %}{{ more }}{% endif %}";
+    expect(shown(optional)).toBe("7none");
   });
 
   test.each([
@@ -119,8 +120,8 @@ describe("a template file", () => {
     ['more is defined and more == "x"', ""],
     ["more is not defined", "yes"],
   ])("takes the operator of %s for no column", (condition, expected) => {
-    const template = file(`{% if ${condition} %}yes{% endif %}`);
-    expect(renderPrompt(template, hinted, tokenizer).text).toBe(expected);
+    const template = file(`{{ id }}{% if ${condition} %}yes{% endif %}`);
+    expect(renderPrompt(template, hinted, tokenizer).text).toBe(`7${expected}`);
   });
 
   test("that is missing, is no template or raises is one message", () => {
