@@ -73,8 +73,12 @@ function problemsAt(
     : [`${path}:${problem.line}: in the record that begins here, ${problem.message}`];
 }
 
-/** @throws UserError for a name that stands twice */
+/** @throws UserError for a name that stands twice, and for semicolons, which spreadsheets write where numbers have a comma */
 function checkHeader(where: string, names: readonly string[]): readonly string[] {
+  if (names.length === 1 && names[0]!.includes(";"))
+    throw new UserError(
+      `${where}: expected commas between the columns, or tabs in a .tsv file, found semicolons; save the file so, with points in its numbers`,
+    );
   const twice = names.find((name, i) => name !== "" && names.indexOf(name) !== i);
   if (twice === undefined) return names;
   throw new UserError(`${where}: expected every column once, found ${show(twice)} twice`);

@@ -129,6 +129,7 @@ describe("CSV", () => {
       expect.stringMatching(/^g\.csv:5: in the record that begins here, Invalid Closing Quote/),
     ]);
     await expect(readRowFile(file("g.csv", "a,a\n1,2"))).rejects.toThrow('found "a" twice');
+    await expect(readRowFile(file("g.csv", "a;b\n1,5;2"))).rejects.toThrow("found semicolons");
     await expect(readRowFile(file("g.csv", Buffer.from("a\n\xe4", "latin1")))).rejects.toThrow(
       "UTF-8",
     );
