@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { UserError } from "../errors.ts";
+import { isThere } from "../folders.ts";
 import type { Disk } from "./disk.ts";
 
 /**
@@ -11,7 +12,7 @@ import type { Disk } from "./disk.ts";
  * @throws UserError when the output is in use; whatever is thrown, nothing is left aside
  */
 export function writeFreshFolder<T>(output: string, disk: Disk, fill: (folder: string) => T): T {
-  if (existsSync(output) && !(statSync(output).isDirectory() && readdirSync(output).length === 0)) {
+  if (isThere(output) && !(statSync(output).isDirectory() && readdirSync(output).length === 0)) {
     throw new UserError(`${output}: expected a new or empty folder; give another one`);
   }
   const target = resolve(output);

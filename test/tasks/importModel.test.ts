@@ -1,4 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
@@ -94,6 +101,10 @@ describe("an output", () => {
     writeFileSync(join(home, "file"), "");
     expect(() => importModel(gguf("linear-rope"), join(home, "file"))).toThrow(UserError);
     expect(() => importModel(gguf("linear-rope"), join(home, "file", "x"))).toThrow("ENOTDIR");
+    symlinkSync(join(home, "nowhere"), join(home, "link"));
+    expect(() => importModel(gguf("linear-rope"), join(home, "link"))).toThrow(
+      /found a link to something that is not there/,
+    );
   });
 
   test("is not begun for a file of weights alone", () => {
