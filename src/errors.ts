@@ -46,6 +46,7 @@ export function firstOf(problems: readonly string[], separator: string, most = 2
 /** A value out of a file, for a message: as JSON, cut short. */
 export function show(value: unknown): string {
   if (typeof value === "number") return String(value); // NaN and infinities, which JSON has not
+  if (typeof value === "bigint") return `${value}n`; // a reward may give one; JSON has none
   const text = jsonOf(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

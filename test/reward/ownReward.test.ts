@@ -55,6 +55,7 @@ test.each<[string, () => unknown, string]>([
   ],
   ["rejects", () => Promise.reject("a text"), 'it threw "a text"'],
   ["gives NaN", () => Number.NaN, "expected a finite number"],
+  ["gives a bigint", () => 3n as never, "found 3n"],
   ["gives no score", () => undefined, "found undefined"],
   [
     "gives an infinite figure",
