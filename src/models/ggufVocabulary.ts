@@ -47,6 +47,14 @@ const specialTokens = [
 
 const prefix = "tokenizer.ggml.";
 
+/** What llama.cpp ends at wherever a vocabulary has it, because converters left the keys of a turn's and a message's end out for long. */
+export const endTexts: ReadonlySet<string> = new Set([
+  ...["<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>"],
+  ...["<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]"],
+  ...["<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>"],
+  ...["<｜end▁of▁sentence｜>", "[e~["],
+]);
+
 // Merges are looked for in all places of a token. Published ones have up to 512 characters, runs of spaces, and 3 million in all.
 const maxTokenLength = 1024;
 const maxVocabularyLength = 2 ** 24;
@@ -55,7 +63,8 @@ const maxVocabularyLength = 2 ** 24;
  * The special tokens of a file, with llama.cpp's defaults for SentencePiece models. Its default for byte-level ones, 11, is
  * Falcon's, so these must name their own.
  *
- * @returns the tokens that end a response: end of text, of turn and of message, where the file names them
+ * @returns the tokens that end a response: end of text, of turn and of message, where the file names them, and those that
+ *   llama.cpp knows by their text
  * @throws UserError for metadata that make no tokenizer
  */
 export function ggufSpecialTokens(
@@ -64,8 +73,19 @@ export function ggufSpecialTokens(
 ): { readonly bosId?: number; readonly endIds: readonly number[] } {
   const given = readVocabulary(metadata, where);
   const { bos_token_id: bosId, eos_token_id, eot_token_id, eom_token_id } = given;
-  const endIds = [eos_token_id, eot_token_id, eom_token_id].filter((end) => end !== undefined);
-  return { ...(bosId !== undefined && { bosId }), endIds: [...new Set(endIds)] };
+  const named = [eos_token_id, eot_token_id, eom_token_id].filter((end) => end !== undefined);
+  const endIds = [...new Set([...named, ...endsByText(given)])];
+  return { ...(bosId !== undefined && { bosId }), endIds };
+}
+
+/** Where a model calls functions, `<|end|>` ends a message with others behind it; beside Gemma's tokens, `</s>` is plain text. */
+function endsByText({ tokens }: Vocabulary): number[] {
+  const has = (...texts: readonly string[]) => texts.some((text) => tokens.includes(text));
+  const isCalling = has("<|call|>", "<|calls|>") && has("<|return|>", "<|flush|>");
+  const others = [...(isCalling ? ["<|end|>"] : []), ...(has("<|tool_response>") ? ["</s>"] : [])];
+  return tokens.flatMap((token, tokenId) =>
+    endTexts.has(token) && !others.includes(token) ? [tokenId] : [],
+  );
 }
 
 /**
@@ -92,7 +112,15 @@ export function readVocabulary(metadata: ReadonlyMap<string, unknown>, where: st
   const present = Object.entries(given).filter(([, value]) => value !== undefined);
   const complete: Vocabulary = { ...given, ...Object.fromEntries([...known, ...present]), tokens };
   checkTokens(complete, where);
-  return complete;
+  return { ...complete, token_type: withControlTokens(complete) };
+}
+
+/** llama.cpp takes what it ends at by its text for a control token, whatever type a file gives it. */
+function withControlTokens(given: Vocabulary): number[] {
+  const ends = new Set(endsByText(given));
+  return given.tokens.map((_, tokenId) =>
+    ends.has(tokenId) ? tokenTypes.control : typeOf(given, tokenId),
+  );
 }
 
 function checkTokens(given: Vocabulary, where: string): void {

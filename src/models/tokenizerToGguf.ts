@@ -11,7 +11,7 @@ import { show, UserError } from "../errors.ts";
 import { checkValue } from "../formats/jsonl.ts";
 import { say } from "../terminal.ts";
 import { tokenizerFromGguf } from "./ggufTokenizer.ts";
-import { tokenTypes } from "./ggufVocabulary.ts";
+import { endTexts, tokenTypes } from "./ggufVocabulary.ts";
 import { wordRules } from "./ggufWordRules.ts";
 
 /** Plain values, with the numbers of an array typed as the file has them. */
@@ -215,16 +215,19 @@ function specialKeys(
   );
 }
 
-/** Beside the end of a text a file can name that of a turn and that of a message. */
+/** Beside the end of a text a file can name that of a turn and that of a message; others have to be what llama.cpp knows by its text. */
 function otherEnds(endIds: readonly number[], ids: ReadonlyMap<string, number>, where: string) {
-  if (endIds.length > 2) {
+  const known = new Set([...endTexts].map((text) => ids.get(text)));
+  const unknown = endIds.filter((id) => !known.has(id));
+  if (unknown.length > 2) {
     throw cannotExpress(
       where,
-      `${endIds.length + 1} tokens end a response, and a file has room for 3; name fewer in eos_token_id of config.json and generation_config.json`,
+      `${unknown.length + 1} tokens end a response, and a file has room for 3; name fewer in eos_token_id of config.json and generation_config.json`,
     );
   }
+  const named = [...unknown, ...endIds.filter((id) => known.has(id))].slice(0, 2);
   const message = ids.get("<|eom_id|>");
-  const [first, second] = endIds.toSorted((a, b) => Number(a === message) - Number(b === message));
+  const [first, second] = named.toSorted((a, b) => Number(a === message) - Number(b === message));
   if (second === undefined && first !== undefined && first === message)
     return { eom_token_id: first };
   return { eot_token_id: first, eom_token_id: second };

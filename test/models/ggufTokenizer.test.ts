@@ -161,6 +161,34 @@ describe("special tokens", () => {
     expect(ends({ eot_token_id: 2 }).endIds).toEqual([2]);
   });
 
+  test("that llama.cpp ends at by their text are control tokens that end a response", () => {
+    const named = (...texts: string[]) => {
+      const all = [...tokens, ...texts];
+      return byteLevel({ tokens: all, token_type: all.map((_, id) => types[id] ?? 1) });
+    };
+    const chat = named("<|im_start|>", "<|im_end|>", "<|end|>", "<｜end▁of▁sentence｜>");
+    expect(ggufSpecialTokens(chat, "model.gguf").endIds).toEqual([2, size + 1, size + 2, size + 3]);
+    const { controlTokens, decode } = build(chat);
+    expect(controlTokens).toContain("<|im_end|>");
+    expect(controlTokens).not.toContain("<|im_start|>");
+    expect(decode([size, size + 1])).toBe("<|im_start|>");
+  });
+
+  test("that are known by their text end nothing where those beside them say otherwise", () => {
+    const endTextsOf = (...texts: string[]) => {
+      const all = ["<s>", "<eos>", "x", ...texts];
+      const metadata = byteLevel({ tokens: all, token_type: undefined, eos_token_id: 2 });
+      return ggufSpecialTokens(metadata, "model.gguf").endIds.map((id) => all[id]);
+    };
+    expect(endTextsOf("<|end|>", "<|call|>")).toEqual(["x", "<eos>", "<|end|>", "<|call|>"]);
+    expect(endTextsOf("<|end|>", "<|call|>", "<|return|>")).toEqual([
+      ...["x", "<eos>", "<|call|>", "<|return|>"],
+    ]);
+    expect(endTextsOf("<|end|>", "<|calls|>", "<|flush|>")).not.toContain("<|end|>");
+    expect(endTextsOf("</s>")).toContain("</s>");
+    expect(endTextsOf("</s>", "<|tool_response>")).not.toContain("</s>");
+  });
+
   test("of a SentencePiece model are 1, 2 and 0 where it does not say so", () => {
     const scores = tokens.map((_, id) => -id);
     const silent = { bos_token_id: undefined, eos_token_id: undefined };

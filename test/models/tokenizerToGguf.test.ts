@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { createTokenizer, loadTokenizer, trainTokenizer } from "../../src/data/tokenizer.ts";
 import { UserError } from "../../src/errors.ts";
 import { tokenizerFromGguf } from "../../src/models/ggufTokenizer.ts";
+import { ggufSpecialTokens } from "../../src/models/ggufVocabulary.ts";
 import { tokenizerToGguf } from "../../src/models/tokenizerToGguf.ts";
 import { observed } from "../../src/observer.ts";
 import { goldenPath } from "../support/golden.ts";
@@ -178,6 +179,24 @@ describe("special tokens", () => {
     expect(() => keys(undefined, { endIds: [1, 2, 7, 8] })).toThrow(
       "4 tokens end a response, and a file has room for 3",
     );
+  });
+
+  test("that llama.cpp ends at by their text need no room in the file", () => {
+    const count = Object.keys(model.vocab as Json).length;
+    const [first, second, third] = [count, count + 1, count + 2];
+    const chat = tokenizerWith({
+      added_tokens: [
+        ...added({ content: "<|im_end|>", special: true }),
+        ...added({ id: second, content: "<|endoftext|>", special: true }).slice(-1),
+        ...added({ id: third, content: "<|end|>", special: true }).slice(-1),
+      ],
+    });
+    const endIds = [2, first, second, third, 7];
+    expect(keys(chat, { endIds })).toMatchObject({ eot_token_id: 7, eom_token_id: first });
+    const metadata = metadataOf(chat, { endIds });
+    expect(ggufSpecialTokens(metadata, "model.gguf").endIds.toSorted((a, b) => a - b)).toEqual([
+      ...[2, 7, first, second, third],
+    ]);
   });
 });
 
