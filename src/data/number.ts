@@ -20,7 +20,7 @@ const noComputation =
 const name = /^(?:[^\d+*/^-]*$|\W*(?:(?<=\p{L})\w+|[A-Za-z]\w*)\W*$|(?=\W*$)\W*\p{L})/u;
 const timesBetweenNumbers = /(?<=\d)\s*x\s*(?=[\d($])/gi;
 /** A letter alone that is neither a unit (m, g, L, V, ...) nor the article. */
-const unknown = /(?<!\p{L})(?![aAcCdFghIJlLmNpstVwW])\p{L}(?!\p{L})/u;
+const unknown = /(?<!\p{L})(?![aAcCdFghIJlLmNpstVwWΩÅ])\p{L}(?![\p{L}\p{M}])/u;
 
 /** Brackets around all of a text. */
 const enclosed = /^[\s\p{Sc}*]*[([]([^()[\]]*)[)\]][\s\p{Sc}*.]*$/u;
@@ -76,7 +76,7 @@ export function numberOf(answer: number | string): number | undefined {
  * or time.
  */
 const explanation =
-  /\.(?=\s)|;|\s\(|\s-+\s(?=\p{L}{2})|—|,(?=\s+(?!(?:and|or|to|nor)(?!\p{L}))\p{L})|\s(?=(?:because|since|as|so|which|that|who|where|when|if|rounded|on|at|after|before|with|in|for)\s)/giu;
+  /\.(?=\s)|;|\s\(|\s-+\s(?=\p{L}{2})|—|,(?=\s+(?!(?:and|or|to|nor)(?!\p{L}))\p{L})|\s(?=(?:because|since|as|so|which|that|who|where|when|if|rounded|not|on|at|after|before|with|in|for)\s)/giu;
 
 /** What follows a number, from the character before it on, if it holds another answer and no explanation. */
 const otherAnswers = [

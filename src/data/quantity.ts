@@ -26,7 +26,7 @@ const decimal = new RegExp(String.raw`(?:${integer}(?:\.\d*)?|\.\d+)(?:e[+-]?\d+
 // `10^6`, `10 ** 6`, `10^{6}`; not `10^1.5` and `10^1/2`, which are computations. Blanks stand on both sides of `**`, or on neither.
 const tenToThe = String.raw`10(?:\s?\^\s?|(?<gap>\s?)\*\*\k<gap>)[({]?(?<exponent>[+-]?\d+)(?!\d|\.\d|\s?\/)[)}]?`;
 const powerOfTen = new RegExp(tenToThe, "y");
-const timesPowerOfTen = new RegExp(String.raw`\s*[*x]\s*${tenToThe}`, "y");
+const timesPowerOfTen = new RegExp(String.raw`\s*[*xX]\s*${tenToThe}`, "y");
 // `/4` behind digits, also in LaTeX's braces: `}/{4}`.
 const over = /[)}]?\s*\/\s*[({]?(?<denominator>-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?))[)}]?/y;
 // ` 1/2` or ` and 1/2` behind a whole number.
@@ -102,9 +102,9 @@ function takeUnsigned(cursor: Cursor, hasCurrency: boolean): Quantity | undefine
   return { value: Number(exponent === 0 ? digits : `${digits}e${exponent}`), isFraction: false };
 }
 
-/** What changes no number in front of it: quotes, bold, brackets, `about` and the like. */
+/** What changes no number in front of it: quotes, bold, brackets, arrows, `about` and the like. */
 const dressing =
-  /[\s*_`"'“”#~()[\]{}]+|(?:about|approximately|approx\.?|around|roughly|nearly|almost|exactly|precisely|just|only|simply|equals|equal to|a total of)(?!\p{L})/iuy;
+  /[\s*_`"'#~()[\]{}→]+|(?:about|approximately|approx\.?|around|roughly|nearly|almost|exactly|precisely|just|only|simply|equals|equal to|a total of|therefore|thus|hence|indeed|actually|clearly|now|then|also)(?!\p{L})/iuy;
 const currency =
   /(?:US|CA?|AU?|NZ?|HK|NT|S|R)?\p{Sc}|(?:USD|EUR|GBP|CHF|INR|JPY|CNY|CAD|AUD|Rs\s?\.?)(?!\p{L})/iuy;
 const sign = /[+-]|(?:negative|minus)(?!\p{L})/iuy;
@@ -125,11 +125,12 @@ function takeFront(cursor: Cursor): { sign: 1 | -1; hasCurrency: boolean } | und
   return { sign: signs[0] === undefined || signs[0] === "+" ? 1 : -1, hasCurrency };
 }
 
-/** Squares and cubes of units: the only digits that may follow a number. */
-const unitPower = /((?<!\p{L})(?:[cdkm]?m|ft|in|yd|mi|s)|\p{L}{3})\}?\^?[({]?-?[23](?!\d)[)}]?/giu;
+/** Powers of units: the only digits that may follow a number. Without `^` a minus may be one between two numbers. */
+const unitPower =
+  /((?<!\p{L})(?:[cdkm]?m|ft|in|yd|mi|s)|\p{L}{3})\}?(?:\^?[({]?[23]|\^[({]?-[123])(?!\d)[)}]?/giu;
 /** Words, signs of units, punctuation, symbols like emoji, and hyphens within words. */
 const words =
-  /^(?:[\p{L}\p{M}\p{Sc}\p{So}\s%()[\]{}*_`"'“”.,:;~#&|]|\/(?=\s?\p{L})|(?<=^|\p{L})-(?=\p{L}{2}))*$/u;
+  /^(?:[\p{L}\p{M}\p{Sc}\p{So}\s%()[\]{}*_`"'.,:;~#&|]|\/(?=\s?\p{L})|(?<=\p{L})!|(?<=^|\p{L})-(?=\p{L}{2}))*$/u;
 /** Words that change the number in front of them, or make it one of several; the first are so only next to it. */
 const anyOf = (list: string) => String.raw`(?<!\p{L})(?:${list})(?!\p{L})`;
 const numberWords =
@@ -153,7 +154,8 @@ const changing = [
   "[π十百千万亿億萬]",
 ].map((pattern) => new RegExp(pattern, "iu"));
 /** A letter alone is an unknown (5x, 5 y), an imaginary unit or a choice, unless it is that of a unit. */
-const loneLetter = /^(?!\s*[cCdFghJlLmNpstVwW]|\s+a\s+\p{L}|\s*a\.\s?m)\s*\p{L}(?!['\p{L}])/u;
+const loneLetter =
+  /^(?!\s*[cCdFghJlLmNpstVwWΩÅ]|\s+a\s+\p{L}|\s*a\.\s?m)\s*\p{L}(?!['\p{L}\p{M}])/u;
 
 /** Is what follows a number its unit or other words, which do not change it? */
 function isUnit(rest: string): boolean {
