@@ -3,9 +3,18 @@ import type { JsonValue } from "./json.ts";
 import { leadingNumberOf, numberOf } from "./number.ts";
 import { plainText } from "./plainText.ts";
 
-/** The letter alone, in quotes, brackets and the like; or the start of a choice with its text, as in `b) 42`. */
-const choice = /^[\s"'“([{<*_$`]*([a-e])["'”)\]}>*_$`]*[).,:;\s]*$/i;
-const choiceWithText = /^[\s"'“([{<*_$`]*([a-e])["'”)\]}>*_$`]*\s*(?:[).,:;]|$)/i;
+const opening = String.raw`[\s"'([{<*_$\x60]*(?:(?:option|choice)[\s"'([{<*_$\x60]*)?`;
+const closing = String.raw`["')\]}>*_$\x60]*`;
+/** Behind a letter: another choice. `a dog` and `e.g.` are none. */
+const another = String.raw`${closing}\s*(?:[,;/&+]|(?:and|or|nor)(?!\p{L}))${opening}(?:[b-d]|e(?!\.g)|a(?!\s+\p{L}))(?![\p{L}\p{N}'])`;
+const letter = String.raw`^${opening}([a-e])(?!\p{L}|${another})${closing}`;
+/** The letter alone, in quotes, brackets and the like. */
+const choice = new RegExp(String.raw`${letter}[).,:;\s]*$`, "iu");
+/** The start of a choice with its text, as in `b) 42`. */
+const choiceWithText = new RegExp(String.raw`${letter}\s*(?:[).,:;]|$)`, "iu");
+/** A letter that goes on with words. A small one may be the article, or a name. */
+const choiceWithWords =
+  /^[\s"'*_$`]*(?:(?:[Oo]ption|[Cc]hoice)\s+)?([A-E])["'*_$`]*\s+(?:\(|(?:because|since|as|which)\s)/;
 
 /** The choice that a multiple-choice answer names, in lower case: `b` for "b", "B", "'b'", "(b)" and "\boxed{\text{B}}". */
 export function choiceOf(answer: JsonValue): string | undefined {
@@ -20,7 +29,10 @@ export function readAnswer(answer: JsonValue): number | string | undefined {
 
 /** The same at the start of a phrase that may go on to explain it: 42 in `42, since 6 * 7 = 42`, and `b` in `b) 42`. */
 export function leadingAnswer(phrase: string): number | string | undefined {
-  return leadingNumberOf(phrase) ?? choiceWithText.exec(plainText(phrase))?.[1]?.toLowerCase();
+  const number = leadingNumberOf(phrase);
+  if (number !== undefined) return number;
+  const plain = plainText(phrase);
+  return (choiceWithText.exec(plain) ?? choiceWithWords.exec(plain))?.[1]?.toLowerCase();
 }
 
 /** Only a number or a text can say a number or a choice; a list or an object of JSON cannot. */

@@ -3,9 +3,12 @@ import { leadingAnswer } from "../data/answer.ts";
 import { show } from "../errors.ts";
 import type { Outcome } from "./outcome.ts";
 
-/** `answer is` anywhere, `answer:` at the start of a sentence: "we check the answer: 42 / 7 = 6" announces none. */
+/**
+ * `answer is` anywhere, `answer:` at the start of a sentence, in a list, in bold and the like: "we check the answer: 42 / 7 = 6"
+ * announces none.
+ */
 const announcement =
-  /\banswer\b[\s*_"']*(?:is\b|(?<=(?:^|[.!?\n])[\s*_#>]*(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my|our|final|correct)\s)*answer[\s*_"']*):)[ \t:*_]*/gi;
+  /\banswer\b[\s*_"']*(?:is\b|(?<=(?:^|[.!?。\n])(?:[^\p{L}\p{N}\n]|\\text\w{0,3}\{|<\w{1,6}>)*(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my|our|final|correct)\s)*answer[\s*_"']*)[:：])(?:[ \t:：*_]|<\/\w{1,6}>)*/giu;
 /** A number stands first, behind signs or a word like `about`: an answer is announced, though one that may not be readable. */
 const startsWithNumber =
   /^[^\p{L}\p{N}]*(?:(?:about|approximately|around|between|either|from|roughly)[^\p{L}\p{N}]+)*\p{N}/iu;
@@ -18,7 +21,8 @@ function firstPhrase(text: string): string {
   const lines = text.split("\n");
   const index = lines.findIndex((line) => /[\p{L}\p{N}]/u.test(line));
   const phrase = lines[index] ?? "";
-  return index > 0 && /^\s*[-–]\s/.test(phrase) ? "" : phrase; // a minus, or an item of a list
+  if (index > 0 && /^\s*[-–]\s/.test(phrase)) return ""; // a minus, or an item of a list
+  return index > 0 ? phrase.replace(/^\s*>\s/, "") : phrase; // a quotation
 }
 
 /**
