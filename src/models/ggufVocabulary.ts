@@ -1,6 +1,7 @@
 // What a GGUF file says of its tokens, checked and completed as llama.cpp does when it loads one.
 // Reference: ggml-org/llama.cpp 00ad355e, src/llama-vocab.cpp, `llama_vocab::impl::load`; ggml-org/ggml, docs/gguf.md.
 import { z } from "zod";
+import { endTexts } from "../data/endTexts.ts";
 import { firstOf, show, UserError } from "../errors.ts";
 import { findMistakes } from "../settings.ts";
 import { wordRules } from "./ggufWordRules.ts";
@@ -46,14 +47,6 @@ const specialTokens = [
 ] as const;
 
 const prefix = "tokenizer.ggml.";
-
-/** What llama.cpp ends at wherever a vocabulary has it, because converters left the keys of a turn's and a message's end out for long. */
-export const endTexts: ReadonlySet<string> = new Set([
-  ...["<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>"],
-  ...["<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]"],
-  ...["<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>"],
-  ...["<｜end▁of▁sentence｜>", "[e~["],
-]);
 
 // Merges are looked for in all places of a token. Published ones have up to 512 characters, runs of spaces, and 3 million in all.
 const maxTokenLength = 1024;

@@ -4,6 +4,7 @@
 import { basename, dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { endTexts } from "../data/endTexts.ts";
 import { addedTokenFields } from "../data/tokenizer/addedTokens.ts";
 import { byteToChar } from "../data/tokenizer/byteLevel.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
@@ -11,7 +12,7 @@ import { show, UserError } from "../errors.ts";
 import { checkValue } from "../formats/jsonl.ts";
 import { say } from "../terminal.ts";
 import { tokenizerFromGguf } from "./ggufTokenizer.ts";
-import { endTexts, tokenTypes } from "./ggufVocabulary.ts";
+import { tokenTypes } from "./ggufVocabulary.ts";
 import { wordRules } from "./ggufWordRules.ts";
 
 /** Plain values, with the numbers of an array typed as the file has them. */

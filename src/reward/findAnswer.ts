@@ -1,4 +1,5 @@
 // Finds the answer in a text that is no program, in the form that the settings say.
+import { beforeEnd } from "../data/endTexts.ts";
 import { findJson } from "../data/json.ts";
 import { show } from "../errors.ts";
 import { type AnswerForm, patternOf } from "../rewardConfig.ts";
@@ -10,16 +11,16 @@ import { extractWrittenAnswer } from "./writtenAnswer.ts";
 export function findAnswer(form: Exclude<AnswerForm, "python">, text: string): Outcome {
   switch (form) {
     case "nl":
-      return extractWrittenAnswer(text);
+      return extractWrittenAnswer(beforeEnd(text));
     case "text":
       return answerOf(text, "a text");
     case "hashes":
-      return answerOf([...text.matchAll(/####(.*)/g)].at(-1)?.[1], '"#### " and the answer');
+      return answerOf(lastGroup(beforeEnd(text), /####(.*)/g), '"#### " and the answer');
     case "boxed":
-      return answerOf(lastBoxed(text), '"\\boxed{}" with the answer in it');
+      return answerOf(lastOf(boxed(beforeEnd(text))), '"\\boxed{}" with the answer in it');
     case "tags":
       return answerOf(
-        [...text.matchAll(/<answer>(.*?)<\/answer>/gs)].at(-1)?.[1],
+        lastGroup(beforeEnd(text), tags),
         '"<answer>" and "</answer>" around the answer',
       );
     case "json":
@@ -47,16 +48,29 @@ function noAnswer(expected: string, found: string): Outcome {
   return { kind: "no-answer", message: `expected ${expected}, found ${show(found)}` };
 }
 
-/** What stands in the last `\boxed{}`, whose braces may hold others. */
-function lastBoxed(text: string): string | undefined {
-  const opening = "\\boxed{";
-  const start = text.lastIndexOf(opening);
-  if (start === -1) return undefined;
-  let depth = 1;
-  for (let i = start + opening.length; i < text.length; i++) {
-    if (text[i] === "\\") i++;
-    else if (text[i] === "{") depth++;
-    else if (text[i] === "}" && --depth === 0) return text.slice(start + opening.length, i);
+/** The last opening that is closed: a text may name the tags before it uses them. */
+const tags = /<answer>((?:(?!<answer>).)*?)<\/answer>/gis;
+
+function lastGroup(text: string, pattern: RegExp): string | undefined {
+  return lastOf([...text.matchAll(pattern)].map(([, group]) => group!));
+}
+
+/** The last in which something stands: a text may be cut off behind a marker, or ask for one. */
+function lastOf(found: readonly string[]): string | undefined {
+  return found.findLast((text) => text.trim() !== "") ?? found.at(-1);
+}
+
+/** What stands in every `\boxed{}` that is closed, in the order of their openings; its braces may hold others. */
+function boxed(text: string): string[] {
+  const open: { readonly begin: number; readonly isBox: boolean }[] = [];
+  const boxes: { readonly begin: number; readonly content: string }[] = [];
+  const braces = /(\\(?:boxed|fbox)\s*)?\{|\}|\\(?!\\(?:boxed|fbox))./gs;
+  for (const { 0: written, 1: box, index } of text.matchAll(braces)) {
+    const isBox = box !== undefined;
+    if (isBox || written === "{") open.push({ begin: index + written.length, isBox });
+    if (written !== "}") continue;
+    const closed = open.pop();
+    if (closed?.isBox) boxes.push({ ...closed, content: text.slice(closed.begin, index) });
   }
-  return undefined;
+  return boxes.toSorted((a, b) => a.begin - b.begin).map(({ content }) => content);
 }

@@ -10,16 +10,34 @@ const found = (form: Form, text: string) => {
 
 test.each<[Form, string, unknown]>([
   ["nl", "So 3 + 4 = 7. The answer is 7.", 7],
+  ["nl", "The answer is 7.<|im_end|>\n<|im_start|>user\nThe answer is 8.", 7],
+  ["nl", "The answer is (b)</s>", "b"],
   ["hashes", "3 + 4 = 7\n#### 7\n", "7"],
   ["hashes", "#### 1\n#### 2 apples", "2 apples"],
+  ["hashes", "#### 42\n####", "42"],
+  ["hashes", "#### 42</s>\nQuestion: More?\n#### 43", "42"],
+  ["hashes", "<|endoftext|>#### 42<|im_end|>", "42"],
   ["boxed", "so \\boxed{1} or rather $\\boxed{\\frac{1}{2}}$.", "\\frac{1}{2}"],
   ["boxed", "\\boxed{\\{1\\}}", "\\{1\\}"],
+  ["boxed", "\\boxed {42}", "42"],
+  ["boxed", "$\\fbox{42}$", "42"],
+  ["boxed", "\\\\boxed{42}", "42"],
+  ["boxed", "\\boxed{42}. To check: \\boxed{4", "42"],
+  ["boxed", "Put it in \\boxed{}: \\boxed{x = \\boxed{42}", "42"],
+  ["boxed", "\\boxed{42}. That is what stands in \\boxed{}.", "42"],
+  ["boxed", "\\boxed{a \\\\}", "a \\\\"],
+  ["boxed", "{ \\boxed{1} } } \\boxed{2}", "2"],
   ["tags", "<think>5</think><answer>\n 7\n</answer>", "7"],
+  ["tags", "<Answer>7</Answer>", "7"],
+  ["tags", "In <answer> tags: <answer>7</answer>", "7"],
+  ["tags", "<answer>7</answer> Is <answer></answer> right?", "7"],
+  ["tags", "<answer>7</answer><|eot_id|><answer>8</answer>", "7"],
   ["tags", "<answer>1</answer> <answer>42 Wallaby Way, Sydney</answer>", "42 Wallaby Way, Sydney"],
   ["/Final answer: (.*)/", "Final answer: 1\nFinal answer: seven\n", "seven"],
   ["/\\d+/", "between 3 and 14", "14"],
   ["/antwort ist (\\S+)/i", "Die Antwort ist 72", "72"],
   ["text", "  Paris\n", "Paris"],
+  ["text", "<s>Rome</s> Paris", "<s>Rome</s> Paris"],
   ["json", 'It is {"a": [1, {"b": "}"}]}.', { a: [1, { b: "}" }] }],
   ["json", 'first {"a": 1}, then {"a": 2}; see [above]', { a: 2 }],
   ["firstJson", 'first {"a": 1}, then {"a": 2}', { a: 1 }],
@@ -59,5 +77,7 @@ test("brackets without end are read in a moment", () => {
   const start = performance.now();
   findAnswer("json", "[".repeat(5000));
   findAnswer("json", '{"a": '.repeat(3000));
+  for (const part of ["\\boxed{", "\\boxed ", "{", "<answer>", "</s>", "<s>", "#### "])
+    findAnswer(part.includes("answer") ? "tags" : "boxed", part.repeat(20_000));
   expect(performance.now() - start).toBeLessThan(5000);
 });

@@ -1,0 +1,24 @@
+// The texts of tokens that end a response in some model. A vocabulary may have them without saying so, and a model whose vocabulary
+// lacks them may write them out, as it has seen them in its data.
+// Reference: ggml-org/llama.cpp 00ad355e, src/llama-vocab.cpp, `special_eog_ids`.
+
+/** What llama.cpp ends at wherever a vocabulary has it, because converters left the keys of a turn's and a message's end out for long. */
+export const endTexts: ReadonlySet<string> = new Set([
+  ...["<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>"],
+  ...["<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]"],
+  ...["<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>"],
+  ...["<｜end▁of▁sentence｜>", "[e~["],
+]);
+
+/** As a regular expression; `</s>` behind `<s>` and a few words closes what is struck out in HTML. */
+export const anyEndText = [...endTexts]
+  .map((text) => text.replace(/[[\]|]/g, "\\$&"))
+  .map((text) => (text === "</s>" ? "(?<!<s>[^<]+)</s>" : text))
+  .join("|");
+
+const ends = new RegExp(anyEndText);
+
+/** What is written before the first end that something stands before: the next turn is not part of an answer. */
+export function beforeEnd(text: string): string {
+  return text.split(ends).find((part) => part.trim() !== "") ?? "";
+}
