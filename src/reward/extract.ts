@@ -1,6 +1,7 @@
 // Finds the program in what a model wrote.
 import type { SyntaxNode } from "@lezer/common";
 import { parser } from "@lezer/python";
+import { anyEndText } from "../data/endTexts.ts";
 
 /**
  * The program in a P-CoT completion: the first `solution()`, the statements before it and what it needs of those after it.
@@ -12,7 +13,8 @@ import { parser } from "@lezer/python";
  * A text without `solution()` is returned as it is.
  */
 export function extractProgram(completion: string): string {
-  const whole = atMargin(withoutPrompts(withoutFences(withUnixLines(completion))));
+  const plain = withEndsApart(afterThinking(withPlainSpaces(withUnixLines(completion))));
+  const whole = atMargin(withoutPrompts(withoutFences(withoutQuotes(plain))));
   try {
     return findProgram(whole) ?? whole;
   } catch (error) {
@@ -109,40 +111,107 @@ function lastNeeded(
   return definitions[count - 1];
 }
 
-/** Python takes the line ends of other systems, form feeds before an indent and a byte order mark; the grammar does not. */
+/**
+ * Python takes the line ends of other systems, form feeds before an indent and a byte order mark; the grammar does not. A space that
+ * the first line alone has is one that some tokenizers put before a text's first word.
+ */
 function withUnixLines(text: string): string {
-  return text.replace(/\r\n?/g, "\n").replace(/^[\f\uFEFF]+/gm, "");
+  return text
+    .replace(/\r\n?/g, "\n")
+    .replace(/^[\f\uFEFF]+/gm, "")
+    .replace(/^\n* (?=\S)(?![\s\S]*\n \S)/, "");
+}
+
+/** Python's texts and comments; or what cannot be seen; or spaces that only look like one. */
+const OTHER_SPACES =
+  /"""[\s\S]*?"""|'''[\s\S]*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|#.*|([\xAD\u200B\u200E\u200F\u202A-\u202E\u2060\u2066-\u2069\uFEFF]+)|([\xA0\u2000-\u200A\u202F\u3000])/g;
+
+/** Such characters are no Python outside of texts and comments: models copy them from pages of the web. */
+function withPlainSpaces(text: string): string {
+  return text.replace(OTHER_SPACES, (found, unseen?: string, space?: string) => {
+    if (unseen !== undefined) return "";
+    return space === undefined ? found : " ";
+  });
 }
 
 const SOLUTION_AT_MARGIN = /^(?:async\s+)?def\s+solution\b/m;
 const SOLUTION = /^[ \t]*(?:async\s+)?def\s+solution\b/m;
 
+/** What a model answers after it has thought, if it answers with a program: drafts among the thoughts do not count. */
+function afterThinking(text: string): string {
+  const answer = text.slice(text.lastIndexOf("</think>") + "</think>".length);
+  return text.includes("</think>") && SOLUTION.test(answer) ? answer : text;
+}
+
+/** The end of a turn behind code on its line, written out; a text in quotes goes on behind it. */
+const END_BEHIND_CODE = new RegExp(
+  String.raw`(?<=\S)[ \t]*(?=(?:${anyEndText}|\[/?INST\])[ \t]*(?:$|<\||<s>))`,
+  "gm",
+);
+
+/** Each end of a turn on a line of its own, where it is no Python and so ends the program. */
+function withEndsApart(text: string): string {
+  return text.replace(/^\s*<s>[ \t]?/, "").replace(END_BEHIND_CODE, "\n");
+}
+
+/** What stands in a quotation, if the program does. */
+function withoutQuotes(text: string): string {
+  const isQuoted =
+    /^ {0,3}>[ \t]*(?:async\s+)?def\s+solution\b/m.test(text) && !SOLUTION.test(text);
+  return isQuoted ? text.replace(/^ {0,3}> ?/gm, "") : text;
+}
+
 /** A fence that closes behind code on its line; one that a line begins with is none of these. */
 const FENCE_BEHIND_CODE = /^(?! *(?:`{3}|~{3}))((?:(?!`{3}).)*\S)[ \t]*(`{3,}[ \t]*)$/gm;
+/** A fence that opens before code on its line. */
+const FENCE_BEFORE_CODE =
+  /^( *`{3,})(?:python3?|py)?[ \t]*(?=(?:async\s+)?def\s+solution\b|import\s|from\s)/gm;
 
 /** What stands in Markdown's fences, if the program does. Reference: CommonMark 0.31, section 4.5. */
 function withoutFences(written: string): string {
-  const text = written.replace(FENCE_BEHIND_CODE, "$1\n$2");
-  const inside: string[] = [];
-  let open: { readonly indent: number; readonly fence: string } | undefined;
+  const text = written.replace(FENCE_BEHIND_CODE, "$1\n$2").replace(FENCE_BEFORE_CODE, "$1\n");
+  const blocks: { readonly indent: number; readonly fence: string; readonly lines: string[] }[] =
+    [];
+  let open: (typeof blocks)[number] | undefined;
   for (const line of text.split("\n")) {
     const [, indent, fence, info] = /^( *)(`{3,}(?=[^`]*$)|~{3,})(.*)$/.exec(line) ?? [];
     if (open === undefined) {
       if (SOLUTION.test(line)) return text;
-      if (fence !== undefined) open = { indent: indent!.length, fence };
+      if (fence === undefined) continue;
+      open = { indent: indent!.length, fence, lines: [] };
+      blocks.push(open);
     } else if (fence?.startsWith(open.fence) && info!.trim() === "") open = undefined;
-    else inside.push(line.replace(new RegExp(`^ {0,${open.indent}}`), ""));
+    else open.lines.push(line);
   }
-  const code = inside.join("\n");
+  const code = blocks.flatMap(({ indent, lines }) => withoutIndent(lines, indent)).join("\n");
   return SOLUTION.test(code) ? code : text;
 }
 
-/** What was typed at Python's prompt, if the program was; what Python printed is left out. */
+/** A fence's indent is not part of its lines. Where one of them lacks it, the code was not indented with the fence. */
+function withoutIndent(lines: readonly string[], indent: number): string[] {
+  const least = lines
+    .filter((line) => !isBlankLine(line))
+    .reduce((least, line) => Math.min(least, line.search(/[^ ]/)), indent);
+  return lines.map((line) => line.replace(new RegExp(`^ {0,${least}}`), ""));
+}
+
+/** Python's prompt, or IPython's. */
+const prompt = String.raw`^[ \t]*(?:>>>|In \[\d+\]:|\.{3,}:?)`;
+const PROMPT = new RegExp(`${prompt}(?: (.*))?$`);
+const SOLUTION_AT_PROMPT = new RegExp(String.raw`${prompt} (?:async\s+)?def\s+solution\b`, "m");
+
+/** What was typed at a prompt, if the program was; what Python printed is left out. Some leave the prompt out within a block. */
 function withoutPrompts(text: string): string {
-  if (!/^>>> (?:async\s+)?def\s+solution\b/m.test(text)) return text;
+  if (!SOLUTION_AT_PROMPT.test(text)) return text;
+  let isBlock = false;
   return text
     .split("\n")
-    .flatMap((line) => /^(?:>>>|\.\.\.)(?: (.*))?$/.exec(line)?.slice(1) ?? [])
+    .flatMap((line) => {
+      const typed = PROMPT.exec(line);
+      isBlock = typed ? /:\s*$/.test(typed[1] ?? "") : isBlock && /^(?:\s|$)/.test(line);
+      if (typed) return typed[1] ?? "";
+      return isBlock ? line : [];
+    })
     .join("\n");
 }
 

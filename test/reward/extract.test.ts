@@ -54,6 +54,8 @@ describe("extractProgram", () => {
     ["what Python's prompt shows", ">>> solution()\n7"],
     ["a comment", "# That is all."],
     ["an equation", "Total = 3 + 4 = 7"],
+    ["the end of a turn", "<|im_end|>\n<|im_start|>user\nWhat else?"],
+    ["a chat's mark", "[/INST]"],
     ["Python 2", "print 7"],
     ["a number", "7"],
   ])("ends before %s", (_, rest) => {
@@ -115,6 +117,28 @@ describe("extractProgram", () => {
     ["prose that looks like code", `Answer: total\nprogram\n${simple}`],
     ["a fence", `Sure!\n\n\`\`\`python\n${simple}\n\`\`\`\nIt returns 3.`],
     ["tildes", `~~~\n${simple}\n~~~\n`],
+    ["tildes with a language", `~~~python\n${simple}\n~~~\nIt returns 3.`],
+    ["a fence that opens before the first line", `\`\`\`python ${simple}\n\`\`\``],
+    ["a fence around it without line ends", `\`\`\`${simple}\`\`\``],
+    ["a quotation", `So:\n> ${simple.replaceAll("\n", "\n> ")}\n\nIt returns 3.`],
+    [
+      "a fence in a quotation",
+      `> \`\`\`python\n${simple.replace(/^/gm, "> ").replaceAll("> \n", ">\n")}\n> \`\`\`\n`,
+    ],
+    [
+      "IPython's prompt",
+      `In [1]: ${simple.replaceAll("\n", "\n   ...: ")}\n   ...:\n\nIn [2]: solution()\nOut[2]: 3`,
+    ],
+    ["a prompt with bare lines in the block", `>>> ${simple}\n>>> solution()\n3`],
+    ["an indented prompt", `So:\n\n    >>> ${simple.replaceAll("\n", "\n    ... ")}\n`],
+    [
+      "what a model wrote behind its thoughts",
+      `<think>\ndef solution():\n    return 4\n</think>\n${simple}`,
+    ],
+    ["characters that cannot be seen", `\u200b${simple.replaceAll("\n", "\u200b\n")}\u200e`],
+    ["spaces that do not break", simple.replaceAll(" ", "\u00a0")],
+    ["a space before the first word", ` ${simple}`],
+    ["the mark of a text's begin", `<s> ${simple}`],
     ["a fence that closes behind the last line", `\`\`\`python\n${simple}\`\`\`\nIt returns 3.`],
     ["a fence that nothing opened", `${simple} \`\`\``],
     ["an indent", `So:\n${simple.replace(/^(?=.)/gm, "    ")}`],
@@ -133,6 +157,43 @@ describe("extractProgram", () => {
   test("puts together what stands in several fences", () => {
     const text = `First:\n\`\`\`\nA = 1\n\`\`\`\nThen:\n\`\`\`\n${simple}\n\`\`\`\nLast:\n\`\`\`\na = 2\n\`\`\`\n`;
     expect(extractProgram(text)).toBe(`A = 1\n${simple}\na = 2`);
+  });
+
+  test("an indent of all by one space is not taken for one of the first line", () => {
+    const program = `${simple} + f()\n\ndef f():\n    return 3`;
+    expect(extractProgram(program.replace(/^(?=.)/gm, " "))).toBe(program);
+  });
+
+  test("keeps what stands before it, at a prompt and behind a space", () => {
+    const program = `import math\n${simple}`;
+    expect(extractProgram(` ${program}`)).toBe(program);
+    expect(
+      extractProgram(`In [1]: import math\n\nIn [2]: ${simple.replaceAll("\n", "\n   ...: ")}\n`),
+    ).toBe(program);
+    expect(
+      extractProgram(`>>> @cache\n... ${simple.replaceAll("\n", "\n... ")}\n>>> solution()\n3`),
+    ).toBe(`@cache\n${simple}`);
+  });
+
+  test.each([
+    ...["</s>", " </s>", "<|im_end|>", "<|endoftext|>", "<end_of_turn>", "<｜end▁of▁sentence｜>"],
+    ...[" [/INST]", "</s><s>[INST] What else? [/INST]", "<EOT>"],
+    "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhat else?",
+  ])("ends before %j behind its last line", (end) => {
+    expect(extractProgram(simple + end)).toBe(simple);
+    expect(extractProgram(`\`\`\`\n${simple}\n\`\`\`${end}`)).toBe(simple);
+  });
+
+  test("an end of a turn within a text is part of the program", () => {
+    for (const text of ["<|im_end|>", "</s>", "a</s><b>", "<s>a</s>"]) {
+      const program = `def solution():\n    """What is ${text} here?"""\n    a = '${text}'\n    return a.count("${text}")`;
+      expect(extractProgram(program)).toBe(program);
+    }
+  });
+
+  test("code at the margin within an indented fence keeps its own indents", () => {
+    const program = "def solution():\n  a = 3\n  if a:\n    a = 4\n  return a";
+    expect(extractProgram(`1. So:\n   \`\`\`py\n${program}\n   \`\`\``)).toBe(program);
   });
 
   test("a long text is searched in a moment, whatever it repeats", () => {
