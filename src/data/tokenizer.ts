@@ -3,7 +3,8 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { show, UserError } from "../errors.ts";
-import { checkValue, parseJson, readText } from "../formats/jsonl.ts";
+import { isThere } from "../folders.ts";
+import { checkValue, parseJson, readText, withoutByteOrderMark } from "../formats/jsonl.ts";
 import { trainBpe } from "./bpe.ts";
 import type { Span } from "./tokenizer/addedTokens.ts";
 import { createPipeline } from "./tokenizer/pipeline.ts";
@@ -11,6 +12,7 @@ import {
   configName,
   jsonName,
   readTokenizerFiles,
+  specialTokensName,
   type TokenizerFiles,
   writeTokenizerFiles,
 } from "./tokenizerFiles.ts";
@@ -39,7 +41,9 @@ export interface Tokenizer {
 }
 
 const specialTokenSchema = z
-  .union([z.string(), z.looseObject({ content: z.string() })])
+  .union([z.string(), z.looseObject({ content: z.string() })], {
+    error: "expected a token's text, or an object with its content",
+  })
   .nullish()
   .transform((token) => (typeof token === "object" ? token?.content : token));
 const tokenizerConfigSchema = z.looseObject({
@@ -60,6 +64,13 @@ const anyJson: z.ZodType<unknown> = z.unknown();
  */
 export function loadTokenizer(folder: string): Tokenizer {
   const [jsonPath, configPath] = tokenizerPaths(folder);
+  const other = ["tokenizer.model", "vocab.json"].find((name) => isThere(join(folder, name)));
+  if (other !== undefined && !isThere(jsonPath)) {
+    throw new UserError(
+      `${jsonPath}: no such file; the folder has ${other}, from which it can be made: ` +
+        "in Python, transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+    );
+  }
   const tokenizerJson = parseJson(readText(jsonPath), jsonPath, anyJson);
   const tokenizerConfig = parseJson(readText(configPath), configPath, anyJson);
   const asTheyCame = readTokenizerFiles(folder);
@@ -94,7 +105,10 @@ function tokenizerPaths(folder: string): readonly [string, string] {
  */
 export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
   const [jsonPath, configPath] = tokenizerPaths(where);
-  const config = checkValue(files.tokenizerConfig, configPath, tokenizerConfigSchema);
+  const own = checkValue(files.tokenizerConfig, configPath, tokenizerConfigSchema);
+  const config = Object.hasOwn(own, "eos_token")
+    ? own
+    : { ...readSpecialTokensMap(files, where), ...own };
   const pipeline = createPipeline(files.tokenizerJson, jsonPath);
   const { vocabSize, idOf: find, encode, decode, controlTokens } = pipeline;
   const idOf = (token: string | null | undefined) => (token == null ? undefined : find(token));
@@ -119,6 +133,14 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     namedTokens: namedTokens(config),
     files,
   };
+}
+
+/** Where older folders, whose tokenizer_config.json says nothing of them, have the special tokens. */
+function readSpecialTokensMap({ asTheyCame }: TokenizerFiles, where: string) {
+  const content = asTheyCame?.get(specialTokensName);
+  if (content === undefined) return {};
+  const text = withoutByteOrderMark(Buffer.from(content).toString());
+  return parseJson(text, join(where, specialTokensName), tokenizerConfigSchema);
 }
 
 function namedTokens(config: z.infer<typeof tokenizerConfigSchema>): Record<string, string> {

@@ -17,11 +17,12 @@ export interface TokenizerFiles {
 export const [jsonName, configName] = ["tokenizer.json", "tokenizer_config.json"];
 
 export const generationConfigName = "generation_config.json";
+export const specialTokensName = "special_tokens_map.json";
 /** Chat templates, vocabularies in other formats, and sampling settings, as transformers names them. */
 const companions = [
   generationConfigName,
   "chat_template.jinja",
-  "special_tokens_map.json",
+  specialTokensName,
   "added_tokens.json",
   "tokenizer.model",
   "vocab.json",

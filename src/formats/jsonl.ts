@@ -156,6 +156,9 @@ function parseJsonText(text: string, where: string): unknown {
   try {
     value = JSON.parse(text);
   } catch (error) {
+    if (text.startsWith("version https://git-lfs"))
+      throw new UserError(`${where}: expected JSON, found a Git LFS pointer; fetch the real file`);
+    if (text.trim() === "") throw new UserError(`${where}: expected JSON, found an empty file`);
     const problem = inOneLine(messageOf(error));
     throw new UserError(`${where}: expected JSON, found ${excerpt(text)} (${problem})`);
   }
@@ -190,6 +193,7 @@ const typeNames: Readonly<Record<string, string>> = {
 function expectation(issue: z.core.$ZodIssue): string {
   const type = issue.code === "invalid_type" ? typeNames[issue.expected] : undefined;
   if (type !== undefined) return `expected ${type}, found ${show(issue.input)}`;
+  if (issue.code === "invalid_union") return `${issue.message}, found ${show(issue.input)}`;
   return issue.message.replace(/^Invalid (input|option): /, "");
 }
 

@@ -55,7 +55,11 @@ export interface ModelConfig {
 const size = z.int().positive();
 const tokenId = z.int().nonnegative();
 
-const eosSchema = z.union([tokenId, z.array(tokenId)]).nullish();
+const eosSchema = z
+  .union([tokenId, z.array(tokenId)], {
+    error: "expected a token's id, a whole number, or a list of them",
+  })
+  .nullish();
 
 /**
  * What is read of config.json. Defaults are those of transformers' LlamaConfig (other families' are in families.ts), but the sizes must be given. Keys that would
@@ -96,7 +100,10 @@ export function readModelConfig(
   const file = readJson(path);
   const modelType = readModelType(file, path);
   const { className, qkvBias, qkNorm, window, noRope, ropeTheta, defaults } = families[modelType];
-  const architectures = z.tuple([z.literal(`${className}${task}`)]).nullish();
+  const architectures = z
+    .array(z.literal(`${className}${task}`))
+    .max(1)
+    .nullish();
   const familySchema = { ...window.schema, ...noRope.schema };
   const schema = configSchema.extend({ architectures, ...familySchema });
   const familyKeys = Object.keys(familySchema);
@@ -132,7 +139,7 @@ export function readModelConfig(
     maxPositions: json.max_position_embeddings,
     initializerStd: json.initializer_range,
     ...optionalId("bosId", json.bos_token_id),
-    eosIds: readEndIds(json.eos_token_id, folder),
+    eosIds: readEndIds(json.eos_token_id, json.vocab_size, folder),
     ...optionalId("padId", json.pad_token_id),
     otherKeys: withoutKeys(json, [...ownKeys, ...familyKeys]),
   };
@@ -159,17 +166,30 @@ function readModelType(file: unknown, path: string): ModelType {
 /** transformers' default, where neither file says what ends a response. */
 const defaultEosId = 2;
 
-/** Both files' tokens together: transformers ends a response at those of generation_config.json, where there is one. */
+/**
+ * Both files' tokens together: transformers ends a response at those of generation_config.json, where there is one.
+ *
+ * @throws UserError for a token of that file that the model has not
+ */
 export function readEndIds(
   eosId: number | readonly number[] | null | undefined,
+  vocabSize: number,
   folder: string,
 ): number[] {
   const path = join(folder, "generation_config.json");
   const generation = isThere(path)
     ? parseJson(readText(path), path, generationSchema).eos_token_id
     : undefined;
+  const beyond = [generation ?? []].flat().find((id) => id >= vocabSize);
+  if (beyond !== undefined) {
+    throw new UserError(`${path}: eos_token_id: ${beyondVocabulary(beyond, vocabSize)}`);
+  }
   const own = eosId === undefined && generation == null ? defaultEosId : eosId;
   return [...new Set([own ?? [], generation ?? []].flat())];
+}
+
+function beyondVocabulary(id: number, vocabSize: number): string {
+  return `token id ${id} must be below vocab_size ${vocabSize}: name a token of the model`;
 }
 
 function readJson(path: string): unknown {
@@ -217,10 +237,13 @@ export function checkConsistency(config: ModelConfig, path: string): void {
       `low_freq_factor ${lowFreqFactor} must be below high_freq_factor ${highFreqFactor}`,
     );
   }
-  for (const id of [config.bosId, ...config.eosIds]) {
-    if (id !== undefined && id >= vocabSize) {
-      problems.push(`token id ${id} must be below vocab_size ${vocabSize}`);
-    }
+  const named = [
+    ["bos", config.bosId],
+    ...config.eosIds.map((id) => ["eos", id] as const),
+  ] as const;
+  for (const [name, id] of named) {
+    if (id !== undefined && id >= vocabSize)
+      problems.push(`${name}_token_id: ${beyondVocabulary(id, vocabSize)}`);
   }
   if (problems.length > 0) throw new UserError(`${path}: ${problems.join("; ")}`);
 }

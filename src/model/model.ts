@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { usesNativeOps } from "../engine/tf.ts";
 import { Variable } from "../engine/variable.ts";
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import { isThere } from "../folders.ts";
 import type { FilePlace } from "../formats/fileAccess.ts";
 import { jsonText, parseJson, readText, writeFileAtomically } from "../formats/jsonl.ts";
@@ -120,7 +120,7 @@ export function loadModel(folder: string, weights: HeldAs = "float32"): Model {
 
 /** A base model's configuration with what else ends a response by an adapter's folder. */
 export function withEndIds(base: ModelConfig, folder: string): ModelConfig {
-  return { ...base, eosIds: readEndIds(base.eosIds, folder) };
+  return { ...base, eosIds: readEndIds(base.eosIds, base.vocabSize, folder) };
 }
 
 /** @throws UserError for the adapter of a classifier */
@@ -409,15 +409,16 @@ export function weightFiles(folder: string): string[] {
 }
 
 function readWeightMap(indexPath: string): Record<string, string> {
-  const schema = z.looseObject({ weight_map: z.unknown() });
+  const schema = z.looseObject({ weight_map: z.unknown().optional() });
   const { weight_map: map } = parseJson(readText(indexPath), indexPath, schema);
   const isFileName = (file: unknown) =>
     typeof file === "string" && /^[\w.-]+\.safetensors$/.test(file);
-  if (typeof map !== "object" || map === null || !Object.values(map).every(isFileName)) {
-    throw new UserError(
-      `${indexPath}: expected "weight_map" from weight names to .safetensors files beside it`,
-    );
+  const expected = `${indexPath}: expected "weight_map" from weight names to .safetensors files beside it`;
+  if (typeof map !== "object" || map === null || Object.keys(map).length === 0) {
+    const found = map === undefined ? "none" : show(map);
+    throw new UserError(`${expected}, found ${found}; fetch the file again`);
   }
+  if (!Object.values(map).every(isFileName)) throw new UserError(expected);
   return map as Record<string, string>;
 }
 

@@ -153,8 +153,51 @@ describe("loadTokenizer", () => {
     expect(() => loadTokenizer(folder)).toThrow(/chat_template\.jinja: found a link to something/);
   });
 
+  test.each([{ content: "</s>", lstrip: false }, "</s>"])(
+    "special_tokens_map.json names %j where tokenizer_config.json is silent",
+    (eos_token) => {
+      const { eos_token: _, ...silent } = config;
+      writeFileSync(
+        join(folder, "special_tokens_map.json"),
+        JSON.stringify({ eos_token, pad_token: "<pad>", additional_special_tokens: ["<s>"] }),
+      );
+      expect(write(golden.tokenizerJson, silent)).toMatchObject({ eosId: 2, padId: 0 });
+      expect(() => write(golden.tokenizerJson, { ...silent, eos_token: null })).toThrow(
+        /found null/,
+      );
+    },
+  );
+
+  test.each(["tokenizer.model", "vocab.json"])(
+    "a folder that has %s alone is refused with what to do",
+    (name) => {
+      writeFileSync(join(folder, name), "");
+      expect(() => loadTokenizer(folder)).toThrow(
+        `tokenizer.json: no such file; the folder has ${name}, from which it can be made: in Python, transformers: AutoTokenizer`,
+      );
+    },
+  );
+
+  test("a special token that is no text is named with what was expected", () => {
+    expect(() => write(golden.tokenizerJson, { ...config, eos_token: 2 })).toThrow(
+      /tokenizer_config\.json: "eos_token": expected a token's text, or an object with its content, found 2$/,
+    );
+  });
+
   test("a missing or cut file is named", () => {
     expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json: no such file/);
+    for (const [name, content] of [
+      ["", "an empty file"],
+      [
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        "a Git LFS pointer; fetch the real file",
+      ],
+    ] as const) {
+      writeFileSync(join(folder, "tokenizer.json"), name);
+      expect(() => loadTokenizer(folder)).toThrow(
+        `tokenizer.json: expected JSON, found ${content}`,
+      );
+    }
     writeFileSync(join(folder, "tokenizer.json"), '{"model":');
     expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json: expected JSON/);
   });

@@ -101,6 +101,28 @@ describe("readModelConfig", () => {
     expect(configOf({ ...json, bos_token_id: null })).not.toHaveProperty("bosId");
   });
 
+  test.each([["2"], [["2"]], ["</s>"], [true], [[[2]]]])(
+    "says what is wrong with the EOS %j",
+    (eos) => {
+      expect(() => configOf({ ...readJson("multi-head"), eos_token_id: eos })).toThrow(
+        `eos_token_id: expected a token's id, a whole number, or a list of them, found ${JSON.stringify(eos)}`,
+      );
+    },
+  );
+
+  test("names the key of a token that the model has not", () => {
+    const json = readJson("multi-head");
+    expect(() => configOf({ ...json, eos_token_id: [2, 99] })).toThrow(
+      /config\.json: eos_token_id: token id 99 must be below vocab_size 67: name a token of the model$/,
+    );
+    expect(() => configOf({ ...json, bos_token_id: 99 })).toThrow(/bos_token_id: token id 99/);
+  });
+
+  test("an empty list of architectures says as little as none", () => {
+    const json = readJson("multi-head");
+    expect(configOf({ ...json, architectures: [] })).toEqual(configOf(json));
+  });
+
   test("takes transformers' tokens where the file names none, and both names of the activation", () => {
     const { bos_token_id: _, eos_token_id: __, ...json } = readJson("multi-head");
     expect(configOf({ ...json, hidden_act: "swish" })).toMatchObject({ bosId: 1, eosIds: [2] });
@@ -119,6 +141,12 @@ describe("readModelConfig", () => {
     expect(endsWith({ eos_token_id: 7 }, silent)).toEqual([7]);
     expect(endsWith({}, silent)).toEqual([2]);
     expect(() => endsWith({ eos_token_id: 67 })).toThrow(/token id 67 must be below vocab_size 67/);
+    expect(() => endsWith({ eos_token_id: 67 })).toThrow(
+      /generation_config\.json: eos_token_id: .* 67: name a token of the model$/,
+    );
+    expect(() => endsWith({ eos_token_id: "2" })).toThrow(
+      /generation_config\.json: "eos_token_id": expected a token's id, a whole number, or a list of them, found "2"$/,
+    );
     expect(() => endsWith({ eos_token_id: "</s>" })).toThrow(
       /generation_config\.json: "eos_token_id"/,
     );

@@ -216,6 +216,21 @@ describe("loadModel", () => {
     },
   );
 
+  test.each([
+    [{}, "none"],
+    [{ metadata: {} }, "none"],
+    [{ weight_map: null }, "null"],
+    [{ weight_map: {} }, "{}"],
+    [{ weight_map: [] }, "[]"],
+  ])("refuses the index %j, which names no weights", async (content, found) => {
+    const folder = copyOf("sharded-f16");
+    const index = join(folder, "model.safetensors.index.json");
+    writeFileSync(index, JSON.stringify(content));
+    expect(await userErrorOf(() => loadModel(folder))).toBe(
+      `${index}: expected "weight_map" from weight names to .safetensors files beside it, found ${found}; fetch the file again`,
+    );
+  });
+
   test("refuses an index that is no object, and reads one behind a byte order mark", async () => {
     const folder = copyOf("sharded-f16");
     const index = join(folder, "model.safetensors.index.json");
