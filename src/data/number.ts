@@ -85,6 +85,7 @@ const otherAnswers = [
   /^.[.;—]\s*[+-]?\p{Sc}?\s*\d(?!.*=)/u, // 5 apples; 6 pears
   /^\d\s(?:in|for)\s+\p{Sc}?\d/iu, // 1 in 4
   /^.\s(?:on|at|after|before|with|in|for)\s[^.]*(?:[,;.]|\band|\bor|\bto)\s+\p{Sc}?\d(?!.*=)/iu, // 5 for Ann, 6 for Tom
+  /^.\W*at\s+(?:least|most)\b/iu, // 5 at least
   /\bremainder\b/iu,
   /^.\W*in\s+(?:hundreds|thousands|millions|billions)\b/iu, // 5 (in thousands)
   /^.\s\([^)]*\)\W*(?:and|or|to)?\s*\p{Sc}?\d/iu, // 5 (Ann) and 6 (Tom)

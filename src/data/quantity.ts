@@ -151,11 +151,12 @@ const changing = [
   anyOf("(?:tenth|\\p{L}+tieth|\\p{L}*(?:hundred|thousand|illion)th)s?"),
   String.raw`${anyOf("quarters?")}\s+of(?!\p{L})`,
   String.raw`${anyOf("and")}\s+${anyOf("an?|one")}`,
+  anyOf("at\\s+(?:least|most)"),
   "[π十百千万亿億萬]",
 ].map((pattern) => new RegExp(pattern, "iu"));
-/** A letter alone is an unknown (5x, 5 y), an imaginary unit or a choice, unless it is that of a unit. */
+/** A letter alone, or below a stroke, is an unknown (5x, 5 y, 5/n), an imaginary unit or a choice, unless it is that of a unit. */
 const loneLetter =
-  /^(?!\s*[cCdFghJlLmNpstVwWΩÅ]|\s+a\s+\p{L}|\s*a\.\s?m)\s*\p{L}(?!['\p{L}\p{M}])/u;
+  /^[\s{}]*(?:\/\s*)?(?![cCdFghJlLmNpstVwWΩÅ]|(?<=\s)a\s+\p{L}|a\.\s?m)\p{L}(?!['\p{L}\p{M}])/u;
 
 /** Is what follows a number its unit or other words, which do not change it? */
 function isUnit(rest: string): boolean {
