@@ -237,7 +237,7 @@ export async function main(args: readonly string[], alone?: string): Promise<num
     await parser.parseAsync(args);
     return 0;
   } catch (error) {
-    return report(error, name, options);
+    return report(error, name, options, args);
   }
 }
 
@@ -347,12 +347,26 @@ function camelCase(option: string): string {
   return option.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
+/** A message with the line breaks of what was typed as `\n`: a name with one would give it a line that looks like another message. */
+function withTypedOnOneLine(message: string, args: readonly string[]): string {
+  return args
+    .map((arg) => visible(/^--[^=]+=/.test(arg) ? arg.slice(arg.indexOf("=") + 1) : arg))
+    .filter((typed) => typed.includes("\n"))
+    .reduce((text, typed) => text.replaceAll(typed, typed.replaceAll("\n", "\\n")), message);
+}
+
 /** Prints what went wrong to standard error. Returns the exit code. */
-function report(error: unknown, name: string, options: readonly string[]): number {
+function report(
+  error: unknown,
+  name: string,
+  options: readonly string[],
+  args: readonly string[] = [],
+): number {
   leaveLine();
   const expected = asUserError(error);
   if (expected !== undefined) {
-    process.stderr.write(visible(`${name}: ${withFlags(expected.message, options)}\n`));
+    const message = withTypedOnOneLine(withFlags(expected.message, options), args);
+    process.stderr.write(visible(`${name}: ${message}\n`));
     return 1;
   }
   const stack = error instanceof Error ? error.stack : String(error);

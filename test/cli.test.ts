@@ -103,6 +103,7 @@ describe("main", () => {
     [["execute", "--dry-run"], "reft execute: unknown option --dry-run\nSee reft execute --help\n"],
     [["train-sft", "--maxEpochs", "1", "-q"], "unknown option --maxEpochs\nunknown option -q\n"],
     [["execute", "--inptu=a"], "reft execute: unknown option --inptu; did you mean --input?\n"],
+    [["compare", "x\nreft: y", "z"], "reft compare: x\\nreft: y/questions.jsonl: no such file"],
     [["train-sft", "--no-set"], "reft train-sft: unknown option --no-set"],
     [["execute", "--input", "a", "more"], "reft execute: Unknown argument: more\n"],
     [["execute", "--input", "a", "--workers", "many"], "--workers: expected a number\n"],
