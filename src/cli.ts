@@ -223,6 +223,10 @@ export async function main(args: readonly string[], alone?: string): Promise<num
       print(commandList());
       return 0;
     }
+    const inherited = typedFlags(args).find((flag) => flag.replaceAll("-", "") in {});
+    if (inherited !== undefined)
+      // yargs looks options up in plain objects, which have toString, too
+      throw new UserError(`unknown option ${inherited}\nSee ${name} --help`);
     const parser = await parserFor(chosen, alone);
     parser.check((parsed) => everyOptionHasOneValue(parsed, args));
     parser.middleware(() => {
@@ -254,7 +258,8 @@ async function parserFor(chosen: string | undefined, alone: string | undefined):
     .wrap(100)
     .strict()
     .parserConfiguration({
-      "boolean-negation": false, // else --no-set is a --set of false
+      "boolean-negation": false, // else --no-set is a --set of false,
+      "dot-notation": false, // and --output.x=1 an --output of { x: 1 }
       "populate--": chosen === "launch", // what follows the two dashes there is another command
     })
     .exitProcess(false);
@@ -286,15 +291,19 @@ function commandList(): string {
   ].join("\n\n");
 }
 
+/** The flags of a command line, as they were typed, without their values. */
+function typedFlags(args: readonly string[]): string[] {
+  const end = args.indexOf("--");
+  return args
+    .slice(0, end < 0 ? args.length : end)
+    .flatMap((arg) => /^--?[a-z_][^=]*/i.exec(arg) ?? []);
+}
+
 /** Says which of the flags that were typed a command does not have; undefined where it has them all. */
 function unknownFlags(args: readonly string[], options: readonly string[]): string | undefined {
-  const end = args.indexOf("--");
-  const typed = args
-    .slice(0, end < 0 ? args.length : end)
-    .flatMap((arg) => /^--?[a-z][^=]*/i.exec(arg) ?? []);
   const flags = options.map((option) => `--${option}`);
   const known = [...flags, ...options.map((option) => `--${camelCase(option)}`), "-h"];
-  const unknown = new Set(typed.filter((flag) => !known.includes(flag)));
+  const unknown = new Set(typedFlags(args).filter((flag) => !known.includes(flag)));
   const lines = [...unknown].map((flag) => `unknown option ${flag}${suggestion(flag, flags)}`);
   return lines.length === 0 ? undefined : lines.join("\n");
 }
