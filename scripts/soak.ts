@@ -36,6 +36,12 @@ interface Sample {
 }
 const memory: Sample[] = [];
 
+/** None of the runs outlives the script. */
+const children = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+});
+
 /** Steps between two checkpoints that are kept; the last one that both runs have is compared. */
 const KEPT_STEPS = 100;
 const home = resolve(values.output);
@@ -123,7 +129,7 @@ function begin(name: string, hostile?: string): ChildProcess {
     },
   );
   child.stderr.pipe(createWriteStream(join(home, `${name}.log`), { flags: "a" }));
-  process.once("exit", () => child.kill("SIGKILL"));
+  children.add(child);
   watchMemory(name, child);
   return child;
 }
