@@ -174,7 +174,9 @@ function sevenBillion(): Run[] {
   }));
   writeJsonl(inHome("prompts.jsonl"), questions);
   writeJsonl(inHome("text.jsonl"), [{ id: 0, prompt: "How many?", completion: " 7 apples" }]);
-  const brief = set("evaluation.questions=2", "evaluation.maxNewTokens=32");
+  const brief = set(
+    ...["evaluation.questions=2", "evaluation.maxNewTokens=32", "data.programPrefix=def"],
+  );
   return [
     {
       described: "`reft score`, one text",
