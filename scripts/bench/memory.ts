@@ -24,7 +24,7 @@ interface Run {
   readonly args: readonly string[];
   /** Who says what it will take: its figures, its dry run, or nobody. */
   readonly forecast: "figures" | "dry run" | "none";
-  /** It is killed when its first checkpoint is there; what is measured is the same command, given again. */
+  /** It is killed when the checkpoint of its first step is there; what is measured is the same command, given again. */
   readonly isKilled?: boolean;
 }
 
@@ -275,11 +275,17 @@ function usageOf({ pid }: ChildProcess): [number, number] | undefined {
   }
 }
 
+/** Whether a checkpoint is the last one that is of a step, not of the start. */
+function hasTakenAStep(output: string): boolean {
+  const pointer = pointerIn(output, "last");
+  return existsSync(pointer) && !readFileSync(pointer, "utf8").includes("step-000000");
+}
+
 async function measure({ command, args, forecast, isKilled }: Run) {
   const line = [command, ...args];
   const output = args[args.indexOf("--output") + 1]!;
   const said = forecast === "dry run" ? (await reft([...line, "--dry-run"])).text : "";
-  if (isKilled) await reft(line, () => existsSync(pointerIn(output, "last")));
+  if (isKilled) await reft(line, () => hasTakenAStep(output));
   const taken = await reft(line);
   if (forecast === "figures") {
     const last = readMetrics(output).at(-1) as unknown as Record<string, number>;
