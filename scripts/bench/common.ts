@@ -12,6 +12,11 @@ export const cache = join(root, ".cache", "bench");
 /** The begin of a command that runs TypeScript. */
 export const tsx = [process.execPath, "--import", "tsx"];
 
+/** Settings as flags of a training. */
+export function set(...settings: readonly string[]): string[] {
+  return settings.flatMap((setting) => ["--set", setting]);
+}
+
 /** The folder of a model, written once. */
 export function modelFolder(name: ModelName): string {
   const folder = join(cache, name);

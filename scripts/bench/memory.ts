@@ -11,7 +11,7 @@ import { writeJsonl } from "../../src/formats/jsonl.ts";
 import { pointerIn } from "../../src/run/checkpointFiles.ts";
 import { readMetrics } from "../../src/run/metrics.ts";
 import { readOptions, runScript } from "../script.ts";
-import { root } from "./common.ts";
+import { root, set } from "./common.ts";
 import { commit } from "./machine.ts";
 
 const { size } = readOptions("npx tsx scripts/bench/memory.ts", {
@@ -30,7 +30,6 @@ interface Run {
 
 const home = join(root, ".cache", "bench", "memory");
 const inHome = (name: string) => join(home, name);
-const set = (...settings: readonly string[]) => settings.flatMap((setting) => ["--set", setting]);
 const rows = (name: string) => set(`data.train=${inHome(name)}`, `data.dev=${inHome("dev.jsonl")}`);
 
 /** @param name of its output */

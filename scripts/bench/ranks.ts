@@ -15,7 +15,7 @@ import { pointerIn } from "../../src/run/checkpointFiles.ts";
 import { readMetrics } from "../../src/run/metrics.ts";
 import { listeningPorts } from "../../src/run/place.ts";
 import { readOptions, runScript } from "../script.ts";
-import { chosen, root, tsx } from "./common.ts";
+import { chosen, root, set, tsx } from "./common.ts";
 import { commit, describeMachine, load } from "./machine.ts";
 import { median } from "./report.ts";
 
@@ -38,8 +38,6 @@ interface Subject {
   /** A run takes so many; the first ones, which trace, do not count. */
   readonly steps: { readonly sft: number; readonly reft: number; readonly uncounted: number };
 }
-
-const set = (...settings: readonly string[]) => settings.flatMap((setting) => ["--set", setting]);
 
 const tiny: Subject = {
   configs: { sft: "configs/tiny/warmup.yaml", reft: "configs/tiny-grpo/reft.yaml" },
