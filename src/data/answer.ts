@@ -5,7 +5,7 @@ import { plainText } from "./plainText.ts";
 
 const opening = String.raw`[\s"'([{<*_$\x60]*(?:(?:option|choice)[\s"'([{<*_$\x60]*)?`;
 const closing = String.raw`["')\]}>*_$\x60]*`;
-/** Behind a letter: another choice. `a dog` and `e.g.` are none. */
+/** Another choice, behind the letter of one. `a dog` and `e.g.` are none. */
 const another = String.raw`${closing}\s*(?:[,;/&+]|(?:and|or|nor)(?!\p{L}))${opening}(?:[b-d]|e(?!\.g)|a(?!\s+\p{L}))(?![\p{L}\p{N}'])`;
 const letter = String.raw`^${opening}([a-e])(?!\p{L}|${another})${closing}`;
 /** The letter alone, in quotes, brackets and the like. */

@@ -10,7 +10,7 @@ export const endTexts: ReadonlySet<string> = new Set([
   ...["<｜end▁of▁sentence｜>", "[e~["],
 ]);
 
-/** As a regular expression; `</s>` behind `<s>` and a few words closes what is struck out in HTML. */
+/** A regular expression that finds any of them. HTML closes what is struck out by `</s>`, too, behind `<s>` and a few words. */
 export const anyEndText = [...endTexts]
   .map((text) => text.replace(/[[\]|]/g, "\\$&"))
   .map((text) => (text === "</s>" ? "(?<!<s>[^<]+)</s>" : text))

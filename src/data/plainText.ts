@@ -12,7 +12,7 @@ const beforeNormalising: readonly Spelling[] = [
 
 const isDigit = (code: number) => /\p{Nd}/u.test(String.fromCodePoint(code));
 
-/** In every script the digits 0 to 9 follow each other. */
+/** The digits of a script follow each other from 0 to 9, so their distance from the first one is their value. */
 function asciiDigit(digit: string): string {
   const code = digit.codePointAt(0)!;
   let zero = code;
@@ -66,8 +66,8 @@ const rewrite = (text: string, spellings: readonly Spelling[]) =>
 
 /**
  * The text with full-width and other compatible characters and the digits of all scripts as ASCII, dashes that can be a minus as
- * `-`, signs of multiplication as `*`, those of near equality as `=`, arrows as `→`, quotes of all kinds as `"`, LaTeX's fractions as ` {7}/{2}`, and without the commands that only change how
- * something looks and pairs of angle brackets. Other commands keep their backslash.
+ * `-`, signs of multiplication as `*`, those of near equality as `=`, arrows as `→`, quotes of all kinds as `"`, LaTeX's fractions
+ * as ` {7}/{2}`, and without the commands that only change how something looks and pairs of angle brackets. Other commands keep their backslash.
  */
 export function plainText(text: string): string {
   return rewrite(rewrite(text, beforeNormalising).normalize("NFKC"), afterNormalising);

@@ -134,8 +134,13 @@ function withPlainSpaces(text: string): string {
   });
 }
 
-const SOLUTION_AT_MARGIN = /^(?:async\s+)?def\s+solution\b/m;
-const SOLUTION = /^[ \t]*(?:async\s+)?def\s+solution\b/m;
+/** The begin of the program's function. */
+const definition = String.raw`(?:async\s+)?def\s+solution\b`;
+const SOLUTION_AT_MARGIN = new RegExp(`^${definition}`, "m");
+const SOLUTION = new RegExp(String.raw`^[ \t]*${definition}`, "m");
+const SOLUTION_QUOTED = new RegExp(String.raw`^ {0,3}>[ \t]*${definition}`, "m");
+/** The indent of the first one. */
+const INDENT_OF_SOLUTION = new RegExp(String.raw`^[ \t]+(?=${definition})`, "m");
 
 /** What a model answers after it has thought, if it answers with a program: drafts among the thoughts do not count. */
 function afterThinking(text: string): string {
@@ -156,16 +161,17 @@ function withEndsApart(text: string): string {
 
 /** What stands in a quotation, if the program does. */
 function withoutQuotes(text: string): string {
-  const isQuoted =
-    /^ {0,3}>[ \t]*(?:async\s+)?def\s+solution\b/m.test(text) && !SOLUTION.test(text);
+  const isQuoted = SOLUTION_QUOTED.test(text) && !SOLUTION.test(text);
   return isQuoted ? text.replace(/^ {0,3}> ?/gm, "") : text;
 }
 
 /** A fence that closes behind code on its line; one that a line begins with is none of these. */
 const FENCE_BEHIND_CODE = /^(?! *(?:`{3}|~{3}))((?:(?!`{3}).)*\S)[ \t]*(`{3,}[ \t]*)$/gm;
 /** A fence that opens before code on its line. */
-const FENCE_BEFORE_CODE =
-  /^( *`{3,})(?:python3?|py)?[ \t]*(?=(?:async\s+)?def\s+solution\b|import\s|from\s)/gm;
+const FENCE_BEFORE_CODE = new RegExp(
+  String.raw`^( *\x60{3,})(?:python3?|py)?[ \t]*(?=${definition}|import\s|from\s)`,
+  "gm",
+);
 
 /** What stands in Markdown's fences, if the program does. Reference: CommonMark 0.31, section 4.5. */
 function withoutFences(written: string): string {
@@ -198,7 +204,7 @@ function withoutIndent(lines: readonly string[], indent: number): string[] {
 /** Python's prompt, or IPython's. */
 const prompt = String.raw`^[ \t]*(?:>>>|In \[\d+\]:|\.{3,}:?)`;
 const PROMPT = new RegExp(`${prompt}(?: (.*))?$`);
-const SOLUTION_AT_PROMPT = new RegExp(String.raw`${prompt} (?:async\s+)?def\s+solution\b`, "m");
+const SOLUTION_AT_PROMPT = new RegExp(`${prompt} ${definition}`, "m");
 
 /** What was typed at a prompt, if the program was; what Python printed is left out. Some leave the prompt out within a block. */
 function withoutPrompts(text: string): string {
@@ -218,7 +224,7 @@ function withoutPrompts(text: string): string {
 /** The text without the indent of `solution()`, where that stands at no margin. */
 function atMargin(text: string): string {
   if (SOLUTION_AT_MARGIN.test(text)) return text;
-  const indent = /^[ \t]+(?=(?:async\s+)?def\s+solution\b)/m.exec(text)?.[0];
+  const indent = INDENT_OF_SOLUTION.exec(text)?.[0];
   return indent === undefined ? text : text.replace(new RegExp(`^${indent}`, "gm"), "");
 }
 
