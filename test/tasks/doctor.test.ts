@@ -1,7 +1,7 @@
 // `reft doctor` with a sandbox that is none: 3 s. The real one is tried by its own tests.
 import { readdirSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../../src/cli.ts";
 import { UserError } from "../../src/errors.ts";
 import { machineMemory } from "../../src/run/machineMemory.ts";
@@ -15,6 +15,7 @@ import {
 } from "../../src/tasks/doctor.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { fakeSandbox } from "../support/fakeSandbox.ts";
+import { temporaryFolder } from "../support/temporaryFolder.ts";
 
 const clearScreen = "\u001b[2J";
 let isBroken = false;
@@ -32,10 +33,10 @@ vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
 vi.mock("../../src/evaluate/checkGold.ts", () => ({ checkGold: async () => {} }));
 
 const said = captureOutput();
-const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("reft-doctor-"));
+const ownTemporary = temporaryFolder(); // of its own, because other test files run the command at the same time
+beforeEach(() => void vi.stubEnv("TMPDIR", ownTemporary));
 
 test("reports every check, trains, leaves nothing, and tells nothing of the user", async () => {
-  const before = leftovers();
   expect(await main(["doctor", "--json"])).toBe(0);
   const report = JSON.parse(said.log) as { reft: string; node: string; findings: Finding[] };
   expect(report).toMatchObject({ reft: expect.stringMatching(/^\d/), node: process.versions.node });
@@ -56,7 +57,7 @@ test("reports every check, trains, leaves nothing, and tells nothing of the user
   );
   for (const secret of [homedir(), process.cwd(), tmpdir()]) expect(said.log).not.toContain(secret);
   expect(said.error + said.stderr).toBe("");
-  expect(leftovers()).toEqual(before);
+  expect(readdirSync(ownTemporary)).toEqual([]);
 });
 
 test("goes on after what fails, ends with 1, and shows what it says harmlessly", async () => {

@@ -1,8 +1,7 @@
 // What is said of a training before it runs, held against the training itself.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { main } from "../../src/cli.ts";
 import { type Config, parseConfig } from "../../src/config.ts";
@@ -134,7 +133,9 @@ describe("--memory-gib", () => {
 
 describe("--dry-run", () => {
   const all = () => readdirSync(home, { recursive: true, encoding: "utf8" }).toSorted();
-  const trials = () => readdirSync(tmpdir()).filter((name) => name.startsWith("reft-trial-"));
+  const trials = temporaryFolder(); // of its own, because other test files try trainings at the same time
+  beforeEach(() => void vi.stubEnv("TMPDIR", trials));
+  afterEach(() => void vi.unstubAllEnvs());
 
   test.each([
     ["train-sft", () => tinySft(home)],
@@ -145,7 +146,7 @@ describe("--dry-run", () => {
     writeFileSync(file, stringify(config()));
     const before = all();
     const output = join(home, `${command}-output`);
-    mkdirSync(join(tmpdir(), "reft-trial-99999999-killed/checkpoints"), { recursive: true }); // no process has this number
+    mkdirSync(join(trials, "reft-trial-99999999-killed/checkpoints"), { recursive: true }); // no process has this number
     expect(
       await main([command, "--config", file, "--output", output, "--dry-run"]),
       said.stderr,
@@ -156,7 +157,7 @@ describe("--dry-run", () => {
     expect(said.log).toMatch(/\ntried: [\d.]+ s, [\d.]+ s /);
     expect(all()).toEqual(before);
     expect(existsSync(output)).toBe(false);
-    expect(trials()).toEqual([]);
+    expect(readdirSync(trials)).toEqual([]);
   });
 
   test("takes no fork, whose steps it would not count", async () => {
