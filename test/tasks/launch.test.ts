@@ -95,18 +95,20 @@ function ranksOn(port: number, start: (env: object) => Promise<EndedProcess>) {
 
 describe("ranks", () => {
   testEqualRuns.each(["train-sft", "train-reft, GRPO"])(
-    "end as one process does: %s",
+    "end as one process does, whatever their number: %s",
     async (name) => {
-      const [one, two] = [`${name} on one`, `${name} on two`];
-      for (const { code, stderr } of [
-        await run(named(name), one, 0),
-        await run(named(name), two, 2),
-      ])
+      const folder = (ranks: number) => `${name} on ${ranks}`;
+      const samplesOf = (ranks: number) =>
+        Object.entries(contentOf(output(folder(ranks)))).filter(([path]) =>
+          path.startsWith("samples"),
+        );
+      for (const ranks of [0, 2, 3, 4]) {
+        const { code, stderr } = await run(named(name), folder(ranks), ranks);
         expect(code, stderr).toBe(0);
-      expect(distance(lastWeights(one), lastWeights(two))).toBeLessThan(1e-6);
-      const samplesOf = (of: string) =>
-        Object.entries(contentOf(output(of))).filter(([path]) => path.startsWith("samples"));
-      expect(samplesOf(two)).toEqual(samplesOf(one));
+        const [one, several] = [lastWeights(folder(0)), lastWeights(folder(ranks))];
+        expect(distance(one, several), `${ranks} ranks`).toBeLessThan(1e-6);
+        expect(samplesOf(ranks), `${ranks} ranks`).toEqual(samplesOf(0));
+      }
     },
   );
 
@@ -119,9 +121,9 @@ describe("ranks", () => {
       again.map(({ code }) => code),
       again[1]!.stderr,
     ).toEqual([0, 0]);
-    expect(contentBesideMemory("again")).toEqual(contentBesideMemory("train-sft on two"));
+    expect(contentBesideMemory("again")).toEqual(contentBesideMemory("train-sft on 2"));
     const forecastOf = (of: string) => metricsOf(output(of))[0]!["memory/forecastMegabytes"];
-    expect(forecastOf("again")).toBeLessThan(forecastOf("train-sft on two") as number);
+    expect(forecastOf("again")).toBeLessThan(forecastOf("train-sft on 2") as number);
   });
 
   testEqualRuns("plan together, and leave nothing", async () => {
