@@ -6,6 +6,7 @@ import {
   count,
   countOrZero,
   type DeepReadonly,
+  kvCacheDtype,
   loadConfig,
   path,
   positive,
@@ -107,6 +108,7 @@ export const recipeSchema = z.strictObject({
   answers: z.strictObject({
     maxNewTokens: count.describe("Longest answer, in tokens."),
     slots: count.describe("Answers generated side by side."),
+    kvCacheDtype: kvCacheDtype.optional().meta({ default: "float32" }),
   }),
   sandbox,
 });

@@ -65,13 +65,14 @@ function forecastStages(
     const sequences = longest(config.training.batchSize, half, config.data.maxTokens - half);
     return forecastRerank(config, { model, train: { sequences }, dev: { sequences } });
   };
-  const { slots, maxNewTokens } = recipe.answers;
+  const { slots, maxNewTokens, kvCacheDtype } = recipe.answers;
+  const capacity = capacityOf(reft.data.maxPromptTokens + maxNewTokens);
   const asking = forecastOf({
     config: model,
     heldAs: sft.adapter && described?.isBf16 ? "bf16" : "float32",
     adapter: sft.adapter && adapterOf(sft.adapter),
     ...{ reference: "none", headCount: 0, classes: model.vocabSize, scored: [] },
-    generators: [{ slots, capacity: capacityOf(reft.data.maxPromptTokens + maxNewTokens) }],
+    generators: [{ slots, capacity, kvCacheDtype }],
     guests: reft.data.cotKind === "python" ? recipe.sandbox.workers : 0,
   });
   return [

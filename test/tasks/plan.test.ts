@@ -186,4 +186,19 @@ describe("--dry-run", () => {
       expect(said.log).toMatch(new RegExp(`\\n {2}${stage} +[\\d.]+ GB`));
     expect(all()).toEqual(before);
   });
+
+  test("reft run foresees half the cache where it is held as bf16", async () => {
+    const flags = ["--config", "configs/tiny/recipe.yaml", "--output", join(home, "recipe")];
+    const asking = async (cache: string) => {
+      said.log = "";
+      const set = ["--set", "answers.slots=2048", "--set", `answers.kvCacheDtype=${cache}`];
+      expect(await main(["run", ...flags, ...set, "--dry-run"]), said.stderr).toBe(0);
+      return Number(/\n {2}samples and tests +([\d.]+) GB/.exec(said.log)![1]);
+    };
+    const process = 0.48; // beside the cache there is little
+    expect((await asking("float32")) - process).toBeCloseTo(
+      2 * ((await asking("bf16")) - process),
+      1,
+    );
+  });
 });

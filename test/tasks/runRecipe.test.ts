@@ -115,7 +115,16 @@ test("runs every stage once, each on what the others made", async () => {
     samples: 100,
   });
   expect(given("testReft")).not.toHaveProperty("reranker");
+  expect(given("testReft")).not.toHaveProperty("kvCacheDtype");
   expect(await run(folder)).toEqual([]);
+});
+
+test("asks with a cache of bf16 where the recipe says so", async () => {
+  await run(temporaryFolder(), "answers.kvCacheDtype=bf16");
+  const asked = fake.calls.filter(({ stage }) => /^test|Samples$/.test(stage));
+  expect(asked.map(({ given }) => given)).toEqual(
+    Array(7).fill(expect.objectContaining({ kvCacheDtype: "bf16" })),
+  );
 });
 
 test("a reranker judges the samples that its model was measured with", async () => {
