@@ -1,5 +1,5 @@
 // A checkpoint as a Hugging Face folder or a GGUF file for other tools, checked before it is handed over.
-import { UserError } from "../errors.ts";
+import { show, UserError } from "../errors.ts";
 import { type ExportReport, exportModel } from "../models/export.ts";
 import { exportGguf, type GgufExportReport } from "../models/exportGguf.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
@@ -25,6 +25,7 @@ export function exportCheckpoint(args: ExportArguments): ExportReport {
   if (!(maxShardGigabytes > 0)) {
     throw new UserError(`maxShardGigabytes: expected more than 0, found ${maxShardGigabytes}`);
   }
+  checkIsFolder(output);
   const source = resolveModelFolder(checkpoint);
   const maxShardBytes = maxShardGigabytes * 1e9;
   return exportModel(source, output, { dtype: dtypes[dtype], maxShardBytes, valueHead });
@@ -46,6 +47,15 @@ export interface GgufArguments {
 /** Writes a folder with model.gguf, reads it back, compares. @throws UserError when it is not what was to be exported */
 export function exportCheckpointAsGguf(args: GgufArguments): GgufExportReport {
   const { checkpoint, output, dtype, modelfile } = args;
+  checkIsFolder(output);
   const source = resolveModelFolder(checkpoint);
   return exportGguf(source, output, { dtype: ggufDtypes[dtype], modelfile });
+}
+
+/** @throws UserError for a file's name: a folder would get it, which nobody expects */
+function checkIsFolder(output: string): void {
+  const extension = /\.(gguf|safetensors)$/i.exec(output)?.[0];
+  if (extension === undefined) return;
+  const found = `found ${show(output)}: leave ${extension} out`;
+  throw new UserError(`output: expected a folder, into which the files are written, ${found}`);
 }

@@ -99,3 +99,13 @@ test.each([
   expect(said.stderr).toContain(message);
   expect(existsSync(output)).toBe(false);
 });
+
+test.each(["model.gguf", "x.Q8_0.GGUF", "model.safetensors"])(
+  "makes no folder that is called %s",
+  async (name) => {
+    const args = ["export", "--checkpoint", run, "--gguf", "--output", join(home, name)];
+    expect(await main(args)).toBe(1);
+    expect(said.stderr).toMatch(/--output: expected a folder, .*: leave \.\w+ out\n$/);
+    expect(existsSync(join(home, name))).toBe(false);
+  },
+);
