@@ -341,13 +341,16 @@ function optionsOf(cli: Argv): string[] {
 
 /**
  * A message with its options as they are typed here. What lies below the commands calls them as TypeScript does: `maxNewTokens`
- * anywhere in a message, and a name of one word where the message begins with it, or after the word "option".
+ * anywhere in a message, and a name of one word after the word "option", or where the message begins with it, unless that is a path
+ * that was typed: `--model data`.
  */
-function withFlags(message: string, options: readonly string[]): string {
+function withFlags(message: string, options: readonly string[], args: readonly string[]): string {
   return options.reduce((text, option) => {
     const name = camelCase(option);
+    const isTyped = args.some((arg) => arg === name || arg.endsWith(`=${name}`));
+    const begins = isTyped ? "" : `^${name}(?=: )|`;
     const word =
-      name === option ? `^${name}(?=: )|(?<=option )${name}(?!\\w)` : `(?<![\\w.])${name}(?!\\w)`;
+      name === option ? `${begins}(?<=option )${name}(?!\\w)` : `(?<![\\w.])${name}(?!\\w)`;
     return text.replace(new RegExp(word, "g"), `--${option}`);
   }, message);
 }
@@ -374,7 +377,7 @@ function report(
   leaveLine();
   const expected = asUserError(error);
   if (expected !== undefined) {
-    const message = withTypedOnOneLine(withFlags(expected.message, options), args);
+    const message = withTypedOnOneLine(withFlags(expected.message, options, args), args);
     process.stderr.write(visible(`${name}: ${message}\n`));
     return 1;
   }

@@ -142,6 +142,17 @@ describe("main", () => {
     );
   });
 
+  test.each([[["--input", "input"]], [["--input=input"]]])(
+    "takes a path for none of its options: %j",
+    async (typed) => {
+      handler = () => {
+        throw new UserError("input: expected a file, found a folder");
+      };
+      expect(await main(["execute", ...typed])).toBe(1);
+      expect(errors).toBe("reft execute: input: expected a file, found a folder\n");
+    },
+  );
+
   test("prints what the file system refuses with what to do, exit code 1", async () => {
     handler = () => mkdirSync("package.json", { recursive: true });
     expect(await main(["execute", "--input", "a"])).toBe(1);
