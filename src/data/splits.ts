@@ -3,6 +3,7 @@ import { UserError } from "../errors.ts";
 import { Rng } from "../rng.ts";
 import type { Example } from "./examples.ts";
 import { groupBy } from "./groupBy.ts";
+import { questionKey } from "./questionKey.ts";
 
 /** Questions that share so much of their word pairs are variants of each other. */
 const variantSimilarity = 0.8;
@@ -55,9 +56,10 @@ function isNoVariantOfOthers(rows: readonly Example[]): (row: number) => boolean
 }
 
 function differsFromOthers(rows: readonly Example[]): (row: number) => boolean {
+  const keys = rows.map(({ question }) => questionKey(question));
   const counts = new Map<string, number>();
-  for (const { question } of rows) counts.set(question, (counts.get(question) ?? 0) + 1);
-  return (row) => counts.get(rows[row]!.question) === 1;
+  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
+  return (row) => counts.get(keys[row]!) === 1;
 }
 
 /**

@@ -1,10 +1,11 @@
 // Brings a data set into the project's form. Every gold chain of thought is
 // checked first, programs by running them; what fails is listed and left out.
-import { rmSync } from "node:fs";
+import { existsSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Candidate, emptyPart, type Rejection } from "../data/datasets/source.ts";
 import type { Example } from "../data/examples.ts";
 import { hashFile } from "../data/hash.ts";
+import { questionKey } from "../data/questionKey.ts";
 import { carve, holdBack } from "../data/splits.ts";
 import { show, UserError } from "../errors.ts";
 import { judgeGold, problemOf } from "../evaluate/checkGold.ts";
@@ -29,6 +30,7 @@ import {
  * @throws UserError
  */
 export async function prepareData(given: PrepareDataArguments): Promise<string> {
+  keepSources(given);
   const draft = await draftDataset(given);
   checkTestRows(draft.test ?? [], given.dataset);
   tryFolder(given.output);
@@ -72,6 +74,26 @@ export async function prepareData(given: PrepareDataArguments): Promise<string> 
     ...(train.length === 0 && answerOnly.length > 0 ? [answersAlone] : []),
     ...(total === 0 ? [] : [describeLeftOut(rejections.length, total, given)]),
   ].join("\n");
+}
+
+/** Every file that may be written, and is removed where it would be empty. */
+const splitNames = [
+  "train.jsonl",
+  "dev.jsonl",
+  "test.jsonl",
+  "answers.jsonl",
+  "rejected.jsonl",
+] as const;
+
+/** @throws UserError where a file that is read would be written over */
+function keepSources({ from, devFrom, testFrom, output }: PrepareDataArguments): void {
+  const places = [output, ...splitNames.map((name) => join(output, name))];
+  const written = places.filter((path) => existsSync(path)).map((path) => realpathSync(path));
+  for (const source of [from, devFrom, testFrom])
+    if (source !== undefined && existsSync(source) && written.includes(realpathSync(source)))
+      throw new UserError(
+        `output: expected another folder than that of ${source}, which would be written over, found ${output}`,
+      );
 }
 
 interface Conversion {
@@ -140,16 +162,17 @@ function checkTestRows(rows: readonly Example[], dataset: string): void {
 /** Leaves out what would be trained on and asked, where the other splits are not carved from these rows. */
 function dropOtherSplits(candidates: readonly Candidate[], { dev = [], test = [] }: Draft) {
   const places = new Map<string, string>();
-  for (const { question } of dev) places.set(question, "dev");
-  for (const { question } of test) places.set(question, "test");
-  const isElsewhere = ({ example }: Candidate) => places.has(example.question);
+  for (const { question } of dev) places.set(questionKey(question), "dev");
+  for (const { question } of test) places.set(questionKey(question), "test");
+  const placeOf = ({ example }: Candidate) => places.get(questionKey(example.question));
   return {
-    kept: candidates.filter((row) => !isElsewhere(row)).map(({ example }) => example),
-    dropped: candidates
-      .filter(isElsewhere)
-      .map(({ line, example: { id, question } }) =>
-        reject(line, id, `its question is in the ${places.get(question)} set`),
-      ),
+    kept: candidates.filter((row) => placeOf(row) === undefined).map(({ example }) => example),
+    dropped: candidates.flatMap((row) => {
+      const place = placeOf(row);
+      return place === undefined
+        ? []
+        : [reject(row.line, row.example.id, `its question is in the ${place} set`)];
+    }),
   };
 }
 
@@ -248,7 +271,7 @@ interface WrittenFile {
 /** Writes each split that has rows, and removes what an earlier call left of one that has none. */
 function writeSplits(
   folder: string,
-  splits: Readonly<Record<string, readonly unknown[]>>,
+  splits: Readonly<Record<(typeof splitNames)[number], readonly unknown[]>>,
 ): Record<string, WrittenFile> {
   const written: Record<string, WrittenFile> = {};
   rmSync(join(folder, "manifest.json"), { force: true });

@@ -134,6 +134,15 @@ describe("prepareData", () => {
     });
   });
 
+  test("does not write over the files of a public set", async () => {
+    writeGsm8k([1, 2, 3].map(sum));
+    const before = readFileSync(join(from, "train.jsonl"), "utf8");
+    await expect(prepare({ output: `${from}/`, dev: 1 })).rejects.toThrow(
+      "output: expected another folder",
+    );
+    expect(readFileSync(join(from, "train.jsonl"), "utf8")).toBe(before);
+  });
+
   test("holds chains of thought back", async () => {
     writeGsm8k([1, 2, 3, 4].map(sum));
     await prepare({ dev: 1, answerOnly: 2 });
@@ -361,6 +370,43 @@ describe("prepareData", () => {
       ]);
       expect(manifest().source.files).toHaveLength(3);
     });
+
+    test("takes questions that are spelled otherwise for the same", async () => {
+      const question = "What IS \u00a03 + 1,  d? ";
+      const testFrom = writeOwn([own(3, { question })], "test.jsonl");
+      await prepare({
+        dataset: "own",
+        from: writeOwn([1, 2, 3, 4].map((n) => own(n))),
+        testFrom,
+        dev: 1,
+      });
+      expect(splits().map(({ length }) => length)).toEqual([2, 1, 1, 0]);
+      const again = [own(1), own(2), own(2, { question: own(2).question.toUpperCase() })];
+      const given = {
+        dataset: "own",
+        from: writeOwn(again),
+        test: 0,
+        allowVariants: true,
+      } as const;
+      await expect(prepare({ ...given, dev: 2 })).rejects.toThrow("dev: expected at most 1");
+    });
+
+    test.each(["train", "dev", "test", "answers", "rejected"])(
+      "does not write over %s.jsonl, which it reads",
+      async (name) => {
+        const rows = [1, 2, 3, 4].map((n) => own(n));
+        const source = writeOwn(rows, `${name}.jsonl`);
+        const before = readFileSync(source, "utf8");
+        const other = writeOwn(rows);
+        const given = { dataset: "own", output: from, dev: 1, test: 0 } as const;
+        for (const files of [{ from: source }, { from: other, testFrom: source }])
+          await expect(prepare({ ...given, ...files })).rejects.toThrow(
+            `output: expected another folder than that of ${source}, which would be written over`,
+          );
+        expect(readFileSync(source, "utf8")).toBe(before);
+        await prepare({ ...given, from: other });
+      },
+    );
 
     test("needs allowVariants for questions of one template", async () => {
       const rows = [...Array(20).keys()].map((n) => ({ ...own(n), question: `What is ${n} + 1?` }));

@@ -7,6 +7,7 @@ import { type Example, type GoldAnswers, isBlank, unreadableGold } from "../exam
 import { hashFile, sha256 } from "../hash.ts";
 import type { JsonValue } from "../json.ts";
 import { gather, refuse } from "../mistakes.ts";
+import { questionKey } from "../questionKey.ts";
 import { readRowFile, type SourceRow } from "../rowFiles/rowFile.ts";
 import { type Candidate, partition, type Rejection, type Source } from "./source.ts";
 
@@ -95,9 +96,9 @@ function unusable({ rows }: OwnRows): string[] {
 /** Dev questions that are test questions. */
 function inBoth(dev: OwnRows | undefined, test: OwnRows | undefined): string[] {
   if (dev === undefined || test === undefined) return [];
-  const tested = new Set(examplesOf(test).map(({ question }) => question));
+  const tested = new Set(examplesOf(test).map(({ question }) => questionKey(question)));
   return dev.rows.flatMap((row) =>
-    "example" in row && tested.has(row.example.question)
+    "example" in row && tested.has(questionKey(row.example.question))
       ? [`${row.where}: its question is in the test set, too; take it out of one of the two`]
       : [],
   );
@@ -131,7 +132,8 @@ async function readOwnRows(
   const idOf = createIds();
   const inRows: string[] = [];
   const read = rows.flatMap((row) => gather(inRows, () => readRow(row, layout, gold, idOf)) ?? []);
-  return { rows: read, mistakes: [...mistakes, ...inRows], notes: notesOn(path, names, layout) };
+  const notes = [...notesOn(path, names, layout), ...noteOnUnread(path, rows, layout)];
+  return { rows: read, mistakes: [...mistakes, ...inRows], notes };
 }
 
 /** Finds the parts' columns among a file's, or says which are missing. */
@@ -170,6 +172,29 @@ function notesOn(path: string, names: readonly string[], layout: Layout): string
       (part) => `${path}: the column ${show(part)} is left out: another one has its place`,
     ),
   ];
+}
+
+/** Where chats have what was thought or called, beside what was said. */
+const unreadParts = ["reasoning_content", "reasoning", "thinking", "tool_calls"] as const;
+
+function noteOnUnread(path: string, rows: readonly SourceRow[], layout: Layout): string[] {
+  const chats = rows.map(({ values }) =>
+    [layout.question, layout.cot].flatMap((name) => {
+      const value = name === undefined ? undefined : values[name];
+      return Array.isArray(value) ? value : [];
+    }),
+  );
+  const isSaid = (value: unknown) =>
+    typeof value === "string" ? !isBlank(value) : Array.isArray(value) && value.length > 0;
+  return unreadParts.flatMap((part) => {
+    const has = (turn: JsonValue) => isSaid((turn as Record<string, unknown> | null)?.[part]);
+    const count = chats.filter((turns) => turns.some(has)).length;
+    return count === 0
+      ? []
+      : [
+          `${path}: ${count} rows have ${show(part)} in their turns, which is not learned: put it into "content" where it should be`,
+        ];
+  });
 }
 
 /**
@@ -247,6 +272,10 @@ function createIds() {
     if (given !== undefined && typeof given !== "string" && typeof given !== "number")
       throw new UserError(
         `${where}: expected an id that is a text or a number, found ${show(given)}`,
+      );
+    if (Number.isInteger(given) && !Number.isSafeInteger(given))
+      throw new UserError(
+        `${where}: expected an id of at most 15 digits, since JavaScript rounds longer numbers (to ${given} here); write it in quotes`,
       );
     const isMade = given === undefined || isBlank(String(given));
     const id = isMade ? unusedId(places, content) : String(given);

@@ -72,6 +72,21 @@ describe("forms of a row", () => {
     expect(notes.at(-1)).toMatch(/the column "answer" is left out: another one has its place$/);
   });
 
+  test("says what of a chat is not learned", async () => {
+    const say = (more: object) => [
+      { role: "user", content: "1?" },
+      { role: "assistant", content: "1.", ...more },
+    ];
+    const turns = [{ reasoning_content: "One." }, { thinking: "One." }, { thinking: " " }, {}];
+    const calls = [{ tool_calls: [] }, { tool_calls: [{ id: "a" }], reasoning: null }];
+    const rows = [...turns, ...calls].map((more) => ({ messages: say(more), answer: 1 }));
+    const { notes } = await read(rows);
+    expect(notes.map((note) => /: 1 rows have "(\w+)" in their turns/.exec(note)?.[1])).toEqual([
+      ...[undefined, undefined], // where the parts come from, and that ids are made
+      ...["reasoning_content", "thinking", "tool_calls"],
+    ]);
+  });
+
   test("leaves out rows that cannot be used", async () => {
     const chat = (...roles: string[]) => roles.map((role) => ({ role, content: "1?" }));
     const rows = [
@@ -137,11 +152,11 @@ describe("mistakes", () => {
     const devFrom = file(
       [
         { question: "1?", answer: "blue" },
-        { question: "2?", answer: 2 },
+        { question: "So 2?", answer: 2 },
       ],
       "dev.jsonl",
     );
-    const testFrom = file([{ question: "2?", answer: 2 }], "test.jsonl");
+    const testFrom = file([{ question: " so\u00a02? ", answer: 2 }], "test.jsonl");
     const rows = [
       { id: "a", question: 1, answer: 1 },
       { id: "a", question: "1?", answer: 1 },
@@ -160,6 +175,18 @@ describe("mistakes", () => {
       ),
       "  dev.jsonl:2: its question is in the test set, too; take it out of one of the two",
     ]);
+  });
+
+  test("numbers that JavaScript rounds are no ids", async () => {
+    const path = join(folder, "long.jsonl");
+    const write = (id: string) =>
+      writeFileSync(path, `{"id": ${id}, "question": "1?", "answer": 1}\n`);
+    write("12345678901234567891");
+    expect(await messageFrom(read([], { from: path }))).toContain(
+      "long.jsonl:1: expected an id of at most 15 digits",
+    );
+    write("9007199254740991");
+    expect((await read([], { from: path })).candidates[0]!.example.id).toBe("9007199254740991");
   });
 
   test("are listed up to a bound", async () => {
