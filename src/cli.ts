@@ -362,7 +362,8 @@ function camelCase(option: string): string {
 /** A message with the line breaks of what was typed as `\n`: a name with one would give it a line that looks like another message. */
 function withTypedOnOneLine(message: string, args: readonly string[]): string {
   return args
-    .map((arg) => visible(/^--[^=]+=/.test(arg) ? arg.slice(arg.indexOf("=") + 1) : arg))
+    .flatMap((arg) => [arg, ...arg.split(/=(.*)/s)]) // a message may have the option or its value alone
+    .map(visible)
     .filter((typed) => typed.includes("\n"))
     .reduce((text, typed) => text.replaceAll(typed, typed.replaceAll("\n", "\\n")), message);
 }

@@ -104,6 +104,8 @@ describe("main", () => {
     [["train-sft", "--maxEpochs", "1", "-q"], "unknown option --maxEpochs\nunknown option -q\n"],
     [["execute", "--inptu=a"], "reft execute: unknown option --inptu; did you mean --input?\n"],
     [["compare", "x\nreft: y", "z"], "reft compare: x\\nreft: y/questions.jsonl: no such file"],
+    [["compare", "--x\nreft: y="], "reft compare: unknown option --x\\nreft: y\nSee reft compare"],
+    [["compare", "--x\nreft: y"], "reft compare: unknown option --x\\nreft: y\nSee reft compare"],
     [["compare", "--output.x=1", "a", "b"], "reft compare: unknown option --output.x"],
     [["compare", "--help", "--toString--=1"], "reft compare: unknown option --toString--\nSee"],
     [["train-sft", "--no-set"], "reft train-sft: unknown option --no-set"],
