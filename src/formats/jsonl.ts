@@ -193,8 +193,17 @@ const typeNames: Readonly<Record<string, string>> = {
 function expectation(issue: z.core.$ZodIssue): string {
   const type = issue.code === "invalid_type" ? typeNames[issue.expected] : undefined;
   if (type !== undefined) return `expected ${type}, found ${show(issue.input)}`;
-  if (issue.code === "invalid_union") return `${issue.message}, found ${show(issue.input)}`;
+  if (issue.code === "invalid_union") return `${unionOf(issue)}, found ${show(issue.input)}`;
   return issue.message.replace(/^Invalid (input|option): /, "");
+}
+
+/** What a value of several types would be, where the schema has no words of its own for it. */
+function unionOf({ message, errors }: z.core.$ZodIssueInvalidUnion): string {
+  const types = errors
+    .flat()
+    .flatMap((issue) => (issue.code === "invalid_type" ? (typeNames[issue.expected] ?? []) : []));
+  const isUnsaid = message === "Invalid input" && types.length > 0;
+  return isUnsaid ? `expected ${[...new Set(types)].join(" or ")}` : message;
 }
 
 /** The start of a text out of a file, for a message. */

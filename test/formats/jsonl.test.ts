@@ -5,6 +5,7 @@ import { z } from "zod";
 import { UserError } from "../../src/errors.ts";
 import {
   appendJsonl,
+  checkValue,
   parseJson,
   readJsonl,
   readText,
@@ -46,6 +47,13 @@ describe("readJsonl", () => {
     writeFileSync(path, `[${"0,".repeat(999)}0]`);
     const numbers = z.array(z.string());
     expect(() => readJsonl(path, numbers)).toThrow(/"7": expected a text, found 0; and 992 more$/);
+  });
+
+  test("says which types a value may have", () => {
+    const schema = z.object({ id: z.union([z.string(), z.number()]) });
+    const check = (value: unknown) => () => checkValue(value, "x", schema);
+    expect(check({})).toThrow('x: "id" is missing, expected a text or a number');
+    expect(check({ id: [] })).toThrow('x: "id": expected a text or a number, found []');
   });
 
   test("ignores a byte order mark", () => {

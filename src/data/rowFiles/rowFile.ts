@@ -1,7 +1,8 @@
 // Rows of a file of the user's: JSON lines, a JSON array, CSV or Parquet, all read to the same rows.
+import { statSync } from "node:fs";
 import { extname } from "node:path";
 import { UserError } from "../../errors.ts";
-import { readText } from "../../formats/jsonl.ts";
+import { reading, readText } from "../../formats/jsonl.ts";
 import type { JsonValue } from "../json.ts";
 import { readCsvRows } from "./csvRows.ts";
 import { readJsonArrayRows, readJsonLinesRows } from "./jsonRows.ts";
@@ -38,6 +39,8 @@ const readers: Readonly<Record<string, (path: string) => RowFile | Promise<RowFi
  * @throws UserError for a name with another end, a file that cannot be read, and one without a row
  */
 export async function readRowFile(path: string): Promise<RowFile> {
+  if (reading(path, () => statSync(path)).isDirectory())
+    throw new UserError(`${path}: expected a file of rows, found a folder; name one of its files`);
   const read = readers[extname(path).toLowerCase()];
   if (read === undefined)
     throw new UserError(

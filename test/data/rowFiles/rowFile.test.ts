@@ -177,5 +177,7 @@ test("a file of another kind, without rows or without a file is refused", async 
     ["k.csv", "a,b\n"],
   ] as const)
     await expect(readRowFile(file(name, content))).rejects.toThrow("expected rows, found none");
-  await expect(readRowFile(join(folder, "none.csv"))).rejects.toThrow("no such file");
+  for (const none of ["none.csv", "none"])
+    await expect(readRowFile(join(folder, none))).rejects.toThrow("no such file");
+  await expect(readRowFile(folder)).rejects.toThrow("expected a file of rows, found a folder");
 });
