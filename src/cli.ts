@@ -296,7 +296,7 @@ function typedFlags(args: readonly string[]): string[] {
   const end = args.indexOf("--");
   return args
     .slice(0, end < 0 ? args.length : end)
-    .flatMap((arg) => /^--?[a-z_][^=]*/i.exec(arg) ?? []);
+    .flatMap((arg) => /^-+[a-z_][^=]*/i.exec(arg) ?? []);
 }
 
 /** Says which of the flags that were typed a command does not have; undefined where it has them all. */

@@ -108,6 +108,8 @@ describe("main", () => {
     [["compare", "--x\nreft: y"], "reft compare: unknown option --x\\nreft: y\nSee reft compare"],
     [["compare", "--output.x=1", "a", "b"], "reft compare: unknown option --output.x"],
     [["compare", "--help", "--toString--=1"], "reft compare: unknown option --toString--\nSee"],
+    [["compare", "---toString", "--help"], "reft compare: unknown option ---toString\nSee"],
+    [["compare", "---x", "a", "b"], "reft compare: unknown option ---x; did you mean"],
     [["train-sft", "--no-set"], "reft train-sft: unknown option --no-set"],
     [["execute", "--input", "a", "more"], "reft execute: Unknown argument: more\n"],
     [["execute", "--input", "a", "--workers", "many"], "--workers: expected a number\n"],

@@ -138,10 +138,17 @@ interface CheckOptions {
   readonly includes?: (name: string) => boolean;
 }
 
-/** What is wrong with a checkpoint's files, with path, expected and found; undefined when nothing is. */
-export function damageOf(
+/**
+ * What is wrong with a checkpoint's files, with path, expected and found, on one line whatever a hash or a name in its files is;
+ * undefined when nothing is.
+ */
+export function damageOf(folder: string, options: CheckOptions = {}): string | undefined {
+  return findDamage(folder, options)?.replaceAll("\n", "\\n");
+}
+
+function findDamage(
   folder: string,
-  { manifestSha256, includes }: CheckOptions = {},
+  { manifestSha256, includes }: CheckOptions,
 ): string | undefined {
   const path = join(folder, manifestName);
   if (!fs.existsSync(path)) return `${path}: missing, so this checkpoint is damaged`;

@@ -177,6 +177,13 @@ describe("a run whose newest checkpoint cannot be used", () => {
     await expectRefusal("step-000009/checkpoint.json: damaged: expected SHA-256");
   });
 
+  test("is refused on one line, whatever the hash in last.json is", async () => {
+    const pointer = JSON.parse(readFileSync(at("last.json"), "utf8"));
+    const wrong = { ...pointer, manifestSha256: "\nreft: forged" };
+    writeFileSync(at("last.json"), JSON.stringify(wrong));
+    await expectRefusal(/damaged: expected SHA-256 \\nreft: forged, found [0-9a-f]{64}/);
+  });
+
   test("is refused when there is no other one, and when no checkpoint is left at all", async () => {
     damage("step-000003");
     damage("step-000009");
