@@ -13,7 +13,7 @@ import { anyEndText } from "../data/endTexts.ts";
  * A text without `solution()` is returned as it is.
  */
 export function extractProgram(completion: string): string {
-  const plain = withEndsApart(afterThinking(withPlainSpaces(withUnixLines(completion))));
+  const plain = withTagsApart(afterThinking(withPlainSpaces(withUnixLines(completion))));
   const whole = atMargin(withoutPrompts(withoutFences(withoutQuotes(plain))));
   try {
     return findProgram(whole) ?? whole;
@@ -148,15 +148,31 @@ function afterThinking(text: string): string {
   return text.includes("</think>") && SOLUTION.test(answer) ? answer : text;
 }
 
-/** The end of a turn behind code on its line, written out; a text in quotes goes on behind it. */
-const END_BEHIND_CODE = new RegExp(
-  String.raw`(?<=\S)[ \t]*(?=(?:${anyEndText}|\[/?INST\])[ \t]*(?:$|<\||<s>))`,
+/** The tags that models were taught to put around their code, as HTML writes them, CodeLlama and Llama 3. */
+const codeTag = "(?:answer|code|program|python|solution)";
+const openings = String.raw`(?:(?:<${codeTag}>|\[PYTHON\]|<\|python_tag\|>)[ \t]*)+`;
+
+/** Such tags at the begin of a line, before code or a fence. */
+const TAG_BEFORE_CODE = new RegExp(
+  String.raw`^[ \t]*${openings}(?=(?:async|class|def|from|import)\s|@\w|\w+ *=|\x60{3})`,
   "gm",
 );
 
-/** Each end of a turn on a line of its own, where it is no Python and so ends the program. */
-function withEndsApart(text: string): string {
-  return text.replace(/^\s*<s>[ \t]?/, "").replace(END_BEHIND_CODE, "\n");
+/** What ends a turn or closes the code; HTML's elements within a text are closed behind where they opened. */
+const end = String.raw`(?:${anyEndText}|\[/?INST\]|\[/PYTHON\]|(?<!<${codeTag}>[^<\n]*)</${codeTag}>)`;
+
+/** One of these or several behind code on its line, written out; a text in quotes goes on behind it. */
+const END_BEHIND_CODE = new RegExp(
+  String.raw`(?<=\S)(?<!${end})[ \t]*(?=(?:${end}[ \t]*)+(?:$|<\||<s>))`,
+  "gm",
+);
+
+/** Each opening before code and each end behind it on lines of their own, where they are no Python and so bound the program. */
+function withTagsApart(text: string): string {
+  return text
+    .replace(/^\s*<s>[ \t]?/, "")
+    .replace(TAG_BEFORE_CODE, "$&\n")
+    .replace(END_BEHIND_CODE, "\n");
 }
 
 /** What stands in a quotation, if the program does. */

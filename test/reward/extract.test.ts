@@ -141,6 +141,14 @@ describe("extractProgram", () => {
     ["the mark of a text's begin", `<s> ${simple}`],
     ["a fence that closes behind the last line", `\`\`\`python\n${simple}\`\`\`\nIt returns 3.`],
     ["a fence that nothing opened", `${simple} \`\`\``],
+    ["tags of their own lines", `<answer>\n${simple}\n</answer>`],
+    ["a tag that closes behind the last line", `<answer>\n${simple}</answer>`],
+    ["tags without line ends", `So: it is\n<answer>${simple}</answer>\nIt returns 3.`],
+    ["tags in tags", `<answer> <code>${simple} </code> </answer><|im_end|>`],
+    ["a tag around a fence", `<answer>\`\`\`python\n${simple}\n\`\`\`</answer>`],
+    ["a tag around a fence on one line", `<answer>\`\`\`python ${simple}\`\`\`</answer>`],
+    ["CodeLlama's tags", `[PYTHON]${simple}[/PYTHON]\n[TESTS]`],
+    ["Llama 3's tag", `<|python_tag|>${simple}<|eom_id|>`],
     ["an indent", `So:\n${simple.replace(/^(?=.)/gm, "    ")}`],
     ["an open fence", `\`\`\`python\n${simple}`],
     ["a fence in a list", `1. So:\n   \`\`\`py\n${simple.replace(/^/gm, "   ")}\n   \`\`\``],
@@ -178,17 +186,46 @@ describe("extractProgram", () => {
   test.each([
     ...["</s>", " </s>", "<|im_end|>", "<|endoftext|>", "<end_of_turn>", "<｜end▁of▁sentence｜>"],
     ...[" [/INST]", "</s><s>[INST] What else? [/INST]", "<EOT>"],
+    ...[
+      "</answer>",
+      "</code>",
+      "</python>",
+      "[/PYTHON]",
+      "</answer></s>",
+      " </code> </answer><|im_end|>",
+    ],
     "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhat else?",
   ])("ends before %j behind its last line", (end) => {
     expect(extractProgram(simple + end)).toBe(simple);
     expect(extractProgram(`\`\`\`\n${simple}\n\`\`\`${end}`)).toBe(simple);
   });
 
-  test("an end of a turn within a text is part of the program", () => {
-    for (const text of ["<|im_end|>", "</s>", "a</s><b>", "<s>a</s>"]) {
+  test.each([
+    "import math",
+    "from math import pi",
+    "RATE = 3",
+    "def f(x):\n    return x",
+    "class A:\n    x = 1",
+    "@cache\ndef g():\n    return 3",
+  ])("a tag before %j leaves the program all that it needs", (first) => {
+    expect(extractProgram(`<answer>${first}\n${simple}</answer>`)).toBe(`${first}\n${simple}`);
+  });
+
+  test("an end of a turn or a tag within a text is part of the program", () => {
+    for (const text of [
+      ...["<|im_end|>", "</s>", "a</s><b>", "<s>a</s>"],
+      ...["a</answer>", "</code></answer>", "<code>a</code>", "<answer>x = 3", "[/PYTHON]"],
+    ]) {
       const program = `def solution():\n    """What is ${text} here?"""\n    a = '${text}'\n    return a.count("${text}")`;
       expect(extractProgram(program)).toBe(program);
     }
+  });
+
+  test("a tag at the end of a comment's or a docstring's line is part of the program", () => {
+    const commented = "def solution():\n    a = 3  # as in <code>a</code>\n    return a";
+    expect(extractProgram(commented)).toBe(commented);
+    const asked = 'def solution():\n    """What is in </code>\n    here?"""\n    return 3';
+    expect(extractProgram(asked)).toBe(asked.replace(" </code>", "\n</code>")); // which Python runs all the same
   });
 
   test("code at the margin within an indented fence keeps its own indents", () => {
@@ -201,7 +238,7 @@ describe("extractProgram", () => {
     expect(extractProgram(`def solution():\n    return a0\n${chain}`)).toContain("a3000");
     for (const part of [
       ...["It's prose.\n", "So 3 + 4 = 7 (see below\n", "f(a,\n", "x = 3\nprose here\n"],
-      ...["x=1;", '"""\n', "def solution(\n"],
+      ...["x=1;", '"""\n', "def solution(\n", "</s>", "</code> ", "<answer>", "x<code>"],
     ]) {
       const long = part.repeat(30_000 / part.length);
       expect(extractProgram(`${simple}\n${long}`)).toMatch(/^def solution\(\):\n {4}a = 3/);
