@@ -2,6 +2,7 @@
 import type { SyntaxNode } from "@lezer/common";
 import { parser } from "@lezer/python";
 import { anyEndText } from "../data/endTexts.ts";
+import { afterThoughts } from "./thoughts.ts";
 
 /**
  * The program in a P-CoT completion: the first `solution()`, the statements before it and what it needs of those after it.
@@ -13,8 +14,9 @@ import { anyEndText } from "../data/endTexts.ts";
  * A text without `solution()` is returned as it is.
  */
 export function extractProgram(completion: string): string {
-  const plain = withTagsApart(afterThinking(withPlainSpaces(withUnixLines(completion))));
-  const whole = atMargin(withoutPrompts(withoutFences(withoutQuotes(plain))));
+  const answer = unwrapped(afterThoughts(completion));
+  // Drafts among thoughts count for a model that writes no program behind them, or never ends them.
+  const whole = SOLUTION_AT_MARGIN.test(answer) ? answer : unwrapped(completion);
   try {
     return findProgram(whole) ?? whole;
   } catch (error) {
@@ -22,6 +24,12 @@ export function extractProgram(completion: string): string {
     if (error instanceof RangeError || error instanceof TypeError) return whole;
     throw error;
   }
+}
+
+/** A text without what programs are wrapped in, with `solution()` at the margin. */
+function unwrapped(text: string): string {
+  const plain = withTagsApart(withPlainSpaces(withUnixLines(text)));
+  return atMargin(withoutPrompts(withoutFences(withoutQuotes(plain))));
 }
 
 /** Characters read in search of the first statement; thousands of lines of prose may each read like the begin of one. */
@@ -141,12 +149,6 @@ const SOLUTION = new RegExp(String.raw`^[ \t]*${definition}`, "m");
 const SOLUTION_QUOTED = new RegExp(String.raw`^ {0,3}>[ \t]*${definition}`, "m");
 /** The indent of the first one. */
 const INDENT_OF_SOLUTION = new RegExp(String.raw`^[ \t]+(?=${definition})`, "m");
-
-/** What a model answers after it has thought, if it answers with a program: drafts among the thoughts do not count. */
-function afterThinking(text: string): string {
-  const answer = text.slice(text.lastIndexOf("</think>") + "</think>".length);
-  return text.includes("</think>") && SOLUTION.test(answer) ? answer : text;
-}
 
 /** The tags that models were taught to put around their code, as HTML writes them, CodeLlama and Llama 3. */
 const codeTag = "(?:answer|code|program|python|solution)";

@@ -12,6 +12,7 @@ const program = 'def solution():\n    """A question?"""\n    result = 2\n    ret
 
 describe("extractProgram", () => {
   const simple = "def solution():\n    a = 3\n\n    return a";
+  const draft = "\ndef solution():\n    return 4\n";
 
   test.each([
     ["nothing", simple],
@@ -135,6 +136,22 @@ describe("extractProgram", () => {
       "what a model wrote behind its thoughts",
       `<think>\ndef solution():\n    return 4\n</think>\n${simple}`,
     ],
+    ["an answer to Magistral's thoughts", `[THINK]\n${draft}\n[/THINK]\n${simple}`],
+    [
+      "an answer behind reasoning",
+      `<reasoning>\n${draft}\n</reasoning>\n<answer>\n${simple}\n</answer>`,
+    ],
+    ["an answer right behind thinking", `<thinking>${draft}</thinking>${simple}`],
+    ["a tag right behind a thought", `<thought>${draft}</thought><answer>${simple}</answer>`],
+    ["a fence behind thoughts", `<think>\n${draft}</think>\n\`\`\`python\n${simple}\n\`\`\``],
+    [
+      "a fence that opens before code, behind thoughts",
+      `<think>${draft}</think>\n\`\`\`${simple}\n\`\`\``,
+    ],
+    ["a quotation behind thoughts", `${draft}\n</think>\n> ${simple.replaceAll("\n", "\n> ")}`],
+    ["a prompt behind thoughts", `${draft}\n</think>\n>>> ${simple.replaceAll("\n", "\n... ")}`],
+    ["thoughts without an answer", `<think>\n${simple}\n</think>\nIt returns 3.`],
+    ["thoughts that never end", `<reasoning>\n${simple}\n\nOr is it 4?`],
     ["characters that cannot be seen", `\u200b${simple.replaceAll("\n", "\u200b\n")}\u200e`],
     ["spaces that do not break", simple.replaceAll(" ", "\u00a0")],
     ["a space before the first word", ` ${simple}`],
@@ -226,6 +243,11 @@ describe("extractProgram", () => {
     expect(extractProgram(commented)).toBe(commented);
     const asked = 'def solution():\n    """What is in </code>\n    here?"""\n    return 3';
     expect(extractProgram(asked)).toBe(asked.replace(" </code>", "\n</code>")); // which Python runs all the same
+  });
+
+  test("the end of thoughts within a text is part of the program", () => {
+    const program = 'def solution():\n    """What is </think>?"""\n    return "</reasoning>"';
+    expect(extractProgram(program)).toBe(program);
   });
 
   test("code at the margin within an indented fence keeps its own indents", () => {

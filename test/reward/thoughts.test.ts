@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { afterThoughts } from "../../src/reward/thoughts.ts";
+
+test.each([
+  ["<think>", "</think>"],
+  ["<thinking>", "</thinking>"],
+  ["<thought>", "</thought>"],
+  ["<reasoning>", "</reasoning>"],
+  ["[THINK]", "[/THINK]"],
+])("what follows %s and %s is what a model answers", (open, close) => {
+  expect(afterThoughts(`\n${open}\n4?${close}\n3`)).toBe("\n3");
+  expect(afterThoughts(`4?${close}3`)).toBe("3"); // some templates write the opening into the prompt
+  expect(afterThoughts(`${open}4?${close}5${open}6?${close}3`)).toBe("3");
+  expect(afterThoughts(`${open}4?${close}`)).toBe("");
+  expect(afterThoughts(`${open}4?`)).toBe("");
+  expect(afterThoughts(`It may ${open}`)).toBe(`It may ${open}`);
+});
+
+test("a text without thoughts is the answer", () => {
+  for (const text of ["", "3", "<answer>3</answer>", "[think] 3"])
+    expect(afterThoughts(text)).toBe(text);
+});
