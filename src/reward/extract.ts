@@ -323,7 +323,7 @@ const EXPRESSIONS = new Set(["CallExpression", "String", "ContinuedString"]);
 
 /** No statement beside `solution()`: prose, which may look like a name or an annotation, or a statement that is broken off. */
 function isForeign(text: string, node: SyntaxNode): boolean {
-  const begins = holdsAt(/(?<=^|\n|;[ \t]*)/y, text, node.from);
+  const begins = node.name === "Comment" || holdsAt(/(?<=^|\n|;[ \t]*)/y, text, node.from);
   if (!begins || !endsLine(text, node)) return true;
   if (contains(node, (part) => isWrong(part) || isMereName(part))) return true;
   if (node.name === "ExpressionStatement") return !EXPRESSIONS.has(node.firstChild?.name ?? "");

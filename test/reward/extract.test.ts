@@ -25,6 +25,11 @@ describe("extractProgram", () => {
     ["a decorator", "import functools\n\n@functools.cache\ndef solution():\n    return 1"],
     ["two statements in a line", "import math; x = 3\ndef solution(): return x"],
     [
+      "comments behind its statements",
+      "import math  # for pi\nRATE = 3  # dollars\ndef solution():  # it's 12\n    return RATE + A + B  # all\n" +
+        "A = 4  # one\nB = 5",
+    ],
+    [
       "helpers before and after",
       "import math\nRATE = 2\n\ndef half(x):\n    return x / 2\n\ndef solution():\n    return half(double(LIMIT), numpy)\n\n" +
         "from math import (\n    pi,\n)\nLIMIT: int = 3\n\n@cache\ndef double(x):\n\n    return x * RATE\n\nclass Point:\n    x: int\n\n" +
