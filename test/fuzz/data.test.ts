@@ -235,6 +235,16 @@ describe("what models write", () => {
       "\r",
     ],
     ...["Question:", "def f(x):\n", "    return solution()\n", "match x:\n", "f'{", "}'", "..."],
+    ...[
+      "<answer>",
+      "</answer>",
+      "[PYTHON]",
+      "</think>",
+      "[/THINK]",
+      "</s>",
+      "x = y\n",
+      "  # it's\n",
+    ],
   ]);
   fuzz("programs", programs, (text) => {
     extractProgram(text);
