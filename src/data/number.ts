@@ -87,7 +87,9 @@ const otherAnswers = [
   /^.\s(?:on|at|after|before|with|in|for)\s[^.]*(?:[,;.]|\band|\bor|\bto)\s+\p{Sc}?\d(?!.*=)/iu, // 5 for Ann, 6 for Tom
   /^.\W*at\s+(?:least|most)\b/iu, // 5 at least
   /\bremainder\b/iu,
-  /^.\W*in\s+(?:hundreds|thousands|millions|billions)\b/iu, // 5 (in thousands)
+  /^.\W*in\s+(?:dozens|hundreds|thousands|millions|billions)\b/iu, // 5 (in thousands)
+  /^.\s\(\W*(?:(?:dozens?|doz|dz|repeating|recurring)\b|(?:squared|cubed|doubled|tripled|halved)\s*\))/iu, // 12 (dozen)
+  /^.\s\(\s*(?:[*+x/-]|plus|minus|times)\s*\p{Sc}?\d/iu, // 12 (x 3)
   /^.\s\([^)]*\)\W*(?:and|or|to)?\s*\p{Sc}?\d/iu, // 5 (Ann) and 6 (Tom)
 ];
 

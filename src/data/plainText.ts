@@ -37,6 +37,7 @@ const afterNormalising: readonly Spelling[] = [
   [/[【〔]/g, "["],
   [/[】〕]/g, "]"],
   // LaTeX
+  [/^[\s$]*\{\d+(?:,\d+)+\}(?!\s*\/)/, (set) => set.replaceAll(",", ", ")], // {100,200} are two numbers, \text{1,234} is one
   [/\\!/g, ""], // a negative space, as in 1,\!000
   [/\{,\}/g, ","],
   [/\\[()[\]]/g, " "], // around mathematics

@@ -125,9 +125,12 @@ function takeFront(cursor: Cursor): { sign: 1 | -1; hasCurrency: boolean } | und
   return { sign: signs[0] === undefined || signs[0] === "+" ? 1 : -1, hasCurrency };
 }
 
-/** Powers of units: the only digits that may follow a number. Without `^` a minus may be one between two numbers. */
+/**
+ * Powers of units: the only digits that may follow a number. Without `^` a minus may be one between two numbers; what follows a
+ * function is no power (`5log2`, `5sqrt2`).
+ */
 const unitPower =
-  /((?<!\p{L})(?:[cdkm]?m|ft|in|yd|mi|s)|\p{L}{3})\}?(?:\^?[({]?[23]|\^[({]?-[123])(?!\d)[)}]?/giu;
+  /((?<!\p{L})(?:[cdkm]?m|ft|in|yd|mi|s)|(?!sin|cos|tan|log|exp|qrt)\p{L}{3})\}?(?:\^?[({]?[23]|\^[({]?-[123])(?!\d)[)}]?/giu;
 /** Words, signs of units, punctuation, symbols like emoji, and hyphens within words. */
 const words =
   /^(?:[\p{L}\p{M}\p{Sc}\p{So}\s%()[\]{}*_`"'.,:;~#&|]|\/(?=\s?\p{L})|(?<=\p{L})!|(?<=^|\p{L})-(?=\p{L}{2}))*$/u;
@@ -143,8 +146,10 @@ const inWords = new RegExp(
   "giu",
 );
 const changing = [
-  String.raw`^[^\p{L}]*${anyOf("and|to|x|by|over|out|squared|cubed|factorial|point|through|until|versus|vs|one|doubled|tripled|quadrupled|halved|tens|twelves")}(?!-\p{L})`,
-  anyOf("or|nor|plus|minus|below|half|halves|dozens?|mil|mio|mrd|pi"),
+  String.raw`^[^\p{L}]*${anyOf("and|to|x|by|over|out|squared|cubed|factorial|point|through|until|versus|vs|one|doubled|tripled|quadrupled|halved|tens|twelves|raised\\s+to|sqrt|sin|cos|ln")}(?!-\p{L})`,
+  String.raw`^[^\p{L}]*${anyOf("tan|log|exp")}\s*(?:\(|${anyOf("\\p{L}|alpha|beta|phi|theta")})`, // `5 tan shirts` are five
+  String.raw`^(?![\uFE0F\u20E3])\p{M}`, // 0.3̅ repeats its digit; 5️⃣ only looks another way
+  anyOf("or|nor|plus|minus|below|half|halves|dozens?|doz|dz|mil|mio|mrd|pi|repeating|recurring"),
   anyOf(largeWords),
   String.raw`${anyOf(numberWords)}(?!-\p{L})`, // two readings, as with digits; `5 ten-dollar bills` are five
   anyOf("(?:third|fourth|fifth|sixth|seventh|eighth|ninth|eleventh|twelfth|\\p{L}+teenth)s?"),
