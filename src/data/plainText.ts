@@ -38,6 +38,7 @@ const afterNormalising: readonly Spelling[] = [
   [/[】〕]/g, "]"],
   // LaTeX
   [/^[\s$]*\{\d+(?:,\d+)+\}(?!\s*\/)/, (set) => set.replaceAll(",", ", ")], // {100,200} are two numbers, \text{1,234} is one
+  [/\\(?:text)?color\s*\{\w*\}/g, ""],
   [/\\!/g, ""], // a negative space, as in 1,\!000
   [/\{,\}/g, ","],
   [/\\[()[\]]/g, " "], // around mathematics
@@ -47,6 +48,7 @@ const afterNormalising: readonly Spelling[] = [
   [/\\(?:d?box(?:ed)?|fbox|mbox|text[a-z]*|math[a-z]+|underline|left|right|bf|rm)(?![a-z])/g, ""],
   [/\\(?:boldsymbol|bm|displaystyle|small|large|Large|LARGE|huge|Huge)(?![a-zA-Z])/g, ""],
   [/(?<=\{)\s+|(?<!\s)\s+(?=\})/g, ""], // LaTeX takes no notice of them
+  [/\{\{([^{}]*)\}\}/g, "{$1}"], // as \frac{\text{km}}{\text{h}} has them by now
   [/\\[dtc]?frac\s*(\{[^{}]*\}|\d)\s*(\{[^{}]*\}|\d)/g, " $1/$2"],
   [/\\(?:times|cdot|ast)(?![a-z])/g, "*"],
   [/\\(?:approx|simeq|sim)(?![a-z])/g, "="],

@@ -133,7 +133,7 @@ const unitPower =
   /((?<!\p{L})(?:[cdkm]?m|ft|in|yd|mi|s)|(?!sin|cos|tan|log|exp|qrt)\p{L}{3})\}?(?:\^?[({]?[23]|\^[({]?-[123])(?!\d)[)}]?/giu;
 /** Words, signs of units, punctuation, symbols like emoji, and hyphens within words. */
 const words =
-  /^(?:[\p{L}\p{M}\p{Sc}\p{So}\s%()[\]{}*_`"'.,:;~#&|]|\/(?=\s?\p{L})|(?<=\p{L})!|(?<=^|\p{L})-(?=\p{L}{2}))*$/u;
+  /^(?:[\p{L}\p{M}\p{Sc}\p{So}\s%()[\]{}*_`"'.,:;~#&|]|\/(?=\s?\{?\p{L})|(?<=\p{L})!|(?<=^|\p{L})-(?=\p{L}{2}))*$/u;
 /** Words that change the number in front of them, or make it one of several; the first are so only next to it. */
 const anyOf = (list: string) => String.raw`(?<!\p{L})(?:${list})(?!\p{L})`;
 const numberWords =
@@ -161,7 +161,7 @@ const changing = [
 ].map((pattern) => new RegExp(pattern, "iu"));
 /** A letter alone, or below a stroke, is an unknown (5x, 5 y, 5/n), an imaginary unit or a choice, unless it is that of a unit. */
 const loneLetter =
-  /^[\s{}]*(?:\/\s*)?(?![cCdFghJlLmNpstVwWΩÅ]|(?<=\s)a\s+\p{L}|a\.\s?m)\p{L}(?!['\p{L}\p{M}])/u;
+  /^[\s{}]*(?:\/[\s{]*)?(?![cCdFghJlLmNpstVwWΩÅ]|(?<=\s)a\s+\p{L}|a\.\s?m)\p{L}(?!['\p{L}\p{M}])/u;
 
 /** Is what follows a number its unit or other words, which do not change it? */
 function isUnit(rest: string): boolean {
