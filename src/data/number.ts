@@ -85,6 +85,10 @@ const otherAnswers = [
   /^.[.;—]\s*[+-]?\p{Sc}?\s*\d(?!.*=)/u, // 5 apples; 6 pears
   /^\d\s(?:in|for)\s+\p{Sc}?\d/iu, // 1 in 4
   /^.\s(?:on|at|after|before|with|in|for)\s[^.]*(?:[,;.]|\band|\bor|\bto)\s+\p{Sc}?\d(?!.*=)/iu, // 5 for Ann, 6 for Tom
+  /^.\s(?:if|when|where|who|that|which|unless)\s[^.]*(?:[,;](?:\s+but)?|(?<!\p{L})(?:and|or))\s+\p{Sc}?\d[^,;.]{0,80}\s(?:if|when|where|who|that|which|unless|otherwise|else)(?!\p{L})/iu, // 5 if it rains, 6 otherwise
+  /^.\s(?:if|when|unless)\s[^.]*\s(?:otherwise|else)\W+\d/iu, // 5 if it rains, else 6
+  /^.\W*(?:(?:wait|no|oops|sorry|actually|correction|i\s+mean|make\s+that)(?!\p{L})\W*)+(?:it(?:\s+i|')s\W+)?\d(?!.*=)/iu, // 18, wait no, 20
+  /^.\s(?:-+\s(?!(?:that|which|because|since|as|so)\s)|\([^()]*\)\s*[*+x/-])[^,.;=]*=/u, // 12 (per person) x 3 = 36
   /^.\W*at\s+(?:least|most)\b/iu, // 5 at least
   /\bremainder\b/iu,
   /^.\W*in\s+(?:dozens|hundreds|thousands|millions|billions)\b/iu, // 5 (in thousands)
@@ -94,16 +98,41 @@ const otherAnswers = [
 ];
 
 /**
+ * What a clause behind a number comes to, as in `5 apples, but she gave 2 away, so 3`: that is claimed, too. A comparison (`2 more
+ * than 3`, `half of it`) and another equation (`x = 5, so 2x = 10`) claim something else.
+ */
+const conclusion =
+  /^\W*(?:so|thus|hence|therefore|which\s+(?:is|makes|gives|equals)|for\s+a\s+total\s+of)(?!\p{L})[\s,:]*((?!.*\b(?:than|times|of)\b)[^=]*)$/iu;
+
+/** The numbers that the rest of a sentence concludes with, clause by clause. */
+function conclusions(clauses: readonly string[]): number[] {
+  const end = clauses.findIndex((clause) => clause.startsWith("."));
+  return clauses.slice(0, end === -1 ? undefined : end).flatMap((clause) => {
+    const concluded = conclusion.exec(clause)?.[1];
+    return (concluded === undefined ? undefined : readQuantity(concluded)?.value) ?? [];
+  });
+}
+
+/** Its full stops end no sentence. */
+const thatIs = /(?<!\p{L})i\.\s?e\.,?(?=\s)/giu;
+
+/**
  * The number at the start of a phrase that may go on to explain it: 42 in `42 apples in all, because each has 7`. What
  * `numberOf` reads is read as the same number.
  */
 export function leadingNumberOf(phrase: string): number | undefined {
   const whole = numberOf(phrase);
   if (whole !== undefined) return whole;
-  const plain = plainText(phrase);
+  const plain = plainText(phrase).replace(thatIs, "so");
   const firstDigit = plain.search(/\d/);
-  const begin = [...plain.matchAll(explanation)].find(({ index }) => index > firstDigit)?.index;
+  const begins = [...plain.matchAll(explanation)]
+    .map(({ index }) => index)
+    .filter((index) => index > firstDigit);
+  const [begin] = begins;
   if (firstDigit < 0 || begin === undefined) return undefined;
-  const isOther = otherAnswers.some((pattern) => pattern.test(plain.slice(begin - 1)));
-  return isOther ? undefined : readStatement(plain.slice(0, begin));
+  if (otherAnswers.some((pattern) => pattern.test(plain.slice(begin - 1)))) return undefined;
+  const value = readStatement(plain.slice(0, begin));
+  const clauses = begins.map((index, i) => plain.slice(index, begins[i + 1]));
+  const isMeant = (other: number) => value !== undefined && Math.abs(other - value) <= rounding;
+  return conclusions(clauses).every(isMeant) ? value : undefined;
 }

@@ -218,4 +218,14 @@ test("a text of any length is read in a moment, whatever it repeats", () => {
   for (const part of parts)
     expect(leadingNumberOf(`5 and ${part.repeat(20_000)}!`)).toBeUndefined();
   expect(numberOf(`5 <<${"=".repeat(200_000)}`)).toBeUndefined();
+  for (const part of [
+    "so 5 ",
+    ", so 5",
+    "and 5 if = ",
+    "which is 5, ",
+    "(5) x ",
+    "wait no ",
+    "else ",
+  ])
+    leadingNumberOf(`5 if ${part.repeat(20_000)}=`);
 }, 20_000);
