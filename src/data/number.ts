@@ -89,6 +89,7 @@ const otherAnswers = [
   /^.\s(?:if|when|unless)\s[^.]*\s(?:otherwise|else)\W+\d/iu, // 5 if it rains, else 6
   /^.\W*(?:(?:wait|no|oops|sorry|actually|correction|i\s+mean|make\s+that)(?!\p{L})\W*)+(?:it(?:\s+i|')s\W+)?\d(?!.*=)/iu, // 18, wait no, 20
   /^.\s(?:-+\s(?!(?:that|which|because|since|as|so)\s)|\([^()]*\)\s*[*+x/-])[^,.;=]*=/u, // 12 (per person) x 3 = 36
+  /^.\W*which\s+(?:is|was|would\s+be)\s+(?:wrong|incorrect|false)\b/iu, // 5, which is wrong
   /^.\W*at\s+(?:least|most)\b/iu, // 5 at least
   /\bremainder\b/iu,
   /^.\W*in\s+(?:dozens|hundreds|thousands|millions|billions)\b/iu, // 5 (in thousands)

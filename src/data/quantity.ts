@@ -157,6 +157,7 @@ const changing = [
   String.raw`${anyOf("quarters?")}\s+of(?!\p{L})`,
   String.raw`${anyOf("and")}\s+${anyOf("an?|one")}`,
   anyOf("at\\s+(?:least|most)"),
+  anyOf("which\\s+(?:is|was|would\\s+be)\\s+(?:wrong|incorrect|false)"),
   "[π十百千万亿億萬]",
 ].map((pattern) => new RegExp(pattern, "iu"));
 /** A letter alone, or below a stroke, is an unknown (5x, 5 y, 5/n), an imaginary unit or a choice, unless it is that of a unit. */

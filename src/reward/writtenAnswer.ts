@@ -13,6 +13,15 @@ const announcement =
 const startsWithNumber =
   /^[^\p{L}\p{N}]*(?:(?:about|approximately|around|between|either|from|roughly)[^\p{L}\p{N}]+)*\p{N}/iu;
 
+/**
+ * What stands before another's answer, or one that is said to be wrong: `a common wrong answer is`, `Tom's answer is`, `If you
+ * forget to carry, your answer is`. The question's answer is the one that is asked for.
+ */
+const foreign =
+  /(?:(?<!\p{L})(?:wrong|incorrect|false|mistaken|his|her|their)|(?<!(?:question|problem|exercise|puzzle|riddle|task))['’]s|(?<=(?<!\p{L})(?:if|when)\s[^.!?\n]*\s)your)\s+$/iu;
+/** Characters before an announcement that are looked at, for all of the text would take too long. */
+const lookedAt = 200;
+
 /** The begin of the next announcement, where two share a sentence: `42, and the answer is reasonable`. */
 const joined = /,?\s+(?:and|but)\s+[^,.;\d\n]{0,40}$/i;
 
@@ -27,12 +36,13 @@ function firstPhrase(text: string): string {
 
 /**
  * The answer in an N-CoT completion: the number or choice letter after its last "the answer is" that is followed by one, or
- * "answer:" at the start of a sentence. A number elsewhere in the text is not an answer, nor is one behind `####` or in
+ * "answer:" at the start of a sentence. Another's answer, or one that is called wrong, is none. A number elsewhere in the text is not an answer, nor is one behind `####` or in
  * `\boxed{}` without these words.
  */
 export function extractWrittenAnswer(completion: string): Outcome {
   const found = [...completion.matchAll(announcement)];
-  const phrases = found.map(({ index, 0: words }, i) => {
+  const phrases = found.flatMap(({ index, 0: words }, i) => {
+    if (foreign.test(completion.slice(Math.max(0, index - lookedAt), index))) return [];
     const next = found[i + 1]?.index;
     const text = completion.slice(index + words.length, next);
     return firstPhrase(next === undefined ? text : text.replace(joined, ""));

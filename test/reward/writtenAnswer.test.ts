@@ -78,6 +78,13 @@ describe("extractWrittenAnswer", () => {
     ["**Final answer:** 42 apples", 42],
     ["**The answer is**: 42", 42],
     ["The answer is:\n\\[\n\\boxed{42}\n\\]", 42],
+    ["The answer is 42. A common wrong answer is 36.", 42],
+    ["The answer is 42, and the wrong answer is 36.", 42],
+    ["The answer is 42. If you forget to carry, your answer is 36.", 42],
+    ["The answer is 42. Tom’s answer is 36.", 42],
+    ["The answer is 42; her answer was right, and his answer is 36.", 42],
+    ["So your answer is 42.", 42],
+    ["The problem's answer is 42.", 42],
     ["The answer is:\r\n42\r\nsince 6 * 7 is 42.", 42],
   ])("finds the answer in %j", (text, value) => {
     expect(extractWrittenAnswer(text)).toEqual({ kind: "answer", value });
@@ -105,6 +112,9 @@ describe("extractWrittenAnswer", () => {
     "The answer is a (big) number",
     "the answer isn't 4",
     "The answer is 5. No, the answer is 5 or 6.",
+    "If you forget to carry, your answer is 36, which is wrong.",
+    "If you forget to carry, the answer is 36, which is wrong.",
+    "Tom's answer is 5, but the correct value is 7.",
     "The answer is 5. No, the answer is between 5 and 6.",
     "",
   ])("finds no answer in %j", (text) => {
@@ -165,4 +175,6 @@ test("what is no answer is quoted, for it may hold anything", () => {
 
 test("an announcement that is repeated without end is read in a moment", () => {
   expect(extractWrittenAnswer("the answer is ".repeat(20_000)).kind).toBe("no-answer");
+  for (const part of ["if your answer is ", "if ", "if when ", "'s answer is ", "wrong "])
+    extractWrittenAnswer(`${part.repeat(20_000)} your answer is 5`);
 }, 20_000);
