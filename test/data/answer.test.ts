@@ -22,6 +22,21 @@ test.each([
   "`b`",
   "$\\boxed{\\text{B}}$",
   "Ｂ",
+  "(B) 42",
+  "B) 42",
+  "b) 42",
+  "b ) 42",
+  "[B] 42",
+  "B. 42",
+  "B: Paris",
+  "**(B)** 42",
+  "**B.** 42",
+  "option (B) 42",
+  "\\boxed{(B)\\ 42}",
+  "\\boxed{\\text{(B) }42}",
+  "\\boxed{\\textbf{(B)}\\ 42}",
+  "\\mathbf{B.}\\ 42",
+  "(B) 42 (a total)",
 ])(
   "%j is a choice as gold answer, as a program's text and as the end of a written answer",
   (text) => {
@@ -29,6 +44,35 @@ test.each([
     expect([choiceOf(text), written]).toEqual(["b", { kind: "answer", value: "b" }]);
   },
 );
+
+test.each([
+  "A.M.",
+  "A/C",
+  "A, B",
+  "(A) or (B)",
+  "a) 12 b) 13",
+  "(A) 12, (B) 13",
+  "A: 12, B: 13",
+  "A. B",
+  "a dog",
+  "Ann) 5",
+  "B 42",
+  "e.g. 42",
+  "(a+b) 2",
+])("%j with a text behind it is no choice, or several", (text) => {
+  expect([readAnswer(text), extractWrittenAnswer(`The answer is: ${text}`).kind]).toEqual([
+    undefined,
+    "no-answer",
+  ]);
+});
+
+test("a letter that repeats without end is read in a moment", () => {
+  for (const part of ["a) ", "a) 1 b", "(", "*", "a. ", "a: }"]) {
+    readAnswer(`(A) 1 ${part.repeat(20_000)}`);
+    readAnswer(`(A${part.repeat(20_000)}`);
+    extractWrittenAnswer(`The answer is: a) ${part.repeat(20_000)}`);
+  }
+}, 20_000);
 
 test("readAnswer gives the number, else the choice, else nothing", () => {
   expect(readAnswer(" 12,345.6 ")).toBe(12345.6);
