@@ -1,31 +1,34 @@
 // Finds the answer in a text that is no program, in the form that the settings say.
 import { beforeEnd } from "../data/endTexts.ts";
-import { findJson } from "../data/json.ts";
+import { findJson, readJsonText } from "../data/json.ts";
 import { show } from "../errors.ts";
 import { type AnswerForm, patternOf } from "../rewardConfig.ts";
 import type { Outcome } from "./outcome.ts";
 import { lastMatch } from "./patterns.ts";
+import { afterThoughts, looksForThoughts } from "./thoughts.ts";
 import { extractWrittenAnswer } from "./writtenAnswer.ts";
 
 /** Every form but `python`; what each means: AnswerForm. */
 export function findAnswer(form: Exclude<AnswerForm, "python">, text: string): Outcome {
   switch (form) {
     case "nl":
-      return extractWrittenAnswer(beforeEnd(text));
+      return extractWrittenAnswer(ownWords(text));
     case "text":
       return answerOf(text, "a text");
     case "hashes":
-      return answerOf(lastGroup(beforeEnd(text), /####(.*)/g), '"#### " and the answer');
+      return answerOf(lastGroup(ownWords(text), /####(.*)/g), '"#### " and the answer');
     case "boxed":
-      return answerOf(lastOf(boxed(beforeEnd(text))), '"\\boxed{}" with the answer in it');
+      return answerOf(lastOf(boxed(ownWords(text))), '"\\boxed{}" with the answer in it');
     case "tags":
       return answerOf(
-        lastGroup(beforeEnd(text), tags),
+        lastGroup(ownWords(text), tags),
         '"<answer>" and "</answer>" around the answer',
       );
     case "json":
     case "firstJson": {
-      const value = findJson(text, form === "json" ? "last" : "first");
+      // A text that is JSON as a whole may hold such tags; it has no thoughts.
+      const said = readJsonText(text) === undefined ? afterThoughts(text) : text;
+      const value = findJson(said, form === "json" ? "last" : "first");
       return value === undefined ? noAnswer("a JSON value", text) : { kind: "answer", value };
     }
     default:
@@ -33,8 +36,12 @@ export function findAnswer(form: Exclude<AnswerForm, "python">, text: string): O
   }
 }
 
+/** What a model says in its own turn, thoughts left out. */
+const ownWords = (text: string) => afterThoughts(beforeEnd(text));
+
 function matched(form: `/${string}/${string}`, text: string): Outcome {
-  const match = lastMatch(patternOf(form)!, text);
+  const said = looksForThoughts(form) ? text : afterThoughts(text);
+  const match = lastMatch(patternOf(form)!, said);
   if (match !== "timeout") return answerOf(match.found, `a match of ${form}`);
   return { kind: "no-answer", message: `looking for ${form} took longer than a second` };
 }

@@ -1,11 +1,32 @@
-// Tells what a model answers from what it thought before.
+// Leaves out what a model writes while it thinks, where its answer is looked for: drafts there do not count.
 
-/** What ends thoughts for DeepSeek-R1 and Qwen3, for Magistral, and in well-known recipes of GRPO. */
-const CLOSING = /<\/(?:think|thinking|thought|reasoning)>|\[\/THINK\]/;
-const OPENED = /^\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\])/;
+/** The tags around thoughts, in the templates of models and in prompts. */
+const tag = /<(?<end>\/?)(?:think|thinking|reasoning|thought)>|\[(?<stroke>\/?)THINK\]/gi;
 
-/** What follows the last thoughts of a text; nothing where it begins with thoughts that never end. */
+/**
+ * The text without its thoughts. They may have begun before the text, in the prompt, so that only their end is in it. Thoughts that
+ * begin a line and do not end were cut off: what is behind is no answer. Elsewhere a tag that is not closed is only spoken of.
+ */
 export function afterThoughts(text: string): string {
-  const parts = text.split(CLOSING);
-  return parts.length === 1 && OPENED.test(text) ? "" : parts.at(-1)!;
+  let kept = "";
+  let begin = 0;
+  let isThought = false;
+  for (const { 0: written, index, groups } of text.matchAll(tag)) {
+    const isEnd = groups!.end === "/" || groups!.stroke === "/";
+    if (isEnd) {
+      if (!isThought) kept = "";
+      begin = index + written.length;
+    } else if (!isThought) {
+      kept += text.slice(begin, index);
+      begin = index;
+    }
+    isThought = !isEnd;
+  }
+  const isCutOff = isThought && kept.slice(kept.lastIndexOf("\n") + 1).trim() === "";
+  return isCutOff ? kept : kept + text.slice(begin);
+}
+
+/** Does an expression of a user look for the tags itself? */
+export function looksForThoughts(expression: string): boolean {
+  return /[<[/](?:think|thinking|reasoning|thought)\b/i.test(expression);
 }

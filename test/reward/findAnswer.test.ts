@@ -8,6 +8,8 @@ const found = (form: Form, text: string) => {
   return outcome.kind === "answer" ? outcome.value : outcome;
 };
 
+const draft = "<think>So the answer is 5. Wait, no: 4 + 3 = 7. Or \\boxed{5}?</think>";
+
 test.each<[Form, string, unknown]>([
   ["nl", "So 3 + 4 = 7. The answer is 7.", 7],
   ["nl", "The answer is 7.<|im_end|>\n<|im_start|>user\nThe answer is 8.", 7],
@@ -47,6 +49,25 @@ test.each<[Form, string, unknown]>([
   ["json", "42", 42],
   ["json", "null", null],
   ["json", 'an open { brace, then {"a": 1}', { a: 1 }],
+  ["nl", `${draft}\n\nTom has **7** apples. The answer is 7.`, 7],
+  ["nl", "So the answer is 5. Wait, no.</think>\nThe answer is 7.", 7],
+  ["nl", "[THINK]The answer is 5.[/THINK]The answer is 7.", 7],
+  ["nl", "The answer is 7. I used no <think> tags.", 7],
+  ["tags", "<reasoning>\n<answer>5</answer>?\n</reasoning>\n<answer>7</answer>", "7"],
+  ["tags", "<answer>7</answer>\n<reasoning>3 + 4 = 7</reasoning>", "7"],
+  ["tags", "In <reasoning> and <answer> tags: <answer>7</answer>", "7"],
+  ["hashes", "<thinking>#### 5</thinking>#### 7", "7"],
+  ["hashes", "<Thought>\n#### 5\n</Thought>\n#### 7\n<thought>#### 6</thought>", "7"],
+  ["hashes", "<think>I end with </think>.\n#### 5\n</think>\n#### 7", "7"],
+  ["hashes", "<think>#### 5</think>#### 7</s><think>#### 6</think>#### 8", "7"],
+  ["hashes", "#### 7\n<think>\n#### 5\nWait", "7"],
+  ["boxed", `${draft} \\boxed{7}`, "7"],
+  ["/\\d+/", "<think>5</think>7 <think>6</think>", "7"],
+  ["/^<think>(.*)<\\/think>/", "<think>5</think>7", "5"],
+  ["json", '<think>{"a": 5}</think>{"a": 7}<think>{"a": 6}</think>', { a: 7 }],
+  ["firstJson", '<think>{"a": 5}</think>{"a": 7}', { a: 7 }],
+  ["json", '{"a": "</think>"}', { a: "</think>" }],
+  ["text", "<think>5</think>7", "<think>5</think>7"],
 ])("%s finds the answer in %j", (form, text, value) => {
   expect(found(form, text)).toEqual(value);
 });
@@ -66,6 +87,22 @@ test.each<[Form, string, string]>([
   expect(findAnswer(form, text)).toEqual({ kind: "no-answer", message });
 });
 
+test.each<[Form, string]>([
+  ["nl", `${draft}\n\nTom has **7** apples.`],
+  ["nl", "The answer is 5.</think>"],
+  ["hashes", "<think>\n#### 5\nWait"],
+  ["hashes", "\n <reasoning>#### 5"],
+  ["hashes", "<think>#### 5</think>\n[THINK]\n#### 6"],
+  ["boxed", draft],
+  ["tags", "<think><answer>5</answer>"],
+  ["tags", "<thinking><answer>5</answer></thinking>"],
+  ["/\\d+/", "<think>5"],
+  ["json", '<think>{"a": 5}</think>'],
+  ["firstJson", '<think>{"a": 5}'],
+])("%s takes nothing among thoughts for the answer: %j", (form, text) => {
+  expect(findAnswer(form, text).kind).toBe("no-answer");
+});
+
 test("an expression that takes without end on a text finds no answer, and holds up nothing", () => {
   expect(findAnswer("/^(a+)+$/", `${"a".repeat(60)}b`)).toEqual({
     kind: "no-answer",
@@ -77,7 +114,18 @@ test("brackets without end are read in a moment", () => {
   const start = performance.now();
   findAnswer("json", "[".repeat(5000));
   findAnswer("json", '{"a": '.repeat(3000));
-  for (const part of ["\\boxed{", "\\boxed ", "{", "<answer>", "</s>", "<s>", "#### "])
+  for (const part of [
+    "\\boxed{",
+    "\\boxed ",
+    "{",
+    "<answer>",
+    "</s>",
+    "<s>",
+    "#### ",
+    "<think>",
+    "</think>",
+    "\n",
+  ])
     findAnswer(part.includes("answer") ? "tags" : "boxed", part.repeat(20_000));
   expect(performance.now() - start).toBeLessThan(5000);
 });
