@@ -12,17 +12,20 @@ import { extractWrittenAnswer } from "./writtenAnswer.ts";
 export function findAnswer(form: Exclude<AnswerForm, "python">, text: string): Outcome {
   switch (form) {
     case "nl":
-      return extractWrittenAnswer(ownWords(text));
+      return inOwnTurn(text, extractWrittenAnswer);
     case "text":
       return answerOf(text, "a text");
     case "hashes":
-      return answerOf(lastGroup(ownWords(text), /####(.*)/g), '"#### " and the answer');
+      return inOwnTurn(text, (turn) =>
+        answerOf(lastGroup(turn, /####(.*)/g), '"#### " and the answer'),
+      );
     case "boxed":
-      return answerOf(lastOf(boxed(ownWords(text))), '"\\boxed{}" with the answer in it');
+      return inOwnTurn(text, (turn) =>
+        answerOf(lastOf(boxed(turn)), '"\\boxed{}" with the answer in it'),
+      );
     case "tags":
-      return answerOf(
-        lastGroup(ownWords(text), tags),
-        '"<answer>" and "</answer>" around the answer',
+      return inOwnTurn(text, (turn) =>
+        answerOf(lastGroup(turn, tags), '"<answer>" and "</answer>" around the answer'),
       );
     case "json":
     case "firstJson": {
@@ -36,8 +39,14 @@ export function findAnswer(form: Exclude<AnswerForm, "python">, text: string): O
   }
 }
 
-/** What a model says in its own turn, thoughts left out. */
-const ownWords = (text: string) => afterThoughts(beforeEnd(text));
+/** The paper's prompt begins so (prompt.ts): a model that was only pretrained goes on with the next question. */
+const nextQuestion = /^[ \t]*Question:[ \t]*\r?$/m;
+
+/** What is found in a model's own turn, thoughts left out: before the questions that it asks itself, once it has answered. */
+function inOwnTurn(text: string, find: (turn: string) => Outcome): Outcome {
+  const outcomes = afterThoughts(beforeEnd(text)).split(nextQuestion).map(find);
+  return outcomes.find(({ kind }) => kind === "answer") ?? outcomes[0]!;
+}
 
 function matched(form: `/${string}/${string}`, text: string): Outcome {
   const said = looksForThoughts(form) ? text : afterThoughts(text);

@@ -8,6 +8,7 @@ const found = (form: Form, text: string) => {
   return outcome.kind === "answer" ? outcome.value : outcome;
 };
 
+const nextQuestion = "\n\nQuestion:\nTom has 5.\nAnswer reasoning:\n";
 const draft = "<think>So the answer is 5. Wait, no: 4 + 3 = 7. Or \\boxed{5}?</think>";
 
 test.each<[Form, string, unknown]>([
@@ -68,6 +69,12 @@ test.each<[Form, string, unknown]>([
   ["firstJson", '<think>{"a": 5}</think>{"a": 7}', { a: 7 }],
   ["json", '{"a": "</think>"}', { a: "</think>" }],
   ["text", "<think>5</think>7", "<think>5</think>7"],
+  ["nl", `Therefore, the answer is: 7${nextQuestion}Therefore, the answer is: 5`, 7],
+  ["hashes", `#### 7${nextQuestion}#### 5`, "7"],
+  ["boxed", `\\boxed{7}${nextQuestion.replaceAll("\n", "\r\n")}\\boxed{5}`, "7"],
+  ["tags", `<answer>7</answer>${nextQuestion}<answer>5</answer>`, "7"],
+  ["nl", "Question:\nTom has 7.\nAnswer reasoning:\nTherefore, the answer is: 7", 7],
+  ["nl", "The answer is 5? Question: is it? The answer is 7.", 7],
 ])("%s finds the answer in %j", (form, text, value) => {
   expect(found(form, text)).toEqual(value);
 });
@@ -125,6 +132,7 @@ test("brackets without end are read in a moment", () => {
     "<think>",
     "</think>",
     "\n",
+    "Question:\n",
   ])
     findAnswer(part.includes("answer") ? "tags" : "boxed", part.repeat(20_000));
   expect(performance.now() - start).toBeLessThan(5000);
