@@ -76,13 +76,18 @@ function lastOf(found: readonly string[]): string | undefined {
   return found.findLast((text) => text.trim() !== "") ?? found.at(-1);
 }
 
-/** What stands in every `\boxed{}` that is closed, in the order of their openings; its braces may hold others. */
+/**
+ * What stands in every `\boxed{}` that is closed, in the order of their openings; its braces may hold others. A number needs no
+ * braces: LaTeX boxes the first digit of `\boxed 12`, but that is how MATH has some answers, and lm-eval reads them.
+ */
 function boxed(text: string): string[] {
   const open: { readonly begin: number; readonly isBox: boolean }[] = [];
   const boxes: { readonly begin: number; readonly content: string }[] = [];
-  const braces = /(\\(?:boxed|fbox)\s*)?\{|\}|\\(?!\\(?:boxed|fbox))./gs;
-  for (const { 0: written, 1: box, index } of text.matchAll(braces)) {
+  const braces =
+    /\\(?:boxed|fbox)\s+([+-]?\d+(?:[.,/]\d+)*)(?![.,/]?[\w^\\{])|(\\(?:boxed|fbox)\s*)?\{|\}|\\(?!\\(?:boxed|fbox))./gs;
+  for (const { 0: written, 1: number, 2: box, index } of text.matchAll(braces)) {
     const isBox = box !== undefined;
+    if (number !== undefined) boxes.push({ begin: index, content: number });
     if (isBox || written === "{") open.push({ begin: index + written.length, isBox });
     if (written !== "}") continue;
     const closed = open.pop();

@@ -75,6 +75,10 @@ test.each<[Form, string, unknown]>([
   ["tags", `<answer>7</answer>${nextQuestion}<answer>5</answer>`, "7"],
   ["nl", "Question:\nTom has 7.\nAnswer reasoning:\nTherefore, the answer is: 7", 7],
   ["nl", "The answer is 5? Question: is it? The answer is 7.", 7],
+  ["boxed", "The answer is $\\boxed 7$.", "7"],
+  ["boxed", "\\boxed{5} or rather \\boxed -1,234.5. Is \\boxed it right?", "-1,234.5"],
+  ["boxed", "\\boxed 5, or rather \\boxed{7}", "7"],
+  ["boxed", "\\boxed{7} is not \\boxed 5x", "7"],
 ])("%s finds the answer in %j", (form, text, value) => {
   expect(found(form, text)).toEqual(value);
 });
@@ -133,6 +137,8 @@ test("brackets without end are read in a moment", () => {
     "</think>",
     "\n",
     "Question:\n",
+    "\\boxed 5 ",
+    "\\boxed 5.5",
   ])
     findAnswer(part.includes("answer") ? "tags" : "boxed", part.repeat(20_000));
   expect(performance.now() - start).toBeLessThan(5000);
