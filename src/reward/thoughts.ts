@@ -1,7 +1,7 @@
 // Leaves out what a model writes while it thinks, where its answer is looked for: drafts there do not count.
 
 /** The tags around thoughts, in the templates of models and in prompts. */
-const tag = /<(?<end>\/?)(?:think|thinking|reasoning|thought)>|\[(?<stroke>\/?)THINK\]/gi;
+const tag = /<(?<end>\/?)(?:think|thinking|reasoning|thought)>|\[(?<stroke>\/?)THINK\]/g;
 
 /**
  * The text without its thoughts. They may have begun before the text, in the prompt, so that only their end is in it. Thoughts that

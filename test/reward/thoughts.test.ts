@@ -7,10 +7,10 @@ test.each([
   ["<thought>", "</thought>"],
   ["<reasoning>", "</reasoning>"],
   ["[THINK]", "[/THINK]"],
-])("what follows %s and %s is what a model answers", (open, close) => {
-  expect(afterThoughts(`\n${open}\n4?${close}\n3`)).toBe("\n3");
+])("what stands beside %s and %s is what a model answers", (open, close) => {
+  expect(afterThoughts(`\n${open}\n4?${close}\n3`)).toBe("\n\n3");
   expect(afterThoughts(`4?${close}3`)).toBe("3"); // some templates write the opening into the prompt
-  expect(afterThoughts(`${open}4?${close}5${open}6?${close}3`)).toBe("3");
+  expect(afterThoughts(`${open}4?${close}5${open}6?${close}3`)).toBe("53");
   expect(afterThoughts(`${open}4?${close}`)).toBe("");
   expect(afterThoughts(`${open}4?`)).toBe("");
   expect(afterThoughts(`It may ${open}`)).toBe(`It may ${open}`);
