@@ -10,8 +10,8 @@ const another = String.raw`${closing}\s*(?:[,;/&+]|(?:and|or|nor)(?!\p{L}))${ope
 const letter = String.raw`^${opening}([a-e])(?!\p{L}|${another})${closing}`;
 /** The letter alone, in quotes, brackets and the like. */
 const choice = new RegExp(String.raw`${letter}[).,:;\s]*$`, "iu");
-/** What shows a letter to be one of a list: a bracket behind it, or a full stop or colon before a space. */
-const mark = String.raw`["'*_$\x60}]*(?:\s?[)\]]["'*_$\x60}\]]*(?=[\s\d])|[.:]["'*_$\x60}]*(?=\s))`;
+/** What shows a letter to be one of a list: a bracket behind it, or a full stop or colon before a number; `A. Smith` is a name. */
+const mark = String.raw`["'*_$\x60}]*(?:\s?[)\]]["'*_$\x60}\]]*(?=[\s\d])|[.:]["'*_$\x60}]*(?=\s\W{0,5}\d))`;
 /** A choice with its text, as in `(B) 42`, if no other one follows (`a) 12 b) 13`, `A. B`). */
 const listedChoice = new RegExp(
   String.raw`^${opening}([a-e])(?!${another})${mark}(?!\W+[a-e]\W*$)(?!.*(?<![\p{L}\p{N}'])[a-e]${mark})`,

@@ -28,7 +28,8 @@ test.each([
   "b ) 42",
   "[B] 42",
   "B. 42",
-  "B: Paris",
+  "B: 42",
+  "(B) Paris",
   "**(B)** 42",
   "**B.** 42",
   "option (B) 42",
@@ -64,6 +65,10 @@ test.each([
     undefined,
     "no-answer",
   ]);
+});
+
+test.each(["A. Smith", "B: Paris", "E. coli"])("%j is a name, or a text of its own", (text) => {
+  expect(readAnswer(text)).toBeUndefined(); // else A. Smith were equal to A. Jones
 });
 
 test("a letter that repeats without end is read in a moment", () => {
