@@ -264,17 +264,23 @@ describe("a tokenizer's files", () => {
     pad_token: "<pad>",
     chat_template: "{{ messages[0].content }}</s>",
   };
+  const special = { bos_token: "<s>", eos_token: { content: "</s>", special: true } };
   const files = fc.tuple(
     fc.oneof(...variants.map((variant) => changedJsonFile(variant)), anyBytes),
     fc.oneof(
       { weight: 4, arbitrary: fc.constant(JSON.stringify(config)) },
       changedJsonFile(config),
     ),
+    fc.oneof(
+      { weight: 4, arbitrary: fc.constant(JSON.stringify(special)) },
+      changedJsonFile(special),
+    ),
     textsOf(["Hello", " 12", "</s>", "\n", "é", "\u{1f600}", "<s>"], 6),
   );
-  fuzz("any of them changed", files, ([json, settings, text]) => {
+  fuzz("any of them changed", files, ([json, settings, map, text]) => {
     written(json, "tokenizer.json");
     written(settings, "tokenizer_config.json");
+    written(map, "special_tokens_map.json");
     const tokenizer = loadTokenizer(folder);
     tokenizer.decode(tokenizer.encode(text));
     choosePrompt("chat", tokenizer);
