@@ -36,8 +36,8 @@ function firstPhrase(text: string): string {
 
 /**
  * The answer in an N-CoT completion: the number or choice letter after its last "the answer is" that is followed by one, or
- * "answer:" at the start of a sentence. Another's answer, or one that is called wrong, is none. A number elsewhere in the text is not an answer, nor is one behind `####` or in
- * `\boxed{}` without these words.
+ * "answer:" at the start of a sentence. Another's answer, or one that is called wrong, is none, nor is a number elsewhere in the
+ * text, behind `####` or in `\boxed{}` without these words.
  */
 export function extractWrittenAnswer(completion: string): Outcome {
   const found = [...completion.matchAll(announcement)];

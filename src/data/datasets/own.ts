@@ -174,7 +174,7 @@ function notesOn(path: string, names: readonly string[], layout: Layout): string
   ];
 }
 
-/** Where chats have what was thought or called, beside what was said. */
+/** The keys under which chats have what was thought or called, beside what was said. */
 const unreadParts = ["reasoning_content", "reasoning", "thinking", "tool_calls"] as const;
 
 function noteOnUnread(path: string, rows: readonly SourceRow[], layout: Layout): string[] {
