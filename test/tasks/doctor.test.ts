@@ -33,7 +33,7 @@ vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
 vi.mock("../../src/evaluate/checkGold.ts", () => ({ checkGold: async () => {} }));
 
 const said = captureOutput();
-const ownTemporary = temporaryFolder(); // of its own, because other test files run the command at the same time
+const ownTemporary = temporaryFolder(); // This file has its own, because other ones run the command at the same time.
 beforeEach(() => void vi.stubEnv("TMPDIR", ownTemporary));
 
 test("reports every check, trains, leaves nothing, and tells nothing of the user", async () => {

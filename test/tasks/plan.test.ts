@@ -133,7 +133,7 @@ describe("--memory-gib", () => {
 
 describe("--dry-run", () => {
   const all = () => readdirSync(home, { recursive: true, encoding: "utf8" }).toSorted();
-  const trials = temporaryFolder(); // of its own, because other test files try trainings at the same time
+  const trials = temporaryFolder(); // It is of its own, because other test files try trainings at the same time.
   beforeEach(() => void vi.stubEnv("TMPDIR", trials));
   afterEach(() => void vi.unstubAllEnvs());
 
@@ -195,7 +195,7 @@ describe("--dry-run", () => {
       expect(await main(["run", ...flags, ...set, "--dry-run"]), said.stderr).toBe(0);
       return Number(/\n {2}samples and tests +([\d.]+) GB/.exec(said.log)![1]);
     };
-    const process = 0.48; // beside the cache there is little
+    const process = 0.48; // There is little beside it and the cache.
     expect((await asking("float32")) - process).toBeCloseTo(
       2 * ((await asking("bf16")) - process),
       1,
