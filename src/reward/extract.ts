@@ -2,7 +2,7 @@
 import type { SyntaxNode } from "@lezer/common";
 import { parser } from "@lezer/python";
 import { anyEndText } from "../data/endTexts.ts";
-import { afterThoughts } from "./thoughts.ts";
+import { withoutThoughts } from "./thoughts.ts";
 
 /**
  * The program in a P-CoT completion: the first `solution()`, the statements before it and what it needs of those after it.
@@ -14,7 +14,7 @@ import { afterThoughts } from "./thoughts.ts";
  * A text without `solution()` is returned as it is.
  */
 export function extractProgram(completion: string): string {
-  const answer = unwrapped(afterThoughts(completion));
+  const answer = unwrapped(withoutThoughts(completion));
   // Drafts among thoughts count for a model that writes no program behind them, or never ends them.
   const whole = SOLUTION_AT_MARGIN.test(answer) ? answer : unwrapped(completion);
   try {

@@ -5,7 +5,7 @@ import { show } from "../errors.ts";
 import { type AnswerForm, patternOf } from "../rewardConfig.ts";
 import type { Outcome } from "./outcome.ts";
 import { lastMatch } from "./patterns.ts";
-import { afterThoughts, looksForThoughts } from "./thoughts.ts";
+import { looksForThoughts, withoutThoughts } from "./thoughts.ts";
 import { extractWrittenAnswer } from "./writtenAnswer.ts";
 
 /** Every form but `python`; what each means: AnswerForm. */
@@ -30,7 +30,7 @@ export function findAnswer(form: Exclude<AnswerForm, "python">, text: string): O
     case "json":
     case "firstJson": {
       // A text that is JSON as a whole may hold such tags; it has no thoughts.
-      const said = readJsonText(text) === undefined ? afterThoughts(text) : text;
+      const said = readJsonText(text) === undefined ? withoutThoughts(text) : text;
       const value = findJson(said, form === "json" ? "last" : "first");
       return value === undefined ? noAnswer("a JSON value", text) : { kind: "answer", value };
     }
@@ -44,12 +44,12 @@ const nextQuestion = /^[ \t]*Question:[ \t]*\r?$/m;
 
 /** What is found in a model's own turn, thoughts left out: before the questions that it asks itself, once it has answered. */
 function inOwnTurn(text: string, find: (turn: string) => Outcome): Outcome {
-  const outcomes = afterThoughts(beforeEnd(text)).split(nextQuestion).map(find);
+  const outcomes = withoutThoughts(beforeEnd(text)).split(nextQuestion).map(find);
   return outcomes.find(({ kind }) => kind === "answer") ?? outcomes[0]!;
 }
 
 function matched(form: `/${string}/${string}`, text: string): Outcome {
-  const said = looksForThoughts(form) ? text : afterThoughts(text);
+  const said = looksForThoughts(form) ? text : withoutThoughts(text);
   const match = lastMatch(patternOf(form)!, said);
   if (match !== "timeout") return answerOf(match.found, `a match of ${form}`);
   return { kind: "no-answer", message: `looking for ${form} took longer than a second` };

@@ -1,13 +1,15 @@
 // Leaves out what a model writes while it thinks, where its answer is looked for: drafts there do not count.
 
-/** The tags around thoughts, in the templates of models and in prompts. */
-const tag = /<(?<end>\/?)(?:think|thinking|reasoning|thought)>|\[(?<stroke>\/?)THINK\]/g;
+/** The names of the tags around thoughts, in the templates of models and in prompts; Magistral's stands in square brackets. */
+const names = "think|thinking|reasoning|thought";
+const tag = new RegExp(String.raw`<(?<end>\/?)(?:${names})>|\[(?<stroke>\/?)THINK\]`, "g");
+const namedTag = new RegExp(String.raw`[<[/](?:${names})\b`, "i");
 
 /**
  * The text without its thoughts. They may have begun before the text, in the prompt, so that only their end is in it. Thoughts that
  * begin a line and do not end were cut off: what is behind is no answer. Elsewhere a tag that is not closed is only spoken of.
  */
-export function afterThoughts(text: string): string {
+export function withoutThoughts(text: string): string {
   let kept = "";
   let begin = 0;
   let isThought = false;
@@ -28,5 +30,5 @@ export function afterThoughts(text: string): string {
 
 /** Does an expression of a user look for the tags itself? */
 export function looksForThoughts(expression: string): boolean {
-  return /[<[/](?:think|thinking|reasoning|thought)\b/i.test(expression);
+  return namedTag.test(expression);
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { afterThoughts } from "../../src/reward/thoughts.ts";
+import { withoutThoughts } from "../../src/reward/thoughts.ts";
 
 test.each([
   ["<think>", "</think>"],
@@ -8,15 +8,15 @@ test.each([
   ["<reasoning>", "</reasoning>"],
   ["[THINK]", "[/THINK]"],
 ])("what stands beside %s and %s is what a model answers", (open, close) => {
-  expect(afterThoughts(`\n${open}\n4?${close}\n3`)).toBe("\n\n3");
-  expect(afterThoughts(`4?${close}3`)).toBe("3"); // some templates write the opening into the prompt
-  expect(afterThoughts(`${open}4?${close}5${open}6?${close}3`)).toBe("53");
-  expect(afterThoughts(`${open}4?${close}`)).toBe("");
-  expect(afterThoughts(`${open}4?`)).toBe("");
-  expect(afterThoughts(`It may ${open}`)).toBe(`It may ${open}`);
+  expect(withoutThoughts(`\n${open}\n4?${close}\n3`)).toBe("\n\n3");
+  expect(withoutThoughts(`4?${close}3`)).toBe("3"); // some templates write the opening into the prompt
+  expect(withoutThoughts(`${open}4?${close}5${open}6?${close}3`)).toBe("53");
+  expect(withoutThoughts(`${open}4?${close}`)).toBe("");
+  expect(withoutThoughts(`${open}4?`)).toBe("");
+  expect(withoutThoughts(`It may ${open}`)).toBe(`It may ${open}`);
 });
 
 test("a text without thoughts is the answer", () => {
   for (const text of ["", "3", "<answer>3</answer>", "[think] 3"])
-    expect(afterThoughts(text)).toBe(text);
+    expect(withoutThoughts(text)).toBe(text);
 });
