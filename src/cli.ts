@@ -3,7 +3,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Argv, CommandModule } from "yargs";
-import { asUserError, messageOf, show, UserError, visible } from "./errors.ts";
+import { asUserError, inOneLine, messageOf, show, UserError, visible } from "./errors.ts";
 import { endOnInterrupt } from "./run/interrupts.ts";
 import { version } from "./setup.ts";
 import { suggestion } from "./suggest.ts";
@@ -365,7 +365,7 @@ function withTypedOnOneLine(message: string, args: readonly string[]): string {
     .flatMap((arg) => [arg, ...arg.split(/=(.*)/s)]) // a message may have the option or its value alone
     .map(visible)
     .filter((typed) => typed.includes("\n"))
-    .reduce((text, typed) => text.replaceAll(typed, typed.replaceAll("\n", "\\n")), message);
+    .reduce((text, typed) => text.replaceAll(typed, inOneLine(typed)), message);
 }
 
 /** Prints what went wrong to standard error. Returns the exit code. */

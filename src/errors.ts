@@ -51,6 +51,11 @@ export function show(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
+/** No text out of a file, or of what was typed, may look like a line of its own. */
+export function inOneLine(text: string): string {
+  return text.replaceAll("\n", "\\n");
+}
+
 /** A name out of a file may be long or hold control characters. */
 export function quote(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}...` : name);

@@ -1,9 +1,11 @@
 // Makes folders, and tells what is there already. They are made one by one, because Node's recursive mkdir says ENOENT on a
 // read-only disk and never ends below /proc.
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
+  realpathSync,
   rmdirSync,
   rmSync,
   type Stats,
@@ -20,6 +22,11 @@ import { isErrno, messageOf, UserError, withPath } from "./errors.ts";
  */
 export function makeFolder(path: string): void {
   makeMissing(path);
+}
+
+/** Whether two paths lead to one file or folder that is there, by links or not. */
+export function isSamePlace(one: string, other: string): boolean {
+  return existsSync(one) && existsSync(other) && realpathSync(one) === realpathSync(other);
 }
 
 /**

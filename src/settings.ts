@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Document, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
-import { checkDepth, firstOf, messageOf, show, UserError } from "./errors.ts";
+import { checkDepth, firstOf, inOneLine, messageOf, show, UserError } from "./errors.ts";
 import { suggestion } from "./suggest.ts";
 
 /** One setting that takes the place of a file's. */
@@ -43,7 +43,7 @@ export interface Settings {
  * @throws UserError when there is no `=`, no key, or the value is not YAML
  */
 export function parseOverride(text: string): Override {
-  const source = `--set ${text.replaceAll("\n", "\\n")}`;
+  const source = `--set ${inOneLine(text)}`;
   const equals = text.indexOf("=");
   if (equals < 1)
     throw new UserError(`${source}: expected key=value, for example training.epochs=3`);

@@ -16,6 +16,7 @@ import {
   asUserError,
   checkDepth,
   firstOf,
+  inOneLine,
   isErrno,
   messageOf,
   show,
@@ -209,11 +210,6 @@ function unionOf({ message, errors }: z.core.$ZodIssueInvalidUnion): string {
 /** The start of a text out of a file, for a message. */
 export function excerpt(text: string): string {
   return inOneLine(text.length > 60 ? `${text.slice(0, 60)}...` : text);
-}
-
-/** No text out of a file may look like a line of its own. */
-function inOneLine(text: string): string {
-  return text.replaceAll("\n", "\\n");
 }
 
 /** Appends values, each as a line of its own, in one piece. */

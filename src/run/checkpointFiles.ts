@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { UserError, withPath } from "../errors.ts";
+import { inOneLine, UserError, withPath } from "../errors.ts";
 
 export type Which = "last" | "best";
 
@@ -143,7 +143,8 @@ interface CheckOptions {
  * undefined when nothing is.
  */
 export function damageOf(folder: string, options: CheckOptions = {}): string | undefined {
-  return findDamage(folder, options)?.replaceAll("\n", "\\n");
+  const damage = findDamage(folder, options);
+  return damage === undefined ? undefined : inOneLine(damage);
 }
 
 function findDamage(

@@ -1,10 +1,10 @@
 // A folder for one's own project: a complete configuration for each stage, every setting with its meaning, a reward, and a README.
-import { existsSync, realpathSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { Document, isMap, isScalar } from "yaml";
 import { z } from "zod";
 import { loadConfig, type Stage, schemas as stageSchemas } from "../config.ts";
 import { UserError } from "../errors.ts";
+import { isSamePlace } from "../folders.ts";
 import { nodeDisk } from "../formats/disk.ts";
 import { writeFreshFolder } from "../formats/freshFolder.ts";
 import { writeFileAtomically } from "../formats/jsonl.ts";
@@ -64,7 +64,7 @@ function schemasFor(folder: string): string {
   const own = join(shipped, "schema");
   for (let above = folder; above !== dirname(above); above = dirname(above)) {
     const installed = join(above, "node_modules", "reft", "configs", "schema");
-    if (existsSync(installed) && realpathSync(installed) === realpathSync(own)) return installed;
+    if (isSamePlace(installed, own)) return installed;
   }
   return own;
 }

@@ -1,6 +1,6 @@
 // Brings a data set into the project's form. Every gold chain of thought is
 // checked first, programs by running them; what fails is listed and left out.
-import { existsSync, realpathSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Candidate, emptyPart, type Rejection } from "../data/datasets/source.ts";
 import type { Example } from "../data/examples.ts";
@@ -9,7 +9,7 @@ import { questionKey } from "../data/questionKey.ts";
 import { carve, holdBack } from "../data/splits.ts";
 import { show, UserError } from "../errors.ts";
 import { judgeGold, problemOf } from "../evaluate/checkGold.ts";
-import { tryFolder } from "../folders.ts";
+import { isSamePlace, tryFolder } from "../folders.ts";
 import { jsonText, writeFileAtomically, writeJsonl } from "../formats/jsonl.ts";
 import type { Verdict } from "../reward/judge.ts";
 import { type LoadedRewards, loadRewards, openReward } from "../reward/openReward.ts";
@@ -87,10 +87,9 @@ const splitNames = [
 
 /** @throws UserError where a file that is read would be written over */
 function keepSources({ from, devFrom, testFrom, output }: PrepareDataArguments): void {
-  const places = [output, ...splitNames.map((name) => join(output, name))];
-  const written = places.filter((path) => existsSync(path)).map((path) => realpathSync(path));
+  const written = [output, ...splitNames.map((name) => join(output, name))];
   for (const source of [from, devFrom, testFrom])
-    if (source !== undefined && existsSync(source) && written.includes(realpathSync(source)))
+    if (source !== undefined && written.some((path) => isSamePlace(path, source)))
       throw new UserError(
         `output: expected another folder than that of ${source}, which would be written over, found ${output}`,
       );
