@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "kernels.h"
+#include "vectors.h"
 
 namespace {
 
@@ -255,16 +255,8 @@ INLINE void BackwardOf(const Backward &b, int64_t task) {
   }
 }
 
-void Task(const Forward &f, int64_t task) { ForwardOf<2, 1>(f, task); }
-void Task(const Backward &b, int64_t task) { BackwardOf<2, 1>(b, task); }
-
-#ifdef __x86_64__
-WIDE void TaskWide(const Forward &f, int64_t task) { ForwardOf<8, 2>(f, task); }
-WIDE void TaskWide(const Backward &b, int64_t task) { BackwardOf<8, 2>(b, task); }
-NARROW void TaskNarrow(const Forward &f, int64_t task) { ForwardOf<4, 1>(f, task); }
-NARROW void TaskNarrow(const Backward &b, int64_t task) { BackwardOf<4, 1>(b, task); }
-
-#endif
+TARGET void Task(const Forward &f, int64_t task) { ForwardOf<kRowsAtOnce, kVectorsAtOnce>(f, task); }
+TARGET void Task(const Backward &b, int64_t task) { BackwardOf<kRowsAtOnce, kVectorsAtOnce>(b, task); }
 
 struct Settings {
   const int64_t window;  // 0: none
@@ -306,7 +298,7 @@ void ComputeBackward(const Settings &settings, TF_OpKernelContext *context) {
            families.size() * sizes.kv_heads, 3 * OperationsOf(sizes, families));
 }
 
-const bool registered = [] {
+const bool registered = IsForThisProcessor() && [] {
   Register("PackedAttention",
            {{"queries: float", "keys: float", "values: float", "segments: int32", "contexts: int32"},
             {"mixed: float", "normalisers: float"},

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "tiles.h"
+#include "vectors.h"
 
 namespace {
 
@@ -33,10 +34,6 @@ struct Matrix {
   }
 };
 
-/** The upper half of a float32. */
-typedef uint16_t Bfloat16;
-typedef Bfloat16 Bfloat16Lanes __attribute__((vector_size(2 * kLanes), aligned(2), may_alias));
-
 INLINE float Widened(float number) { return number; }
 INLINE float Widened(Bfloat16 number) {
   const uint32_t bits = uint32_t(number) << 16;
@@ -44,10 +41,6 @@ INLINE float Widened(Bfloat16 number) {
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
-INLINE Lanes Load(const Bfloat16 *at) {
-  return (Lanes)(__builtin_convertvector(*reinterpret_cast<const Bfloat16Lanes *>(at), IntLanes) << 16);
-}
-
 INLINE void Keep(float value, float *to) { *to = value; }
 /** Rounds to the nearest number of bf16, of two that are as near to the even one; NaN stays NaN. */
 INLINE void Keep(float value, Bfloat16 *to) {
@@ -201,8 +194,8 @@ INLINE void Block(const Bfloat16 *weight, int64_t inner, const float *x, float *
       int32_t pair;
       std::memcpy(&pair, weight + r * inner + k, sizeof pair);
       const IntLanes both = IntLanes{} + pair;
-      add(k, r, (Lanes)(both << 16));
-      add(k + 1, r, (Lanes)(both & int32_t(0xffff0000)));
+      add(k, r, ToFloats(both << 16));
+      add(k + 1, r, ToFloats(both & int32_t(0xffff0000)));
     }
   }
   if (k < inner)
@@ -534,8 +527,8 @@ INLINE IntLanes Likeliest(const float *logits, int64_t vocab) {
   IntLanes tokens = {};
   for (int64_t i = 1; i < vocab; i++) {
     const Lanes next = Load(logits + i * kPanel);
-    tokens = next > most ? IntLanes{} + int32_t(i) : tokens;
-    most = next > most ? next : most;
+    tokens = Select(next > most, IntLanes{} + int32_t(i), tokens);
+    most = Select(next > most, next, most);
   }
   return tokens;
 }
@@ -665,13 +658,9 @@ INLINE void RunOf(const Part &part, int64_t member) {
   else Run<Form<kRows, kVectors, kRounded, float>>(part.batch, member, part.count);
 }
 
-void Task(const Part &part, int64_t member) { RunOf<2, 1, false>(part, member); }
-#ifdef __x86_64__
-WIDE void TaskWide(const Part &part, int64_t member) { RunOf<8, 2, false>(part, member); }
-NARROW void TaskNarrow(const Part &part, int64_t member) { RunOf<4, 1, false>(part, member); }
-#endif
+TARGET void Task(const Part &part, int64_t member) { RunOf<kRowsAtOnce, kVectorsAtOnce, false>(part, member); }
 #ifdef HAS_TILES
-WIDE void TaskTiles(const Part &part, int64_t member) {
+TARGET void TaskTiles(const Part &part, int64_t member) {
   StartTiles();
   RunOf<kTileRows, 2, true>(part, member);
   EndTiles();
@@ -682,7 +671,7 @@ void RunPart(const Part &part, int64_t member) {
 #ifdef HAS_TILES
   if (part.batch.model.is_rounded) return TaskTiles(part, member);
 #endif
-  RunTask(part, member);
+  Task(part, member);
 }
 
 void RunBatch(Batch &batch) {
@@ -835,7 +824,7 @@ void ComputeDecode(const Settings &settings, TF_OpKernelContext *context) {
   }
 }
 
-const bool registered = [] {
+const bool registered = IsForThisProcessor() && [] {
   Register("LlamaDecode",
            {{"embedding: W", "head: W", "queries: L * W", "keys: L * W", "values: L * W", "outputs: L * W", "gates: L * W", "ups: L * W",
              "downs: L * W", "vectors: V * float", "norm: float", "cached_keys: L * float", "cached_values: L * float",

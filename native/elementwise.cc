@@ -3,7 +3,7 @@
 // backward pass. Here that is computed again. On a GPU TensorFlow's ops are used (src/engine/ops.ts).
 #include <cmath>
 
-#include "kernels.h"
+#include "vectors.h"
 
 namespace {
 
@@ -160,7 +160,7 @@ struct Logprob {
       Lanes most = Lanes{} + from[0];
       for (int64_t i = 0; i + kLanes <= rows.columns; i += kLanes) {
         const Lanes next = Load(from + i);
-        most = next > most ? next : most;
+        most = Select(next > most, next, most);
       }
       float largest = MaxOf(most);
       for (int64_t i = rows.columns / kLanes * kLanes; i < rows.columns; i++) largest = std::max(largest, from[i]);
@@ -205,19 +205,9 @@ struct LogprobGrad {
 };
 
 template <class Work>
-void Task(const Work &work, int64_t task) {
+TARGET void Task(const Work &work, int64_t task) {
   work.Do(task);
 }
-#ifdef __x86_64__
-template <class Work>
-WIDE void TaskWide(const Work &work, int64_t task) {
-  work.Do(task);
-}
-template <class Work>
-NARROW void TaskNarrow(const Work &work, int64_t task) {
-  work.Do(task);
-}
-#endif
 
 template <class Work>
 void RunRows(const Work &work, int64_t numbers) {
@@ -313,7 +303,7 @@ void LikeFirst(TF_ShapeInferenceContext *context, TF_Status *status) {
   for (int output = 0; output < kOutputs; output++) SetShape(context, output, 0, kAxes, status);
 }
 
-const bool registered = [] {
+const bool registered = IsForThisProcessor() && [] {
   Register("LlamaNorm", {{"x: float", "weight: float", "epsilon: float"}, {"normed: float"}}, LikeFirst<1, 2>, Guarded<ComputeNorm>);
   Register("LlamaNormGrad",
            {{"x: float", "weight: float", "upstream: float", "epsilon: float"}, {"grad_x: float", "grad_weight: float"}},

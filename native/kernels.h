@@ -1,5 +1,5 @@
-// What the CPU ops of our own share: vectors of 16 floats, one copy of the code per instruction set, threads, and TensorFlow's C
-// interface for ops. Everything is in a namespace without a name, so that no copy is linked to another's instruction set.
+// What the CPU ops of our own share: threads, and TensorFlow's C interface for ops. Everything is in a namespace without a name, so that
+// no copy of a file (vectors.h) is linked to another's instruction set.
 #ifndef REFT_NATIVE_KERNELS_H_
 #define REFT_NATIVE_KERNELS_H_
 
@@ -28,108 +28,7 @@
 
 namespace {
 
-// --- Vectors ---
-
-constexpr int kLanes = 16;
-typedef float Lanes __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
-typedef float Half __attribute__((vector_size(4 * kLanes / 2)));
-typedef float Quarter __attribute__((vector_size(4 * kLanes / 4)));
-typedef int32_t IntLanes __attribute__((vector_size(4 * kLanes)));
-
-constexpr float kMasked = -INFINITY;
-
 INLINE int64_t RoundedUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
-
-/** e^x for x <= 0, to a unit or two in the last place; 0 below e^-87, about the least number of full precision. Reference: Cephes, expf. */
-INLINE Lanes Exp(Lanes x) {
-  const Lanes least = Lanes{} - 87.0f;
-  const IntLanes vanishes = x < least;
-  x = vanishes ? least : x;
-  const float round = 12582912.0f;  // 1.5 · 2^23: adding it leaves no digits after the point
-  const Lanes n = (x * 1.44269504f + round) - round;
-  const Lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  Lanes p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const IntLanes power = (__builtin_convertvector(n, IntLanes) + 127) << 23;
-  return vanishes ? Lanes{} : p * (Lanes)power;
-}
-
-INLINE Lanes Load(const float *at) { return *reinterpret_cast<const Lanes *>(at); }
-INLINE void Store(float *at, Lanes value) { *reinterpret_cast<Lanes *>(at) = value; }
-
-/** 1 / (1 + e^-x), by e^-|x|, which never overflows. */
-INLINE Lanes Logistic(Lanes x) {
-  const Lanes decay = Exp(x < 0 ? x : -x);
-  return (x < 0 ? decay : Lanes{} + 1) / (decay + 1);
-}
-
-INLINE float SumOf(Lanes x) {
-  Half halves[2];
-  std::memcpy(halves, &x, sizeof x);
-  const Half half = halves[0] + halves[1];
-  Quarter quarters[2];
-  std::memcpy(quarters, &half, sizeof half);
-  const Quarter sums = quarters[0] + quarters[1];
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
-
-INLINE float MaxOf(Lanes x) {
-  float most = x[0];
-  for (int i = 1; i < kLanes; i++) most = std::max(most, x[i]);
-  return most;
-}
-
-struct Normaliser {
-  float largest, sum;
-};
-
-/** Replaces scores by e^(score - largest score). A multiple of kLanes of them. */
-INLINE Normaliser Exponentiate(float *scores, int64_t count) {
-  Lanes most = Load(scores);
-  for (int64_t j = kLanes; j < count; j += kLanes) {
-    const Lanes next = Load(scores + j);
-    most = next > most ? next : most;
-  }
-  const float largest = MaxOf(most);
-  Lanes sums = {};
-  for (int64_t j = 0; j < count; j += kLanes) {
-    const Lanes weight = Exp(Load(scores + j) - largest);
-    Store(scores + j, weight);
-    sums += weight;
-  }
-  return {largest, SumOf(sums)};
-}
-
-// --- One copy per instruction set: TaskWide with 32 registers of 16 floats, TaskNarrow with 16 of 8, Task for any CPU ---
-
-#ifdef __x86_64__
-#define WIDE __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma,prefer-vector-width=512")))
-#define NARROW __attribute__((target("avx2,fma")))
-
-/** Whether oneDNN's limit for itself is one of these: tests thus reach every copy on one CPU. */
-bool IsLimitedTo(std::initializer_list<const char *> limits) {
-  const char *limit = std::getenv("ONEDNN_MAX_CPU_ISA");
-  return limit != nullptr && std::any_of(limits.begin(), limits.end(), [&](const char *one) { return std::string(one) == limit; });
-}
-
-template <class Work>
-void RunTask(const Work &work, int64_t task) {
-  static const bool narrow =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !IsLimitedTo({"SSE41", "AVX"});
-  static const bool wide = narrow && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                           __builtin_cpu_supports("avx512bw") && !IsLimitedTo({"AVX2", "AVX2_VNNI", "AVX2_VNNI_2"});
-  wide ? TaskWide(work, task) : narrow ? TaskNarrow(work, task) : Task(work, task);
-}
-#else
-template <class Work>
-void RunTask(const Work &work, int64_t task) {
-  Task(work, task);
-}
-#endif
 
 // --- Threads ---
 
@@ -212,7 +111,7 @@ void RunTasks(const Work &work, int64_t count, double operations) {
   std::atomic<bool> failed{false};
   OnThreads(std::min(count, ThreadsFor(operations)), [&](int64_t, int64_t) {
     try {
-      for (int64_t task; (task = next++) < count;) RunTask(work, task);
+      for (int64_t task; (task = next++) < count;) Task(work, task);
     } catch (const std::bad_alloc &) {
       failed = true;
       next = count;

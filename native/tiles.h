@@ -5,7 +5,7 @@
 
 #include "kernels.h"
 
-#if defined(__x86_64__) && __GNUC__ >= 11
+#if REGISTER == 64 && __GNUC__ >= 11
 #define HAS_TILES
 #include <cpuid.h>
 #include <immintrin.h>

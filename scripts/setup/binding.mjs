@@ -23,18 +23,18 @@ const INCLUDES = [
   path.join(TENSORFLOW, "include"),
 ];
 const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
-/** What is compiled: ours, and tfjs-node-gpu's sources, patched. The first takes as long as all others together. */
+/** Sizes of a processor's registers in bytes, for each of which the kernels are compiled (native/kernels.h). */
+const REGISTERS = process.arch === "x64" ? [64, 32, 16] : [16];
+/** What is compiled: ours, and tfjs-node-gpu's sources, patched. The first take the longest. */
 const SOURCES = [
-  path.join("native", "decode.cc"),
-  ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) =>
-    path.join(".engine", "build", "binding", file),
+  ...["decode.cc", "attention.cc", "elementwise.cc"].flatMap((file) =>
+    REGISTERS.map((register) => ({ file: path.join("native", file), register })),
   ),
-  path.join("native", "graph.cc"),
-  path.join("native", "cluster.cc"),
-  path.join("native", "attention.cc"),
-  path.join("native", "elementwise.cc"),
-  path.join("native", "file.cc"),
-  path.join("native", "products.cc"),
+  ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) => ({
+    file: path.join(".engine", "build", "binding", file),
+  })),
+  ...["graph.cc", "cluster.cc", "file.cc"].map((file) => ({ file: path.join("native", file) })),
+  { file: path.join("native", "products.cc"), register: REGISTERS[0] },
 ];
 
 /** Relative to the binding itself, so that a moved folder still works. */
@@ -92,10 +92,13 @@ async function compile(root, output, sources, libraries) {
   );
   const includes = [...INCLUDES, nodeHeaders].map((folder) => `-I${folder}`);
   const run = (args) => runTool("Compiling the binding", "g++", args, { cwd: root });
-  const objects = sources.map((file) =>
-    path.join(".engine", "build", `${path.basename(file, ".cc")}.o`),
+  const objects = sources.map(({ file, register }) =>
+    path.join(".engine", "build", `${path.basename(file, ".cc")}${register ?? ""}.o`),
   );
-  const waiting = sources.map((file, i) => [...FLAGS, ...includes, "-c", file, "-o", objects[i]]);
+  const waiting = sources.map(({ file, register }, i) => {
+    const copy = register === undefined ? [] : [`-DREGISTER=${register}`];
+    return [...FLAGS, ...copy, ...includes, "-c", file, "-o", objects[i]];
+  });
   const compileNext = async () => {
     for (let args = waiting.shift(); args; args = waiting.shift()) await run(args);
   };
@@ -134,8 +137,8 @@ export async function buildBinding(root, wheels) {
   const partial = `${output}.partial`;
   fs.rmSync(recordOf(root), { force: true });
   await preparePatchedSources(root);
-  await compile(root, path.join(root, QUIET), [path.join("native", "quiet.cc")], []);
-  await compile(root, path.join(root, SIGNALS), [path.join("native", "signals.cc")], []);
+  await compile(root, path.join(root, QUIET), [{ file: path.join("native", "quiet.cc") }], []);
+  await compile(root, path.join(root, SIGNALS), [{ file: path.join("native", "signals.cc") }], []);
   await compile(root, partial, SOURCES, LIBRARIES);
   fs.renameSync(partial, output);
   const loaded = await checkBinding(root);
