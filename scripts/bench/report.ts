@@ -64,9 +64,12 @@ export function saveResult(
   return path;
 }
 
-/** `amd-epyc-7763-2-threads` */
-function fileName({ cpu, threads }: Machine): string {
-  const name = cpu.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+/** `amd-epyc-avx2-2-threads`: a virtual machine's processor may be called the same with other instructions. */
+function fileName({ cpu, extensions, threads }: Machine): string {
+  const widest = [...extensions]
+    .reverse()
+    .find((name) => /^(amx_bf16|avx512f|avx2|asimd)$/.test(name));
+  const name = `${cpu} ${widest ?? ""}`.toLowerCase().replace(/[^a-z0-9]+/g, "-");
   return `${name.replace(/^-|-$/g, "")}-${threads}-threads`;
 }
 
