@@ -23,7 +23,7 @@ const INCLUDES = [
   path.join(TENSORFLOW, "include"),
 ];
 const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
-/** Sizes of a processor's registers in bytes, for each of which the kernels are compiled (native/kernels.h). */
+/** Sizes of a processor's registers in bytes, for each of which the kernels are compiled (native/vectors.h). */
 const REGISTERS = process.arch === "x64" ? [64, 32, 16] : [16];
 /** What is compiled: ours, and tfjs-node-gpu's sources, patched. The first take the longest. */
 const SOURCES = [

@@ -91,7 +91,7 @@ function quotaOf(quota?: string, period?: string): number {
 export interface Instructions {
   /** Of those that matter here, what the processor has. */
   readonly available: readonly ("AVX2" | "AVX-512" | "AMX")[];
-  /** Which copy of the engine's own kernels runs: RunTask in native/kernels.h. */
+  /** Which copy of the engine's own kernels runs: IsForThisProcessor in native/vectors.h. */
   readonly kernels: "AVX-512" | "AVX2" | "any processor";
 }
 
