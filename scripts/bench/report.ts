@@ -66,9 +66,7 @@ export function saveResult(
 
 /** `amd-epyc-avx2-2-threads`: a virtual machine's processor may be called the same with other instructions. */
 function fileName({ cpu, extensions, threads }: Machine): string {
-  const widest = [...extensions]
-    .reverse()
-    .find((name) => /^(amx_bf16|avx512f|avx2|asimd)$/.test(name));
+  const widest = extensions.findLast((name) => /^(amx_bf16|avx512f|avx2|asimd)$/.test(name));
   const name = `${cpu} ${widest ?? ""}`.toLowerCase().replace(/[^a-z0-9]+/g, "-");
   return `${name.replace(/^-|-$/g, "")}-${threads}-threads`;
 }

@@ -8,7 +8,8 @@ const binding = fileURLToPath(new URL("../../.engine/tfjs_binding.node", import.
 // right then and five times as slow, so nothing else would notice it. objdump comes with g++.
 test.runIf(process.arch === "x64")("kernels keep their vectors in registers", () => {
   const { stdout, error } = spawnSync("objdump", ["-d", "--no-show-raw-insn", binding], {
-    ...{ encoding: "utf8", maxBuffer: 1e9 },
+    encoding: "utf8",
+    maxBuffer: 1e9,
   });
   if (error) throw error;
   const count = (instructions: RegExp) => stdout.match(instructions)?.length ?? 0;
