@@ -1,16 +1,18 @@
 // The library: what the commands do, as functions. They print nothing and listen to no signal of the process; messages, progress and
 // a signal to stop are arguments. What a user can repair is thrown as a UserError, a stop as an InterruptedError.
-import type {
-  ConfigOf,
-  Override,
-  PromptSetting,
-  ReftConfig,
-  RerankConfig,
-  SftConfig,
-  Stage,
+import {
+  type ConfigOf,
+  type Override,
+  type PromptSetting,
+  parseConfig,
+  type ReftConfig,
+  type RerankConfig,
+  type SftConfig,
+  type Stage,
 } from "./config.ts";
 import type { JsonValue } from "./data/json.ts";
 import type { ProgramPrefix } from "./data/prompt.ts";
+import { UserError } from "./errors.ts";
 import type { ExportReport } from "./models/export.ts";
 import type { GgufExportReport } from "./models/exportGguf.ts";
 import { type Observer, observed } from "./observer.ts";
@@ -33,8 +35,7 @@ import * as preparation from "./tasks/prepareData.ts";
 import * as recipe from "./tasks/runRecipe.ts";
 import * as sampling from "./tasks/sample.ts";
 
-export { loadConfig, parseConfig } from "./config.ts";
-export { UserError } from "./errors.ts";
+export { loadConfig } from "./config.ts";
 export type { Observer, ProgressReport } from "./observer.ts";
 export { answersEqual } from "./reward/compare.ts";
 export {
@@ -81,6 +82,7 @@ export type {
   Stage,
   TrainOptions,
 };
+export { parseConfig, UserError };
 
 /**
  * Arguments of which these may be left out: `slots` (32), `precision` (float32) and `sandbox` (10 s of processor time for a
@@ -92,7 +94,7 @@ export type WithDefaults<A extends AskingArguments> = Omit<A, keyof typeof askin
 /**
  * Runs, or goes on with, supervised fine-tuning in a run's folder.
  *
- * @param config of parseConfig or loadConfig
+ * @param config of parseConfig or loadConfig; it is checked again, since a program may have changed it
  * @param folder of the run: checkpoints, metrics, samples
  * @param by hears of the run, and may give its reward and where it begins
  * @returns the best accuracy on the dev questions, in 0..1
@@ -103,7 +105,7 @@ export function trainSft(
   folder: string,
   by: Observer & TrainOptions & ForkOptions = {},
 ): Promise<number> {
-  return observed(by, () => sft.trainSft(config, folder, by));
+  return training("sft", config, folder, by, sft.trainSft);
 }
 
 /** Runs, or goes on with, reinforced fine-tuning in a run's folder; arguments, result and errors as those of trainSft. */
@@ -112,7 +114,7 @@ export function trainReft(
   folder: string,
   by: Observer & TrainOptions & ForkOptions = {},
 ): Promise<number> {
-  return observed(by, () => reft.trainReft(config, folder, by));
+  return training("reft", config, folder, by, reft.trainReft);
 }
 
 /**
@@ -125,7 +127,7 @@ export function trainRerank(
   folder: string,
   by: Observer & ForkOptions = {},
 ): Promise<number> {
-  return observed(by, () => rerank.trainRerank(config, folder, by));
+  return training("rerank", config, folder, by, rerank.trainRerank);
 }
 
 /**
@@ -204,4 +206,17 @@ export function runRecipe(
   { overrides = [], ...by }: Observer & { readonly overrides?: readonly Override[] } = {},
 ): Promise<string> {
   return observed(by, () => recipe.runRecipe(file, overrides, folder));
+}
+
+/** A training of settings that are right. */
+async function training<S extends Stage, By extends Observer>(
+  stage: S,
+  config: ConfigOf<S>,
+  folder: string,
+  by: By,
+  train: (config: ConfigOf<S>, folder: string, by: By) => Promise<number>,
+): Promise<number> {
+  const checked = parseConfig(stage, config);
+  if (folder === "") throw new UserError('folder: expected the path of a run, found ""; give one');
+  return observed(by, () => train(checked, folder, by));
 }

@@ -44,6 +44,19 @@ describe("parseConfig", () => {
   });
 });
 
+test("a training checks settings that were changed since they were read", async () => {
+  const config = reft.parseConfig("sft", tinySft(home));
+  const folder = join(home, "unchecked");
+  const changed = { ...config, optimizer: { ...config.optimizer, learningRate: -1 } };
+  expect(await userErrorOf(() => reft.trainSft(changed, folder))).toContain(
+    "optimizer.learningRate: expected more than 0, found -1",
+  );
+  expect(existsSync(folder)).toBe(false);
+  expect(await userErrorOf(() => reft.trainSft(config, ""))).toBe(
+    'folder: expected the path of a run, found ""; give one',
+  );
+});
+
 describe("a task with an observer", () => {
   const config = reft.parseConfig("sft", { ...tinySft(home), seed: 3 });
 
