@@ -43,10 +43,8 @@ export function firstOf(problems: readonly string[], separator: string, most = 2
   return [...problems.slice(0, most), ...rest].join(separator);
 }
 
-/** A value out of a file, for a message: as JSON, cut short. */
+/** A value out of a file or a reward, for a message: as JSON, but for numbers that JSON has not, cut short. */
 export function show(value: unknown): string {
-  if (typeof value === "number") return String(value); // NaN and infinities, which JSON has not
-  if (typeof value === "bigint") return `${value}n`; // a reward may give one; JSON has none
   const text = jsonOf(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
@@ -61,9 +59,19 @@ export function quote(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}...` : name);
 }
 
+/** What JSON would leave out or refuse, as JavaScript writes it. */
+function unwritten(value: unknown): string | undefined {
+  if (typeof value === "bigint") return `${value}n`;
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : undefined;
+}
+
 function jsonOf(value: unknown): string {
+  const marked = (_: string, inner: unknown) => {
+    const text = unwritten(inner);
+    return text === undefined ? inner : `\0${text}`;
+  };
   try {
-    return JSON.stringify(value) ?? String(value);
+    return JSON.stringify(value, marked)?.replace(/"\\u0000(-?\w+)"/g, "$1") ?? String(value);
   } catch {
     return "something nested too deep to show"; // RangeError: it is as deep as the stack
   }

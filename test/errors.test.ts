@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { compile } from "../src/engine/compile.ts";
 import { op, tf } from "../src/engine/tf.ts";
-import { asUserError } from "../src/errors.ts";
+import { asUserError, show } from "../src/errors.ts";
 
 test("memory that is too small names the tensor and says what to do", () => {
   let thrown: unknown;
@@ -36,3 +36,12 @@ test.each(["ENOSPC", "EROFS", "EACCES", "EMFILE", "ENFILE", "ENOMEM", "EBUSY", "
     expect(asUserError(error)?.message).toMatch(/, write 'a': \w+/);
   },
 );
+
+test.each([
+  [NaN, "NaN"],
+  [{ score: NaN, logs: { a: -Infinity } }, '{"score":NaN,"logs":{"a":-Infinity}}'],
+  [{ score: 5n, text: "NaN" }, '{"score":5n,"text":"NaN"}'],
+  [undefined, "undefined"],
+])("a value is shown with the numbers that JSON has not: %o", (value, text) => {
+  expect(show(value)).toBe(text);
+});
