@@ -1,4 +1,5 @@
 // Holds a run's memory against its forecast: a warning before it begins, and a word at its end where the forecast was wrong.
+import { writeFileSync } from "node:fs";
 import { say } from "../terminal.ts";
 import { type Forecast, togetherOf } from "./forecast.ts";
 import { gigabytes, machineMemory } from "./machineMemory.ts";
@@ -12,9 +13,18 @@ export interface MemoryWatch {
   report(): void;
 }
 
-/** The most memory that this process has had, in 10^6 bytes. */
+/** The most memory that this process has had, in 10^6 bytes, since a run in it began. */
 export function peakMegabytes(): number {
   return (process.resourceUsage().maxRSS * 1024) / 1e6; // of kibibytes
+}
+
+/** A process that trains one stage after the other has a peak for each, where the system can begin one anew (Linux). */
+function forgetPeak(): void {
+  try {
+    writeFileSync("/proc/self/clear_refs", "5");
+  } catch {
+    // Then the peak is that of all stages so far.
+  }
 }
 
 /** Begins to watch a run, before its weights are loaded; warns where it will not fit. */
@@ -27,8 +37,9 @@ export function watchMemory(forecasted: Forecast): MemoryWatch {
       `warning: this run will take about ${gigabytes(wanted)} of memory, but the ${where} has ${gigabytes(total)}: ` +
         "a dry run says what for, and what to lower (docs/memory.md)",
     );
+  forgetPeak();
   const forecast = bytes / 1e6;
-  // A process that has done other things before has a peak of its own.
+  // What a process has done before may still be in its memory.
   const isFresh =
     peakMegabytes() < 1.5 * (parts.find(({ name }) => name === "process")!.bytes / 1e6);
   return {

@@ -3,11 +3,11 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
-import { usesNativeOps } from "../../src/engine/tf.ts";
+import { tf, usesNativeOps } from "../../src/engine/tf.ts";
 import { plainLlama } from "../../src/model/families.ts";
 import { becomeRank } from "../../src/ranks.ts";
 import { type Forecast, forecastOf, togetherOf, type Workload } from "../../src/run/forecast.ts";
-import { watchMemory } from "../../src/run/memoryWatch.ts";
+import { peakMegabytes, watchMemory } from "../../src/run/memoryWatch.ts";
 import { describeFit, describeForecast } from "../../src/tasks/forecastPage.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { runFile } from "../support/runFile.ts";
@@ -141,6 +141,13 @@ describe("what the machine has", () => {
     expect(describeFit(forecast, fits, [saving])).toEqual([
       "fits: the container has 64.0 GB, of which 32.0 GB are free now",
     ]);
+  });
+
+  test.runIf(process.platform === "linux")("a peak is that since the run began", () => {
+    tf.tidy(() => void tf.ones([1e8]).sum().dataSync()); // given back at once
+    const before = peakMegabytes();
+    watchMemory(forecast);
+    expect(peakMegabytes()).toBeLessThan(before - 300);
   });
 
   test("a peak that was not foreseen is said, unless the process did other things before", () => {
