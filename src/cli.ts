@@ -321,16 +321,26 @@ function everyOptionHasOneValue(
   for (const [name, value] of Object.entries(parsed)) {
     const isCopy = /[A-Z_$]/.test(name); // yargs adds the camelCase spelling, `_` and `$0`
     if (isCopy) continue;
+    const typed = typedValue(name, args);
+    const flag = typed === undefined ? name : `--${name}`;
     const place = args.lastIndexOf(`--${name}`);
     const isAlone = place >= 0 && (args[place + 1] ?? "--").startsWith("--");
     if (value === "" || (isAlone && typeof value !== "boolean"))
-      throw new UserError(`--${name}: expected a value, found none`);
+      throw new UserError(`${flag}: expected a value, found none`);
     if (repeatable.includes(name)) continue;
-    if (Number.isNaN(value)) throw new UserError(`--${name}: expected a number`);
+    if (Number.isNaN(value))
+      throw new UserError(`${flag}: expected a number, found ${show(typed)}`);
     if (Array.isArray(value))
       throw new UserError(`--${name}: expected one value, found ${value.join(" and ")}`);
   }
   return true;
+}
+
+/** What stands behind an option, or its equals sign; undefined for what stands without any, such as the question of `ask`. */
+function typedValue(name: string, args: readonly string[]): string | undefined {
+  const place = args.lastIndexOf(`--${name}`);
+  if (place >= 0) return args[place + 1] ?? "";
+  return args.findLast((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
 }
 
 /** The names of a command's options, as they are typed. yargs does not type this method of its own. */

@@ -1,10 +1,11 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { main } from "../src/cli.ts";
 import { UserError } from "../src/errors.ts";
 import { InterruptedError } from "../src/run/interrupts.ts";
+import { makeRun } from "./support/reportRun.ts";
 import { temporaryFolder } from "./support/temporaryFolder.ts";
 
 let handler: () => unknown = () => {};
@@ -112,7 +113,15 @@ describe("main", () => {
     [["compare", "---x", "a", "b"], "reft compare: unknown option ---x; did you mean"],
     [["train-sft", "--no-set"], "reft train-sft: unknown option --no-set"],
     [["execute", "--input", "a", "more"], "reft execute: Unknown argument: more\n"],
-    [["execute", "--input", "a", "--workers", "many"], "--workers: expected a number\n"],
+    [
+      ["execute", "--input", "a", "--workers", "many"],
+      '--workers: expected a number, found "many"\n',
+    ],
+    [
+      ["evaluate", "--model", "a", "--questions=3x"],
+      '--questions: expected a number, found "3x"\n',
+    ],
+    [["ask", "", "--model", "a"], "question: expected a value, found none\n"],
     [["execute", "--input", "--workers", "2"], "--input: expected a value, found none\n"],
     [["execute", "--input", "a", "--limit"], "--limit: expected a value, found none\n"],
     [["execute", "--workers", "--input", "a"], "--workers: expected a value, found none\n"],
@@ -208,6 +217,22 @@ describe("the installed command", () => {
     expect(child.stderr.replace(/:2:\d+/, ":2")).toBe(
       `reft: ${reward}:2 threw when nothing waited for it: ${message}; wait there for all that is begun. What was written before is intact\n`,
     );
+  });
+
+  test("reft watch ends with Ctrl-C as it should", async () => {
+    const run = makeRun(join(temporaryFolder(), "run"), { figures: [{ loss: 1 }] });
+    const args = ["--import", "tsx", "src/cli.ts", "watch", run, "--port", "0"];
+    const child = spawn("node", args);
+    let [stdout, stderr] = ["", ""];
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+      if (stdout.includes("Ctrl-C")) child.kill("SIGINT");
+    });
+    const code = await new Promise((resolve) => child.once("close", resolve));
+    expect([code, stderr]).toEqual([0, ""]);
   });
 
   test("loads neither TensorFlow nor the sandbox to print its help", () => {

@@ -1,5 +1,6 @@
 // `reft watch`: serves the report of runs that go on, until Ctrl-C.
 import type { CommandModule, InferredOptionTypes } from "yargs";
+import { interrupted } from "../run/interrupts.ts";
 import { watch } from "../tasks/watch.ts";
 import { print } from "../terminal.ts";
 
@@ -20,8 +21,10 @@ export const watchCommand: CommandModule<object, Arguments> = {
   describe: "Follow runs that go on in a page of this machine",
   builder: (cli) => cli.positional("folders", folders).options(options),
   handler: async ({ folders, port }) => {
-    const { url } = await watch(folders, port);
+    const { url, close } = await watch(folders, port);
+    const ended = interrupted();
     print(`${url} follows ${folders.join(", ")}; Ctrl-C ends it, and no run`);
-    await new Promise(() => {}); // Ctrl-C ends the process
+    await ended;
+    close();
   },
 };

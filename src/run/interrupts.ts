@@ -72,6 +72,16 @@ export function takeInterrupt(): boolean {
   return taken;
 }
 
+/** Resolves at Ctrl-C, SIGTERM or SIGHUP, for what has nothing to save. */
+export function interrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of signals) {
+      process.once(signal, () => resolve());
+      if (end) process.off(signal, end.listener);
+    }
+  });
+}
+
 /** Watches for Ctrl-C (SIGINT), SIGTERM and SIGHUP, or for the observer's signal, until disposed. Hold it with `await using`. */
 export function watchInterrupts(): Interrupts {
   const hears = observer();
