@@ -124,6 +124,14 @@ describe("generate", () => {
     expect(await reft.generate(model, [])).toEqual([]);
   });
 
+  test("refuses a model that was disposed", async () => {
+    const model = reft.loadModel(goldenPath("models/grouped-query"));
+    for (const _ of [1, 2]) model[Symbol.dispose]();
+    expect(await userErrorOf(() => reft.generate(model, [[1]]))).toMatch(
+      /grouped-query: its model was disposed; load it again$/,
+    );
+  });
+
   test("refuses what the model cannot take, without the names of flags", async () => {
     using model = reft.loadModel(goldenPath("models/grouped-query"));
     const message = (prompt: string | number[], options = {}) =>

@@ -2,6 +2,7 @@
 import type { Precision } from "../config.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { currentPrecision, usePrecision } from "../engine/products.ts";
+import { UserError } from "../errors.ts";
 import { disposeModel, loadModel as loadWeights, type Model } from "../model/model.ts";
 import { resolveModelFolder } from "../run/checkpoint.ts";
 import { tokenizerIn } from "./tokens.ts";
@@ -35,5 +36,17 @@ export function loadModel(
   const folder = resolveModelFolder(path);
   const tokenizer = tokenizerIn(folder);
   const model = loadWeights(folder, "stored");
-  return { folder, model, tokenizer, [Symbol.dispose]: () => disposeModel(model) };
+  let isDisposed = false;
+  return {
+    folder,
+    tokenizer,
+    get model() {
+      if (isDisposed) throw new UserError(`${folder}: its model was disposed; load it again`);
+      return model;
+    },
+    [Symbol.dispose]: () => {
+      if (!isDisposed) disposeModel(model);
+      isDisposed = true;
+    },
+  };
 }
