@@ -142,7 +142,12 @@ async function runStage<S extends Stage>(
     );
   const config = settingsOf(stage, file, args, folder);
   await amongRanks(async () => {
-    if (args["dry-run"]) return print(await describeTraining(config));
+    if (args["dry-run"]) {
+      const { page, failure } = await describeTraining(config);
+      print(page);
+      if (failure) throw failure;
+      return;
+    }
     report(folder, await train(config, folder, { fork: args.fork }), what);
     printNext(file, folder, config);
   });

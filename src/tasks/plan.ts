@@ -136,10 +136,12 @@ const trialSteps = 2;
 /**
  * Says what a training will take. Where its memory is there, two steps are taken in a temporary folder.
  *
- * @returns the page to print
+ * @returns the page to print, and what the training would end with, where those steps showed it
  * @throws UserError for settings, data or a model that cannot be used
  */
-export async function describeTraining(config: Config): Promise<string> {
+export async function describeTraining(
+  config: Config,
+): Promise<{ page: string; failure?: UserError }> {
   const plan = planTraining(config);
   const { steps, samples } = plan;
   const forecast = plan.forecast(config);
@@ -147,34 +149,39 @@ export async function describeTraining(config: Config): Promise<string> {
   // Ranks look at different moments, or on different machines, and have to come to the same.
   const fits = !onAnyRank(!forecast.isOnGpu && togetherOf(forecast) > memory.free);
   const epochs = (steps.total / steps.perEpoch).toFixed(1).replace(/\.0$/, "");
-  return [
+  const { line, failure } = fits ? await tryOut(plan, forecast) : { line: "no step was tried" };
+  const page = [
     ...describeForecast(titles[config.stage], forecast, diskUse(forecast, plan)),
     `steps: ${steps.total.toLocaleString("en")} (${epochs} epochs of ${steps.perEpoch}), ${samples.measurements} evaluations`,
     ...describeFit(forecast, memory, savingsOf(plan)),
-    fits ? await tryOut(plan, forecast) : "no step was tried",
+    line,
   ].join("\n");
+  return { page, ...(failure && { failure }) };
 }
 
 /** Takes the first steps, and says how long they took and how much memory. */
-async function tryOut({ trial, steps }: Plan, forecast: Forecast): Promise<string> {
+async function tryOut(
+  { trial, steps }: Plan,
+  forecast: Forecast,
+): Promise<{ line: string; failure?: UserError }> {
   const folder = makeTrialFolder();
   try {
     await trial(folder, trialSteps);
-    if (!isLeader()) return ""; // which has written nothing
+    if (!isLeader()) return { line: "" }; // which has written nothing
     const lines = readFileSync(metricsIn(folder), "utf8").trimEnd().split("\n");
     const taken = lines.map((line) => JSON.parse(line) as Record<string, number>);
     const seconds = taken.map((line) => line["time/stepSeconds"]!);
     const peak = taken.at(-1)!["memory/peakMegabytes"]!;
     const minutes = (steps.total * seconds.at(-1)!) / 60;
     const share = `${((100 * peak) / (forecast.bytes / 1e6)).toFixed(0)} % of the forecast`;
-    return (
+    const line =
       `tried: ${seconds.map((s) => `${s.toFixed(1)} s`).join(", ")} (the first step is compiled, too), so ` +
       `${Number(minutes.toPrecision(2))} minutes for all steps, without evaluations; ${peak.toFixed(0)} MB at the most` +
-      (forecast.isOnGpu ? " of the host's memory" : `, ${share}`)
-    );
+      (forecast.isOnGpu ? " of the host's memory" : `, ${share}`);
+    return { line };
   } catch (error) {
     if (!(error instanceof UserError) || rankCount() > 1) throw error; // other ranks may wait
-    return `no step could be tried: ${error.message}`;
+    return { line: "no step could be tried", failure: error };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

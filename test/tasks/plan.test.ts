@@ -160,6 +160,18 @@ describe("--dry-run", () => {
     expect(readdirSync(trials)).toEqual([]);
   });
 
+  test("says what it takes, and fails as the training would, where a step shows that it cannot run", async () => {
+    const [file, reward] = [join(home, "failing.yaml"), join(home, "failing.ts")]; // which is not there
+    writeFileSync(file, stringify({ ...tinySft(home), reward: [reward] }));
+    const flags = ["--config", file, "--output", join(home, "failing"), "--dry-run"];
+    expect(await main(["train-sft", ...flags])).toBe(1);
+    expect(said.log).toMatch(/\n {2}together +\d+\n/);
+    expect(said.log).toMatch(/\nno step could be tried$/);
+    expect(said.stderr).toMatch(
+      /^reft train-sft: reward: expected .*failing\.ts, found nothing there/m,
+    );
+  });
+
   test("takes no fork, whose steps it would not count", async () => {
     const command = ["train-sft", "--config", "any.yaml", "--output", "o", "--fork", "r@1"];
     expect(await main([...command, "--dry-run"])).toBe(1);
