@@ -33,9 +33,12 @@ const evaluated = z.looseObject({
   model: z.string(),
   data: z.string(),
   reward: z.unknown().optional(),
+  cot: z.string().optional(),
+  questions: z.number().optional(),
+  samples: z.number().optional(),
 });
 
-/** Refuses a folder that holds the results of another model, data or reward, which would be written over. */
+/** Refuses a folder that holds the results of another measurement, which would be written over. */
 export function checkResults(folder: string, now: z.infer<typeof evaluated>): void {
   const path = join(folder, resultsFile);
   if (!existsSync(path)) return;
@@ -49,6 +52,15 @@ export function checkResults(folder: string, now: z.infer<typeof evaluated>): vo
     throw new UserError(
       `${path}: expected results of the ${describeReward(now.reward)}, found those of the ${describeReward(before.reward)}; give another output`,
     );
+  for (const [name, found] of [
+    ["cot", before.cot ?? now.cot],
+    ["questions", before.questions],
+    ["samples", now.samples ?? before.samples], // which can be added to greedy answers
+  ] as const)
+    if (found !== undefined && found !== now[name])
+      throw new UserError(
+        `${path}: expected results with ${name} ${now[name] ?? "none"}, found those with ${found}; give another output`,
+      );
 }
 
 const describeReward = (reward: unknown): string =>

@@ -79,7 +79,11 @@ async function measure(
 ): Promise<EvaluateResults> {
   const { output, samples, seed = 0 } = args;
   const reward = Array.isArray(args.reward) ? args.reward : undefined;
-  fromLeader(() => checkResults(output, { model: asking.folder, data: args.data, reward }));
+  const measurement = {
+    ...{ model: asking.folder, data: args.data, reward, samples },
+    ...{ cot: asking.format.cotKind, questions: asking.questions.length },
+  };
+  fromLeader(() => checkResults(output, measurement));
   const answers = await answerAll(args, asking, seed);
   const summary = summariseAnswers(answers);
   warnOfFailures(summary.infrastructureFailures, answers.length);
@@ -100,6 +104,7 @@ async function measure(
   const details = {
     model: asking.folder,
     data: args.data,
+    cot: asking.format.cotKind,
     precision: args.precision,
     ...(args.kvCacheDtype !== undefined && { kvCacheDtype: args.kvCacheDtype }),
     maxNewTokens: asking.maxNewTokens,

@@ -172,6 +172,13 @@ describe("train-sft, then train-reft, then evaluate", () => {
     expect(said.stderr).toMatch(
       /expected results of the reward \[.*"exact".*, found those of the usual reward; give another output/,
     );
+    const fewer = again.slice(0, -4);
+    expect(await main([...again, "--questions", "3"])).toBe(1);
+    expect(said.stderr).toContain("expected results with questions 3, found those with 8; give");
+    expect(await main(fewer)).toBe(1);
+    expect(said.stderr).toContain("expected results with samples none, found those with 7; give");
+    expect(await main([...fewer, "--cot", "text"])).toBe(1);
+    expect(said.stderr).toContain("expected results with cot text, found those with python; give");
     expect(read("results.json")).toBe(resultsBefore);
   });
 
