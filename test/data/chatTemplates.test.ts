@@ -10,6 +10,7 @@ import {
   renderPrompt,
 } from "../../src/data/templatePrompt.ts";
 import { createTokenizer, type Tokenizer } from "../../src/data/tokenizer.ts";
+import { UserError } from "../../src/errors.ts";
 import { goldenPath } from "../support/golden.ts";
 import { realData } from "../support/realData.ts";
 
@@ -134,8 +135,39 @@ describe.each(golden.families)("$name", (family) => {
   });
 });
 
+const expressions: {
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly rendered: readonly { readonly template: string; readonly text: string | null }[];
+} = json("expressions.json");
+
 describe("parseTemplate", () => {
   test.each(golden.rendered)("renders $template as Jinja does", ({ template, text }) => {
     expect(parseTemplate(template, "test", golden.date).render(golden.data)).toBe(text);
+  });
+
+  test.each(expressions.rendered)("computes $template as Python does", ({ template, text }) => {
+    const render = () => parseTemplate(template, "test").render(expressions.data);
+    if (text === null) expect(render).toThrow(UserError);
+    else expect(render()).toBe(text);
+  });
+
+  test.each([
+    ["'a' ~ words", /a list or a mapping as it is/],
+    ["[[1], 2]|join", /a list or a mapping as it is/],
+    ["d|string", /a list or a mapping as it is/],
+    ["9007199254740991 + 1", /an integer that is not exact/],
+    ["[1, 2] == (1, 2)", /compares a list with a tuple/],
+    ["words.length", /use the filter length/],
+    ["{'items': 1}.items", /\["items"\] for a key/],
+    ["'0x1f'|int(0, 16)", /the filter int with a base/],
+    ["'١'|int", /digits other than 0 to 9/],
+    ["['inf'|float]|tojson", /a number that is not finite/],
+    ["people|selectattr('at.home')|list|length", /selectattr by an attribute within another/],
+    ["people|rejectattr('age', 'undefined')|list", /rejectattr .* by what "is undefined" asks/],
+    ["'a b'|title", /"title" is not computed/],
+  ])("refuses %s by name", (expression, message) => {
+    const render = () => parseTemplate(`{{ ${expression} }}`, "test").render(expressions.data);
+    expect(render).toThrow(UserError);
+    expect(render).toThrow(message);
   });
 });

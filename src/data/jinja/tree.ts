@@ -1,16 +1,14 @@
 // The syntax tree of a template: what the library computes otherwise than Python is replaced by functions of our own, or refused;
 // which names a template needs.
 import { UserError } from "../../errors.ts";
+import { filters } from "./filters.ts";
+import { operators } from "./operators.ts";
 
 /** A node of the library's syntax tree; its classes are not exported. */
 export interface Node {
   readonly type: string;
   readonly [field: string]: unknown;
 }
-
-/** Methods and filters that functions of python.ts take the place of. */
-const methods = ["strip", "lstrip", "rstrip", "capitalize"];
-const filters = ["trim", "capitalize", "length", "count"];
 
 /** The name of a function of ours; no identifier of a template has a space. */
 export const ownName = (name: string) => `own ${name}`;
@@ -21,6 +19,9 @@ const call = (name: string, args: readonly unknown[]): Node => ({
   callee: identifier(ownName(name)),
   args,
 });
+
+const negated = (argument: Node, isNegated: unknown): Node =>
+  isNegated ? { type: "UnaryExpression", operator: { value: "not" }, argument } : argument;
 
 const isNode = (value: unknown): value is Node =>
   typeof value === "object" && value !== null && "type" in value;
@@ -49,10 +50,18 @@ const blocks = new Set(["body", "alternate", "defaultBlock"]);
 /** Python writes some values otherwise; and a loop's turn sees nothing of what the turn before it has set. */
 function correctBlock(block: readonly Node[]): Node[] {
   return block.flatMap((statement) => {
+    // The library filters a block by its own filters; an expression has ours.
+    if (statement.type === "FilterStatement") {
+      const [assignee, { body, filter }] = [identifier(ownName("filtered")), statement];
+      return correctBlock([
+        { type: "Set", assignee, value: null, body },
+        { type: "FilterExpression", operand: assignee, filter },
+      ]);
+    }
     if (statement.type !== "For")
       return statements.test(statement.type)
         ? [correct(statement) as Node]
-        : [call("print", [correct(statement)])];
+        : [call("{{", [correct(statement)])];
     const kept = [...setIn(statement.body as Node[])].map((name) => ({
       assign: (to: string, from: string) =>
         ({ type: "Set", assignee: identifier(to), value: identifier(from), body: [] }) as Node,
@@ -110,18 +119,68 @@ function known(name: string): string {
 }
 
 function corrected(node: Node): Node {
-  if (node.type === "CallExpression") {
-    const callee = node.callee as Node;
-    const property = callee.property as Node | undefined;
-    if (callee.type !== "MemberExpression" || callee.computed) return node;
-    const name = known(String(property!.value));
-    return methods.includes(name) ? call(name, [callee.object, ...(node.args as Node[])]) : node;
+  switch (node.type) {
+    case "BinaryExpression":
+      return operation(node);
+    case "TestExpression": {
+      const name = `is ${(node.test as Node).value}`;
+      return Object.hasOwn(operators, name)
+        ? negated(call(name, [node.operand]), node.negate)
+        : node;
+    }
+    case "MemberExpression":
+      return member(node);
+    case "CallExpression":
+      return method(node);
+    case "FilterExpression":
+      return filtered(node);
+    default:
+      return node;
   }
-  if (node.type !== "FilterExpression") return node;
+}
+
+const opposites: Readonly<Record<string, string>> = { "!=": "==", "not in": "in" };
+
+function operation(node: Node): Node {
+  const sign = String((node.operator as Node).value);
+  if (/^\/\/?$/.test(sign)) return { ...node, right: call("/", [node.right]) };
+  const name = opposites[sign] ?? sign;
+  if (!Object.hasOwn(operators, name)) return node;
+  return negated(call(name, [node.left, node.right]), name !== sign);
+}
+
+function member(node: Node): Node {
+  const { type, value } = node.property as Node;
+  if (type === "SliceExpression") return node;
+  const isItem = node.computed || type === "IntegerLiteral";
+  const name = { type: "StringLiteral", value };
+  return { ...node, object: isItem ? call("[]", [node.object]) : call(".", [node.object, name]) };
+}
+
+function method(node: Node): Node {
+  const [callee, args] = [node.callee as Node, node.args as Node[]];
+  if (callee.type !== "MemberExpression" || callee.computed) return node;
+  const name = known(String((callee.property as Node).value));
+  if (!Object.hasOwn(filters, `.${name}`) || (name === "split" && args.length > 0)) return node;
+  return call(`.${name}`, [callee.object, ...args]);
+}
+
+function filtered(node: Node): Node {
   const filter = node.filter as Node;
   const name = known(filterName(filter));
-  if (!filters.includes(name)) return node;
-  return call(name, [node.operand, ...((filter.args as Node[] | undefined) ?? [])]);
+  const args = (filter.args as Node[] | undefined) ?? [];
+  if (/^(select|reject)attr$/.test(name)) checkSelection(name, args);
+  return Object.hasOwn(filters, name) ? call(name, [node.operand, ...args]) : node;
+}
+
+/** The library looks for an attribute by its whole name, takes a missing one for none, and has tests of its own. */
+function checkSelection(filter: string, [path, test]: readonly Node[]): void {
+  const asked = test ? `is ${test.value}` : "";
+  const isOther = asked === "is undefined" || Object.hasOwn(operators, asked);
+  if (!isOther && !String(path?.value).includes(".")) return;
+  throw new UserError(
+    `${filter} by an attribute within another, or by what "${asked}" asks, is not computed`,
+  );
 }
 
 const globals = [
