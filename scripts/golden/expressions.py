@@ -223,6 +223,8 @@ missing[0]
 {% filter trim %} x {{ flag }} {% endfilter %}.
 {% filter indent(2) %}a{{ "\r\n" }}b{% endfilter %}
 {% for m in messages %}{% filter trim %} {{ m.role }} {% endfilter %}{% endfor %}
+{% for m in messages %}{% set m = m.role %}{{ m }};{% endfor %}
+{% for k, v in d.items() %}{% if loop.first %}{% set v = v ~ "!" %}{% endif %}{{ k }}={{ v }};{% endfor %}
 {% set n = namespace(a=[]) %}{% for m in messages %}{% set n.a = n.a + [m.role] %}{% endfor %}{{ n.a|join(",") }}
 {% if messages[0].role == "system" and messages|length == 2 %}yes{% endif %}
 {% for i in range(4) %}{{ i is odd }}{{ (i % 2 == 0) != flag }}{% endfor %}

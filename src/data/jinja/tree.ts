@@ -62,7 +62,9 @@ function correctBlock(block: readonly Node[]): Node[] {
       return statements.test(statement.type)
         ? [correct(statement) as Node]
         : [call("{{", [correct(statement)])];
-    const kept = [...setIn(statement.body as Node[])].map((name) => ({
+    const given = namesIn(statement.loopvar); // anew in each turn
+    const set = [...setIn(statement.body as Node[])].filter((name) => !given.includes(name));
+    const kept = set.map((name) => ({
       assign: (to: string, from: string) =>
         ({ type: "Set", assignee: identifier(to), value: identifier(from), body: [] }) as Node,
       name,
@@ -97,19 +99,20 @@ function contains(block: unknown, isSought: (node: Node) => boolean): boolean {
   );
 }
 
+/** Names that an assignment or a loop gives a value. */
+function namesIn(target: unknown): string[] {
+  const { type, value } = target as Node;
+  if (type === "Identifier") return [String(value)];
+  return type === "TupleLiteral" ? (value as Node[]).flatMap(namesIn) : [];
+}
+
 /** Names that a loop's body sets in its own scope. */
 function setIn(block: readonly Node[]): Set<string> {
-  const names = new Set<string>();
-  for (const node of block) {
-    const { assignee } = node as { assignee?: Node };
-    if (node.type === "Set" && assignee?.type === "Identifier") names.add(String(assignee.value));
-    if (node.type === "Set" && assignee?.type === "TupleLiteral")
-      for (const { value } of assignee.value as Node[]) names.add(String(value));
-    if (node.type !== "If") continue;
-    for (const name of setIn([...(node.body as Node[]), ...(node.alternate as Node[])]))
-      names.add(name);
-  }
-  return names;
+  const names = block.flatMap(({ type, assignee, body, alternate }) => {
+    if (type === "Set") return namesIn(assignee);
+    return type === "If" ? [...setIn([...(body as Node[]), ...(alternate as Node[])])] : [];
+  });
+  return new Set(names);
 }
 
 /** @throws UserError for a method or filter whose results differ from Python's */
