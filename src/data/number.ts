@@ -1,7 +1,7 @@
 // Reads the number that an answer states: gold answers, written answers and what programs return as text are all read here.
 // docs/data.md has the table of forms. What can be read in two ways is no number: better no answer than a wrong one.
 import { plainText } from "./plainText.ts";
-import { type Quantity, readQuantity } from "./quantity.ts";
+import { inWords, type Quantity, readQuantity } from "./quantity.ts";
 
 /** Sides of one equation that are no further apart are the same number, rounded. */
 const rounding = 1e-2;
@@ -71,12 +71,14 @@ export function numberOf(answer: number | string): number | undefined {
 }
 
 /**
- * Where what only explains the number before it may begin. In order: a full stop before a space; a semicolon; a bracket or a dash
- * after a space; a dash; a comma before a word, unless that word goes on with a list; a word that opens a clause, or names a place
- * or time.
+ * Where what only explains the number before it may begin. In order: a full stop before a space; a semicolon; a bracket after a
+ * space, unless it has the number in words; a dash between spaces; a dash; a comma before a word, unless that word goes on with a
+ * list; a word that opens a clause, or names a place or time.
  */
-const explanation =
-  /\.(?=\s)|;|\s\(|\s-+\s(?=\p{L}{2})|—|,(?=\s+(?!(?:and|or|to|nor)(?!\p{L}))\p{L})|\s(?=(?:because|since|as|so|which|that|who|where|when|if|rounded|not|on|at|after|before|with|in|for)\s)/giu;
+const explanation = new RegExp(
+  String.raw`\.(?=\s)|;|\s(?!${inWords})\(|\s-+\s(?=\p{L}{2})|—|,(?=\s+(?!(?:and|or|to|nor)(?!\p{L}))\p{L})|\s(?=(?:because|since|as|so|which|that|who|where|when|if|rounded|not|on|at|after|before|with|in|for)\s)`,
+  "giu",
+);
 
 /** What follows a number, from the character before it on, if it holds another answer and no explanation. */
 const otherAnswers = [

@@ -47,19 +47,42 @@ const magnitudes: Readonly<Record<string, number>> = {
   quadrillion: 15,
   quintillion: 18,
 };
-const magnitude = new RegExp(
-  String.raw`[\s(){}*_'"-]*(${Object.keys(magnitudes).join("|")})s?(?!\p{L})`,
+const numberWords =
+  "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety";
+const magnitudeNames = `(?:${Object.keys(magnitudes).join("|")})`;
+const magnitude = new RegExp(String.raw`[\s(){}*_'"-]*(${magnitudeNames})s?(?!\p{L})`, "iuy");
+/**
+ * A magnitude within the name of what is counted: `3 hundred-dollar bills` are three. In `a 5-million-dollar home`, `5 million-odd`
+ * and `5 hundred-thousand` it belongs to the number.
+ */
+const ofCompound = new RegExp(
+  String.raw`(?=[\s(){}*_'"]+${magnitudeNames}(?:-${magnitudeNames})*-(?!${magnitudeNames}|odd|ish|fold|strong)\p{L})`,
   "iuy",
 );
+/** A number in words, in brackets behind the same number: `25 (twenty-five)`. */
+export const inWords = String.raw`\([\s*_'"]*(?:(?:${numberWords}|${magnitudeNames}s?|one|and)(?!\p{L})[\s*_'"-]*)+\)`;
+const anyInWords = new RegExp(inWords, "giu");
+const nextInWords = new RegExp(String.raw`[\s{}*_'"]*${inWords}`, "iuy");
 // 5M may be millions, M a unit and 300K kelvins, so without a currency only the small k is sure.
 const letterMagnitudes: Readonly<Record<string, number>> = { k: 3, m: 6, mm: 6, b: 9 };
 const magnitudeOfPrice = /(?:mm|[kmb])(?![\p{L}\d])/iuy;
 const magnitudeOfCount = /k(?![\p{L}\d])/uy;
 
+/** Passes over words in brackets that only say the number again: those of `1,000 (thousand)` do, those of `3 (million)` do not. */
+function passGloss(cursor: Cursor, value: number): void {
+  const start = cursor.at;
+  const words = take(cursor, nextInWords)?.[0].match(/\p{L}+/gu) ?? [];
+  const exponents = words.map((word) => magnitudes[word.toLowerCase().replace(/s$/, "")]);
+  const isScale = !exponents.includes(undefined);
+  if (isScale && 10 ** exponents.reduce((a, b) => a! + b!, 0)! !== value) cursor.at = start;
+}
+
 /** The power of ten that words behind a number stand for. */
-function takeMagnitude(cursor: Cursor, hasCurrency: boolean): number {
+function takeMagnitude(cursor: Cursor, value: number, hasCurrency: boolean): number {
   const letter = take(cursor, hasCurrency ? magnitudeOfPrice : magnitudeOfCount)?.[0];
   if (letter !== undefined) return letterMagnitudes[letter.toLowerCase()]!;
+  passGloss(cursor, value);
+  if (!hasCurrency && Number.isInteger(value) && take(cursor, ofCompound)) return 0;
   let exponent = 0;
   for (;;) {
     const word = take(cursor, magnitude)?.[1];
@@ -97,7 +120,8 @@ function takeUnsigned(cursor: Cursor, hasCurrency: boolean): Quantity | undefine
   const times = take(cursor, timesPowerOfTen)?.groups?.exponent;
   if (times !== undefined) return { value: Number(`${digits}e${times}`), isFraction: false };
   const ratio = takeRatio(cursor, written);
-  const exponent = takeMagnitude(cursor, hasCurrency);
+  const value = ratio ? ratio[0] / ratio[1] : Number(digits);
+  const exponent = takeMagnitude(cursor, value, hasCurrency);
   if (ratio) return { value: (ratio[0] * 10 ** exponent) / ratio[1], isFraction: true };
   return { value: Number(exponent === 0 ? digits : `${digits}e${exponent}`), isFraction: false };
 }
@@ -136,21 +160,14 @@ const words =
   /^(?:[\p{L}\p{M}\p{Sc}\p{So}\s%()[\]{}*_`"'.,:;~#&|]|\/(?=\s?\{?\p{L})|(?<=\p{L})!|(?<=^|\p{L})-(?=\p{L}{2}))*$/u;
 /** Words that change the number in front of them, or make it one of several; the first are so only next to it. */
 const anyOf = (list: string) => String.raw`(?<!\p{L})(?:${list})(?!\p{L})`;
-const numberWords =
-  "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety";
 const largeWords =
   "(?:hundred|thousand|million|billion|trillion|quadrillion|quintillion|lakh|crore)s?";
-/** The same number again: `25 (twenty-five)`. */
-const inWords = new RegExp(
-  String.raw`\(\s*(?:(?:${numberWords}|${largeWords}|one|and)(?!\p{L})[\s-]*)+\)`,
-  "giu",
-);
 const changing = [
   String.raw`^[^\p{L}]*${anyOf("and|to|x|by|over|out|squared|cubed|factorial|point|through|until|versus|vs|one|doubled|tripled|quadrupled|halved|tens|twelves|raised\\s+to|sqrt|sin|cos|ln")}(?!-\p{L})`,
   String.raw`^[^\p{L}]*${anyOf("tan|log|exp")}\s*(?:\(|${anyOf("\\p{L}|alpha|beta|phi|theta")})`, // `5 tan shirts` are five
   String.raw`^(?![\uFE0F\u20E3])\p{M}`, // 0.3̅ repeats its digit; 5️⃣ only looks another way
   anyOf("or|nor|plus|minus|below|half|halves|dozens?|doz|dz|mil|mio|mrd|pi|repeating|recurring"),
-  anyOf(largeWords),
+  String.raw`${anyOf(largeWords)}(?!-\p{L})`,
   String.raw`${anyOf(numberWords)}(?!-\p{L})`, // two readings, as with digits; `5 ten-dollar bills` are five
   anyOf("(?:third|fourth|fifth|sixth|seventh|eighth|ninth|eleventh|twelfth|\\p{L}+teenth)s?"),
   anyOf("(?:tenth|\\p{L}+tieth|\\p{L}*(?:hundred|thousand|illion)th)s?"),
@@ -166,7 +183,7 @@ const loneLetter =
 
 /** Is what follows a number its unit or other words, which do not change it? */
 function isUnit(rest: string): boolean {
-  const text = rest.replace(unitPower, "$1").replace(inWords, "");
+  const text = rest.replace(unitPower, "$1").replace(anyInWords, "");
   return words.test(text) && ![loneLetter, ...changing].some((pattern) => pattern.test(text));
 }
 
