@@ -204,8 +204,11 @@ function withoutFences(written: string): string {
       if (fence === undefined) continue;
       open = { indent: indent!.length, fence, lines: [] };
       blocks.push(open);
-    } else if (fence?.startsWith(open.fence) && info!.trim() === "") open = undefined;
-    else open.lines.push(line);
+    } else {
+      const isEnd = fence?.startsWith(open.fence) && info!.trim() === "";
+      if (isEnd && indent!.length <= open.indent + 3) open = undefined;
+      else open.lines.push(line); // also the fences of a docstring
+    }
   }
   const code = blocks.flatMap(({ indent, lines }) => withoutIndent(lines, indent)).join("\n");
   return SOLUTION.test(code) ? code : text;

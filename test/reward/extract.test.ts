@@ -184,6 +184,20 @@ describe("extractProgram", () => {
     expect(extractProgram(text)).toBe(simple);
   });
 
+  test("a fence in a docstring does not close the one around the program", () => {
+    const program =
+      'def solution():\n    """\n    Example:\n    ```\n    solution()\n    ```\n    """\n    return 7';
+    for (const indent of ["", "   "]) {
+      const fenced = `\`\`\`python\n${program}\n\`\`\``.replace(/^/gm, indent);
+      expect(extractProgram(`So:\n${fenced}\nIt returns 7.`)).toBe(program);
+    }
+  });
+
+  test("a fence that is indented with the last line ends the program", () => {
+    const text = `\`\`\`python\n${simple}\n    \`\`\`\nIt prints:\n\`\`\`\n3\n\`\`\``;
+    expect(extractProgram(text)).toBe(simple);
+  });
+
   test("puts together what stands in several fences", () => {
     const text = `First:\n\`\`\`\nA = 1\n\`\`\`\nThen:\n\`\`\`\n${simple}\n\`\`\`\nLast:\n\`\`\`\na = 2\n\`\`\`\n`;
     expect(extractProgram(text)).toBe(`A = 1\n${simple}\na = 2`);
