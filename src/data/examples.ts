@@ -3,7 +3,7 @@ import { z } from "zod";
 import { show, UserError } from "../errors.ts";
 import { readJsonl } from "../formats/jsonl.ts";
 import { readAnswer } from "./answer.ts";
-import type { JsonValue } from "./json.ts";
+import { isFiniteJson, type JsonValue } from "./json.ts";
 
 /** Nothing that can be seen: spaces, line ends, characters without width. */
 export const isBlank = (text: string) => /^[\s\p{Cf}]*$/u.test(text);
@@ -24,8 +24,10 @@ const comparable = z
 
 /** A gold answer that a reward of another kind compares: any value that JSON can say. */
 const anyAnswer = z.custom<JsonValue>(
-  (answer) => answer !== undefined && (typeof answer !== "number" || Number.isFinite(answer)),
-  { error: ({ input }) => `expected any text or JSON value, found ${show(input)}` },
+  (answer) => answer !== undefined && isFiniteJson(answer as JsonValue),
+  {
+    error: ({ input }) => `expected any text or JSON value of finite numbers, found ${show(input)}`,
+  },
 );
 
 /** What gold answers have to be: a number or a choice, or anything at all. */

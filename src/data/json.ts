@@ -18,10 +18,17 @@ export function canonicalJson(value: JsonValue): string {
   );
 }
 
-/** The value that a text says and nothing else; undefined where it is no JSON. */
+/** Is every number in a value finite? JavaScript reads 1e400 as Infinity and writes that as null, so it would equal null. */
+export function isFiniteJson(value: JsonValue): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  return typeof value !== "object" || value === null || Object.values(value).every(isFiniteJson);
+}
+
+/** The value that a text says and nothing else; undefined where it is no JSON, or has a number beyond the doubles. */
 export function readJsonText(text: string): JsonValue | undefined {
   try {
-    return JSON.parse(text) as JsonValue;
+    const value = JSON.parse(text) as JsonValue;
+    return isFiniteJson(value) ? value : undefined;
   } catch {
     return undefined; // SyntaxError, or RangeError where it is nested too deep
   }

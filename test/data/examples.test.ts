@@ -72,6 +72,10 @@ test("for a reward that compares otherwise a gold answer may be any text or JSON
   expect(() => readExamples(path, "any")).toThrow(
     `${path}:1: "answer" is missing, expected any text or JSON value`,
   );
+  writeFileSync(path, '{"id":"1","question":"q","answer":{"a":[1e400]}}');
+  expect(() => readExamples(path, "any")).toThrow(
+    `${path}:1: "answer": expected any text or JSON value of finite numbers`,
+  );
 });
 
 test.each([

@@ -94,6 +94,7 @@ test.each<[Form, string, string]>([
   ["text", " \n", 'expected a text, found " \\n"'],
   ["/x: (.*)/", "7", 'expected a match of /x: (.*)/, found "none"'],
   ["json", "7 apples {", 'expected a JSON value, found "7 apples {"'],
+  ["json", '{"a": -1e400}', 'expected a JSON value, found "{\\"a\\": -1e400}"'],
 ])("%s finds none in %j", (form, text, message) => {
   expect(findAnswer(form, text)).toEqual({ kind: "no-answer", message });
 });
