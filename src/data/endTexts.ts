@@ -16,9 +16,15 @@ export const anyEndText = [...endTexts]
   .map((text) => (text === "</s>" ? "(?<!<s>[^<]+)</s>" : text))
   .join("|");
 
-const ends = new RegExp(anyEndText);
+const ends = new RegExp(anyEndText, "g");
 
 /** What is written before the first end that something stands before: the next turn is not part of an answer. */
 export function beforeEnd(text: string): string {
   return text.split(ends).find((part) => part.trim() !== "") ?? "";
+}
+
+/** JSON in which no end is written out: where a text of it has one, that is escaped, which changes no value. */
+export function withEscapedEnds(json: string): string {
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return json.replace(ends, (end) => end.replace(/./g, escaped));
 }

@@ -41,21 +41,29 @@ export function readJsonText(text: string): JsonValue | undefined {
 export function findJson(text: string, which: "first" | "last"): JsonValue | undefined {
   const fenced = [...text.matchAll(/^ {0,3}```[^\n`]*\n(.*?)^ {0,3}```/gms)];
   const inFences = fenced.flatMap(([, inside]) => readJsonText(inside!) ?? []);
-  const found = inFences.length > 0 ? inFences : jsonWithin(text);
+  const found = inFences.length > 0 ? inFences : jsonWithin(text).map(({ value }) => value);
   return found.at(which === "first" ? 0 : -1) ?? readJsonText(text);
 }
 
 /** Characters read in vain at most: thousands of brackets may each be the begin of a value. */
 const searched = 200_000;
 
+/** The text with each object and list of JSON in it, such as stand in no other one, written in another way. */
+export function rewriteJson(text: string, rewrite: (json: string) => string): string {
+  const found = jsonWithin(text);
+  const between = found.map(({ end }, i) => text.slice(end, found[i + 1]?.start));
+  const parts = found.map(({ start, end }, i) => rewrite(text.slice(start, end)) + between[i]);
+  return text.slice(0, found[0]?.start) + parts.join("");
+}
+
 /** The objects and lists of JSON in a text that stand in no other one, in their order. */
-function jsonWithin(text: string): JsonValue[] {
-  const values: JsonValue[] = [];
+function jsonWithin(text: string): { value: JsonValue; start: number; end: number }[] {
+  const values: ReturnType<typeof jsonWithin> = [];
   let start = nextBracket(text, 0);
   for (let read = 0; start !== -1 && read < searched; ) {
     const end = closingBracket(text, start);
     const value = end === -1 ? undefined : readJsonText(text.slice(start, end));
-    if (value !== undefined) values.push(value);
+    if (value !== undefined) values.push({ value, start, end });
     else read += (end === -1 ? text.length : end) - start;
     start = nextBracket(text, value === undefined ? start + 1 : end);
   }

@@ -1,6 +1,6 @@
 // Finds the answer in a text that is no program, in the form that the settings say.
-import { beforeEnd } from "../data/endTexts.ts";
-import { findJson, readJsonText } from "../data/json.ts";
+import { beforeEnd, withEscapedEnds } from "../data/endTexts.ts";
+import { findJson, readJsonText, rewriteJson } from "../data/json.ts";
 import { show } from "../errors.ts";
 import { type AnswerForm, patternOf } from "../rewardConfig.ts";
 import type { Outcome } from "./outcome.ts";
@@ -29,8 +29,10 @@ export function findAnswer(form: Exclude<AnswerForm, "python">, text: string): O
       );
     case "json":
     case "firstJson": {
-      // A text that is JSON as a whole may hold such tags; it has no thoughts.
-      const said = readJsonText(text) === undefined ? withoutThoughts(text) : text;
+      // A text that is JSON as a whole may hold such ends and tags; it has no other turns and thoughts.
+      const isWhole = (said: string) => readJsonText(said) !== undefined;
+      const turn = isWhole(text) ? text : beforeEnd(rewriteJson(text, withEscapedEnds));
+      const said = isWhole(turn) ? turn : withoutThoughts(turn);
       const value = findJson(said, form === "json" ? "last" : "first");
       return value === undefined ? noAnswer("a JSON value", text) : { kind: "answer", value };
     }

@@ -50,6 +50,15 @@ test.each<[Form, string, unknown]>([
   ["json", "42", 42],
   ["json", "null", null],
   ["json", 'an open { brace, then {"a": 1}', { a: 1 }],
+  ["json", '{"a": 1}<|im_end|>\n<|im_start|>user\nGive {"b": 2}', { a: 1 }],
+  ["json", 'It is {"a": 1}</s> [INST] next: [2] [/INST]', { a: 1 }],
+  ["json", '```json\n{"a": 1}\n```<|eot_id|>\n```json\n[2]\n```', { a: 1 }],
+  ["json", "<|endoftext|>true</s>", true],
+  ["json", 'It is [[1], {"text": "write </s> here"}]. </s>[3]', [[1], { text: "write </s> here" }]],
+  ["json", '{"a": "\\\\<EOT>_<EOT>"} </s>[3]', { a: "\\<EOT>_<EOT>" }],
+  ["json", '"write </s> here"', "write </s> here"],
+  ["firstJson", '<s>struck</s> out: {"a": 1}', { a: 1 }],
+  ["json", '{"a": "</think>"}</s>', { a: "</think>" }],
   ["nl", `${draft}\n\nTom has **7** apples. The answer is 7.`, 7],
   ["nl", "So the answer is 5. Wait, no.</think>\nThe answer is 7.", 7],
   ["nl", "[THINK]The answer is 5.[/THINK]The answer is 7.", 7],
@@ -111,6 +120,7 @@ test.each<[Form, string]>([
   ["/\\d+/", "<think>5"],
   ["json", '<think>{"a": 5}</think>'],
   ["firstJson", '<think>{"a": 5}'],
+  ["firstJson", '<think>{"a": 5}</think>None.</s>[6]'],
 ])("%s takes nothing among thoughts for the answer: %j", (form, text) => {
   expect(findAnswer(form, text).kind).toBe("no-answer");
 });
