@@ -105,7 +105,7 @@ export function ratioSums(input: Surrogate, { below, above }: ClipRange): RatioS
   const excess = tf.sub(ratio, 1);
   const clipped = tf.logicalOr(tf.greater(excess, above), tf.less(excess, -below));
   const logRatio = tf.sub(input.logprobs, input.oldLogprobs);
-  const k3 = tf.sub(tf.sub(tf.exp(logRatio), 1), logRatio);
+  const k3 = tf.sub(tf.expm1(logRatio), logRatio); // exp(d) - 1 would lose the digits of a small d
   const sum = (perToken: Tensor) => tf.sum(tf.mul(perToken, isReal));
   return { clipped: sum(tf.cast(clipped, "float32")), k3: sum(k3), ratio: sum(ratio) };
 }

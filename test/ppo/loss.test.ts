@@ -120,6 +120,14 @@ describe("losses without a value head", () => {
   });
 });
 
+test("the KL estimate keeps the digits of a small update", () => {
+  // d = -1e-3: exp(d) - 1 - d = 4.99833e-7; exp(d) - 1 in float32 is off by up to 6e-8
+  const [none, one] = [tf.tensor1d([0]), tf.tensor1d([1])];
+  const input = { logprobs: tf.tensor1d([-1e-3]), oldLogprobs: none, advantages: one };
+  const k3 = ratioSums({ ...input, weights: one }, range(0.2)).k3.dataSync()[0]!;
+  expect(Math.abs(k3 - 4.99833e-7)).toBeLessThan(2e-10);
+});
+
 test("has no gradient where the clip is active", () => {
   // ratios e and 1, advantages 1: the first is clipped at 1.2, the second is not; weights 1/2
   const input = {
