@@ -26,6 +26,9 @@ export interface StepSigns {
 /** Programs that do what they should take a thousandth of the usual limit. */
 const maxTimeoutFraction = 0.05;
 
+/** A setting as it was written: 100 * 0.29 is 28.999999999999996. */
+const percent = (share: number) => `${Number((100 * share).toPrecision(15))} %`;
+
 /** What a step must have for something to be learned from it. */
 export interface Lesson {
   isMissing(signs: StepSigns): boolean;
@@ -98,21 +101,21 @@ export function createAlarms(
       figures: (signs) => ({ "reward/extractedFraction": signs.extractedFraction }),
       steps: 1,
       holds: (signs) => signs.extractedFraction < limits.minExtractedFraction,
-      text: `fewer than ${100 * limits.minExtractedFraction} % of the responses give an answer: warm up longer if it was so from the start, else the policy collapses: lower the learning rate${hasKlPenalty ? " or raise ppo.klCoefficient" : ""}`,
+      text: `fewer than ${percent(limits.minExtractedFraction)} of the responses give an answer: warm up longer if it was so from the start, else the policy collapses: lower the learning rate${hasKlPenalty ? " or raise ppo.klCoefficient" : ""}`,
     },
     {
       name: "manyTruncated",
       figures: (signs) => ({ "response/truncatedFraction": signs.truncatedFraction }),
       steps: 1,
       holds: (signs) => signs.truncatedFraction > limits.maxTruncatedFraction,
-      text: `more than ${100 * limits.maxTruncatedFraction} % of the responses end without EOS: raise rollout.maxNewTokens, or the policy has forgotten how to stop`,
+      text: `more than ${percent(limits.maxTruncatedFraction)} of the responses end without EOS: raise rollout.maxNewTokens, or the policy has forgotten how to stop`,
     },
     {
       name: "manyTimeouts",
       figures: (signs) => ({ timeoutFraction: signs.timeoutFraction }),
       steps: 1,
       holds: (signs) => signs.timeoutFraction > maxTimeoutFraction,
-      text: `more than ${100 * maxTimeoutFraction} % of the programs run into sandbox.timeoutSeconds: look at samples/ whether they loop; if not, raise it`,
+      text: `more than ${percent(maxTimeoutFraction)} of the programs run into sandbox.timeoutSeconds: look at samples/ whether they loop; if not, raise it`,
     },
     {
       name: "fewQuestions",

@@ -92,6 +92,16 @@ describe("createAlarms", () => {
     expect(warnings(collapse, false).flat()[0]).not.toContain("klCoefficient");
   });
 
+  test("writes its limits as they were given", () => {
+    const given = { ...limits, minExtractedFraction: 0.29, maxTruncatedFraction: 0.07 };
+    const signs = { ...healthy, extractedFraction: 0, truncatedFraction: 1 };
+    const said = createAlarms(given, lesson, true).after(signs);
+    expect(said.map(({ message }) => message.split(" of")[0])).toEqual([
+      "fewer than 29 %",
+      "more than 7 %",
+    ]);
+  });
+
   test("names what it saw, with its figures", () => {
     const { after } = createAlarms(limits, lesson, true);
     const [alarm] = after({ ...healthy, extractedFraction: 0.25 });
