@@ -159,7 +159,10 @@ function createCut(
   };
 }
 
-/** What a token takes of a text, spaces beside it included where it asks for them; undefined where it does not count. */
+/**
+ * What a token takes of a text, spaces beside it included where it asks for them; undefined where it does not count, or where
+ * nothing is left of it: tokens of spaces may be taken as what stands beside others.
+ */
 function place(
   { sought, single_word, lstrip, rstrip }: SoughtToken,
   text: string,
@@ -177,5 +180,5 @@ function place(
     start = Math.max(start, done);
   }
   if (rstrip) end += /^\p{White_Space}*/u.exec(text.slice(end))![0].length;
-  return { text: text.slice(start, end), start };
+  return start < end ? { text: text.slice(start, end), start } : undefined;
 }

@@ -25,6 +25,15 @@ describe("createPipeline", () => {
     expect(decode([9, 11])).toBe("ab</s>");
   });
 
+  test("an added token of spaces is none where another has taken them", () => {
+    const space = { ...end, content: " ", id: 3, special: false, lstrip: true, rstrip: true };
+    const { encode } = open({
+      added_tokens: [space, { ...end, special: false, rstrip: true }],
+    });
+    expect(encode("  a  b ")).toEqual([3, 0, 3, 1, 3]); // as Rust, also the following
+    expect(encode("</s>   a b")).toEqual([11, 0, 3, 1]);
+  });
+
   test("a control token that a template writes is refused where Rust looks for it in another text", () => {
     const { encode } = open({ added_tokens: [{ ...end, normalized: true }] });
     expect(encode("ab")).toEqual([9]);
