@@ -98,11 +98,12 @@ async function within<T>(seconds: number, call: Promise<T>): Promise<T> {
   }
 }
 
-/** An error's own message, with its kind and the line that threw it. */
+/** An error's own message, with its kind and the line that threw it, where that is the user's. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return `it threw ${show(error)}`;
   const place = /^ +at (?:.*\()?(\/.*?:\d+:\d+)\)?$/m.exec(error.stack ?? "")?.[1];
-  const isOwn = place !== undefined && !place.includes("/node_modules/");
+  const isUsers =
+    place && ![import.meta.dirname, "/node_modules/"].some((of) => place.includes(of));
   const kind = error.name === "Error" ? "" : `${error.name}: `;
-  return `${kind}${messageOf(error)}${isOwn ? ` (${place})` : ""}`;
+  return `${kind}${messageOf(error)}${isUsers ? ` (${place})` : ""}`;
 }

@@ -11,7 +11,7 @@ import { show, UserError } from "../errors.ts";
 import { judgeGold, problemOf } from "../evaluate/checkGold.ts";
 import { isSamePlace, tryFolder } from "../folders.ts";
 import { jsonText, writeFileAtomically, writeJsonl } from "../formats/jsonl.ts";
-import type { Verdict } from "../reward/judge.ts";
+import type { Judge, Verdict } from "../reward/judge.ts";
 import { type LoadedRewards, loadRewards, openReward } from "../reward/openReward.ts";
 import {
   type Draft,
@@ -210,8 +210,17 @@ async function judgeCots(
   if (candidates.length === 0) return [];
   const sandbox = { timeoutSeconds, workers, memoryMegabytes: 512 };
   await using reward = await openReward({ cotKind: cot, sandbox, rewards });
-  const examples = candidates.map(({ example }) => example);
-  return await judgeGold(examples, reward.judge);
+  const lines = new Map(candidates.map(({ line, example }) => [example, line]));
+  // Ids that the file has not are made of the row, so only its line tells which one it is.
+  const judge: Judge = async (answer) => {
+    try {
+      return await reward.judge(answer);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      throw new UserError(`line ${lines.get(answer.example)}: ${error.message}`);
+    }
+  };
+  return await judgeGold([...lines.keys()], judge);
 }
 
 interface Splits {

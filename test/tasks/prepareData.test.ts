@@ -353,6 +353,9 @@ describe("prepareData", () => {
       });
       await prepare({ ...given, reward: ({ text }) => (text === "word 5" ? 0.25 : 1) });
       expect(rejected()).toMatchObject({ line: 6, reason: "score 0.25" });
+      await expect(prepare({ ...given, reward: () => "odd" as never })).rejects.toThrow(
+        /^line 1: the reward function failed on row "row-\w+": expected .* found "odd"\. What was/,
+      );
       await expect(prepare({ cot: "text" })).rejects.toThrow(
         "cot: expected python or nl for gsm8k, found text",
       );
