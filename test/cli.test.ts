@@ -125,6 +125,13 @@ describe("main", () => {
     [["execute", "--input", "--workers", "2"], "--input: expected a value, found none\n"],
     [["execute", "--input", "a", "--limit"], "--limit: expected a value, found none\n"],
     [["execute", "--workers", "--input", "a"], "--workers: expected a value, found none\n"],
+    [
+      [
+        ...["prepare-data", "own", "--from", "a", "--cot", "nl", "--output", "b"],
+        ...["--column", "answer=b", "--column", "answer=c"],
+      ],
+      '--column: expected one for answer, found "b" and "c"\n',
+    ],
     [["execute", "--input="], "--input: expected a value, found none\n"],
     [["train-sft", "--config", "a", "--set"], "Not enough arguments following: set\n"],
     [["execute", "--input", "a", "--input", "b"], "--input: expected one value, found a and b\n"],

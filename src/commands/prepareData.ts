@@ -100,5 +100,10 @@ function parseColumns(given: readonly string[]): OwnColumns {
       `column: expected ${ownParts.join(", ")} with the name of its column, as question=problem, found ${show(text)}`,
     );
   });
+  for (const [part] of columns) {
+    const names = columns.filter(([other]) => other === part).map(([, name]) => show(name));
+    if (names.length > 1)
+      throw new UserError(`column: expected one for ${part}, found ${names.join(" and ")}`);
+  }
   return Object.fromEntries(columns);
 }

@@ -38,9 +38,13 @@ export function carve(
   if (chosen.size < count || count === rows.length) {
     const most = Math.min(chosen.size, rows.length - 1);
     const choice = "; where questions are made of templates, allowVariants takes such, too";
+    const reason =
+      chosen.size > most
+        ? `one of the ${rows.length} questions that are there for it has to be left to train on`
+        : `no more of the ${rows.length} questions are unlike all others`;
     throw new UserError(
-      `${split}: expected at most ${most}, because no more of the ${rows.length} questions are unlike all others, found ${count}` +
-        (allowsVariants === false ? choice : ""),
+      `${split}: expected at most ${most}, because ${reason}, found ${count}` +
+        (allowsVariants === false && chosen.size === most ? choice : ""),
     );
   }
   return {
