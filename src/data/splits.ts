@@ -78,7 +78,7 @@ export function holdBack(
   count: number,
   seed: number,
 ): { train: Example[]; answerOnly: Example[] } {
-  const groups = groupBy(rows, ({ question }) => question);
+  const groups = groupBy(rows, ({ question }) => questionKey(question));
   const chosen = new Set<Example>();
   for (const same of Rng.named(seed, "answer-only split").shuffled(groups)) {
     if (chosen.size + same.length > count) continue;
@@ -130,9 +130,9 @@ export function withVariantAmong(rows: readonly Example[], others: readonly Exam
   );
 }
 
-/** Neighbouring words, whatever their case and punctuation; one number is like another. */
+/** Neighbouring words, whatever their case, spelling and punctuation; one number is like another. */
 function wordPairs(question: string): ReadonlySet<string> {
-  const words = question.toLowerCase().match(/\p{L}+|\d[\d.,]*/gu) ?? [];
+  const words = questionKey(question).match(/\p{L}+|\d[\d.,]*/gu) ?? [];
   const masked = words.map((word) => (/^\d/.test(word) ? "0" : word));
   return new Set(masked.map((word, i) => `${word} ${masked[i + 1] ?? ""}`));
 }

@@ -1,6 +1,7 @@
 // Shows a training file as a model will see it, before anything is trained: lengths, duplicates, what the reward says, some rows.
 import { loadConfig, type Override, type ReftConfig, type SftConfig } from "../config.ts";
 import { type Example, readExamples } from "../data/examples.ts";
+import { groupBy } from "../data/groupBy.ts";
 import {
   checkSamplingPrefix,
   encodeExample,
@@ -9,6 +10,7 @@ import {
   samplingPrompt,
 } from "../data/prompt.ts";
 import { choosePrompt } from "../data/promptChoice.ts";
+import { questionKey } from "../data/questionKey.ts";
 import { withVariantAmong } from "../data/splits.ts";
 import type { TemplatePrompt } from "../data/templatePrompt.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
@@ -256,18 +258,18 @@ function partLengths(name: string, values: readonly number[], limit?: number): P
 
 /** Questions that stand more than once. */
 function repeatedQuestions(examples: readonly Example[]): number {
-  const counts = new Map<string, number>();
-  for (const { question } of examples) counts.set(question, (counts.get(question) ?? 0) + 1);
-  return [...counts.values()].filter((count) => count > 1).length;
+  const groups = groupBy(examples, ({ question }) => questionKey(question));
+  return groups.filter((same) => same.length > 1).length;
 }
 
 function overlap(
   examples: readonly Example[],
   { path, examples: others }: { readonly path: string; readonly examples: readonly Example[] },
 ): DataCheck["others"][number] {
-  const questions = new Set(examples.map(({ question }) => question));
-  const same = others.filter(({ question }) => questions.has(question));
-  const different = others.filter(({ question }) => !questions.has(question));
-  const variants = withVariantAmong(different, examples);
-  return { path, rows: others.length, same: same.length, variants: variants.length };
+  const keys = new Set(examples.map(({ question }) => questionKey(question)));
+  const [same, different] = [true, false].map((isSame) =>
+    others.filter(({ question }) => keys.has(questionKey(question)) === isSame),
+  );
+  const variants = withVariantAmong(different!, examples);
+  return { path, rows: others.length, same: same!.length, variants: variants.length };
 }

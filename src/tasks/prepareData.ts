@@ -158,19 +158,25 @@ function checkTestRows(rows: readonly Example[], dataset: string): void {
   }
 }
 
-/** Leaves out what would be trained on and asked, where the other splits are not carved from these rows. */
+/** Leaves out what would stand in two splits: questions of those that are not carved from these rows, and of chains of thought. */
 function dropOtherSplits(candidates: readonly Candidate[], { dev = [], test = [] }: Draft) {
-  const places = new Map<string, string>();
-  for (const { question } of dev) places.set(questionKey(question), "dev");
-  for (const { question } of test) places.set(questionKey(question), "test");
-  const placeOf = ({ example }: Candidate) => places.get(questionKey(example.question));
+  const keyOf = ({ question }: Example) => questionKey(question);
+  const asked = new Map([
+    ...dev.map((row) => [keyOf(row), "its question is in the dev set"] as const),
+    ...test.map((row) => [keyOf(row), "its question is in the test set"] as const),
+  ]);
+  const examples = candidates.map(({ example }) => example);
+  const worked = new Set(examples.filter(({ cot }) => cot !== undefined).map(keyOf));
+  const reasonAgainst = (row: Example) =>
+    asked.get(keyOf(row)) ??
+    (row.cot === undefined && worked.has(keyOf(row))
+      ? "another row has its question, with a chain of thought"
+      : undefined);
   return {
-    kept: candidates.filter((row) => placeOf(row) === undefined).map(({ example }) => example),
-    dropped: candidates.flatMap((row) => {
-      const place = placeOf(row);
-      return place === undefined
-        ? []
-        : [reject(row.line, row.example.id, `its question is in the ${place} set`)];
+    kept: examples.filter((row) => reasonAgainst(row) === undefined),
+    dropped: candidates.flatMap(({ line, example }) => {
+      const reason = reasonAgainst(example);
+      return reason === undefined ? [] : [reject(line, example.id, reason)];
     }),
   };
 }

@@ -50,6 +50,12 @@ describe("carve", () => {
     );
   });
 
+  test("takes no question of which another spelling stays", () => {
+    const wide = "Ｅａｃｈ of ５ boxes holds ６ pencils. How many ｐｅｎｃｉｌｓ are there?";
+    const spelled = [...rows, { ...rows[4]!, id: "6", question: wide }];
+    expect(() => carveDev(spelled, 2, 1)).toThrow("dev: expected at most 1,");
+  });
+
   test.each([3, 6, 7])("says how many there can be where %i are asked for", (count) => {
     expect(() => carveDev(rows, count, 1)).toThrow(
       `dev: expected at most 2, because no more of the 6 questions are unlike all others, found ${count}`,
@@ -81,6 +87,17 @@ describe("holdBack", () => {
       expect(answerOnly).toHaveLength(3);
       expect(answerOnly.some(({ question }) => learned.has(question))).toBe(false);
     }
+  });
+
+  test("keeps the rows of a question together that is spelled otherwise", () => {
+    const spelled = [
+      ...rows.slice(0, 3),
+      { ...rows[3]!, question: `  ${questions[3]!.toUpperCase()}` },
+    ];
+    for (const seed of [1, 2, 3, 4, 5])
+      expect([0, 2]).toContain(
+        holdBack(spelled, 2, seed).answerOnly.filter(({ id }) => id === "2" || id === "3").length,
+      );
   });
 
   test.each([

@@ -51,8 +51,13 @@ describe("checkData", () => {
 
   test("counts questions that stand twice, and those of another split that stand here or nearly do", async () => {
     const question = row(1).question.replace("1", "77"); // a variant
-    const data = write("b.jsonl", [row(1), row(2), row(3), row(3, { id: "again" })]);
-    const dev = write("dev.jsonl", [row(2), row(9, { question }), row(4, { question: "Why 5?" })]);
+    const spelled = (n: number) => ({ question: `  ${row(n).question.toUpperCase()}` });
+    const data = write("b.jsonl", [row(1), row(2), row(3), row(3, { id: "again", ...spelled(3) })]);
+    const dev = write("dev.jsonl", [
+      row(2, spelled(2)),
+      row(9, { question }),
+      row(4, { question: "Why 5?" }),
+    ]);
     const page = await check({ data, cot: "python", against: [dev] });
     expect(page).toContain("questions that stand more than once: 1\n");
     expect(page.replace(/\s+/g, " ")).toContain(

@@ -392,6 +392,16 @@ describe("prepareData", () => {
         allowVariants: true,
       } as const;
       await expect(prepare({ ...given, dev: 2 })).rejects.toThrow("dev: expected at most 1");
+      await prepare({
+        ...given,
+        from: writeOwn([...again, own(4), own(2, { cot: undefined })]),
+        dev: 1,
+      });
+      expect(splits().map(({ length }) => length)).toEqual([3, 1, 0, 0]);
+      expect(JSON.parse(readFileSync(join(output, "rejected.jsonl"), "utf8"))).toMatchObject({
+        line: 5,
+        reason: "another row has its question, with a chain of thought",
+      });
     });
 
     test.each(["train", "dev", "test", "answers", "rejected"])(
