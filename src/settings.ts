@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Document, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { checkDepth, firstOf, inOneLine, messageOf, show, UserError } from "./errors.ts";
+import { expectationOf, issuesOf } from "./expectation.ts";
 import { suggestion } from "./suggest.ts";
 
 /** One setting that takes the place of a file's. */
@@ -105,7 +106,8 @@ export function findMistakes<C>(
   rules: readonly Rule<C>[],
   values: unknown,
 ): Mistake[] {
-  const issues = schema.safeParse(values).error?.issues ?? [];
+  const { error } = schema.safeParse(values);
+  const issues = error === undefined ? [] : issuesOf(error);
   const mistakes = issues.flatMap((issue) => describeIssue(issue, schema, values));
   const wrong = issues
     .filter((issue) => issue.code !== "unrecognized_keys")
@@ -181,7 +183,7 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, settings: unk
       named([...path, key], `unknown key${suggestion(key, keysOf(schema, path))}`),
     );
   const found = valueAt(settings, path);
-  const what = expectation(issue);
+  const what = expectationOf(issue, "a section of settings") ?? issue.message;
   return [named(path, found === undefined ? `missing, ${what}` : `${what}, found ${show(found)}`)];
 }
 
@@ -209,36 +211,6 @@ function keysOf(schema: z.core.$ZodType, path: readonly string[]): string[] {
     }
     default:
       return [];
-  }
-}
-
-const typeNames: Readonly<Record<string, string>> = {
-  number: "a number",
-  int: "a whole number",
-  string: "text",
-  boolean: "true or false",
-  array: "a list",
-  object: "a section of settings",
-};
-
-function expectation(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case "invalid_type":
-      if (issue.expected === "never") return issue.message;
-      return `expected ${typeNames[issue.expected] ?? issue.expected}`;
-    case "invalid_value":
-      return `expected ${issue.values.map(show).join(" or ")}`;
-    case "invalid_union":
-      return "options" in issue && issue.options
-        ? `expected ${issue.options.map(show).join(" or ")}`
-        : issue.message;
-    case "too_small":
-      if (issue.origin === "string") return "expected text that is not empty";
-      return `expected ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
-    case "too_big":
-      return `expected ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
-    default:
-      return issue.message;
   }
 }
 

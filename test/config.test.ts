@@ -201,7 +201,7 @@ describe("loadConfig", () => {
     ],
     ["reward", "mine.txt", 'or a .ts, .mts, .js, .mjs or .py file, found "mine.txt"'],
     ["reward", "[]", "reward: expected at least one reward"],
-    ["reward", "format", "reward.pattern: missing, expected text"],
+    ["reward", "format", "reward.pattern: missing, expected a text"],
     [
       "reward",
       "{use: format, pattern: (}",
@@ -233,7 +233,7 @@ describe("loadConfig", () => {
     ["optimizer.learningRate", ".nan", "expected a number, found NaN"],
     ["optimizer.learningRate", ".inf", "expected a number, found Infinity"],
     ["training.batchSize", "1_000", 'expected a number, found "1_000"'],
-    ["data.train", '""', "expected text that is not empty"],
+    ["data.train", '""', "expected a text that is not empty"],
     ["data", "null", "expected a section of settings, found null"],
     ["model.scratch.tieEmbeddings", "yes", 'expected true or false, found "yes"'],
   ])("refuses %s=%s for SFT", (path, value, expected) => {
@@ -444,6 +444,11 @@ describe("loadConfig", () => {
     expect(message).toContain(`${file}:5: `);
     const alias = written("alias.yaml", "stage: sft\nseed: *nope\n");
     expect(mistakeOf(() => loadConfig("sft", alias))).toContain(`${alias}: the value is not YAML`);
+  });
+
+  test("says once that a number is beyond its limits", () => {
+    const message = mistakeOf(() => loadConfig("sft", warmup, set("seed=99999999999999999999")));
+    expect(message).toMatch(/^1 mistake .*\n.*: seed: expected at most \d+, found 1\d+$/);
   });
 
   test("lists the first of many mistakes, and quotes what looks like no name", () => {

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import type { ZodError, ZodType, z } from "zod";
+import type { ZodError, ZodType } from "zod";
 import {
   asUserError,
   checkDepth,
@@ -23,6 +23,7 @@ import {
   UserError,
   withPath,
 } from "../errors.ts";
+import { expectationOf, issuesOf } from "../expectation.ts";
 import { makeFolder, nameAside } from "../folders.ts";
 import { findDuplicateKey } from "./duplicateKey.ts";
 
@@ -170,41 +171,16 @@ function parseJsonText(text: string, where: string): unknown {
 }
 
 function describeIssues(error: ZodError): string {
-  const problems = error.issues.map((issue) => {
-    const problem = inOneLine(expectation(issue)); // it may name a key
+  const problems = issuesOf(error).map((issue) => {
+    const expected = expectationOf(issue);
+    const said = expected === undefined ? issue.message : `${expected}, found ${show(issue.input)}`;
+    const problem = inOneLine(said); // it may name a key
     if (issue.path.length === 0) return problem;
     const name = show(issue.path.join("."));
     const [, missing] = /^(expected .*), found undefined$/.exec(problem) ?? [];
     return missing === undefined ? `${name}: ${problem}` : `${name} is missing, ${missing}`;
   });
   return firstOf(problems, "; ", 8);
-}
-
-/** JSON's types in plain words. */
-const typeNames: Readonly<Record<string, string>> = {
-  string: "a text",
-  number: "a number",
-  int: "a whole number",
-  boolean: "true or false",
-  array: "a list",
-  object: "an object",
-  record: "an object",
-};
-
-function expectation(issue: z.core.$ZodIssue): string {
-  const type = issue.code === "invalid_type" ? typeNames[issue.expected] : undefined;
-  if (type !== undefined) return `expected ${type}, found ${show(issue.input)}`;
-  if (issue.code === "invalid_union") return `${unionOf(issue)}, found ${show(issue.input)}`;
-  return issue.message.replace(/^Invalid (input|option): /, "");
-}
-
-/** What a value of several types would be, where the schema has no words of its own for it. */
-function unionOf({ message, errors }: z.core.$ZodIssueInvalidUnion): string {
-  const types = errors
-    .flat()
-    .flatMap((issue) => (issue.code === "invalid_type" ? (typeNames[issue.expected] ?? []) : []));
-  const isUnsaid = message === "Invalid input" && types.length > 0;
-  return isUnsaid ? `expected ${[...new Set(types)].join(" or ")}` : message;
 }
 
 /** The start of a text out of a file, for a message. */

@@ -56,6 +56,19 @@ describe("readJsonl", () => {
     expect(check({ id: [] })).toThrow('x: "id": expected a text or a number, found []');
   });
 
+  test.each([
+    [z.string().min(1), "", 'expected a text that is not empty, found ""'],
+    [z.array(z.number()).min(1), [], "expected a list that is not empty, found []"],
+    [z.number().positive(), 0, "expected more than 0, found 0"],
+    [z.int().max(9), 1e30, "expected at most 9, found 1e+30"],
+    [z.literal("LORA"), "LOHA", 'expected "LORA", found "LOHA"'],
+    [z.enum(["a", "b"]), "c", 'expected "a" or "b", found "c"'],
+  ])("says in plain words what a value may be (%#)", (schema, value, message) => {
+    expect(() => checkValue(value, "x", schema as z.ZodType)).toThrow(
+      new UserError(`x: ${message}`),
+    );
+  });
+
   test("ignores a byte order mark", () => {
     writeFileSync(path, '\uFEFF{"a":1}\n');
     expect(readJsonl(path, schema)).toHaveLength(1);

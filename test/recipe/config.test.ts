@@ -84,7 +84,7 @@ describe("loadRecipe", () => {
 
   test.each([
     ["data.prepare.from=x", "data.prepare.from: unknown key"],
-    ["data.prepare.dataset=svamp", "data.prepare.from: missing, expected text"],
+    ["data.prepare.dataset=svamp", "data.prepare.from: missing, expected a text"],
     ["data.prepare.dataset=hotels", 'expected "generated" or "svamp" or "gsm8k"'],
     ["data.prepare.answerOnly=0", "data.prepare.answerOnly: expected at least 1, found 0"],
     ["data.reft=test.jsonl", 'expected "train.jsonl" or "answers.jsonl", found "test.jsonl"'],
