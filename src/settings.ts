@@ -1,6 +1,6 @@
 // Settings as a user writes them, in a YAML file and flags: read, checked, and every mistake shown with its place.
 import { readFileSync } from "node:fs";
-import { Document, LineCounter, parseDocument } from "yaml";
+import { Document, LineCounter, parseDocument, type YAMLError } from "yaml";
 import type { z } from "zod";
 import { checkDepth, firstOf, inOneLine, messageOf, show, UserError } from "./errors.ts";
 import { expectationOf, issuesOf } from "./expectation.ts";
@@ -48,11 +48,35 @@ export function parseOverride(text: string): Override {
   const equals = text.indexOf("=");
   if (equals < 1)
     throw new UserError(`${source}: expected key=value, for example training.epochs=3`);
-  const document = documentOf(text.slice(equals + 1), source);
+  return {
+    path: text.slice(0, equals).trim(),
+    value: typedValue(text.slice(equals + 1), source),
+    source,
+  };
+}
+
+/**
+ * The value that was typed, in YAML. What begins with a slash, a path or a regular expression, is a text as it is: in `/Final: (.*)/`
+ * YAML would see a mapping.
+ *
+ * @throws UserError when it is not YAML
+ */
+export function typedValue(text: string, source: string): unknown {
+  if (text.startsWith("/")) return text;
+  const document = documentOf(text, source);
   const [problem] = [...document.errors, ...document.warnings];
-  if (problem)
-    throw new UserError(`${source}: the value is not YAML: ${firstLine(problem.message)}`);
-  return { path: text.slice(0, equals).trim(), value: valuesOf(document, source), source };
+  if (problem) throw new UserError(`${source}: the value is not YAML: ${problemIn(problem)}`);
+  return valuesOf(document, source);
+}
+
+/** YAML's words, but where they are for programmers, or leave what to do unsaid. */
+function problemIn({ code, message }: YAMLError): string {
+  if (code === "MULTIPLE_DOCS")
+    return 'expected one document, found a second one behind "---"; write it to a file of its own';
+  const advice = 'a text with ": " in it needs quotes around it';
+  return message.startsWith("Nested mappings")
+    ? `${firstLine(message)} ${advice}`
+    : firstLine(message);
 }
 
 /** @throws UserError for what is nested deeper than YAML can be read */
@@ -133,7 +157,7 @@ function parseYaml(text: string, file: string, lineCounter: LineCounter): Docume
   const problems = [...document.errors, ...document.warnings];
   if (problems.length > 0) {
     const list = problems.map(
-      (problem) => `  ${file}:${problem.linePos?.[0].line ?? 1}: ${firstLine(problem.message)}`,
+      (problem) => `  ${file}:${problem.linePos?.[0].line ?? 1}: ${problemIn(problem)}`,
     );
     throw new UserError(`this file is not YAML:\n${firstOf(list, "\n")}`);
   }

@@ -446,6 +446,16 @@ describe("loadConfig", () => {
     expect(mistakeOf(() => loadConfig("sft", alias))).toContain(`${alias}: the value is not YAML`);
   });
 
+  test("says what to do about a text that is no mapping, and about a second document", () => {
+    expect(mistakeOf(() => parseConfig("sft", "data:\n  cotKind: /Final answer: (.*)/\n"))).toMatch(
+      /settings:2: Nested mappings .* a text with ": " in it needs quotes around it$/,
+    );
+    const twice =
+      'expected one document, found a second one behind "---"; write it to a file of its own';
+    const settings = "seed: 1\n---\nseed: 2\n";
+    expect(mistakeOf(() => parseConfig("sft", settings))).toContain(`settings:2: ${twice}`);
+  });
+
   test("says once that a number is beyond its limits", () => {
     const message = mistakeOf(() => loadConfig("sft", warmup, set("seed=99999999999999999999")));
     expect(message).toMatch(/^1 mistake .*\n.*: seed: expected at most \d+, found 1\d+$/);
@@ -483,6 +493,8 @@ describe("parseOverride", () => {
     ["a.b=x=y", "x=y"],
     ["a.b=[1, two]", [1, "two"]],
     ["a.b=true", true],
+    ["a.b=/Final answer: (.*) #/i", "/Final answer: (.*) #/i"],
+    ["a.b=/data/train.jsonl", "/data/train.jsonl"],
   ])("reads %s as YAML", (text, value) => {
     expect(parseOverride(text)).toEqual({ path: "a.b", value, source: `--set ${text}` });
   });

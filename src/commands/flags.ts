@@ -1,11 +1,10 @@
 // Flags that several commands have.
-import { parseDocument } from "yaml";
 import type { InferredOptionTypes } from "yargs";
 import { z } from "zod";
 import { kvCacheDtype, type PromptSetting, parseOverride, promptSetting } from "../config.ts";
-import { firstOf, UserError } from "../errors.ts";
+import { firstOf, inOneLine, UserError } from "../errors.ts";
 import { answerForm, type RewardSettings, reward } from "../rewardConfig.ts";
-import { findMistakes } from "../settings.ts";
+import { findMistakes, typedValue } from "../settings.ts";
 import type { ToldFormat } from "../tasks/answering.ts";
 import { usualLength } from "../tasks/answerLength.ts";
 
@@ -80,8 +79,7 @@ export function rewardFlag(text: string | undefined): RewardSettings | undefined
 
 /** What a flag says in YAML, as a setting of that name would be. @throws UserError when it is not right */
 export function flagValue<T>(name: "cot" | "reward", schema: z.ZodType<T>, text: string): T {
-  const document = parseDocument(text);
-  const values = { [name]: document.errors.length === 0 ? document.toJS() : text };
+  const values = { [name]: typedValue(text, `--${name} ${inOneLine(text)}`) };
   const mistakes = findMistakes(z.object({ [name]: schema }), [], values);
   if (mistakes.length === 0) return schema.parse(values[name]);
   const problems = mistakes.map(({ text }) => `--${text}`);

@@ -76,6 +76,8 @@ describe("ask", () => {
     expect(print.mock.calls[1]).toEqual(print.mock.calls[2]);
     const flag = { cot: undefined, "program-prefix": undefined, prompt: "{ chat: {} }" };
     expect(() => toldFormat(flag)).toThrow('--prompt { chat: {} }: expected "system" or "date"');
+    const form = "/Final answer: (.*)/";
+    expect(toldFormat({ ...flag, cot: form, prompt: undefined }).cotKind).toBe(form);
   });
 
   test("says what is wrong with the model or the settings", async () => {
