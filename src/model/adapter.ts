@@ -142,21 +142,28 @@ const configSchema = z.looseObject({
   base_model_name_or_path: z.string().min(1),
   r: z.int().positive(),
   lora_alpha: z.number().positive(),
-  target_modules: z.array(z.string()).min(1),
+  target_modules: z.union([z.string(), z.array(z.string())]),
 });
 
 /** What an adapter's folder says of it. */
 export interface AdapterFolder {
   readonly settings: AdapterSettings;
+  /** The names of its matrices, whole or in part, as peft has them. */
+  readonly modules: readonly string[];
   readonly base: string;
   readonly isClassifier: boolean;
 }
 
 /**
- * The matrices that names stand for, which may be whole: of a small model peft writes `model.layers.0.self_attn.q_proj` and so on. Whether
- * all layers have them shows in the weights.
+ * The matrices that peft's names stand for, which may be whole: of a small model it writes `model.layers.0.self_attn.q_proj` and so on.
+ *
+ * @throws UserError for a regular expression, and for other matrices
  */
-function targetsIn(names: readonly string[], path: string): AdapterTarget[] {
+function targetsIn(names: string | readonly string[], path: string): AdapterTarget[] {
+  if (typeof names === "string" || names.length === 0)
+    throw new UserError(
+      `${path}: target_modules: expected a list of names, found ${show(names)}; ${mergeInPython}`,
+    );
   const isNamed = (target: AdapterTarget, name: string) => `.${name}`.endsWith(`.${target}`);
   const other = names.find((name) => !adapterTargets.some((target) => isNamed(target, name)));
   if (other === undefined)
@@ -164,6 +171,15 @@ function targetsIn(names: readonly string[], path: string): AdapterTarget[] {
   throw new UserError(
     `${path}: target_modules: expected names of ${adapterTargets.join(", ")}, found ${quote(other)}; ${mergeInPython}`,
   );
+}
+
+/** @throws UserError where whole names leave out layers. @param names of matrices to be adapted */
+function checkLayers(names: Iterable<string>, { modules }: AdapterFolder, path: string): void {
+  for (const name of names)
+    if (!modules.some((module) => `.${name}`.includes(`.${module}.lora_`)))
+      throw new UserError(
+        `${path}: target_modules: expected the same matrices in all layers, found none that is ${name.replace(/\.lora_.*/, "")}; ${mergeInPython}`,
+      );
 }
 
 /** The folders that a base model's path may begin at: the adapter's, those around it, so that a project can be moved, and the working one. */
@@ -208,7 +224,8 @@ export function readAdapterFolder(folder: string): AdapterFolder | undefined {
   }
   const targets = targetsIn(target_modules, path);
   const settings = { rank: r, alpha: lora_alpha, targets };
-  return { settings, base: found, isClassifier: task_type === "SEQ_CLS" };
+  const modules = [target_modules].flat();
+  return { settings, modules, base: found, isClassifier: task_type === "SEQ_CLS" };
 }
 
 /**
@@ -220,10 +237,13 @@ export function readAdapterFolder(folder: string): AdapterFolder | undefined {
  */
 export function loadAdapter(
   folder: string,
-  { settings, base }: AdapterFolder,
+  adapted: AdapterFolder,
   shapes: Shapes,
   heads: Shapes = new Map(),
 ): Adapter & { readonly heads: ReadonlyMap<string, Variable> } {
+  const { settings, base } = adapted;
+  const own = adapterShapes(shapes, settings);
+  checkLayers(own.keys(), adapted, join(folder, configName));
   const path = join(folder, weightsName);
   if (!isThere(path))
     throw new UserError(
@@ -231,7 +251,7 @@ export function loadAdapter(
         "load them in Python with a newer peft and save them again",
     );
   using file = openSafetensors(path);
-  const expected = new Map([...adapterShapes(shapes, settings), ...heads]);
+  const expected = new Map([...own, ...heads]);
   const superfluous = [...file.tensors.keys()].find(
     (name) => !expected.has(name.slice(prefix.length)) || !name.startsWith(prefix),
   );
@@ -257,12 +277,12 @@ export function loadAdapter(
     for (const variable of variables.values()) variable.dispose();
     throw error;
   }
-  const [own, others] = [variables, new Map<string, Variable>()];
+  const others = new Map<string, Variable>();
   for (const name of heads.keys()) {
-    others.set(name, own.get(name)!);
-    own.delete(name);
+    others.set(name, variables.get(name)!);
+    variables.delete(name);
   }
-  return { settings, variables: own, base, heads: others };
+  return { settings, variables, base, heads: others };
 }
 
 /** Writes adapter_config.json; the weights go by `adapterWeights` to `adapterWeightsName`. */
