@@ -6,6 +6,15 @@ import { show, UserError } from "../../errors.ts";
 import { reading } from "../../formats/jsonl.ts";
 import type { RowFile, SourceRow } from "./rowFile.ts";
 
+const quoteAdvice = 'put quotes around the whole cell, and write each quote within it twice ("")';
+
+/** csv-parse's own words are about its options. */
+const quoteProblems: Readonly<Record<string, string>> = {
+  INVALID_OPENING_QUOTE: `a quote stands within a cell that does not begin with one; ${quoteAdvice}`,
+  CSV_INVALID_CLOSING_QUOTE: `a cell goes on behind its closing quote; ${quoteAdvice}`,
+  CSV_QUOTE_NOT_CLOSED: `a cell begins with a quote that nothing closes; ${quoteAdvice}`,
+};
+
 interface CsvRecord {
   /** Line on which it begins, counted from 1. */
   readonly line: number;
@@ -33,20 +42,29 @@ export function readCsvRows(path: string, delimiter: "," | "\t"): RowFile {
   return { rows, mistakes: [...mistakes, ...problemsAt(path, problem)] };
 }
 
-/** The records up to the first quote that is wrong, behind which nothing is sure. */
+/**
+ * The records up to the first quote that is wrong, behind which nothing is sure. Many tools write tabs without any quoting: there a
+ * quote within a cell is one as it is, in a record of one line. Otherwise two such quotes could make one cell of all between them.
+ */
 function parseRecords(text: string, delimiter: string) {
   const records: CsvRecord[] = [];
+  const isTabs = delimiter === "\t";
+  const form = {
+    delimiter,
+    record_delimiter: ["\r\n", "\n", "\r"],
+    relax_column_count: true,
+    skip_empty_lines: true,
+  };
   let line = 1;
   try {
     parse(text, {
+      ...form,
       bom: true,
-      delimiter,
       raw: true,
-      record_delimiter: ["\r\n", "\n", "\r"],
-      relax_column_count: true,
-      skip_empty_lines: true,
+      relax_quotes: isTabs,
       on_record: (found: unknown) => {
         const { record, raw } = found as { record: string[]; raw: string }; // what `raw` asks for; it has no type
+        if (isTabs && countLineEnds(raw.trim()) > 0) parse(raw, form);
         const blank = /^[\r\n]*/.exec(raw)![0];
         records.push({ line: line + countLineEnds(blank), cells: record });
         line += countLineEnds(raw);
@@ -55,7 +73,7 @@ function parseRecords(text: string, delimiter: string) {
     });
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
-    return { records, problem: { line, message: error.message } };
+    return { records, problem: { line, message: quoteProblems[error.code] ?? error.message } };
   }
   return { records, problem: undefined };
 }

@@ -126,13 +126,41 @@ describe("CSV", () => {
     expect(await mistakesIn(file("g.csv", 'a,b\r\n1\r\n1,2,3\r\n1,2\r\n1,"x"y\r\n'))).toEqual([
       "g.csv:2: expected 2 values, as the first line has names, found 1; put quotes around a text with commas",
       "g.csv:3: expected 2 values, as the first line has names, found 3; put quotes around a text with commas",
-      expect.stringMatching(/^g\.csv:5: in the record that begins here, Invalid Closing Quote/),
+      'g.csv:5: in the record that begins here, a cell goes on behind its closing quote; put quotes around the whole cell, and write each quote within it twice ("")',
     ]);
+    for (const [content, problem] of [
+      ['a,b\n5" pipe,2', "a quote stands within a cell that does not begin with one; put quotes"],
+      ['a,b\n"x,2\ny,3', "a cell begins with a quote that nothing closes; put quotes"],
+    ] as const)
+      expect(await mistakesIn(file("g.csv", content))).toEqual([
+        expect.stringContaining(`g.csv:2: in the record that begins here, ${problem}`),
+      ]);
     await expect(readRowFile(file("g.csv", "a,a\n1,2"))).rejects.toThrow('found "a" twice');
     await expect(readRowFile(file("g.csv", "a;b\n1,5;2"))).rejects.toThrow("found semicolons");
     await expect(readRowFile(file("g.csv", Buffer.from("a\n\xe4", "latin1")))).rejects.toThrow(
       "UTF-8",
     );
+  });
+});
+
+describe("Tabs", () => {
+  test("a quote within a cell is one as it is, where nothing is quoted", async () => {
+    const content = 'a\tb\n5" pipe\t2\n"x" y\t"3"\n"q""r"\t"s\nt"\n\u00fc"\t4';
+    expect(await valuesIn(file("t.tsv", content))).toEqual([
+      { a: '5" pipe', b: "2" },
+      { a: '"x" y', b: "3" },
+      { a: 'q"r', b: "s\nt" },
+      { a: '\u00fc"', b: "4" },
+    ]);
+    expect(await linesIn(file("t.tsv", content))).toEqual([2, 3, 4, 6]);
+  });
+
+  test("a cell of several lines has to be quoted rightly", async () => {
+    const content = 'a\tb\nz\t1\n"x\t2\ny "z" u\t3\n12"\t4\n';
+    expect(await mistakesIn(file("t.tsv", content))).toEqual([
+      expect.stringMatching(/^t\.tsv:3: in the record that begins here, a cell goes on behind/),
+    ]);
+    expect(await linesIn(file("t.tsv", content))).toEqual([2]);
   });
 });
 
