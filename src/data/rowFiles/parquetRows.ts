@@ -7,7 +7,7 @@ import { reading } from "../../formats/jsonl.ts";
 import type { JsonValue } from "../json.ts";
 import type { RowFile, SourceRow } from "./rowFile.ts";
 
-/** @throws UserError for a file that cannot be read, or is no Parquet */
+/** @throws UserError for a file that cannot be read, is no Parquet, or has a column twice */
 export async function readParquetRows(path: string): Promise<RowFile> {
   const bytes = reading(path, () => readFileSync(path));
   const rows: SourceRow[] = [];
@@ -33,7 +33,10 @@ export async function readParquetRows(path: string): Promise<RowFile> {
 const secondsFor = (bytes: number) => 2 + bytes / 100_000;
 const megabytesFor = (bytes: number) => 512 + bytes / 10_000;
 
-type Answer = { readonly objects: Record<string, unknown>[] } | { readonly problem: string };
+type Answer =
+  | { readonly objects: Record<string, unknown>[] }
+  | { readonly twice: string }
+  | { readonly problem: string };
 
 /**
  * A page of a few bytes can say that it has 2^31 values, in many places, and whatever reads it takes memory and time without
@@ -67,8 +70,11 @@ async function objectsIn(path: string, bytes: Buffer): Promise<Record<string, un
       });
     });
     if ("problem" in answer) throw new Error(answer.problem);
+    if ("twice" in answer)
+      throw new UserError(`${path}: expected every column once, found ${show(answer.twice)} twice`);
     return answer.objects;
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(`${path}: cannot be read as Parquet: ${messageOf(error)}`);
   } finally {
     clearTimeout(timer);

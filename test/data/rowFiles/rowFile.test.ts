@@ -21,6 +21,8 @@ function parquet(columnData: ColumnSource[], codec: "UNCOMPRESSED" | "SNAPPY" = 
   return new Uint8Array(parquetWriteBuffer({ columnData, codec }));
 }
 
+type ParquetSchema = NonNullable<Parameters<typeof parquetWriteBuffer>[0]["schema"]>;
+
 type Row = Readonly<Record<string, string>>;
 const quoted = (cell: string) => `"${cell.replaceAll('"', '""')}"`;
 const csvOf = (names: readonly string[], rows: readonly Row[], end: string) =>
@@ -184,6 +186,24 @@ describe("Parquet", () => {
       'i.parquet, row 1: "image": expected text or numbers, found bytes; leave it out',
     ]);
     await expect(readRowFile(file("i.parquet", "no"))).rejects.toThrow("cannot be read as Parquet");
+  });
+
+  test("refuses a column that stands twice, in a structure, too", async () => {
+    const column: ColumnSource = { name: "answer", data: [1n], type: "INT64" };
+    const twice = file("l.parquet", parquet([column, { ...column, data: [2n] }]));
+    await expect(readRowFile(twice)).rejects.toThrow(
+      `${twice}: expected every column once, found "answer" twice`,
+    );
+    const part = { repetition_type: "REQUIRED", type: "INT64" } as const;
+    const schema: ParquetSchema = [
+      { name: "root", num_children: 1 },
+      { name: "unit", num_children: 2, repetition_type: "REQUIRED" },
+      { name: "size", ...part },
+      { name: "size", ...part },
+    ];
+    const columnData = [{ name: "unit", data: [{ size: 1n }] }];
+    const nested = file("l.parquet", new Uint8Array(parquetWriteBuffer({ columnData, schema })));
+    await expect(readRowFile(nested)).rejects.toThrow('found "unit.size" twice');
   });
 
   test("gives up on a file whose pages say that they have values without end", async () => {
