@@ -82,7 +82,7 @@ async function objectsIn(path: string, bytes: Buffer): Promise<Record<string, un
   }
 }
 
-/** What JSON says of a value; undefined for bytes that are no text. A number that is none (NaN) is null. */
+/** What JSON says of a value; undefined for bytes that are no text. A number that is none (NaN) is null, and so is a date that JavaScript has not. */
 function jsonValueOf(value: unknown): JsonValue | undefined {
   if (value === undefined || value === null) return null;
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
@@ -90,7 +90,7 @@ function jsonValueOf(value: unknown): JsonValue | undefined {
     const number = Number(value);
     return Number.isSafeInteger(number) ? number : String(value);
   }
-  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (value instanceof Uint8Array) return isUtf8(value) ? Buffer.from(value).toString() : undefined;
   if (Array.isArray(value)) {
     const items = value.map(jsonValueOf);

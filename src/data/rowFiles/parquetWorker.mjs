@@ -11,11 +11,27 @@ function columnTwice({ children }) {
   return children.map(columnTwice).find((path) => path !== undefined);
 }
 
+/** A date; where it says more than milliseconds, which are a date's, its text with all that it says. */
+function dateOf(nanoseconds) {
+  const beyond = ((nanoseconds % 1_000_000n) + 1_000_000n) % 1_000_000n; // before 1970, too, it counts upwards
+  const date = new Date(Number((nanoseconds - beyond) / 1_000_000n));
+  if (beyond === 0n || Number.isNaN(date.getTime())) return date;
+  const digits = String(beyond).padStart(6, "0").replace(/0+$/, "");
+  return date.toISOString().replace("Z", `${digits}Z`);
+}
+
+const parsers = {
+  timestampFromMicroseconds: (microseconds) => dateOf(microseconds * 1000n),
+  timestampFromNanoseconds: dateOf,
+};
+
 async function read(file) {
   const metadata = await parquetMetadataAsync(file);
   const twice = columnTwice(parquetSchema(metadata));
   if (twice !== undefined) return { twice };
-  return { objects: await parquetReadObjects({ file, metadata, compressors, utf8: false }) };
+  return {
+    objects: await parquetReadObjects({ file, metadata, compressors, utf8: false, parsers }),
+  };
 }
 
 process.once("message", async ({ buffer, byteOffset, byteLength }) => {

@@ -206,6 +206,30 @@ describe("Parquet", () => {
     await expect(readRowFile(nested)).rejects.toThrow('found "unit.size" twice');
   });
 
+  test("keeps all that a timestamp says", async () => {
+    const at = (unit: "MICROS" | "NANOS", data: bigint[]) => {
+      const logical_type = { type: "TIMESTAMP", isAdjustedToUTC: true, unit } as const;
+      const name = {
+        name: "at",
+        repetition_type: "REQUIRED",
+        type: "INT64",
+        logical_type,
+      } as const;
+      const schema: ParquetSchema = [{ name: "root", num_children: 1 }, name];
+      const columnData = [{ name: "at", data }];
+      return file("m.parquet", new Uint8Array(parquetWriteBuffer({ columnData, schema })));
+    };
+    expect(await valuesIn(at("MICROS", [1_000_001n, 2_000_000n, -1n]))).toEqual([
+      { at: "1970-01-01T00:00:01.000001Z" },
+      { at: "1970-01-01T00:00:02.000Z" },
+      { at: "1969-12-31T23:59:59.999999Z" },
+    ]);
+    expect(await valuesIn(at("MICROS", [2n ** 63n - 1n, -(2n ** 63n)]))).toEqual([{}, {}]); // no date
+    expect(await valuesIn(at("NANOS", [1_000_000_120n]))).toEqual([
+      { at: "1970-01-01T00:00:01.00000012Z" },
+    ]);
+  });
+
   test("gives up on a file whose pages say that they have values without end", async () => {
     const bytes = parquet([{ name: "n", data: [1n, 2n, null], type: "INT64" }], "UNCOMPRESSED");
     bytes.set([0xfe, 0xff, 0xff, 0xff, 0x0f], 25); // a run of 2^31 levels, behind the first page's header
