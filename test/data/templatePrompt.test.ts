@@ -45,7 +45,7 @@ test.each([
   ],
   [
     "numbers within numbers",
-    "{% for a in range(999) %}{% for b in range(999) %}{% endfor %}{% endfor %}",
+    "{% for a in range(9000) %}{% for b in range(9000) %}{% endfor %}{% endfor %}",
     /range\(\) for more than 10000 numbers in all/,
   ],
   ["no question", "Question: { question }{{ eos_token }}", /shows nothing of its row; write {{/],
