@@ -6,6 +6,7 @@ type Spelling = readonly [written: RegExp, plain: string | ((written: string) =>
 const beforeNormalising: readonly Spelling[] = [
   [/\p{Cf}/gu, ""], // spaces without width, marks of direction
   [/[¼½¾⅐-⅞]/g, " $&"], // 3½ is 3 1/2, not 31/2
+  [/[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793]/g, " $& "], // 42①, a reference behind it, is not 421
   [/[⁰¹²³⁴-⁹⁺⁻]+/g, "^$&"], // 10⁶ is 10^6, not 106
   [/[₀-₉]+/g, "_$&"],
 ];

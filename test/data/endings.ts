@@ -173,6 +173,8 @@ export const endings: Readonly<Record<string, readonly Ending[]>> = {
     ["1e999", undefined],
     ["2^10", undefined],
     ["5²", undefined],
+    ["42①", undefined],
+    ["①", 1],
     ["110^2", undefined],
     ["10^2.5", undefined],
     ["10^(1/2)", undefined],
