@@ -1,7 +1,7 @@
 // Flags that several commands have.
 import type { InferredOptionTypes } from "yargs";
 import { z } from "zod";
-import { kvCacheDtype, type PromptSetting, parseOverride, promptSetting } from "../config.ts";
+import { kvCacheDtype, type PromptSetting, promptSetting } from "../config.ts";
 import { firstOf, inOneLine, UserError } from "../errors.ts";
 import { answerForm, type RewardSettings, reward } from "../rewardConfig.ts";
 import { findMistakes, typedValue } from "../settings.ts";
@@ -67,7 +67,7 @@ export function toldFormat(flags: InferredOptionTypes<typeof formatFlags>): Told
 function parsePrompt(text: string): PromptSetting {
   if (text === "paper" || text === "chat") return text;
   if (!text.startsWith("{")) return { file: text };
-  const { data, error } = promptSetting.safeParse(parseOverride(`prompt=${text}`).value);
+  const { data, error } = promptSetting.safeParse(typedValue(text, `--prompt ${inOneLine(text)}`));
   if (data) return data;
   throw new UserError(`--prompt ${text}: ${error.issues[0]!.message}`);
 }
