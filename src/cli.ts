@@ -321,7 +321,7 @@ function everyOptionHasOneValue(
   for (const [name, value] of Object.entries(parsed)) {
     const isCopy = /[A-Z_$]/.test(name); // yargs adds the camelCase spelling, `_` and `$0`
     if (isCopy) continue;
-    const typed = typedValue(name, args);
+    const typed = typedBehind(name, args);
     const flag = typed === undefined ? name : `--${name}`;
     const place = args.lastIndexOf(`--${name}`);
     const isAlone = place >= 0 && (args[place + 1] ?? "--").startsWith("--");
@@ -337,7 +337,7 @@ function everyOptionHasOneValue(
 }
 
 /** What stands behind an option, or its equals sign; undefined for what stands without any, such as the question of `ask`. */
-function typedValue(name: string, args: readonly string[]): string | undefined {
+function typedBehind(name: string, args: readonly string[]): string | undefined {
   const place = args.lastIndexOf(`--${name}`);
   if (place >= 0) return args[place + 1] ?? "";
   return args.findLast((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);

@@ -1,6 +1,7 @@
 // `reft prepare-data`: brings a data set into the project's form, and prints what was written and left out.
 import type { CommandModule, InferredOptionTypes } from "yargs";
 import { type OwnColumns, ownParts } from "../data/datasets/own.ts";
+import { groupBy } from "../data/groupBy.ts";
 import { show, UserError } from "../errors.ts";
 import { answerForm } from "../rewardConfig.ts";
 import { datasets, defaultCarvedDev, defaultSizes } from "../tasks/datasetDraft.ts";
@@ -100,10 +101,10 @@ function parseColumns(given: readonly string[]): OwnColumns {
       `column: expected ${ownParts.join(", ")} with the name of its column, as question=problem, found ${show(text)}`,
     );
   });
-  for (const [part] of columns) {
-    const names = columns.filter(([other]) => other === part).map(([, name]) => show(name));
-    if (names.length > 1)
-      throw new UserError(`column: expected one for ${part}, found ${names.join(" and ")}`);
+  const twice = groupBy(columns, ([part]) => part).find((same) => same.length > 1);
+  if (twice) {
+    const names = twice.map(([, name]) => show(name));
+    throw new UserError(`column: expected one for ${twice[0]![0]}, found ${names.join(" and ")}`);
   }
   return Object.fromEntries(columns);
 }

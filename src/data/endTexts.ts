@@ -1,6 +1,7 @@
 // The texts of tokens that end a response in some model. A vocabulary may have them without saying so, and a model whose vocabulary
 // lacks them may write them out, as it has seen them in its data.
 // Reference: ggml-org/llama.cpp 00ad355e, src/llama-vocab.cpp, `special_eog_ids`.
+import { jsonEscapes } from "./json.ts";
 
 /** What llama.cpp ends at wherever a vocabulary has it, because converters left the keys of a turn's and a message's end out for long. */
 export const endTexts: ReadonlySet<string> = new Set([
@@ -25,6 +26,5 @@ export function beforeEnd(text: string): string {
 
 /** JSON in which no end is written out: where a text of it has one, that is escaped, which changes no value. */
 export function withEscapedEnds(json: string): string {
-  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return json.replace(ends, (end) => end.replace(/./g, escaped));
+  return json.replace(ends, jsonEscapes);
 }

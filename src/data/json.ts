@@ -18,6 +18,12 @@ export function canonicalJson(value: JsonValue): string {
   );
 }
 
+/** Characters as a text of JSON escapes them, one escape for each UTF-16 unit. */
+export function jsonEscapes(characters: string): string {
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return characters.split("").map(escaped).join("");
+}
+
 /** Is every number in a value finite? JavaScript reads 1e400 as Infinity and writes that as null, so it would equal null. */
 export function isFiniteJson(value: JsonValue): boolean {
   if (typeof value === "number") return Number.isFinite(value);

@@ -31,7 +31,8 @@ export function findAnswer(form: Exclude<AnswerForm, "python">, text: string): O
     case "firstJson": {
       // A text that is JSON as a whole may hold such ends and tags; it has no other turns and thoughts.
       const isWhole = (said: string) => readJsonText(said) !== undefined;
-      const turn = isWhole(text) ? text : beforeEnd(rewriteJson(text, withEscapedEnds));
+      const isOneTurn = isWhole(text) || beforeEnd(text) === text;
+      const turn = isOneTurn ? text : beforeEnd(rewriteJson(text, withEscapedEnds));
       const said = isWhole(turn) ? turn : withoutThoughts(turn);
       const value = findJson(said, form === "json" ? "last" : "first");
       return value === undefined ? noAnswer("a JSON value", text) : { kind: "answer", value };

@@ -267,9 +267,8 @@ function overlap(
   { path, examples: others }: { readonly path: string; readonly examples: readonly Example[] },
 ): DataCheck["others"][number] {
   const keys = new Set(examples.map(({ question }) => questionKey(question)));
-  const [same, different] = [true, false].map((isSame) =>
-    others.filter(({ question }) => keys.has(questionKey(question)) === isSame),
-  );
-  const variants = withVariantAmong(different!, examples);
-  return { path, rows: others.length, same: same!.length, variants: variants.length };
+  const same = new Set(others.filter(({ question }) => keys.has(questionKey(question))));
+  const different = others.filter((other) => !same.has(other));
+  const variants = withVariantAmong(different, examples);
+  return { path, rows: others.length, same: same.size, variants: variants.length };
 }

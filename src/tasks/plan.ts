@@ -141,7 +141,7 @@ const trialSteps = 2;
  */
 export async function describeTraining(
   config: Config,
-): Promise<{ page: string; failure?: UserError }> {
+): Promise<{ page: string; failure: UserError | undefined }> {
   const plan = planTraining(config);
   const { steps, samples } = plan;
   const forecast = plan.forecast(config);
@@ -149,21 +149,21 @@ export async function describeTraining(
   // Ranks look at different moments, or on different machines, and have to come to the same.
   const fits = !onAnyRank(!forecast.isOnGpu && togetherOf(forecast) > memory.free);
   const epochs = (steps.total / steps.perEpoch).toFixed(1).replace(/\.0$/, "");
-  const { line, failure } = fits ? await tryOut(plan, forecast) : { line: "no step was tried" };
+  const tried = fits ? await tryOut(plan, forecast) : { line: "no step was tried" };
   const page = [
     ...describeForecast(titles[config.stage], forecast, diskUse(forecast, plan)),
     `steps: ${steps.total.toLocaleString("en")} (${epochs} epochs of ${steps.perEpoch}), ${samples.measurements} evaluations`,
     ...describeFit(forecast, memory, savingsOf(plan)),
-    line,
+    tried.line,
   ].join("\n");
-  return { page, ...(failure && { failure }) };
+  return { page, failure: tried.failure };
 }
 
 /** Takes the first steps, and says how long they took and how much memory. */
 async function tryOut(
   { trial, steps }: Plan,
   forecast: Forecast,
-): Promise<{ line: string; failure?: UserError }> {
+): Promise<{ line: string; failure?: UserError | undefined }> {
   const folder = makeTrialFolder();
   try {
     await trial(folder, trialSteps);

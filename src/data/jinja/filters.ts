@@ -91,7 +91,7 @@ export const filters: Readonly<Record<string, Filter>> = {
   ".lstrip": stripping(true, false),
   ".rstrip": stripping(false, true),
   ".capitalize": capitalizing(textOf),
-  // At white space; the library splits at other texts as Python does.
+  // This splits at white space; the library splits at other texts as Python does.
   ".split": {
     parameters: [],
     run: (value) => list(textOf(value).split(space).filter(Boolean).map(string)),

@@ -1,5 +1,6 @@
 // Python's json.dumps, which transformers' filter "tojson" is.
 import { UserError } from "../../errors.ts";
+import { jsonEscapes } from "../json.ts";
 import { isList, isMapping, text, type Value } from "./value.ts";
 
 export interface Layout {
@@ -47,6 +48,5 @@ export function json(value: Value, layout: Layout, lineEnd = "\n"): string {
 function quoted(value: string, isAscii: boolean): string {
   const json = JSON.stringify(value);
   if (!isAscii) return json;
-  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return json.replace(/[\x7f-\uffff]/g, escaped);
+  return json.replace(/[\x7f-\uffff]/g, jsonEscapes);
 }
