@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { readGsm8k } from "../../src/data/datasets/gsm8k.ts";
 import { answersEqual } from "../../src/reward/compare.ts";
 import { extractWrittenAnswer } from "../../src/reward/writtenAnswer.ts";
+import { processorSeconds } from "../support/processorSeconds.ts";
 import { realData } from "../support/realData.ts";
 
 interface Row {
@@ -175,6 +176,16 @@ test("what is no answer is quoted, for it may hold anything", () => {
 
 test("an announcement that is repeated without end is read in a moment", () => {
   expect(extractWrittenAnswer("the answer is ".repeat(20_000)).kind).toBe("no-answer");
-  for (const part of ["if your answer is ", "if ", "if when ", "'s answer is ", "wrong "])
-    extractWrittenAnswer(`${part.repeat(20_000)} your answer is 5`);
-}, 20_000);
+  for (const part of [
+    "the answer is ",
+    "if your answer is ",
+    "if ",
+    "if when ",
+    "'s answer is ",
+    "wrong ",
+  ]) {
+    const text = `${part.repeat(20_000)} your answer is 5`;
+    const seconds = processorSeconds(() => extractWrittenAnswer(text));
+    expect(seconds, part).toBeLessThan(5);
+  }
+});
