@@ -26,6 +26,7 @@ export default defineConfig({
     ],
     exclude: [
       "test/data/tokenizer/differential.test.ts", // 12 s of processor time
+      "test/reward/extractLong.test.ts", // 10 s of processor time
       "test/reward/programs.test.ts", // starts the sandbox
     ],
   },
