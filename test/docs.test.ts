@@ -43,13 +43,11 @@ vi.mock("../src/evaluate/checkGold.ts", () => ({ checkGold: async () => {} }));
 
 const pages = [
   ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"],
-  ...[
-    "README.md",
-    ...["dates", "hack", "impossible-gold", "regex"].map((name) => `${name}/README.md`),
-  ].map((name) => join("examples", name)),
-  ...readdirSync("docs", { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => join("docs", name)),
+  ...["examples", "docs"].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".md"))
+      .map((name) => join(folder, name)),
+  ),
 ];
 const textOf = (page: string) => readFileSync(page, "utf8");
 const readme = textOf("README.md");
