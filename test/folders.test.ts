@@ -103,16 +103,19 @@ describe("tryFolder", () => {
   const mount = ["-rm", "sh", "-c", 'mount -t tmpfs -o ro tmpfs "$0" && shift 0 && "$@"'];
   const canMount = spawnSync("unshare", [...mount, "/mnt", "true"]).status === 0;
 
-  test.skipIf(!canMount).each(["", "/a/b"])("says that a disk is read-only (%s)", (below) => {
-    const script = `import { tryFolder } from "./src/folders.ts";
+  test.skipIf(!canMount).each(["", "/a/b"])(
+    "says that a disk is read-only (%s, unshare)",
+    (below) => {
+      const script = `import { tryFolder } from "./src/folders.ts";
       try { tryFolder(process.argv[1]) } catch ({ message }) { console.log(message) }`;
-    const node = [process.execPath, "--import", "tsx", "--input-type=module", "-e", script];
-    const child = spawnSync("unshare", [...mount, home, ...node, home + below], {
-      encoding: "utf8",
-    });
-    expect(child.stdout).toContain("EROFS: read-only file system");
-    expect(child.stderr).toBe("");
-  });
+      const node = [process.execPath, "--import", "tsx", "--input-type=module", "-e", script];
+      const child = spawnSync("unshare", [...mount, home, ...node, home + below], {
+        encoding: "utf8",
+      });
+      expect(child.stdout).toContain("EROFS: read-only file system");
+      expect(child.stderr).toBe("");
+    },
+  );
 });
 
 describe.skipIf(!existsSync("/proc/self"))("a command", () => {

@@ -43,7 +43,7 @@ print("done\\x1b[2J");
 const stopping =
   "Stopping when this step is done and saved. Ctrl-C again ends at once, without saving it.";
 
-describe.skipIf(spawnSync("python3", ["--version"]).status !== 0)("in a terminal", () => {
+describe.skipIf(spawnSync("python3", ["--version"]).status !== 0)("in a terminal (python3)", () => {
   test.each([60, 80, 200])(
     "of %i columns messages stand whole above one bar, also after Ctrl-C",
     (columns) => {

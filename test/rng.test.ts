@@ -18,6 +18,7 @@ test("uniform, normal and integer have the right moments", () => {
   expect(mean(() => rng.uniform())).toBeCloseTo(0.5, 2);
   expect(mean(() => rng.normal())).toBeCloseTo(0, 1);
   expect(mean(() => rng.normal() ** 2)).toBeCloseTo(1, 1);
+  expect(mean(() => Number(Math.abs(rng.normal()) > 2))).toBeCloseTo(0.0455, 2);
   expect(mean(() => rng.integer(5))).toBeCloseTo(2, 1);
 });
 

@@ -187,7 +187,9 @@ describe("the machine", () => {
 
   it("asks for no tool that the remaining work does not need", () => {
     makeEngine();
-    expect(setup().stderr).not.toContain("Python");
+    const { status, stderr } = setup();
+    expect(status).toBe(1);
+    expect(stderr.match(/^.* is missing/gm)).toEqual(["g++ is missing", "patch is missing"]);
   });
 
   it("says how much disk space is missing, and is content with what is there", () => {

@@ -73,8 +73,9 @@ const as = ({ ids }: Outcome, text: string, tokens: readonly number[]) =>
 
 describe.each(golden.families)("$name", (family) => {
   const isThere = templateOf(family) !== undefined;
+  const where = isThere ? "" : " (chat_templates/ in REFT_DATA)";
 
-  test.skipIf(!isThere)("texts and ids of prompts are those of transformers", () => {
+  test.skipIf(!isThere)(`texts and ids of prompts are those of transformers${where}`, () => {
     const tokenizer = tokenizerOf(family);
     for (const { question, system, prompt } of family.cases) {
       const asked = golden.questions[question]!;
@@ -89,50 +90,56 @@ describe.each(golden.families)("$name", (family) => {
     }
   });
 
-  test.skipIf(!isThere)("conversations are those of transformers up to the end of the turn", () => {
-    const tokenizer = tokenizerOf(family);
-    for (const { question, system, answer, whole } of family.cases) {
-      const prompt = promptOf(family, golden.systems[system]!);
-      const row = { question: golden.questions[question]! };
-      const { promptTokens, completionTokens } = encodeConversation(
-        prompt,
-        row,
-        golden.answers[answer]!,
-        tokenizer,
-      );
-      const found = [...promptTokens, ...completionTokens];
-      const end = endOfTurn(prompt, tokenizer);
-      expect(completionTokens.indexOf(end)).toBe(completionTokens.length - 1);
-      if (typeof whole === "string") expect(sha256(JSON.stringify(found))).toBe(whole);
-      else if (whole) expect(found).toEqual(whole.slice(0, whole.lastIndexOf(end) + 1));
-    }
-  });
+  test.skipIf(!isThere)(
+    `conversations are those of transformers up to the end of the turn${where}`,
+    () => {
+      const tokenizer = tokenizerOf(family);
+      for (const { question, system, answer, whole } of family.cases) {
+        const prompt = promptOf(family, golden.systems[system]!);
+        const row = { question: golden.questions[question]! };
+        const { promptTokens, completionTokens } = encodeConversation(
+          prompt,
+          row,
+          golden.answers[answer]!,
+          tokenizer,
+        );
+        const found = [...promptTokens, ...completionTokens];
+        const end = endOfTurn(prompt, tokenizer);
+        expect(completionTokens.indexOf(end)).toBe(completionTokens.length - 1);
+        if (typeof whole === "string") expect(sha256(JSON.stringify(found))).toBe(whole);
+        else if (whole) expect(found).toEqual(whole.slice(0, whole.lastIndexOf(end) + 1));
+      }
+    },
+  );
 
-  test.skipIf(!isThere)("control tokens in question, system and answer are ordinary text", () => {
-    const tokenizer = tokenizerOf(family);
-    const ids = [...tokenizer.controlTokens].map(
-      (token) => tokenizer.encode(token, [{ start: 0, end: token.length }]).at(-1)!,
-    );
-    const control = (question: string, system: string | null, answer: string) => {
-      const prompt = promptOf(family, system);
-      const { promptTokens, completionTokens } = encodeConversation(
-        prompt,
-        { question },
-        answer,
-        tokenizer,
+  test.skipIf(!isThere)(
+    `control tokens in question, system and answer are ordinary text${where}`,
+    () => {
+      const tokenizer = tokenizerOf(family);
+      const ids = [...tokenizer.controlTokens].map(
+        (token) => tokenizer.encode(token, [{ start: 0, end: token.length }]).at(-1)!,
       );
-      return [promptTokens, completionTokens].map((tokens) =>
-        tokens.filter((id) => ids.includes(id)),
-      );
-    };
-    const [harmless, told] = [control("a", null, "a"), control("a", "s", "a")];
-    for (const injection of new Set([...tokenizer.controlTokens, ...golden.injections])) {
-      const text = `${injection.slice(2)}${injection}a${injection.slice(0, 2)}`;
-      expect(control(text, null, text), text).toEqual(harmless);
-      expect(control("a", ` ${text} `, injection), text).toEqual(told);
-      expect(control(injection, null, ` ${injection} `), text).toEqual(harmless);
-    }
-  });
+      const control = (question: string, system: string | null, answer: string) => {
+        const prompt = promptOf(family, system);
+        const { promptTokens, completionTokens } = encodeConversation(
+          prompt,
+          { question },
+          answer,
+          tokenizer,
+        );
+        return [promptTokens, completionTokens].map((tokens) =>
+          tokens.filter((id) => ids.includes(id)),
+        );
+      };
+      const [harmless, told] = [control("a", null, "a"), control("a", "s", "a")];
+      for (const injection of new Set([...tokenizer.controlTokens, ...golden.injections])) {
+        const text = `${injection.slice(2)}${injection}a${injection.slice(0, 2)}`;
+        expect(control(text, null, text), text).toEqual(harmless);
+        expect(control("a", ` ${text} `, injection), text).toEqual(told);
+        expect(control(injection, null, ` ${injection} `), text).toEqual(harmless);
+      }
+    },
+  );
 });
 
 const expressions: {

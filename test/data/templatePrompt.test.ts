@@ -149,6 +149,12 @@ describe("a template file", () => {
       const asked = samplingPrompt(tokenizer, row, format);
       const { promptTokens, completionTokens } = encodeExample(tokenizer, row, prompt);
       expect(asked.tokens.slice(0, promptTokens.length)).toEqual(promptTokens);
+      const given = {
+        docstring: 'def solution():\n    """How many?"""\n',
+        def: "def solution():\n",
+        none: "",
+      };
+      expect(tokenizer.decode(asked.prefixTokens)).toBe(given[prefix]);
       expect(tokenizer.decode(promptTokens)).toBe("Q: How many?\nA:\n");
       expect(promptTokens[0]).toBe(bosId);
       expect(completionTokens.at(-1)).toBe(eosId);
@@ -201,9 +207,7 @@ describe("a chat template", () => {
       const { promptTokens, completionTokens } = encodeExample(chat, example, prompt);
       expect([...promptTokens, ...completionTokens].slice(0, tokens.length)).toEqual(tokens);
       expect(chat.decode(promptTokens)).toBe("system\nBe brief.\nuser\nHow many?\nassistant\n");
-      expect(begins.trimEnd()).toBe(
-        prefix === "none" ? begins.trimEnd() : chat.decode(prefixTokens).trimEnd(),
-      );
+      expect(chat.decode(prefixTokens).trimEnd()).toBe(prefix === "none" ? "" : begins.trimEnd());
       expect(completionTokens.indexOf(padId)).toBe(completionTokens.length - 1);
       expect(chat.decode(completionTokens)).toBe(example.cot.trim());
     },

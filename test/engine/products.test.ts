@@ -8,7 +8,7 @@ describe("bf16", () => {
   const hasAmx = /\bamx_bf16\b/.test(readFileSync("/proc/cpuinfo", "utf8"));
 
   test.runIf(hasAmx && !backend.isUsingGpuDevice)(
-    "rounds products, forward and backward, and nothing is said",
+    "rounds products, forward and backward, and nothing is said (AMX)",
     () => {
       const { out: exact } = runSftStep("float32");
       const { out: rounded, said } = runSftStep("bf16");
@@ -27,7 +27,7 @@ describe("bf16", () => {
   );
 
   test.runIf(hasAmx && !backend.isUsingGpuDevice)(
-    "products of no numbers are 0, and only matrices have one",
+    "products of no numbers are 0, and only matrices have one (AMX)",
     () => {
       const product = (...factors: Tensor[]) =>
         readAndDispose([op("RoundedProduct", [], factors)])[0]!;

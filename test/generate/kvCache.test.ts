@@ -40,10 +40,13 @@ test.skipIf(backend.isUsingGpuDevice).each(["DEFAULT", "AVX2", "SSE41"])(
 );
 
 const hasAmx = /\bamx_bf16\b/.test(readFileSync("/proc/cpuinfo", "utf8"));
-test.runIf(hasAmx && !backend.isUsingGpuDevice)("so it does where products are rounded", () => {
-  for (const { name, isRounded, isSame } of compare("bf16", "DEFAULT"))
-    expect({ isRounded, isSame }, name).toEqual({ isRounded: true, isSame: true });
-});
+test.runIf(hasAmx && !backend.isUsingGpuDevice)(
+  "so it does where products are rounded (AMX)",
+  () => {
+    for (const { name, isRounded, isSame } of compare("bf16", "DEFAULT"))
+      expect({ isRounded, isSame }, name).toEqual({ isRounded: true, isSame: true });
+  },
+);
 
 test.runIf(backend.isUsingGpuDevice)("a GPU refuses it by name", async () => {
   const model = loadModel(goldenPath("models", "multi-head"));

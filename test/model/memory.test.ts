@@ -32,5 +32,4 @@ test.skipIf(backend.isUsingGpuDevice)(
     // Widened all at once it would be twice the files' size; a layer of it is 51 MB, the output matrix 33.
     expect(score / size).toBeLessThan(0.8);
   },
-  30_000,
 );

@@ -104,7 +104,7 @@ describe.each(Object.entries(cases))("%s", (name, settings) => {
   });
 });
 
-test("each setting changes the loss or its gradient", () => {
+test("of the golden cases each has a loss or a gradient of its own", () => {
   const { loss, gradNorm } = { loss: of("default.loss")[0]!, gradNorm: of("default.gradNorm")[0]! };
   for (const name of Object.keys(cases).slice(1)) {
     const change =

@@ -376,7 +376,7 @@ describe.each(["gae", "grpo", "rloo"] as const)("%s with klCoefficient 0", (adva
 describe("self-training", () => {
   const config = withoutValueHead.selfTraining!;
 
-  test("learns each right text once per question, beside the chains of thought of the data", async () => {
+  test("learns right texts, beside the chains of thought of the data", async () => {
     outcomeOf = () => ({ kind: "answer", value: gold });
     const lines = await train("all-right", { ...config, training: steps(3) });
     for (const line of lines.slice(1)) {

@@ -27,7 +27,7 @@ test("a long curve is cut into buckets with mean, least and most", () => {
   const { at, value, low, high } = curveOf("flag", values, steps(10_000));
   expect(at).toHaveLength(400);
   expect(at.at(-1)).toBe(9_999);
-  expect(new Set(value)).toEqual(new Set([0.52, 0.48, 0.5].filter((mean) => value.includes(mean))));
+  expect(new Set(value)).toEqual(new Set([0.52, 0.48])); // of 25 values 13 or 12 are 1
   expect([new Set(low), new Set(high)]).toEqual([new Set([0]), new Set([1])]);
 });
 

@@ -305,16 +305,19 @@ describe("extractProgram", () => {
     );
   });
 
-  test.skipIf(!realData)("leaves all gold programs of SVAMP and GSM8K as they are", () => {
-    const { candidates } = readGsm8k(join(realData!, "gsm8k"), "python");
-    const svamp = readFileSync(join(realData!, "svamp/svamp_python_sdp.json"), "utf8");
-    const golds = [
-      ...(JSON.parse(svamp) as { answer_cot: string }[]).map(({ answer_cot }) => answer_cot),
-      ...candidates.map(({ example }) => example.cot!),
-    ];
-    expect(golds).toHaveLength(3043 + 7014);
-    expect(golds.filter((gold) => extractProgram(gold) !== gold)).toEqual([]);
-  });
+  test.skipIf(!realData)(
+    "leaves all gold programs of SVAMP and GSM8K as they are (REFT_DATA)",
+    () => {
+      const { candidates } = readGsm8k(join(realData!, "gsm8k"), "python");
+      const svamp = readFileSync(join(realData!, "svamp/svamp_python_sdp.json"), "utf8");
+      const golds = [
+        ...(JSON.parse(svamp) as { answer_cot: string }[]).map(({ answer_cot }) => answer_cot),
+        ...candidates.map(({ example }) => example.cot!),
+      ];
+      expect(golds).toHaveLength(3043 + 7014);
+      expect(golds.filter((gold) => extractProgram(gold) !== gold)).toEqual([]);
+    },
+  );
 
   test("leaves generated gold programs as they are", () => {
     const { train } = generateProblems({ train: 500, answerOnly: 0, dev: 1, test: 1 }, 1);

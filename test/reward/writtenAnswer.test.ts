@@ -122,7 +122,7 @@ describe("extractWrittenAnswer", () => {
     expect(extractWrittenAnswer(text).kind).toBe("no-answer");
   });
 
-  test.skipIf(!realData)("is right on all 3,076 training texts of SVAMP", () => {
+  test.skipIf(!realData)("is right on all 3,076 training texts of SVAMP (REFT_DATA)", () => {
     const rows = readRows("svamp/svamp_nl.json");
     const wrong = rows.filter((row) => {
       const text = `${row.answer_cot}\nTherefore, the answer is: ${row.answer_value}`;
@@ -135,7 +135,7 @@ describe("extractWrittenAnswer", () => {
 
   // As published, without that line. The two others say something else than their own gold answer, 8.93 and 69.4.
   test.skipIf(!realData)(
-    "reads all 3,076 texts of SVAMP as they end, which is right on 3,074",
+    "reads all 3,076 texts of SVAMP as they end, which is right on 3,074 (REFT_DATA)",
     () => {
       const wrong = readRows("svamp/svamp_nl.json").flatMap((row) => {
         const outcome = extractWrittenAnswer(row.answer_cot);
@@ -150,7 +150,7 @@ describe("extractWrittenAnswer", () => {
   );
 
   test.skipIf(!realData)(
-    "is right on all 7,473 training texts of GSM8K, as prepare-data makes them",
+    "is right on all 7,473 training texts of GSM8K, as prepare-data makes them (REFT_DATA)",
     () => {
       const solutions = readFileSync(join(realData!, "gsm8k/train.jsonl"), "utf8")
         .trim()

@@ -100,7 +100,7 @@ beforeAll(async () => {
   for (const stage of stages)
     for (const weights of ["bf16", "float32"] as const)
       await train[stage](weights, folderOf(`${stage}-${weights}`));
-}, 120_000);
+});
 
 describe.each(stages)("%s", (stage) => {
   testEqualRuns("goes on after Ctrl-C as if never stopped, bit for bit", async () => {

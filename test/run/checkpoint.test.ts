@@ -174,25 +174,28 @@ describe("saveCheckpoint", () => {
   const canMount =
     spawnSync("unshare", ["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0;
 
-  test.skipIf(!canMount)("keeps the checkpoints it has on a disk that is really full", async () => {
-    const folder = temporaryFolder();
-    const script =
-      'mount -t tmpfs -o size=1m tmpfs "$1" && node --import tsx test/support/saveForever.ts "$1/run" x2:10000; ' +
-      'rc=$?; cp -r "$1/run" "$2"; exit $rc';
-    const disk = join(folder, "disk");
-    const copy = join(folder, "copy");
-    mkdirSync(disk);
-    const child = spawnSync("unshare", ["-rm", "sh", "-c", script, "sh", disk, copy], {
-      encoding: "utf8",
-    });
-    expect(child.status).toBe(1);
-    const safe = Number(child.stdout.trim().split("\n").at(-1));
-    expect(safe).toBeGreaterThanOrEqual(3);
-    expect(child.stderr).toContain(`could not write the checkpoint of step ${safe + 1}`);
-    expect(child.stderr).toContain("ENOSPC: no space left on device");
-    expect(child.stderr).toContain(`The checkpoint of step ${safe} is intact`);
-    expect(loadCheckpoint(copy, "last")!.step).toBe(safe);
-  });
+  test.skipIf(!canMount)(
+    "keeps the checkpoints it has on a disk that is really full (unshare)",
+    async () => {
+      const folder = temporaryFolder();
+      const script =
+        'mount -t tmpfs -o size=1m tmpfs "$1" && node --import tsx test/support/saveForever.ts "$1/run" x2:10000; ' +
+        'rc=$?; cp -r "$1/run" "$2"; exit $rc';
+      const disk = join(folder, "disk");
+      const copy = join(folder, "copy");
+      mkdirSync(disk);
+      const child = spawnSync("unshare", ["-rm", "sh", "-c", script, "sh", disk, copy], {
+        encoding: "utf8",
+      });
+      expect(child.status).toBe(1);
+      const safe = Number(child.stdout.trim().split("\n").at(-1));
+      expect(safe).toBeGreaterThanOrEqual(3);
+      expect(child.stderr).toContain(`could not write the checkpoint of step ${safe + 1}`);
+      expect(child.stderr).toContain("ENOSPC: no space left on device");
+      expect(child.stderr).toContain(`The checkpoint of step ${safe} is intact`);
+      expect(loadCheckpoint(copy, "last")!.step).toBe(safe);
+    },
+  );
 
   test("loses nothing that was reported safe when the process is killed", async () => {
     const folder = join(temporaryFolder(), "run");

@@ -83,6 +83,11 @@ describe("a forecast", () => {
     expect(forecast.trained).toBe(32 * 16 * 2 * 4096);
     expect(partOf(forecast, "weights")).toBe(13_478); // as the files are
     expect(partOf(forecast, "moments")).toBe(34);
+    // With the gradients stands what the update takes for a moment, 8 bytes a weight.
+    const full = forecastOf({ ...workload, heldAs: "float32", adapter: undefined });
+    expect(["weights", "gradients", "moments"].map((name) => partOf(full, name))).toEqual([
+      26_954, 80_863, 53_908,
+    ]);
     expect(partOf(forecast, "keys and values")).toBe(805); // 1.05 MB per token
     expect(forecast.bytes).toBe(forecast.parts.reduce((sum, { bytes }) => sum + bytes, 0));
   });

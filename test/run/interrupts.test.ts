@@ -218,7 +218,7 @@ describe("a command", () => {
   });
 
   test.skipIf(spawnSync("python3", ["--version"]).status !== 0)(
-    "saves and stops when its terminal is closed",
+    "saves and stops when its terminal is closed (python3)",
     async () => {
       const folder = temporaryFolder();
       const script = `

@@ -150,27 +150,30 @@ const python = process.env.REFT_PYTHON ?? "python3";
 const hasTensorBoard =
   spawnSync(python, ["-c", "import tensorboard.backend.event_processing"]).status === 0;
 
-test.skipIf(!hasTensorBoard)("TensorBoard reads the same", { timeout: 60_000 }, async () => {
-  const folder = temporaryFolder();
-  await train(folder, 3);
-  await train(folder);
-  const script = join("scripts", "check_tensorboard.py");
-  const { stdout, stderr, status } = spawnSync(python, [script, join(folder, "tensorboard")], {
-    encoding: "utf8",
-  });
-  expect(status, stderr).toBe(0);
-  const { figures, texts } = JSON.parse(stdout) as {
-    figures: Record<string, [step: number, value: number | null][]>;
-    texts: Record<string, [step: number, text: string][]>;
-  };
-  const names = new Set(metricsOf(folder).flatMap(({ figures }) => Object.keys(figures)));
-  const expected = [...names].map((name) => {
-    const points = metricsOf(folder).filter(({ figures }) => name in figures);
-    const finite = (value: number) => (Number.isFinite(value) ? value : null);
-    return [name, points.map(({ step, figures }) => [step, finite(figures[name])])];
-  });
-  expect(figures).toEqual(Object.fromEntries(expected));
-  expect(texts["samples/1"]!.map(([step]) => step)).toEqual([0, 2, 4, 5]);
-  expect(texts["samples/1"]![1]![1]).toContain("answer 2");
-  expect(texts.settings![0]![1]).toContain("stage: reft");
-});
+test.skipIf(!hasTensorBoard)(
+  "TensorBoard reads the same (tensorboard in REFT_PYTHON)",
+  async () => {
+    const folder = temporaryFolder();
+    await train(folder, 3);
+    await train(folder);
+    const script = join("scripts", "check_tensorboard.py");
+    const { stdout, stderr, status } = spawnSync(python, [script, join(folder, "tensorboard")], {
+      encoding: "utf8",
+    });
+    expect(status, stderr).toBe(0);
+    const { figures, texts } = JSON.parse(stdout) as {
+      figures: Record<string, [step: number, value: number | null][]>;
+      texts: Record<string, [step: number, text: string][]>;
+    };
+    const names = new Set(metricsOf(folder).flatMap(({ figures }) => Object.keys(figures)));
+    const expected = [...names].map((name) => {
+      const points = metricsOf(folder).filter(({ figures }) => name in figures);
+      const finite = (value: number) => (Number.isFinite(value) ? value : null);
+      return [name, points.map(({ step, figures }) => [step, finite(figures[name])])];
+    });
+    expect(figures).toEqual(Object.fromEntries(expected));
+    expect(texts["samples/1"]!.map(([step]) => step)).toEqual([0, 2, 4, 5]);
+    expect(texts["samples/1"]![1]![1]).toContain("answer 2");
+    expect(texts.settings![0]![1]).toContain("stage: reft");
+  },
+);

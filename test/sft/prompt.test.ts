@@ -15,11 +15,13 @@ import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { tinyReft, tinySft, writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 vi.mock("../../src/reward/judge.ts", () => ({
-  createJudge: () => async (text: string) => {
-    const correct = shareOf(text) < 0.6;
-    const outcome = { kind: "answer", value: Number(correct) };
-    return { outcome, score: Number(correct), correct, extracted: true };
-  },
+  createJudge:
+    () =>
+    async ({ text }: { text: string }) => {
+      const correct = shareOf(text) < 0.6;
+      const outcome = { kind: "answer", value: Number(correct) };
+      return { outcome, score: Number(correct), correct, extracted: true };
+    },
 }));
 vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => ({ close: async () => {} }),

@@ -1,12 +1,13 @@
 // The folder with real data sets (svamp/, gsm8k/, mathqa/, codellama/), for tests that read them; undefined where there is none.
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { namedFolder } from "./namedFolder.ts";
 
-const folder =
-  process.env.REFT_DATA ?? fileURLToPath(new URL("../../../shared/data", import.meta.url));
-
-export const realData: string | undefined = existsSync(folder) ? folder : undefined;
+export const realData: string | undefined = namedFolder(
+  "REFT_DATA",
+  fileURLToPath(new URL("../../../shared/data", import.meta.url)),
+);
 
 /** Every text of SVAMP and GSM8K, in the order of scripts/golden/common.py. */
 export function* realTexts(data: string): Generator<string> {

@@ -8,9 +8,12 @@ import { type Config, parseConfig } from "../../src/config.ts";
 import * as batch from "../../src/model/batch.ts";
 import { forecastRerank, readRerankStart } from "../../src/rerank/start.ts";
 import { trainRerank } from "../../src/rerank/train.ts";
+import type { Forecast } from "../../src/run/forecast.ts";
 import { forecastSft, readSftStart } from "../../src/sft/start.ts";
 import { trainSft } from "../../src/sft/train.ts";
-import { fitTraining } from "../../src/tasks/plan.ts";
+import { askingDefaults } from "../../src/tasks/asking.ts";
+import { fitTraining, largestThat } from "../../src/tasks/plan.ts";
+import { fitAsking } from "../../src/tasks/planAsking.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
@@ -78,36 +81,55 @@ describe("a forecast packs the batches of the run itself", () => {
   });
 });
 
-const gibibyte = 2 ** 30;
-
 describe("--memory-gib", () => {
-  const configs: Config[] = [
-    tinySft(home),
-    tinyReft(home, model) as Config,
-    tinyRerank(home, model),
-  ];
+  /** Larger than others here, so that batches and slots weigh something beside the process. */
+  const sft = tinySft(home);
+  const shape = { dim: 512, heads: 8, kvHeads: 8, ffnDim: 1408 };
+  const model512 = { scratch: { ...sft.model.scratch, ...shape } };
+  const training = { ...sft.training, batchSize: 24 };
+  const large = parseConfig("sft", stringify({ ...sft, model: model512, training }));
 
-  test.each(configs)("chooses the largest batches and slots that fit: $stage", (config) => {
-    const least = Number(/at least ([\d.]+)/.exec(refusalOf(config))![1]);
-    const { chosen, forecast } = fitTraining(config, least + 0.06);
-    expect(forecast.bytes + forecast.guests).toBeLessThanOrEqual((least + 0.06) * gibibyte);
-    const more = fitTraining(config, 64).chosen;
-    chosen.forEach(({ path, value }, i) => {
-      expect(more[i]!.path).toBe(path);
-      expect(more[i]!.value).toBeGreaterThanOrEqual(value);
-    });
-    expect(chosen.map(({ path }) => path)).toContain("training.microBatchTokens");
-    expect(fitTraining(config, least + 0.06)).toEqual({ chosen, forecast });
+  const gibibytes = ({ bytes, guests }: Forecast) => (bytes + guests) / 2 ** 30;
+
+  test("chooses the largest batches and slots that fit", () => {
+    const most = fitTraining(large, 64);
+    const limit = gibibytes(most.forecast) - 0.001;
+    const { chosen, forecast } = fitTraining(large, limit);
+    expect(gibibytes(forecast)).toBeLessThanOrEqual(limit);
+    expect(chosen.map(({ path }) => path)).toEqual([
+      "training.microBatchTokens",
+      "evaluation.slots",
+    ]);
+    const growth = chosen.map(({ value }, i) => most.chosen[i]!.value / value);
+    expect(growth).toEqual([4, 1]); // with 2,048 tokens, too, the batch is one piece
+    expect(fitTraining(large, limit)).toEqual({ chosen, forecast });
   });
 
-  function refusalOf(config: Config): string {
-    try {
-      fitTraining(config, 0.1);
-    } catch (error) {
-      return (error as Error).message;
-    }
-    return expect.fail("expected an error");
-  }
+  test.each<Config>([sft, tinyReft(home, model) as Config, tinyRerank(home, model)])(
+    "says what the least takes where it does not fit: $stage",
+    (config) => {
+      expect(() => fitTraining(config, 0.1)).toThrow(
+        /^memoryGib: expected at least [\d.]+, .* found 0\.1: /,
+      );
+      expect(fitTraining(config, 64).chosen[0]!.path).toBe("training.microBatchTokens");
+    },
+  );
+
+  test("chooses the most slots that fit for questions, too", () => {
+    const data = join(home, "dev.jsonl");
+    const args = { ...askingDefaults, model, data, samples: 2 };
+    const most = fitAsking(args, 64);
+    const half = fitAsking(args, gibibytes(most.forecast) - 0.001);
+    expect([most.slots, half.slots]).toEqual([128, 64]);
+    expect(() => fitAsking(args, 0.1)).toThrow(
+      /^memoryGib: expected at least [\d.]+, .* found 0\.1/,
+    );
+  });
+
+  test("a number is doubled while it fits", () => {
+    const largest = (limit: number) => largestThat(3, 100, (n) => n <= limit);
+    expect([2, 5, 6, 20, 96, 1000].map(largest)).toEqual([3, 3, 6, 12, 96, 96]);
+  });
 
   test("goes on with the same command, and writes what it chose into the run's settings", async () => {
     const [file, folder] = [join(home, "sft.yaml"), join(home, "fitted")];

@@ -169,19 +169,22 @@ test("1,000 programs come out right and in their places", async () => {
 });
 
 // All 3,043 are run by `reft execute`; here every fifth, to keep the suite short.
-test.skipIf(!realData)("609 of the 3,043 gold programs of SVAMP are right", async () => {
-  const file = join(realData!, "svamp/svamp_python_sdp.json");
-  const rows = JSON.parse(readFileSync(file, "utf8")) as {
-    answer_cot: string;
-    answer_value: string;
-  }[];
-  const sample = rows.filter((_, index) => index % 5 === 0);
-  const outcomes = await Promise.all(sample.map((row) => sandbox.run(row.answer_cot)));
-  const right = outcomes.filter(
-    (o, i) => o.kind === "answer" && answersEqual(o.value, sample[i]!.answer_value),
-  );
-  expect(right).toHaveLength(609);
-});
+test.skipIf(!realData)(
+  "609 of the 3,043 gold programs of SVAMP are right (REFT_DATA)",
+  async () => {
+    const file = join(realData!, "svamp/svamp_python_sdp.json");
+    const rows = JSON.parse(readFileSync(file, "utf8")) as {
+      answer_cot: string;
+      answer_value: string;
+    }[];
+    const sample = rows.filter((_, index) => index % 5 === 0);
+    const outcomes = await Promise.all(sample.map((row) => sandbox.run(row.answer_cot)));
+    const right = outcomes.filter(
+      (o, i) => o.kind === "answer" && answersEqual(o.value, sample[i]!.answer_value),
+    );
+    expect(right).toHaveLength(609);
+  },
+);
 
 describe("createSandbox", () => {
   test.each([
