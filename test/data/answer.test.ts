@@ -73,15 +73,14 @@ test.each(["A. Smith", "B: Paris", "E. coli"])("%j is a name, or a text of its o
 });
 
 test("a letter that repeats without end is read in a moment", () => {
-  for (const part of ["a) ", "a) 1 b", "(", "*", "a. ", "a: }"]) {
-    const long = part.repeat(20_000);
-    const seconds = processorSeconds(() => {
-      readAnswer(`(A) 1 ${long}`);
-      readAnswer(`(A${long}`);
-      extractWrittenAnswer(`The answer is: a) ${long}`);
-    });
-    expect(seconds, part).toBeLessThan(5);
-  }
+  const seconds = processorSeconds(() => {
+    for (const part of ["a) ", "a) 1 b", "(", "*", "a. ", "a: }"]) {
+      readAnswer(`(A) 1 ${part.repeat(20_000)}`);
+      readAnswer(`(A${part.repeat(20_000)}`);
+      extractWrittenAnswer(`The answer is: a) ${part.repeat(20_000)}`);
+    }
+  });
+  expect(seconds).toBeLessThan(20);
 });
 
 test("readAnswer gives the number, else the choice, else nothing", () => {

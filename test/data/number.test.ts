@@ -216,26 +216,20 @@ test("a text of any length is read in a moment, whatever it repeats", () => {
     "**10",
     ", a",
   ];
-  for (const part of parts) {
-    const seconds = processorSeconds(() =>
-      expect(leadingNumberOf(`5 and ${part.repeat(20_000)}!`)).toBeUndefined(),
-    );
-    expect(seconds, part).toBeLessThan(5);
-  }
-  const brackets = processorSeconds(() =>
-    expect(numberOf(`5 <<${"=".repeat(200_000)}`)).toBeUndefined(),
-  );
-  expect(brackets).toBeLessThan(5);
-  for (const part of [
-    "so 5 ",
-    ", so 5",
-    "and 5 if = ",
-    "which is 5, ",
-    "(5) x ",
-    "wait no ",
-    "else ",
-  ]) {
-    const seconds = processorSeconds(() => leadingNumberOf(`5 if ${part.repeat(20_000)}=`));
-    expect(seconds, part).toBeLessThan(5);
-  }
+  const seconds = processorSeconds(() => {
+    for (const part of parts)
+      expect(leadingNumberOf(`5 and ${part.repeat(20_000)}!`)).toBeUndefined();
+    expect(numberOf(`5 <<${"=".repeat(200_000)}`)).toBeUndefined();
+    for (const part of [
+      "so 5 ",
+      ", so 5",
+      "and 5 if = ",
+      "which is 5, ",
+      "(5) x ",
+      "wait no ",
+      "else ",
+    ])
+      leadingNumberOf(`5 if ${part.repeat(20_000)}=`);
+  });
+  expect(seconds).toBeLessThan(20);
 });

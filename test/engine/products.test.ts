@@ -1,11 +1,11 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { batchMatMul, matMul, usePrecision } from "../../src/engine/products.ts";
 import { backend, op, readAndDispose, type Tensor, tf } from "../../src/engine/tf.ts";
+import { processorHas } from "../support/processor.ts";
 import { relativeDistance, runSftStep } from "../support/runSftStep.ts";
 
 describe("bf16", () => {
-  const hasAmx = /\bamx_bf16\b/.test(readFileSync("/proc/cpuinfo", "utf8"));
+  const hasAmx = processorHas("AMX");
 
   test.runIf(hasAmx && !backend.isUsingGpuDevice)(
     "rounds products, forward and backward, and nothing is said (AMX)",

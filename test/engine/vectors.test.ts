@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { backend } from "../../src/engine/tf.ts";
 import { largestDifference } from "../support/golden.ts";
+import { processorHas } from "../support/processor.ts";
 import { runFile } from "../support/runFile.ts";
 
 const binding = fileURLToPath(new URL("../../.engine/tfjs_binding.node", import.meta.url));
@@ -25,7 +25,7 @@ test.runIf(process.arch === "x64")("kernels keep their vectors in registers", ()
 
 // Other tests hold the copies against each other by oneDNN's limit, and would hold one against itself if ours did not heed it. Copies
 // of 8 and of 16 floats add in the same order, so they cannot be told apart by their results.
-test.runIf(/\bavx2\b/.test(readFileSync("/proc/cpuinfo", "utf8")) && !backend.isUsingGpuDevice)(
+test.runIf(processorHas("AVX2") && !backend.isUsingGpuDevice)(
   "a processor with AVX2 takes another copy of the kernels than one without",
   () => {
     const [best, plain] = ["DEFAULT", "SSE41"].map((isa): number[] => {

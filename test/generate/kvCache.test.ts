@@ -1,10 +1,10 @@
 // Keys and values that are kept as bf16, by the copy of native/decode.cc for each instruction set.
-import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { backend } from "../../src/engine/tf.ts";
 import { createGenerator } from "../../src/generate/generate.ts";
 import { disposeModel, loadModel } from "../../src/model/model.ts";
 import { goldenPath } from "../support/golden.ts";
+import { processorHas } from "../support/processor.ts";
 import { runFile } from "../support/runFile.ts";
 import { userErrorOf } from "../support/runs.ts";
 
@@ -39,7 +39,7 @@ test.skipIf(backend.isUsingGpuDevice).each(["DEFAULT", "AVX2", "SSE41"])(
   },
 );
 
-const hasAmx = /\bamx_bf16\b/.test(readFileSync("/proc/cpuinfo", "utf8"));
+const hasAmx = processorHas("AMX");
 test.runIf(hasAmx && !backend.isUsingGpuDevice)(
   "so it does where products are rounded (AMX)",
   () => {

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { backend } from "../../src/engine/tf.ts";
 import { largestDifference } from "../support/golden.ts";
+import { processorHas } from "../support/processor.ts";
 import { runFile } from "../support/runFile.ts";
 
 interface Comparison {
@@ -48,7 +48,7 @@ test.skipIf(backend.isUsingGpuDevice).each(["DEFAULT", "AVX2", "SSE41"])(
   },
 );
 
-const hasAmx = /\bamx_bf16\b/.test(readFileSync("/proc/cpuinfo", "utf8"));
+const hasAmx = processorHas("AMX");
 test.runIf(hasAmx && !backend.isUsingGpuDevice)("bf16 rounds what goes into products (AMX)", () => {
   const rounded = compareOps("bf16", "DEFAULT");
   for (const { name, isSameAsBf16 } of rounded) expect(isSameAsBf16, name).toBe(true);

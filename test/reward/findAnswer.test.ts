@@ -134,26 +134,25 @@ test("an expression that takes without end on a text finds no answer, and holds 
 });
 
 test("brackets without end are read in a moment", () => {
-  const secondsFor = (form: Form, text: string) => processorSeconds(() => findAnswer(form, text));
-  expect(secondsFor("json", "[".repeat(5000))).toBeLessThan(5);
-  expect(secondsFor("json", '{"a": '.repeat(3000))).toBeLessThan(5);
-  for (const part of [
-    "\\boxed{",
-    "\\boxed ",
-    "{",
-    "<answer>",
-    "</s>",
-    "<s>",
-    "#### ",
-    "<think>",
-    "</think>",
-    "\n",
-    "Question:\n",
-    "\\boxed 5 ",
-    "\\boxed 5.5",
-  ])
-    expect(
-      secondsFor(part.includes("answer") ? "tags" : "boxed", part.repeat(20_000)),
-      part,
-    ).toBeLessThan(5);
+  const seconds = processorSeconds(() => {
+    findAnswer("json", "[".repeat(5000));
+    findAnswer("json", '{"a": '.repeat(3000));
+    for (const part of [
+      "\\boxed{",
+      "\\boxed ",
+      "{",
+      "<answer>",
+      "</s>",
+      "<s>",
+      "#### ",
+      "<think>",
+      "</think>",
+      "\n",
+      "Question:\n",
+      "\\boxed 5 ",
+      "\\boxed 5.5",
+    ])
+      findAnswer(part.includes("answer") ? "tags" : "boxed", part.repeat(20_000));
+  });
+  expect(seconds).toBeLessThan(5);
 });

